@@ -1,0 +1,160 @@
+//! How a phone is set up: [`PhoneParameters`] (the seed's VoIPPhoneParameter).
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::auth::CredentialsManager;
+use crate::codec::Codec;
+use crate::host::Transport;
+use crate::nat::Network;
+use crate::time::Duration;
+
+/// Everything a phone has to know before it starts. Fields are public; the methods set the common
+/// ones in a chain.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PhoneParameters {
+    /// The registrar and proxy: a name or an address. Without one nothing registers, and calls go
+    /// straight to their target.
+    pub server: Option<String>,
+    /// The server's port. Default 5060.
+    pub port: u16,
+    /// The user element of our URI; not always the name used to authenticate.
+    pub user: String,
+    /// The name shown to others, if any.
+    pub display_name: Option<String>,
+    /// Names and passwords for the servers that ask.
+    pub credentials: CredentialsManager,
+    /// The realm in which the server may ask for them; by default that of its first challenge.
+    pub realm: Option<String>,
+    /// Whether to register at the server. Default true.
+    pub register: bool,
+    /// How long a registration is asked for, in whole seconds. Default 120 s.
+    pub expires: Duration,
+    /// How many registrations in a row may fail before the phone is FAILED. Default 5.
+    pub registration_attempts: u32,
+    /// A SIP URI through which every request goes.
+    pub outbound_proxy: Option<String>,
+    /// How to reach the server, and targets that do not say. Default UDP.
+    pub transport: Transport,
+    /// The address to bind. Default 0.0.0.0: every interface; it is never told to a peer.
+    pub bind_ip: IpAddr,
+    /// The SIP port to bind; 0 picks one. Default 5060.
+    pub bind_port: u16,
+    /// The peers that are told [`hostname`](Self::hostname); others are told
+    /// [`remote_hostname`](Self::remote_hostname). Default 0.0.0.0/0: everybody.
+    pub bind_network: Network,
+    /// What peers inside `bind_network` are told; by default the address of the route to them.
+    pub hostname: Option<String>,
+    /// What peers outside `bind_network` are told; without it they cannot be reached (NatError).
+    pub remote_hostname: Option<String>,
+    /// The lowest RTP port. Default 10000.
+    pub rtp_port_low: u16,
+    /// The highest RTP port. Default 20000.
+    pub rtp_port_high: u16,
+    /// The codecs offered and accepted, best first. Default PCMU, PCMA.
+    pub codecs: Vec<Codec>,
+    /// How much audio each packet carries. Default 20 ms.
+    pub ptime: Duration,
+    /// The User-Agent and Server header field.
+    pub user_agent: String,
+    /// How long an outgoing call may ring. Default 180 s (RFC 3261 §16.8's Timer C is longer).
+    pub answer_timeout: Duration,
+    /// How long an answered call may be without any RTP or RTCP, though some should come, before it
+    /// is ended. Default 60 s; `None` never.
+    pub media_timeout: Option<Duration>,
+    /// How many calls may exist at once; further ones are answered 486. Default 20,000.
+    pub max_calls: usize,
+    /// Whether to answer calls to any user, not only to [`user`](Self::user). Default true.
+    pub accept_any_user: bool,
+    /// A fixed address to which every request is sent, whatever its URI says; for tests.
+    pub next_hop: Option<SocketAddr>,
+}
+
+impl PhoneParameters {
+    /// A phone that registers `user` at `server`, a host name or address, with an optional `:port`.
+    pub fn new(server: &str, user: &str) -> Self {
+        let mut parameters = Self::without_server(user);
+        let (host, port) = split_port(server);
+        parameters.server = Some(host.to_owned());
+        parameters.port = port.unwrap_or(parameters.port);
+        parameters
+    }
+
+    /// A phone that registers nowhere: it calls and is called directly.
+    pub fn without_server(user: &str) -> Self {
+        Self {
+            server: None,
+            port: 5060,
+            user: user.to_owned(),
+            display_name: None,
+            credentials: CredentialsManager::default(),
+            realm: None,
+            register: true,
+            expires: Duration::from_secs(120),
+            registration_attempts: 5,
+            outbound_proxy: None,
+            transport: Transport::Udp,
+            bind_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind_port: 5060,
+            bind_network: Network::default(),
+            hostname: None,
+            remote_hostname: None,
+            rtp_port_low: 10_000,
+            rtp_port_high: 20_000,
+            codecs: vec![Codec::Pcmu, Codec::Pcma],
+            ptime: Duration::from_millis(20),
+            user_agent: concat!("offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
+            answer_timeout: Duration::from_secs(180),
+            media_timeout: Some(Duration::from_secs(60)),
+            max_calls: 20_000,
+            accept_any_user: true,
+            next_hop: None,
+        }
+    }
+
+    /// The password of [`user`](Self::user), for any realm of the server.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        let user = self.user.clone();
+        self.credentials.add(&user, password, None, None, None);
+        self
+    }
+
+    /// The address and port to bind for SIP; port 0 picks one.
+    #[must_use]
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.bind_ip = address.ip();
+        self.bind_port = address.port();
+        self
+    }
+
+    /// The RTP ports to use, both ends included.
+    #[must_use]
+    pub fn rtp_ports(mut self, low: u16, high: u16) -> Self {
+        (self.rtp_port_low, self.rtp_port_high) = (low, high);
+        self
+    }
+
+    /// The codecs offered and accepted, best first.
+    #[must_use]
+    pub fn codecs(mut self, codecs: &[Codec]) -> Self {
+        self.codecs = codecs.to_vec();
+        self
+    }
+}
+
+/// Splits `host:port`, `[v6]:port` or a bare host.
+fn split_port(server: &str) -> (&str, Option<u16>) {
+    if let Some(rest) = server.strip_prefix('[') {
+        if let Some((host, after)) = rest.split_once(']') {
+            return (host, after.strip_prefix(':').and_then(|p| p.parse().ok()));
+        }
+    }
+    match server.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') => match port.parse() {
+            Ok(port) => (host, Some(port)),
+            Err(_) => (server, None),
+        },
+        _ => (server, None),
+    }
+}

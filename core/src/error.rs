@@ -1,0 +1,72 @@
+//! Errors of the phone's commands. Errors of single layers stand with them.
+
+use core::net::IpAddr;
+
+use crate::event::{CallId, CallState, PhoneStatus};
+
+/// Why a command was refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The call's state does not allow the command (the seed's InvalidStateError).
+    #[error("cannot {command} a call that is {state}")]
+    InvalidState {
+        /// The command.
+        command: &'static str,
+        /// The state the call is in.
+        state: CallState,
+    },
+    /// The phone's status does not allow the command.
+    #[error("cannot {command} while the phone is {status:?}")]
+    InvalidStatus {
+        /// The command.
+        command: &'static str,
+        /// The status the phone has.
+        status: PhoneStatus,
+    },
+    /// No call has this number, or it is long over.
+    #[error("there is no call {call}")]
+    NoSuchCall {
+        /// The number.
+        call: CallId,
+    },
+    /// The low RTP port is above the high one, or the range holds no pair (the seed's
+    /// InvalidRangeError).
+    #[error("the RTP port range {low} to {high} holds no even port followed by an odd one")]
+    InvalidRange {
+        /// The low end.
+        low: u16,
+        /// The high end.
+        high: u16,
+    },
+    /// No pair of RTP ports is free (the seed's NoPortsAvailableError).
+    #[error("no pair of RTP ports is free from {low} to {high}: end calls or widen the range")]
+    NoPortsAvailable {
+        /// The low end.
+        low: u16,
+        /// The high end.
+        high: u16,
+    },
+    /// The peer is outside `bind_network` and there is no `remote_hostname` (the seed's NATError).
+    #[error("{peer} is outside bind_network and no remote_hostname is set to tell it")]
+    Nat {
+        /// The peer.
+        peer: IpAddr,
+    },
+    /// A value that the application gave cannot be used.
+    #[error("{what} {value:?} cannot be used: {problem}")]
+    InvalidValue {
+        /// What kind of value: `target`, `header`, `digit`.
+        what: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The phone holds as many calls as it may.
+    #[error("the phone already has {limit} calls")]
+    TooManyCalls {
+        /// The limit.
+        limit: usize,
+    },
+}

@@ -1,0 +1,1 @@
+//! A small registrar and proxy for development.

@@ -1,0 +1,39 @@
+//! offhook-core: SIP and RTP without I/O.
+//!
+//! The crate holds the whole telephone and touches no socket, clock or random source. A host (tokio,
+//! Node, a browser page, the simulation in [`sim`]) gives it those at one seam, [`host`]: values in
+//! ([`host::Inbound`]), values out ([`host::Outbound`]), and the time of the next deadline.
+//!
+//! Read from the top: [`softphone`] joins signalling ([`phone`]) and media ([`rtp`]); signalling is
+//! [`call`] over [`dialog`] over [`transaction`] over [`sip`]. Layers call downward and return values
+//! upward.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod host;
+pub mod time;
+
+pub mod phone;
+pub mod softphone;
+
+pub mod auth;
+pub mod call;
+pub mod dialog;
+pub mod registration;
+pub mod sip;
+pub mod transaction;
+
+pub mod codec;
+pub mod rtp;
+pub mod sdp;
+
+pub mod nat;
+
+pub mod exchange;
+pub mod sim;
+pub mod trace;
+
+mod table;
+mod timers;

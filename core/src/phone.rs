@@ -1,0 +1,1 @@
+//! The phone: signalling, the only door to it.

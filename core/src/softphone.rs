@@ -1,0 +1,1 @@
+//! A phone and the media of its calls in one place.

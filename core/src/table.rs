@@ -1,0 +1,1 @@
+//! Hash tables that replay from a seed.

@@ -1,0 +1,1 @@
+//! Ladder diagrams and captures.

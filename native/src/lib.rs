@@ -1,0 +1,1 @@
+//! offhook: a telephone in a library.

@@ -1,0 +1,1 @@
+//! Scenarios and tests that cross crates.
