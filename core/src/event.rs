@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::codec::Codec;
+use crate::error::Error;
 use crate::host::MediaPort;
 use crate::sdp::Direction;
 use crate::time::Duration;
@@ -145,7 +146,7 @@ pub enum Event {
         /// The called URI, from To.
         to: String,
     },
-    /// A call's state changed.
+    /// A call's state changed, or a provisional response told more about it (180 while DIALING).
     State {
         /// The call.
         call: CallId,
@@ -162,6 +163,15 @@ pub enum Event {
         by: EndedBy,
         /// The response that ended it, if one did.
         cause: Option<Cause>,
+        /// What went wrong here, if something did: no ports, no address to tell.
+        error: Option<Error>,
+    },
+    /// The far end put us on hold, or took us off it (RFC 3264 §8.4).
+    Hold {
+        /// The call.
+        call: CallId,
+        /// Whether we are held now.
+        held: bool,
     },
     /// What the media machine of a call has to do.
     Media {

@@ -6,5 +6,13 @@ pub struct CredentialsManager {}
 
 impl CredentialsManager {
     /// Adds a name and password; `None` matches anything.
-    pub fn add(&mut self, _username: &str, _password: &str, _server: Option<&str>, _realm: Option<&str>, _user: Option<&str>) {}
+    pub fn add(
+        &mut self,
+        _username: &str,
+        _password: &str,
+        _server: Option<&str>,
+        _realm: Option<&str>,
+        _user: Option<&str>,
+    ) {
+    }
 }

@@ -1,1 +1,0 @@
-//! The phone: signalling, the only door to it.
