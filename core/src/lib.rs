@@ -35,5 +35,6 @@ pub mod exchange;
 pub mod sim;
 pub mod trace;
 
+mod slab;
 mod table;
 mod timers;
