@@ -1,18 +1,16 @@
-//! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760).
+//! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760) and the credentials it uses.
+//!
+//! [`DigestClient`] answers the challenges of servers and proxies, within the rule of [`RealmPin`];
+//! [`DigestServer`] makes them and checks the answers. Read [`challenge`](Challenge) first.
 
-/// Names and passwords, by server, realm and user (the seed's CredentialsManager).
-#[derive(Clone, Debug, Default)]
-pub struct CredentialsManager {}
+mod challenge;
+mod client;
+mod credentials;
+mod pin;
+mod server;
 
-impl CredentialsManager {
-    /// Adds a name and password; `None` matches anything.
-    pub fn add(
-        &mut self,
-        _username: &str,
-        _password: &str,
-        _server: Option<&str>,
-        _realm: Option<&str>,
-        _user: Option<&str>,
-    ) {
-    }
-}
+pub use challenge::{Algorithm, Asker, Challenge, ChallengeError, Qop};
+pub use client::{AuthError, Authorization, DigestClient, Rounds};
+pub use credentials::CredentialsManager;
+pub use pin::RealmPin;
+pub use server::{DigestServer, Refusal, Verified};

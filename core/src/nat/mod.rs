@@ -1,5 +1,117 @@
-//! What address to tell a peer.
+//! What address to tell a peer (the seed's `bind_network`, `hostname` and `remote_hostname`).
 
-/// A block of addresses in CIDR notation (the seed's `bind_network`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Network {}
+mod network;
+
+pub use network::{Network, NetworkError};
+
+use core::net::IpAddr;
+
+use crate::error::Error;
+
+/// Why there is nothing to tell a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NatError {
+    /// The peer is outside `bind_network` and no `remote_hostname` is set.
+    #[error("{peer} is outside bind_network and no remote_hostname is set to tell it")]
+    Outside {
+        /// The peer.
+        peer: IpAddr,
+    },
+    /// All that could be told is an unspecified address, to which nobody can send.
+    #[error("no local address is known on the route to {peer}")]
+    NoAddress {
+        /// The peer.
+        peer: IpAddr,
+    },
+}
+
+impl From<NatError> for Error {
+    fn from(error: NatError) -> Self {
+        match error {
+            NatError::Outside { peer } | NatError::NoAddress { peer } => Self::Nat { peer },
+        }
+    }
+}
+
+/// The host to tell `peer` in Via, Contact and SDP: a name or an address, IPv6 without brackets.
+///
+/// A peer inside `network` is told `hostname`, by default `local`, the local address of the route
+/// to it; one outside is told `remote_hostname`. Never an unspecified address: pyVoIP told everybody
+/// 0.0.0.0.
+///
+/// # Errors
+/// [`NatError::Outside`] without a `remote_hostname` for a peer outside, [`NatError::NoAddress`]
+/// when what would be told is unspecified.
+pub fn advertised(
+    peer: IpAddr,
+    local: IpAddr,
+    network: &Network,
+    hostname: Option<&str>,
+    remote_hostname: Option<&str>,
+) -> Result<String, NatError> {
+    let host = if network.contains(peer) {
+        hostname.map_or_else(|| local.to_canonical().to_string(), bare)
+    } else {
+        remote_hostname.map(bare).ok_or(NatError::Outside { peer })?
+    };
+    let unspecified = |ip: IpAddr| ip.to_canonical().is_unspecified();
+    if host.is_empty() || host.parse().is_ok_and(unspecified) {
+        return Err(NatError::NoAddress { peer });
+    }
+    Ok(host)
+}
+
+/// The host without the brackets that an IPv6 address has in a URI.
+fn bare(host: &str) -> String {
+    let host = host.trim();
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn network(text: &str) -> Network {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn inside_is_told_the_route_or_the_hostname() {
+        let lan = network("192.168.0.0/16");
+        let told =
+            |hostname| advertised(ip("192.168.3.4"), ip("192.168.1.2"), &lan, hostname, None);
+        assert_eq!(told(None).unwrap(), "192.168.1.2");
+        assert_eq!(told(Some("phone.lan")).unwrap(), "phone.lan");
+    }
+
+    #[test]
+    fn outside_is_told_the_remote_hostname_or_nothing() {
+        let lan = network("192.168.0.0/16");
+        let peer = ip("203.0.113.9");
+        let told = |remote| advertised(peer, ip("192.168.1.2"), &lan, Some("phone.lan"), remote);
+        assert_eq!(told(Some("[2001:db8::7]")).unwrap(), "2001:db8::7");
+        assert_eq!(told(None), Err(NatError::Outside { peer }));
+        assert_eq!(Error::from(told(None).unwrap_err()), Error::Nat { peer });
+    }
+
+    #[test]
+    fn an_unspecified_address_is_never_told() {
+        let everybody = Network::default();
+        for (peer, local, hostname) in [
+            ("10.0.0.1", "0.0.0.0", None),
+            ("2001:db8::1", "::", None),
+            ("10.0.0.1", "::ffff:0.0.0.0", None),
+            ("10.0.0.1", "10.0.0.2", Some("0.0.0.0")),
+            ("10.0.0.1", "10.0.0.2", Some("[::]")),
+            ("10.0.0.1", "10.0.0.2", Some("")),
+        ] {
+            let told = advertised(ip(peer), ip(local), &everybody, hostname, None);
+            assert_eq!(told, Err(NatError::NoAddress { peer: ip(peer) }), "{local} {hostname:?}");
+        }
+    }
+}
