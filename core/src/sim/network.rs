@@ -1,0 +1,509 @@
+//! The network under the nodes: what is on its way, and the [`Host`](crate::host::Host) that each
+//! node sees.
+
+use core::cmp::Reverse;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+use bytes::Bytes;
+
+use super::hash::TraceHash;
+use super::link::{Link, Path};
+use super::ports::{Ports, Socket};
+use super::random::Random;
+use super::wire::{Fate, Wire, WirePacket};
+use crate::host::{
+    Channel, Clock, Datagrams, Entropy, Flow, Inbound, MediaPort, Outbound, RequestId, Transport,
+};
+use crate::time::{Duration, Instant, WallTime};
+use crate::trace::Kind;
+
+/// Where the clock starts: not at zero, which means "at once" as a deadline.
+const START: Instant = Instant::from_micros(1_000_000);
+/// The wall clock at [`START`]: 1 January 2026, 00:00 UTC.
+const START_WALL: u64 = 1_767_225_600_000_000;
+/// The largest payload of a UDP datagram over IPv4.
+const MAX_DATAGRAM: usize = 65_507;
+/// What a socket holds while its node does not read: Linux's default, with what its bookkeeping
+/// takes for each packet.
+const SOCKET_BUFFER: usize = 212_992;
+const PACKET_OVERHEAD: usize = 576;
+/// The numbers of the random streams of links begin here; those of nodes begin at zero.
+const LINK_STREAMS: u64 = 1 << 32;
+
+/// Everything but the endpoints themselves.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) seed: u64,
+    pub(super) now: Instant,
+    default_link: Link,
+    pub(super) names: BTreeMap<String, Vec<IpAddr>>,
+    pub(super) reports_unreachable: bool,
+    pub(super) ports: Ports,
+    pub(super) hash: TraceHash,
+    pub(super) wire: Wire,
+    pub(super) stations: Vec<Station>,
+    pub(super) random: Random,
+    paths: BTreeMap<(IpAddr, IpAddr), Path>,
+    /// The paths whose link was set on its own.
+    own_links: BTreeSet<(IpAddr, IpAddr)>,
+    partitions: BTreeSet<(IpAddr, IpAddr)>,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    sequence: u64,
+    last_flow: u64,
+}
+
+/// What the network knows of a node.
+#[derive(Debug)]
+pub(super) struct Station {
+    pub(super) address: SocketAddr,
+    pub(super) flow: Flow,
+    pub(super) alive: bool,
+    /// How often it was started; answers to an earlier life go nowhere.
+    pub(super) life: u32,
+    pub(super) clock: StationClock,
+    /// Until when it does not run, and what came meanwhile.
+    pub(super) stalled: Option<Instant>,
+    backlog: VecDeque<Happening>,
+    buffered: BTreeMap<SocketAddr, usize>,
+    /// The wake-up that counts; others in the queue are stale.
+    wake: Option<Instant>,
+    random: Random,
+}
+
+/// A node's own clock, which may run fast or slow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StationClock {
+    anchor: Instant,
+    local: Instant,
+    drift_ppm: i32,
+}
+
+/// Something that is due at a time.
+#[derive(Debug)]
+struct Scheduled {
+    at: Instant,
+    sequence: u64,
+    what: Happening,
+}
+
+/// Something that happens to a node.
+#[derive(Debug)]
+pub(super) enum Happening {
+    Arrival { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Answer { node: usize, life: u32, answer: Answer },
+    Wake { node: usize },
+    Resume { node: usize },
+}
+
+/// What the host answers a node, kept until it is delivered.
+#[derive(Debug)]
+pub(super) enum Answer {
+    FlowOpened { id: RequestId, flow: Flow, local: SocketAddr },
+    FlowFailed { id: RequestId },
+    SendFailed { flow: Flow, to: SocketAddr },
+    MediaBound { id: RequestId, port: MediaPort, rtp: SocketAddr },
+    MediaUnavailable { id: RequestId },
+    Resolved { id: RequestId, addresses: Vec<IpAddr> },
+}
+
+impl Answer {
+    pub(super) fn inbound(&self) -> Inbound<'_> {
+        match *self {
+            Self::FlowOpened { id, flow, local } => Inbound::FlowOpened { id, flow, local },
+            Self::FlowFailed { id } => Inbound::FlowFailed { id },
+            Self::SendFailed { flow, to } => Inbound::SendFailed { flow, to },
+            Self::MediaBound { id, port, rtp } => {
+                let rtcp = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
+                Inbound::MediaBound { id, port, rtp, rtcp }
+            }
+            Self::MediaUnavailable { id } => Inbound::MediaUnavailable { id },
+            Self::Resolved { id, ref addresses } => Inbound::Resolved { id, addresses },
+        }
+    }
+}
+
+impl Network {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            now: START,
+            default_link: Link::default(),
+            names: BTreeMap::new(),
+            reports_unreachable: false,
+            ports: Ports::default(),
+            hash: TraceHash::new(),
+            wire: Wire::default(),
+            stations: Vec::new(),
+            random: Random::new(seed, u64::MAX),
+            paths: BTreeMap::new(),
+            own_links: BTreeSet::new(),
+            partitions: BTreeSet::new(),
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            last_flow: 0,
+        }
+    }
+
+    // --- nodes ---
+
+    pub(super) fn add_station(&mut self, address: SocketAddr) -> usize {
+        let node = self.stations.len();
+        let flow = self.new_flow();
+        self.stations.push(Station {
+            address,
+            flow,
+            alive: true,
+            life: 0,
+            clock: StationClock { anchor: START, local: START, drift_ppm: 0 },
+            stalled: None,
+            backlog: VecDeque::new(),
+            buffered: BTreeMap::new(),
+            wake: None,
+            random: Random::new(self.seed, node as u64),
+        });
+        self.ports.bind(address, node, Socket::Signalling(flow));
+        node
+    }
+
+    pub(super) fn kill(&mut self, node: usize) {
+        self.ports.release_all(node);
+        let station = &mut self.stations[node];
+        station.alive = false;
+        station.life += 1;
+        station.stalled = None;
+        station.wake = None;
+        station.backlog.clear();
+        station.buffered.clear();
+    }
+
+    /// Gives a node that was killed its socket back, as a new flow.
+    pub(super) fn revive(&mut self, node: usize) {
+        let flow = self.new_flow();
+        let station = &mut self.stations[node];
+        station.alive = true;
+        station.flow = flow;
+        let address = station.address;
+        self.ports.bind(address, node, Socket::Signalling(flow));
+    }
+
+    pub(super) fn stall(&mut self, node: usize, until: Instant) {
+        let station = &mut self.stations[node];
+        if station.alive && station.stalled.is_none_or(|already| already < until) {
+            station.stalled = Some(until);
+            self.schedule(until, Happening::Resume { node });
+        }
+    }
+
+    /// Ends a stall, unless it was made longer meanwhile; gives what came during it.
+    pub(super) fn resume(&mut self, node: usize) -> Option<VecDeque<Happening>> {
+        let now = self.now;
+        let station = &mut self.stations[node];
+        station.stalled.take_if(|until| *until <= now)?;
+        station.buffered.clear();
+        Some(core::mem::take(&mut station.backlog))
+    }
+
+    /// Keeps something for a node that does not run now, if its socket has room.
+    pub(super) fn keep_for_later(&mut self, node: usize, what: Happening) {
+        let station = &mut self.stations[node];
+        if let Happening::Arrival { to, bytes, .. } = &what {
+            let used = station.buffered.entry(*to).or_default();
+            let needed = bytes.len() + PACKET_OVERHEAD;
+            if *used + needed > SOCKET_BUFFER {
+                return;
+            }
+            *used += needed;
+        }
+        station.backlog.push_back(what);
+    }
+
+    fn new_flow(&mut self) -> Flow {
+        self.last_flow += 1;
+        Flow { transport: Transport::Udp, id: self.last_flow }
+    }
+
+    // --- time ---
+
+    /// When the next thing happens.
+    pub(super) fn next_at(&mut self) -> Option<Instant> {
+        while let Some(Reverse(next)) = self.queue.peek() {
+            match next.what {
+                Happening::Wake { node } if self.stations[node].wake != Some(next.at) => {
+                    self.queue.pop();
+                }
+                _ => return Some(next.at),
+            }
+        }
+        None
+    }
+
+    /// Moves the clock to the next thing that happens and tells what it is.
+    pub(super) fn next(&mut self) -> Option<Happening> {
+        let at = self.next_at()?;
+        self.now = self.now.max(at);
+        let what = self.queue.pop()?.0.what;
+        if let Happening::Wake { node } = what {
+            self.stations[node].wake = None;
+        }
+        Some(what)
+    }
+
+    /// Sees to it that a node is woken at a deadline on its own clock.
+    pub(super) fn wake_at(&mut self, node: usize, deadline: Option<Instant>) {
+        let now = self.now;
+        let station = &mut self.stations[node];
+        let at = deadline
+            .filter(|&deadline| station.alive && deadline < Instant::FAR)
+            .map(|deadline| station.clock.when(deadline).max(now));
+        // An earlier wake-up than needed does no harm: the node is asked again then.
+        if let Some(at) = at
+            && station.wake.is_none_or(|already| at < already)
+        {
+            station.wake = Some(at);
+            self.schedule(at, Happening::Wake { node });
+        }
+    }
+
+    pub(super) fn wall(&self) -> WallTime {
+        WallTime::from_micros(START_WALL.saturating_add(self.now.since(START).as_micros()))
+    }
+
+    pub(super) fn local_now(&self, node: usize) -> Instant {
+        self.stations[node].clock.read(self.now)
+    }
+
+    pub(super) fn set_drift(&mut self, node: usize, ppm: i32) {
+        let now = self.now;
+        let clock = &mut self.stations[node].clock;
+        *clock = StationClock { anchor: now, local: clock.read(now), drift_ppm: ppm };
+    }
+
+    fn schedule(&mut self, at: Instant, what: Happening) {
+        self.sequence += 1;
+        self.queue.push(Reverse(Scheduled { at, sequence: self.sequence, what }));
+    }
+
+    // --- links ---
+
+    fn path(&mut self, from: IpAddr, to: IpAddr) -> &mut Path {
+        let link = if from == to { Link::LOOPBACK } else { self.default_link };
+        let seed = self.seed;
+        self.paths.entry((from, to)).or_insert_with(|| {
+            // The stream follows from the addresses, not from the order of first use.
+            let mut name = TraceHash::new();
+            name.address(SocketAddr::new(from, 0));
+            name.address(SocketAddr::new(to, 0));
+            Path::new(link, Random::new(seed, name.value() | LINK_STREAMS))
+        })
+    }
+
+    pub(super) fn set_link(&mut self, from: IpAddr, to: IpAddr, link: Link) {
+        self.path(from, to).link = link;
+        self.own_links.insert((from, to));
+    }
+
+    pub(super) fn set_default_link(&mut self, link: Link) {
+        self.default_link = link;
+        for (&(from, to), path) in &mut self.paths {
+            if from != to && !self.own_links.contains(&(from, to)) {
+                path.link = link;
+            }
+        }
+    }
+
+    pub(super) fn partition(&mut self, a: IpAddr, b: IpAddr) {
+        self.partitions.insert((a.min(b), a.max(b)));
+    }
+
+    pub(super) fn heal(&mut self, a: IpAddr, b: IpAddr) {
+        self.partitions.remove(&(a.min(b), a.max(b)));
+    }
+
+    fn is_partitioned(&self, a: IpAddr, b: IpAddr) -> bool {
+        self.partitions.contains(&(a.min(b), a.max(b)))
+    }
+
+    // --- packets ---
+
+    fn transmit(&mut self, from: SocketAddr, to: SocketAddr, kind: Kind, bytes: &[u8]) -> Fate {
+        self.hash.number(self.now.as_micros());
+        self.hash.address(from);
+        self.hash.address(to);
+        self.hash.bytes(bytes);
+        let payload = Bytes::copy_from_slice(bytes);
+        let fate = self.fate(from, to, bytes.len());
+        let arrivals = match fate {
+            Fate::Arrives(at) => [Some(at), None],
+            Fate::ArrivesTwice(first, second) => [Some(first), Some(second)],
+            Fate::Lost | Fate::Partitioned | Fate::Unsendable => [None, None],
+        };
+        for at in arrivals.into_iter().flatten() {
+            self.schedule(at, Happening::Arrival { from, to, bytes: payload.clone() });
+        }
+        let (sent, wall) = (self.now, self.wall());
+        self.wire.push(|| WirePacket { sent, wall, from, to, kind, bytes: payload, fate });
+        fate
+    }
+
+    fn fate(&mut self, from: SocketAddr, to: SocketAddr, length: usize) -> Fate {
+        if length > MAX_DATAGRAM || !is_route(from.ip(), to) {
+            return Fate::Unsendable;
+        }
+        if self.is_partitioned(from.ip(), to.ip()) {
+            return Fate::Partitioned;
+        }
+        let now = self.now;
+        match self.path(from.ip(), to.ip()).carry(now) {
+            [Some(first), Some(second)] => Fate::ArrivesTwice(first, second),
+            [Some(at), None] | [None, Some(at)] => Fate::Arrives(at),
+            [None, None] => Fate::Lost,
+        }
+    }
+
+    /// Nobody listens at `to`: its host says so to the sender (ICMP's "port unreachable"), if such
+    /// reports are on and the sender's socket was one for signalling.
+    pub(super) fn report_unreachable(&mut self, from: SocketAddr, to: SocketAddr) {
+        let host_exists = self.stations.iter().any(|station| station.address.ip() == to.ip());
+        let Some(sender) = self.ports.listener(from) else { return };
+        let Socket::Signalling(flow) = sender.socket else { return };
+        if !self.reports_unreachable || !host_exists || self.is_partitioned(from.ip(), to.ip()) {
+            return;
+        }
+        let now = self.now;
+        if let [Some(at), _] = self.path(to.ip(), from.ip()).carry(now) {
+            self.answer_at(at, sender.node, Answer::SendFailed { flow, to });
+        }
+    }
+
+    // --- answers ---
+
+    fn answer(&mut self, node: usize, answer: Answer) {
+        self.answer_at(self.now, node, answer);
+    }
+
+    fn answer_at(&mut self, at: Instant, node: usize, answer: Answer) {
+        let life = self.stations[node].life;
+        self.schedule(at, Happening::Answer { node, life, answer });
+    }
+}
+
+/// Whether packets can be sent from one address to the other at all.
+fn is_route(from: IpAddr, to: SocketAddr) -> bool {
+    from.is_ipv4() == to.is_ipv4() && !to.ip().is_unspecified() && to.port() != 0
+}
+
+/// What a node sees of the network while it runs.
+pub(super) struct NodeHost<'a> {
+    pub(super) network: &'a mut Network,
+    pub(super) node: usize,
+}
+
+impl NodeHost<'_> {
+    fn station(&mut self) -> &mut Station {
+        &mut self.network.stations[self.node]
+    }
+}
+
+impl Clock for NodeHost<'_> {
+    fn now(&self) -> Instant {
+        self.network.local_now(self.node)
+    }
+
+    fn wall(&self) -> WallTime {
+        self.network.wall()
+    }
+}
+
+impl Entropy for NodeHost<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.station().random.fill(bytes);
+    }
+}
+
+impl Datagrams for NodeHost<'_> {
+    fn send(&mut self, outbound: Outbound<'_>) {
+        let node = self.node;
+        let Station { address, flow: own_flow, alive, .. } = *self.station();
+        if !alive {
+            return;
+        }
+        let network = &mut *self.network;
+        match outbound {
+            Outbound::Datagram { flow, to, bytes } => {
+                let sent = flow == own_flow
+                    && network.transmit(address, to, Kind::Sip, bytes) != Fate::Unsendable;
+                if !sent {
+                    network.answer(node, Answer::SendFailed { flow, to });
+                }
+            }
+            Outbound::Media { port, channel, to, bytes } => {
+                let kind = match channel {
+                    Channel::Rtp => Kind::Rtp,
+                    Channel::Rtcp => Kind::Rtcp,
+                };
+                if let Some(from) = network.ports.pair(node, port, channel) {
+                    network.transmit(from, to, kind, bytes);
+                }
+            }
+            Outbound::OpenFlow { id, transport: Transport::Udp, to } => {
+                let answer = match is_route(address.ip(), to) {
+                    true => Answer::FlowOpened { id, flow: own_flow, local: address },
+                    false => Answer::FlowFailed { id },
+                };
+                network.answer(node, answer);
+            }
+            // The one UDP socket stays open as long as its node lives.
+            Outbound::CloseFlow { .. } => {}
+            Outbound::BindMedia { id, toward: _, low, high } => {
+                let answer = match network.ports.bind_pair(node, address.ip(), low, high) {
+                    Some((port, rtp)) => Answer::MediaBound { id, port, rtp },
+                    None => Answer::MediaUnavailable { id },
+                };
+                network.answer(node, answer);
+            }
+            Outbound::ReleaseMedia { port } => network.ports.release_pair(node, port),
+            Outbound::Resolve { id, name } => {
+                let name = name.to_ascii_lowercase();
+                let addresses = network.names.get(&name).cloned().unwrap_or_default();
+                network.answer(node, Answer::Resolved { id, addresses });
+            }
+        }
+    }
+}
+
+impl StationClock {
+    fn read(self, at: Instant) -> Instant {
+        let passed = i128::from(at.since(self.anchor).as_micros());
+        let drifted = passed + passed * i128::from(self.drift_ppm) / 1_000_000;
+        self.local + Duration::from_micros(u64::try_from(drifted).unwrap_or(0))
+    }
+
+    /// When this clock shows `local`, or soon before.
+    fn when(self, local: Instant) -> Instant {
+        let passed = i128::from(local.since(self.local).as_micros());
+        let rate = 1_000_000 + i128::from(self.drift_ppm.max(-999_999));
+        let passed = passed * 1_000_000 / rate;
+        self.anchor + Duration::from_micros(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}

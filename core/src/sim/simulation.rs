@@ -1,0 +1,536 @@
+//! The simulation itself: nodes, time and what drives them.
+
+use core::any::Any;
+use core::fmt;
+use core::marker::PhantomData;
+use core::net::{IpAddr, SocketAddr};
+use core::ops::{Index, IndexMut};
+
+use super::link::Link;
+use super::network::{Happening, Network, NodeHost};
+use super::ports::Socket;
+use super::wire::WirePacket;
+use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort};
+use crate::time::{Duration, Instant, WallTime};
+
+/// The SIP port that [`Simulation::add`] gives the first node of a host.
+const SIP_PORT: u16 = 5060;
+/// How often a node may ask for a deadline without time passing before it is taken to be caught in
+/// a loop.
+const MAX_SPINS: u32 = 10_000;
+
+/// A network of endpoints in virtual time; see the [module](super).
+pub struct Simulation {
+    network: Network,
+    nodes: Vec<Node>,
+    /// Nodes that were lent out mutably, whose next deadline has to be asked for again.
+    touched: Vec<usize>,
+}
+
+/// Names a node, remembers what type its endpoint has and where it is.
+pub struct NodeId<E> {
+    index: usize,
+    address: SocketAddr,
+    endpoint: PhantomData<fn() -> E>,
+}
+
+/// Media ports bound for a node by [`Simulation::bind_media`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BoundMedia {
+    /// The pair.
+    pub port: MediaPort,
+    /// The address of its RTP socket.
+    pub rtp: SocketAddr,
+    /// The address of its RTCP socket.
+    pub rtcp: SocketAddr,
+}
+
+/// A condition did not come about. Its text names the seed, with which the run can be repeated.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not so within {limit:?}, at {at:?}{}: repeat with seed {seed}", if *.idle { " with nothing more to happen" } else { "" })]
+#[non_exhaustive]
+pub struct Failure {
+    /// The seed of the run.
+    pub seed: u64,
+    /// How long the condition had.
+    pub limit: Duration,
+    /// When it was given up.
+    pub at: Instant,
+    /// Whether nothing more was on its way or due.
+    pub idle: bool,
+}
+
+struct Node {
+    endpoint: Box<dyn AnyEndpoint>,
+    application: Option<Box<Hook>>,
+    touched: bool,
+    last_wake: Instant,
+    spins: u32,
+}
+
+type Hook = dyn FnMut(&mut dyn Any, &mut Application<'_>);
+
+/// An endpoint whose type can be asked for.
+trait AnyEndpoint: Endpoint + Any {}
+
+impl<E: Endpoint + Any> AnyEndpoint for E {}
+
+/// What an application has in its hands when it is called after a crossing; see
+/// [`Simulation::set_application`].
+pub struct Application<'a> {
+    host: NodeHost<'a>,
+}
+
+impl Application<'_> {
+    /// The node's host.
+    pub fn host(&mut self) -> &mut dyn Host {
+        &mut self.host
+    }
+
+    /// The time on the node's clock.
+    pub fn now(&self) -> Instant {
+        crate::host::Clock::now(&self.host)
+    }
+
+    /// Takes something (an event) into the [trace hash](Simulation::trace_hash).
+    pub fn note(&mut self, what: &dyn fmt::Debug) {
+        note(self.host.network, what);
+    }
+}
+
+impl Simulation {
+    /// A network without nodes. Whatever happens on it by chance follows from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self { network: Network::new(seed), nodes: Vec::new(), touched: Vec::new() }
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.network.seed
+    }
+
+    /// The time on the network's clock. It starts at one second.
+    pub fn now(&self) -> Instant {
+        self.network.now
+    }
+
+    /// The wall clock. It starts on 1 January 2026, 00:00 UTC.
+    pub fn wall(&self) -> WallTime {
+        self.network.wall()
+    }
+
+    /// A random number that follows from the seed, for whoever writes the scenario.
+    pub fn random(&mut self) -> u64 {
+        self.network.random.next()
+    }
+
+    // --- nodes ---
+
+    /// Adds a node at an address of its own or shared with others; its SIP socket is the first free
+    /// one from port 5060.
+    pub fn add<E: Endpoint + 'static>(&mut self, ip: impl Into<IpAddr>, endpoint: E) -> NodeId<E> {
+        let ip = ip.into();
+        let free = |port: &u16| self.network.ports.is_free(SocketAddr::new(ip, *port));
+        let port = (SIP_PORT..=u16::MAX).find(free).unwrap_or(SIP_PORT);
+        self.add_at(SocketAddr::new(ip, port), endpoint)
+    }
+
+    /// Adds a node whose SIP socket is at `address`.
+    ///
+    /// # Panics
+    /// When something else is bound there.
+    pub fn add_at<E: Endpoint + 'static>(
+        &mut self,
+        address: impl Into<SocketAddr>,
+        endpoint: E,
+    ) -> NodeId<E> {
+        self.add_with(address, |_| endpoint)
+    }
+
+    /// Adds a node whose endpoint needs its host when it is made.
+    ///
+    /// # Panics
+    /// When something else is bound at `address`.
+    pub fn add_with<E: Endpoint + 'static>(
+        &mut self,
+        address: impl Into<SocketAddr>,
+        make: impl FnOnce(&mut dyn Host) -> E,
+    ) -> NodeId<E> {
+        let address = address.into();
+        assert!(self.network.ports.is_free(address), "{address} is already in use");
+        let index = self.network.add_station(address);
+        let endpoint = make(&mut NodeHost { network: &mut self.network, node: index });
+        self.nodes.push(Node {
+            endpoint: Box::new(endpoint),
+            application: None,
+            touched: false,
+            last_wake: Instant::ZERO,
+            spins: 0,
+        });
+        self.touch(index);
+        NodeId { index, address, endpoint: PhantomData }
+    }
+
+    /// A node's endpoint; also `sim[id]`.
+    pub fn node<E: Endpoint + 'static>(&self, id: NodeId<E>) -> &E {
+        let endpoint: &dyn Any = &*self.nodes[id.index].endpoint;
+        endpoint.downcast_ref().expect("a NodeId is used with the simulation that made it")
+    }
+
+    /// A node's endpoint, to give it commands and take its events; also `sim[id]`. What it is told
+    /// to do, it does in the next step.
+    pub fn node_mut<E: Endpoint + 'static>(&mut self, id: NodeId<E>) -> &mut E {
+        self.touch(id.index);
+        let endpoint: &mut dyn Any = &mut *self.nodes[id.index].endpoint;
+        endpoint.downcast_mut().expect("a NodeId is used with the simulation that made it")
+    }
+
+    /// Lends a node's endpoint together with its host, for methods that need both.
+    pub fn with<E: Endpoint + 'static, R>(
+        &mut self,
+        id: NodeId<E>,
+        act: impl FnOnce(&mut E, &mut dyn Host) -> R,
+    ) -> R {
+        self.touch(id.index);
+        let endpoint: &mut dyn Any = &mut *self.nodes[id.index].endpoint;
+        let endpoint =
+            endpoint.downcast_mut().expect("a NodeId is used with the simulation that made it");
+        act(endpoint, &mut NodeHost { network: &mut self.network, node: id.index })
+    }
+
+    /// Puts an application on a node: called after each crossing of the node's endpoint, it takes
+    /// events and gives commands as a program on that host would.
+    pub fn set_application<E: Endpoint + 'static>(
+        &mut self,
+        id: NodeId<E>,
+        mut application: impl FnMut(&mut E, &mut Application<'_>) + 'static,
+    ) {
+        let hook = move |endpoint: &mut dyn Any, context: &mut Application<'_>| {
+            if let Some(endpoint) = endpoint.downcast_mut() {
+                application(endpoint, context);
+            }
+        };
+        self.nodes[id.index].application = Some(Box::new(hook));
+    }
+
+    /// Stops a node from running for `time`, as a loaded machine does. What comes meanwhile waits
+    /// in its sockets' buffers (212,992 bytes each, bookkeeping included); the rest is lost.
+    pub fn stall<E>(&mut self, id: NodeId<E>, time: Duration) {
+        self.network.stall(id.index, self.network.now + time);
+    }
+
+    /// Ends a node without a farewell: its sockets are gone. The endpoint can still be looked at.
+    pub fn kill<E>(&mut self, id: NodeId<E>) {
+        self.network.kill(id.index);
+    }
+
+    /// Starts a node again with a new endpoint at the old address; kills it first if it is alive.
+    pub fn restart<E: Endpoint + 'static>(&mut self, id: NodeId<E>, endpoint: E) {
+        self.network.kill(id.index);
+        self.network.revive(id.index);
+        self.nodes[id.index].endpoint = Box::new(endpoint);
+        self.touch(id.index);
+    }
+
+    /// Lets a node's monotonic clock run fast (or, below zero, slow) by so many millionths.
+    pub fn set_drift_ppm<E>(&mut self, id: NodeId<E>, ppm: i32) {
+        self.network.set_drift(id.index, ppm);
+        self.touch(id.index);
+    }
+
+    /// Binds a pair of media ports for a node without being asked by it, for tests of media alone.
+    pub fn bind_media<E>(&mut self, id: NodeId<E>, low: u16, high: u16) -> Option<BoundMedia> {
+        let (port, rtp) = self.network.ports.bind_pair(id.index, id.address.ip(), low, high)?;
+        let rtcp = self.network.ports.pair(id.index, port, Channel::Rtcp)?;
+        Some(BoundMedia { port, rtp, rtcp })
+    }
+
+    /// How many pairs of media ports a node holds.
+    pub fn media_ports<E>(&self, id: NodeId<E>) -> usize {
+        self.network.ports.pairs_of(id.index)
+    }
+
+    // --- the network ---
+
+    /// What links are like that were not set on their own, from now on.
+    pub fn set_default_link(&mut self, link: Link) {
+        self.network.set_default_link(link);
+    }
+
+    /// Sets what the link between two hosts is like, both ways.
+    pub fn link(&mut self, a: impl Into<IpAddr>, b: impl Into<IpAddr>, link: Link) {
+        let (a, b) = (a.into(), b.into());
+        self.link_one_way(a, b, link);
+        self.link_one_way(b, a, link);
+    }
+
+    /// Sets what the way from one host to another is like.
+    pub fn link_one_way(&mut self, from: impl Into<IpAddr>, to: impl Into<IpAddr>, link: Link) {
+        self.network.set_link(from.into(), to.into(), link);
+    }
+
+    /// Cuts two hosts off from each other, both ways. What is already on its way arrives.
+    pub fn partition(&mut self, a: impl Into<IpAddr>, b: impl Into<IpAddr>) {
+        self.network.partition(a.into(), b.into());
+    }
+
+    /// Ends a [`partition`](Self::partition).
+    pub fn heal(&mut self, a: impl Into<IpAddr>, b: impl Into<IpAddr>) {
+        self.network.heal(a.into(), b.into());
+    }
+
+    /// Gives a host name its addresses, best first; an empty list takes it away.
+    pub fn set_name(&mut self, name: &str, addresses: &[IpAddr]) {
+        self.network.names.insert(name.to_ascii_lowercase(), addresses.to_vec());
+    }
+
+    /// Whether a host says so when a SIP message comes to a port where nobody listens (ICMP; the
+    /// sender gets `SendFailed`). Off at first: on many networks nobody says anything.
+    pub fn set_unreachable_reports(&mut self, on: bool) {
+        self.network.reports_unreachable = on;
+    }
+
+    // --- running ---
+
+    /// Lets the next thing happen: something arrives, or a deadline is due. False when nothing ever
+    /// will unless a node is given a command.
+    ///
+    /// # Panics
+    /// When a node asks for the same deadline again and again and time stands still.
+    pub fn step(&mut self) -> bool {
+        self.settle();
+        let Some(what) = self.network.next() else { return false };
+        self.happen(what);
+        true
+    }
+
+    /// Runs for `time`.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.network.now + time;
+        while self.next_at().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.network.now = end;
+    }
+
+    /// Runs until `condition` holds, which is looked at after each step.
+    ///
+    /// # Errors
+    /// When it does not hold after `limit`.
+    pub fn run_until(
+        &mut self,
+        mut condition: impl FnMut(&mut Self) -> bool,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let end = self.network.now + limit;
+        while !condition(self) {
+            let next = self.next_at();
+            if next.is_some_and(|at| at <= end) {
+                self.step();
+                continue;
+            }
+            self.network.now = end;
+            if condition(self) {
+                break;
+            }
+            return Err(Failure { seed: self.seed(), limit, at: end, idle: next.is_none() });
+        }
+        Ok(())
+    }
+
+    /// When the next thing happens.
+    pub fn next_at(&mut self) -> Option<Instant> {
+        self.settle();
+        self.network.next_at()
+    }
+
+    // --- what happened ---
+
+    /// A hash of all that was sent (times, addresses, bytes) and [noted](Self::note) so far. Two
+    /// runs with one seed have one hash, whatever machine they ran on.
+    pub fn trace_hash(&self) -> u64 {
+        self.network.hash.value()
+    }
+
+    /// Takes something (an event) into the [trace hash](Self::trace_hash), with the time.
+    pub fn note(&mut self, what: &dyn fmt::Debug) {
+        note(&mut self.network, what);
+    }
+
+    /// Keeps the last `limit` packets sent for [`wire`](Self::wire); 0, as at first, keeps none.
+    pub fn record_wire(&mut self, limit: usize) {
+        self.network.wire.set_limit(limit);
+    }
+
+    /// The packets kept, in the order they were sent.
+    pub fn wire(&self) -> impl DoubleEndedIterator<Item = &WirePacket> + ExactSizeIterator {
+        self.network.wire.packets()
+    }
+
+    // --- within ---
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Arrival { from, to, bytes } => {
+                let Some(binding) = self.network.ports.listener(to) else {
+                    return self.network.report_unreachable(from, to);
+                };
+                if self.network.stations[binding.node].stalled.is_some() {
+                    let what = Happening::Arrival { from, to, bytes };
+                    return self.network.keep_for_later(binding.node, what);
+                }
+                let bytes = &bytes[..];
+                let inbound = match binding.socket {
+                    Socket::Signalling(flow) => Inbound::Datagram { flow, from, bytes },
+                    Socket::Media(port, channel) => Inbound::Media { port, channel, from, bytes },
+                };
+                self.cross(binding.node, |endpoint, host| endpoint.handle_inbound(host, inbound));
+            }
+            Happening::Answer { node, life, answer } => {
+                let station = &self.network.stations[node];
+                if station.life != life {
+                } else if station.stalled.is_some() {
+                    let what = Happening::Answer { node, life, answer };
+                    self.network.keep_for_later(node, what);
+                } else {
+                    self.cross(node, |endpoint, host| {
+                        endpoint.handle_inbound(host, answer.inbound());
+                    });
+                }
+            }
+            Happening::Wake { node } => self.wake(node),
+            Happening::Resume { node } => {
+                let Some(backlog) = self.network.resume(node) else { return };
+                backlog.into_iter().for_each(|what| self.happen(what));
+                self.wake(node);
+            }
+        }
+    }
+
+    /// Runs what is due at a node, if anything is by its clock.
+    fn wake(&mut self, index: usize) {
+        let station = &self.network.stations[index];
+        if !station.alive || station.stalled.is_some() {
+            return;
+        }
+        let now = self.network.now;
+        let local_now = self.network.local_now(index);
+        let node = &mut self.nodes[index];
+        let due = node.endpoint.next_deadline();
+        if due.is_none_or(|due| due > local_now) {
+            // Its clock runs slow or the deadline has moved.
+            let later = due.map(|due| due.max(local_now + Duration::from_micros(1)));
+            return self.network.wake_at(index, later);
+        }
+        node.spins = if node.last_wake == now { node.spins + 1 } else { 0 };
+        node.last_wake = now;
+        assert!(
+            node.spins < MAX_SPINS,
+            "the node at {} keeps asking for a deadline that is past ({due:?} at {now:?}): seed {}",
+            station.address,
+            self.network.seed,
+        );
+        self.cross(index, |endpoint, host| endpoint.handle_deadline(host));
+    }
+
+    /// One crossing into a node, then its application, then its next deadline.
+    fn cross(&mut self, index: usize, act: impl FnOnce(&mut dyn Endpoint, &mut dyn Host)) {
+        let node = &mut self.nodes[index];
+        let mut host = NodeHost { network: &mut self.network, node: index };
+        act(&mut *node.endpoint, &mut host);
+        if let Some(application) = &mut node.application {
+            application(&mut *node.endpoint, &mut Application { host });
+        }
+        self.network.wake_at(index, node.endpoint.next_deadline());
+    }
+
+    fn touch(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if !node.touched {
+            node.touched = true;
+            self.touched.push(index);
+        }
+    }
+
+    fn settle(&mut self) {
+        for index in self.touched.drain(..) {
+            let node = &mut self.nodes[index];
+            node.touched = false;
+            self.network.wake_at(index, node.endpoint.next_deadline());
+        }
+    }
+}
+
+fn note(network: &mut Network, what: &dyn fmt::Debug) {
+    network.hash.number(network.now.as_micros());
+    network.hash.debug(what);
+}
+
+impl<E: Endpoint + 'static> Index<NodeId<E>> for Simulation {
+    type Output = E;
+    fn index(&self, id: NodeId<E>) -> &E {
+        self.node(id)
+    }
+}
+
+impl<E: Endpoint + 'static> IndexMut<NodeId<E>> for Simulation {
+    fn index_mut(&mut self, id: NodeId<E>) -> &mut E {
+        self.node_mut(id)
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("seed", &self.network.seed)
+            .field("now", &self.network.now)
+            .field("nodes", &self.nodes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Application<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application").field("node", &self.host.node).finish_non_exhaustive()
+    }
+}
+
+impl<E> NodeId<E> {
+    /// The address of the node's SIP socket.
+    pub fn address(self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address of the node's host.
+    pub fn ip(self) -> IpAddr {
+        self.address.ip()
+    }
+}
+
+impl<E> Clone for NodeId<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for NodeId<E> {}
+
+impl<E> PartialEq for NodeId<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index
+    }
+}
+
+impl<E> Eq for NodeId<E> {}
+
+impl<E> fmt::Debug for NodeId<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} at {}", self.index, self.address)
+    }
+}
+
+impl<E> From<NodeId<E>> for IpAddr {
+    fn from(id: NodeId<E>) -> Self {
+        id.ip()
+    }
+}
