@@ -1,4 +1,8 @@
 //! Audio codecs: 16-bit linear samples in, payload bytes out, and back.
+//!
+//! [`measure`] tells what a piece of audio holds.
+
+pub mod measure;
 
 /// A codec this build can use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -8,4 +12,52 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz (RFC 3551 §4.5.14).
     Pcma,
+}
+
+impl Codec {
+    /// Every codec of this build, in the order of their payload types.
+    pub const ALL: &'static [Self] = &[Self::Pcmu, Self::Pcma];
+
+    /// The encoding name of RFC 3551 §6, as SDP writes it: `PCMU`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
+    }
+
+    /// The codec of that encoding name, in any case (RFC 8866 §6.6), and RTP clock rate in hertz.
+    pub fn from_name(name: &str, clock_rate: u32) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|c| c.clock_rate() == clock_rate && c.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The payload type that RFC 3551 §6 gives it for ever, if it has one.
+    pub const fn static_payload_type(self) -> Option<u8> {
+        match self {
+            Self::Pcmu => Some(0),
+            Self::Pcma => Some(8),
+        }
+    }
+
+    /// The codec to which RFC 3551 §6 gives that payload type.
+    pub fn from_static_payload_type(payload_type: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|c| c.static_payload_type() == Some(payload_type))
+    }
+
+    /// How fast the RTP timestamp runs, in hertz; what `a=rtpmap` says.
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
+    /// How many samples a second it carries.
+    pub const fn sample_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
 }
