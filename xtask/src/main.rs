@@ -1,3 +1,58 @@
-//! The checks of the project: `cargo xtask test`.
+//! The project's own checks and builds: `cargo xtask help`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod checks;
+mod imports;
+mod run;
+mod steps;
+mod tools;
+mod wasm;
+
+use std::process::ExitCode;
+
+use crate::steps::{Failure, Outcome};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--quick] [STEP ...]   run the project's checks: all of them, those a developer runs before
+                              each commit (--quick), or the steps named
+  steps                       list the steps of `test`
+  wasm [--release]            build the JavaScript package into wasm/dist
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test", selection @ ..] => checks::test(selection),
+        ["steps"] => {
+            print!("{}", checks::list());
+            ExitCode::SUCCESS
+        }
+        ["wasm"] => report(wasm::package(wasm::Profile::Dev)),
+        ["wasm", "--release"] => report(wasm::package(wasm::Profile::Release)),
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprint!("{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn report(result: Result<Outcome, Failure>) -> ExitCode {
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Skipped(why)) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Makes JavaScript of a module that was compiled with wasm-bindgen: `bindgen MODULE.wasm FOLDER`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use wasm_bindgen_cli_support::Bindgen;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [module, folder] = arguments.as_slice() else {
+        eprintln!("usage: bindgen MODULE.wasm FOLDER");
+        return ExitCode::from(2);
+    };
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(module).typescript(true);
+    let made = bindgen.web(true).and_then(|bindgen| bindgen.generate(folder));
+    match made {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bindgen: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

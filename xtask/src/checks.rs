@@ -1,0 +1,100 @@
+//! The steps of `cargo xtask test`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use crate::run::Run;
+use crate::steps::{Failure, Outcome, Step, run};
+use crate::tools;
+use crate::wasm;
+
+const STEPS: &[Step] = &[
+    Step { name: "tools", what: "programs that the checks need", quick: false, run: tools::all },
+    Step {
+        name: "format",
+        what: "the code is as rustfmt writes it",
+        quick: true,
+        run: || {
+            cargo("fmt --all --check", "run `cargo fmt --all`")?;
+            cargo("fmt --manifest-path xtask/bindgen/Cargo.toml --check", "run `cargo fmt` there")
+        },
+    },
+    Step {
+        name: "clippy",
+        what: "no warnings, in any target",
+        quick: true,
+        run: || {
+            let line = "clippy --workspace --all-targets -- -D warnings";
+            cargo(line, "mend what it names")
+        },
+    },
+    Step {
+        name: "test",
+        what: "the tests of every package, over real sockets too",
+        quick: true,
+        run: || {
+            cargo("build --workspace --bins", "the programs do not build")?;
+            let line = "test --workspace --lib --bins --tests --examples --no-fail-fast";
+            cargo(line, "a test failed; its name is above")
+        },
+    },
+    Step {
+        name: "doctest",
+        what: "the examples in the documentation",
+        quick: false,
+        run: || cargo("test --workspace --doc", "an example in the documentation failed"),
+    },
+    Step {
+        name: "docs",
+        what: "the documentation is whole",
+        quick: false,
+        run: || {
+            let docs =
+                Run::cargo("doc -q --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings");
+            docs.advice("mend the documentation it names").go()?;
+            Ok(Outcome::Done)
+        },
+    },
+    Step {
+        name: "imports",
+        what: "the core, as WebAssembly, asks nothing of its host",
+        quick: false,
+        run: wasm::check_imports,
+    },
+    Step {
+        name: "wasm",
+        what: "the JavaScript package builds",
+        quick: false,
+        run: || wasm::package(wasm::Profile::Dev),
+    },
+];
+
+fn cargo(line: &str, advice: &str) -> Result<Outcome, Failure> {
+    Run::cargo(line).advice(advice).go()?;
+    Ok(Outcome::Done)
+}
+
+/// `cargo xtask test`: every step, the quick ones, or those named.
+pub(crate) fn test(selection: &[&str]) -> ExitCode {
+    let known = |name: &str| STEPS.iter().any(|step| step.name == name);
+    if let Some(unknown) = selection.iter().find(|name| **name != "--quick" && !known(name)) {
+        eprint!("xtask: there is no step {unknown}; the steps are\n{}", list());
+        return ExitCode::from(2);
+    }
+    let chosen: Vec<&Step> = match selection {
+        [] => STEPS.iter().collect(),
+        ["--quick"] => STEPS.iter().filter(|step| step.quick).collect(),
+        names => STEPS.iter().filter(|step| names.contains(&step.name)).collect(),
+    };
+    run(&chosen)
+}
+
+/// The steps, one a line.
+pub(crate) fn list() -> String {
+    STEPS.iter().fold(String::new(), |mut text, step| {
+        let quick = if step.quick { " (quick)" } else { "" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {:12} {}{quick}", step.name, step.what);
+        text
+    })
+}

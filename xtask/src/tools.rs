@@ -1,0 +1,74 @@
+//! Programs that the checks need beyond Rust: installed where that is possible, named where not.
+
+use std::sync::OnceLock;
+
+use crate::run::Run;
+use crate::steps::{Failure, Outcome};
+
+/// A program and the Debian package that has it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    needed_for: &'static str,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool { program: "node", package: "nodejs", needed_for: "the JavaScript tests" },
+    Tool { program: "sipp", package: "sip-tester", needed_for: "the tests against SIPp" },
+    Tool { program: "tshark", package: "tshark", needed_for: "the tests of captures" },
+];
+
+/// Makes sure of every tool.
+pub(crate) fn all() -> Result<Outcome, Failure> {
+    for (component, program) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if !Run::cargo(program).arg("--version").succeeds() {
+            // Without a network rustup may hang.
+            let add = Run::new("timeout 60 rustup component add").arg(component);
+            add.advice(&format!("install {component} for your Rust")).go()?;
+        }
+    }
+    let missing: Vec<String> = TOOLS
+        .iter()
+        .filter(|tool| !install(tool))
+        .map(|tool| format!("{} (apt-get install {})", tool.needed_for, tool.package))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    Ok(Outcome::Skipped(format!("programs are missing for {}", missing.join(", "))))
+}
+
+/// Whether a program can be run; installs it first when it is one of [`TOOLS`] and can be.
+pub(crate) fn has(program: &str) -> bool {
+    TOOLS.iter().find(|tool| tool.program == program).map_or_else(|| found(program), install)
+}
+
+fn install(tool: &Tool) -> bool {
+    if found(tool.program) {
+        return true;
+    }
+    if !found("apt-get") || !is_root() {
+        return false;
+    }
+    update_packages();
+    let line = "apt-get install -q -y --no-install-recommends";
+    let install = Run::new(line).arg(tool.package).env("DEBIAN_FRONTEND", "noninteractive");
+    install.go().is_ok() && found(tool.program)
+}
+
+fn update_packages() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        // An old list may still do; the install says so if not.
+        let _ = Run::new("apt-get update -q").go();
+    });
+}
+
+fn is_root() -> bool {
+    Run::new("id -u").read().is_ok_and(|user| user.trim() == "0")
+}
+
+fn found(program: &str) -> bool {
+    let Some(path) = std::env::var_os("PATH") else { return false };
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
