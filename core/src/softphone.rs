@@ -1,1 +1,201 @@
-//! A phone and the media of its calls in one place.
+//! A phone and the media of its calls in one place: for the simulation, Node, and a page that does
+//! everything in one thread. Elsewhere [`Phone`] and [`MediaSession`] run apart, joined by
+//! [`Event::Media`] and [`Phone::handle_media_event`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::config::PhoneParameters;
+use crate::error::Error;
+use crate::event::{CallId, Event, MediaControl, MediaEvent};
+use crate::host::{Endpoint, Host, Inbound, MediaPort};
+use crate::phone::Phone;
+use crate::rtp::{MediaOptions, MediaSession, MediaStats};
+use crate::time::Instant;
+use crate::timers::{TimerId, Timers};
+
+/// A [`Phone`] with a [`MediaSession`] for each of its calls.
+#[derive(Debug)]
+pub struct Softphone {
+    phone: Phone,
+    media: BTreeMap<CallId, Media>,
+    ports: BTreeMap<MediaPort, CallId>,
+    /// When each session wants to be called.
+    timers: Timers<CallId>,
+    events: VecDeque<SoftphoneEvent>,
+}
+
+/// What happened on a softphone.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum SoftphoneEvent {
+    /// Signalling; never [`Event::Media`].
+    Phone(Event),
+    /// The media of a call.
+    Media(CallId, MediaEvent),
+}
+
+struct Media {
+    session: MediaSession,
+    port: Option<MediaPort>,
+    timer: Option<(TimerId, Instant)>,
+}
+
+impl Softphone {
+    /// A softphone that has not started.
+    ///
+    /// # Errors
+    /// As [`Phone::new`].
+    pub fn new(parameters: PhoneParameters) -> Result<Self, Error> {
+        Ok(Self {
+            phone: Phone::new(parameters)?,
+            media: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            timers: Timers::new(),
+            events: VecDeque::new(),
+        })
+    }
+
+    /// The signalling.
+    pub fn phone(&self) -> &Phone {
+        &self.phone
+    }
+
+    /// The signalling, for its commands. Take events from [`next_event`](Self::next_event) only.
+    pub fn phone_mut(&mut self) -> &mut Phone {
+        &mut self.phone
+    }
+
+    /// The media of a call; `None` before anything was agreed, and once [`Event::Ended`] was taken.
+    pub fn media(&self, call: CallId) -> Option<&MediaSession> {
+        self.media.get(&call).map(|media| &media.session)
+    }
+
+    /// The media of a call, to write, read and dial.
+    pub fn media_mut(&mut self, call: CallId) -> Option<&mut MediaSession> {
+        self.media.get_mut(&call).map(|media| &mut media.session)
+    }
+
+    /// What the media of a call has done so far; kept until [`Event::Ended`] was taken.
+    pub fn stats(&self, call: CallId) -> Option<MediaStats> {
+        self.media(call).map(MediaSession::stats)
+    }
+
+    /// The next thing that happened.
+    pub fn next_event(&mut self) -> Option<SoftphoneEvent> {
+        let event = self.events.pop_front()?;
+        if let SoftphoneEvent::Phone(Event::Ended { call, .. }) = &event {
+            self.forget(*call);
+        }
+        Some(event)
+    }
+
+    /// Passes on what signalling and media tell each other, until both are silent.
+    fn settle(&mut self, host: &mut dyn Host) {
+        loop {
+            while let Some(event) = self.phone.next_event() {
+                match event {
+                    Event::Media { call, control } => self.control(host, call, control),
+                    event => self.events.push_back(SoftphoneEvent::Phone(event)),
+                }
+            }
+            // A silent call was told to the phone, which hangs it up now.
+            if self.phone.next_deadline() != Some(Instant::ZERO) {
+                return;
+            }
+            self.phone.handle_deadline(host);
+        }
+    }
+
+    fn control(&mut self, host: &mut dyn Host, call: CallId, control: MediaControl) {
+        if !self.media.contains_key(&call) {
+            if matches!(control, MediaControl::Close) {
+                return;
+            }
+            let options = MediaOptions {
+                silence_timeout: self.phone.parameters().media_timeout,
+                ..MediaOptions::default()
+            };
+            let session = MediaSession::new(host, options);
+            self.media.insert(call, Media { session, port: None, timer: None });
+        }
+        if let Some(media) = self.media.get_mut(&call) {
+            if let MediaControl::Configure { parameters, .. } = &control {
+                media.port = Some(parameters.port);
+                self.ports.insert(parameters.port, call);
+            }
+            media.session.handle_control(host, control);
+        }
+        self.drain(call);
+    }
+
+    /// Takes a session's events, and notes when it wants to be called.
+    fn drain(&mut self, call: CallId) {
+        let Some(media) = self.media.get_mut(&call) else { return };
+        while let Some(event) = media.session.next_event() {
+            self.phone.handle_media_event(call, &event);
+            self.events.push_back(SoftphoneEvent::Media(call, event));
+        }
+        let wanted = media.session.next_deadline();
+        if media.timer.map(|(_, at)| at) == wanted {
+            return;
+        }
+        let old = media.timer.take().map(|(timer, _)| timer);
+        media.timer = match (old, wanted) {
+            (Some(timer), Some(at)) if self.timers.reset(timer, at) => Some((timer, at)),
+            (old, wanted) => {
+                old.map(|timer| self.timers.cancel(timer));
+                wanted.map(|at| (self.timers.set(at, call), at))
+            }
+        };
+    }
+
+    fn forget(&mut self, call: CallId) {
+        let Some(media) = self.media.remove(&call) else { return };
+        if let Some((timer, _)) = media.timer {
+            self.timers.cancel(timer);
+        }
+        if let Some(port) = media.port {
+            self.ports.remove(&port);
+        }
+    }
+}
+
+impl Endpoint for Softphone {
+    fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        if let Inbound::Media { port, .. } = inbound {
+            let Some(&call) = self.ports.get(&port) else { return };
+            let Some(media) = self.media.get_mut(&call) else { return };
+            media.session.handle_inbound(host, inbound);
+            self.drain(call);
+        } else {
+            self.phone.handle_inbound(host, inbound);
+        }
+        self.settle(host);
+    }
+
+    fn handle_deadline(&mut self, host: &mut dyn Host) {
+        let now = host.now();
+        if self.phone.next_deadline().is_some_and(|at| at <= now) {
+            self.phone.handle_deadline(host);
+        }
+        let due: Vec<CallId> =
+            core::iter::from_fn(|| self.timers.pop_due(now)).map(|(_, call)| call).collect();
+        for call in due {
+            let Some(media) = self.media.get_mut(&call) else { continue };
+            media.timer = None;
+            media.session.handle_deadline(host);
+            self.drain(call);
+        }
+        self.settle(host);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        [self.phone.next_deadline(), self.timers.next_deadline()].into_iter().flatten().min()
+    }
+}
+
+impl core::fmt::Debug for Media {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Media").field("port", &self.port).finish_non_exhaustive()
+    }
+}
