@@ -479,11 +479,11 @@ impl StationClock {
         self.local + Duration::from_micros(u64::try_from(drifted).unwrap_or(0))
     }
 
-    /// When this clock shows `local`, or soon before.
+    /// When this clock first shows `local`.
     fn when(self, local: Instant) -> Instant {
         let passed = i128::from(local.since(self.local).as_micros());
         let rate = 1_000_000 + i128::from(self.drift_ppm.max(-999_999));
-        let passed = passed * 1_000_000 / rate;
+        let passed = (passed * 1_000_000 + rate - 1) / rate;
         self.anchor + Duration::from_micros(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
