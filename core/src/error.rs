@@ -70,3 +70,20 @@ pub enum Error {
         limit: usize,
     },
 }
+
+impl Error {
+    /// The error's name for programs, the same for good: `invalid_state`. The command prints it and
+    /// JavaScript's errors carry it.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidState { .. } => "invalid_state",
+            Self::InvalidStatus { .. } => "invalid_status",
+            Self::NoSuchCall { .. } => "no_such_call",
+            Self::InvalidRange { .. } => "invalid_range",
+            Self::NoPortsAvailable { .. } => "no_ports_available",
+            Self::Nat { .. } => "nat",
+            Self::InvalidValue { .. } => "invalid_value",
+            Self::TooManyCalls { .. } => "too_many_calls",
+        }
+    }
+}
