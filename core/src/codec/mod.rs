@@ -1,8 +1,14 @@
 //! Audio codecs: 16-bit linear samples in, payload bytes out, and back.
 //!
-//! [`measure`] tells what a piece of audio holds.
+//! [`g711`] holds the two codecs of this build. [`resampler`] changes the sampling rate,
+//! [`timescale`] the length, [`concealment`] fills what was lost, and [`measure`] tells what a piece
+//! of audio holds.
 
+pub mod concealment;
+pub mod g711;
 pub mod measure;
+pub mod resampler;
+pub mod timescale;
 
 /// A codec this build can use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -58,6 +64,72 @@ impl Codec {
     pub const fn sample_rate(self) -> u32 {
         match self {
             Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
+    /// How many samples a payload of that many bytes holds; `None` when it cannot be one.
+    pub fn samples_in(self, payload: &[u8]) -> Option<usize> {
+        match self {
+            Self::Pcmu | Self::Pcma => (!payload.is_empty()).then_some(payload.len()),
+        }
+    }
+}
+
+/// Makes payloads of samples.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    codec: Codec,
+}
+
+impl Encoder {
+    /// An encoder in its first state.
+    pub fn new(codec: Codec) -> Self {
+        Self { codec }
+    }
+
+    /// The codec.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Appends the payload for one frame of samples, at the codec's sample rate.
+    pub fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) {
+        let start = payload.len();
+        payload.resize(start + samples.len(), 0);
+        let Some(bytes) = payload.get_mut(start..) else { return };
+        match self.codec {
+            Codec::Pcmu => g711::encode_ulaw(samples, bytes),
+            Codec::Pcma => g711::encode_alaw(samples, bytes),
+        }
+    }
+}
+
+/// Makes samples of payloads.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    codec: Codec,
+}
+
+impl Decoder {
+    /// A decoder in its first state.
+    pub fn new(codec: Codec) -> Self {
+        Self { codec }
+    }
+
+    /// The codec.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Appends the samples of a payload, at the codec's sample rate; how many
+    /// [`Codec::samples_in`] tells.
+    pub fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>) {
+        let start = samples.len();
+        samples.resize(start + payload.len(), 0);
+        let Some(room) = samples.get_mut(start..) else { return };
+        match self.codec {
+            Codec::Pcmu => g711::decode_ulaw(payload, room),
+            Codec::Pcma => g711::decode_alaw(payload, room),
         }
     }
 }
