@@ -1,1 +1,47 @@
-//! SIP messages (RFC 3261).
+//! SIP messages (RFC 3261 §7, §18.3, §19, §20, §25).
+//!
+//! Read [`message`] first: [`Message::parse`] takes one datagram into spans over one buffer; the five
+//! header fields that every message has are typed there, the rest when asked for. [`Writer`] writes a
+//! message into one reused buffer. Text that an application gives goes through [`check_value`] before
+//! it comes here.
+
+mod chars;
+mod error;
+pub mod header;
+mod message;
+mod method;
+mod parser;
+mod status;
+#[cfg(test)]
+mod tests;
+mod uri;
+mod writer;
+
+pub use error::{Fault, Malformed, ParseError};
+pub use header::address::{NameAddr, quote};
+pub use header::content::MediaType;
+pub use header::name::HeaderName;
+pub use header::params::{Param, Params};
+pub use header::via::Via;
+pub use message::Message;
+pub use method::Method;
+pub use status::reason_phrase;
+pub use uri::{Scheme, Uri, escape_user, unescape};
+pub use writer::{InvalidText, Writer, check_name, check_value};
+
+/// The longest message taken, in bytes: what spans of 16 bits reach; no UDP datagram is longer.
+pub const MAX_MESSAGE_BYTES: usize = 65_535;
+/// The longest header field taken, in bytes, folds included.
+pub const MAX_FIELD_BYTES: usize = 8_192;
+/// The most header fields a message may have.
+pub const MAX_FIELDS: usize = 256;
+/// The most Via header fields a message may have.
+pub const MAX_VIAS: usize = 100;
+/// The longest method name taken, in bytes.
+pub const MAX_METHOD_BYTES: usize = 128;
+/// The longest tag, branch or Call-ID taken, in bytes: state is kept under them.
+pub const MAX_IDENTIFIER_BYTES: usize = 1_024;
+/// The longest URI taken, in bytes.
+pub const MAX_URI_BYTES: usize = 4_096;
+/// What a branch made by RFC 3261 begins with (§8.1.1.7).
+pub const BRANCH_COOKIE: &str = "z9hG4bK";

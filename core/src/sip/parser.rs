@@ -1,0 +1,453 @@
+//! From a datagram to spans in one pass over its lines (RFC 3261 §7, §18.3, §25).
+//!
+//! Nearly every message is UTF-8 without folded lines and is read where it stands. One with folds, or
+//! with other bytes, is rewritten first and then read the same way.
+
+use memchr::{memchr, memchr2};
+
+use super::chars::{Span, TOKEN, all, decimal, is_space, run, skip_space};
+use super::error::{Fault, Malformed, ParseError};
+use super::header::address::NameAddrParts;
+use super::header::name::HeaderName;
+use super::header::number;
+use super::header::via::ViaParts;
+use super::method::Method;
+use super::uri::UriParts;
+use super::{
+    MAX_FIELD_BYTES, MAX_FIELDS, MAX_IDENTIFIER_BYTES, MAX_MESSAGE_BYTES, MAX_METHOD_BYTES,
+    MAX_VIAS,
+};
+
+/// How many header fields there is room for before the list grows.
+const USUAL_FIELDS: usize = 20;
+
+/// One header field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: HeaderName,
+    /// The name as it came.
+    pub(crate) label: Span,
+    /// The value without the spaces around it.
+    pub(crate) value: Span,
+}
+
+/// What the first line says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start {
+    Request { uri: Span },
+    Response { status: u16, reason: Span },
+}
+
+/// A message whose lines are known, and nothing more.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    /// The start line and header fields, folds joined; the body follows when `raw` is empty.
+    pub(crate) text: String,
+    /// The datagram, when `text` had to differ from it.
+    pub(crate) raw: Vec<u8>,
+    pub(crate) start: Start,
+    pub(crate) method: Method,
+    pub(crate) fields: Vec<Field>,
+    /// From where to where the body is, in `raw` if there is one, else in `text`.
+    pub(crate) body: (usize, usize),
+    firsts: Firsts,
+    /// A line begins with a space, so that `text` has to be rewritten.
+    folded: bool,
+}
+
+/// The fields that are looked at while parsing; the first of each name.
+#[derive(Clone, Copy, Default)]
+struct Firsts {
+    via: Option<Field>,
+    from: Option<Field>,
+    to: Option<Field>,
+    call_id: Option<Field>,
+    cseq: Option<Field>,
+    max_forwards: Option<Field>,
+    content_length: Option<Field>,
+    vias: usize,
+}
+
+/// The five header fields that every message has (§8.1.1), and where their values stand.
+#[derive(Clone, Copy)]
+pub(crate) struct Typed {
+    pub(crate) via: (Span, ViaParts),
+    pub(crate) from: (Span, NameAddrParts),
+    pub(crate) to: (Span, NameAddrParts),
+    pub(crate) call_id: Span,
+    pub(crate) cseq: u32,
+}
+
+/// A fault, where it is, and what the typed parser said.
+struct Wrong {
+    fault: Fault,
+    at: usize,
+    detail: Option<&'static str>,
+}
+
+impl Wrong {
+    const fn new(fault: Fault, at: usize) -> Self {
+        Self { fault, at, detail: None }
+    }
+
+    fn value(field: Field, e: Malformed) -> Self {
+        let at = usize::from(field.value.start).saturating_add(e.at);
+        Self { fault: Fault::Value(field.name), at, detail: Some(e.problem) }
+    }
+
+    fn error(self, request: Option<Box<Draft>>) -> ParseError {
+        ParseError { fault: self.fault, at: self.at, detail: self.detail, request }
+    }
+}
+
+/// Parses one datagram.
+pub(crate) fn parse(datagram: &[u8]) -> Result<(Draft, Typed), ParseError> {
+    // §7.5: empty lines before the start line are ignored.
+    let skip = datagram.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let bytes = datagram.get(skip..).unwrap_or_default();
+    let (draft, outcome) = read(bytes).map_err(|wrong| wrong.error(None))?;
+    match outcome.and_then(|()| draft.check()) {
+        Ok(typed) => Ok((draft, typed)),
+        Err(wrong) => {
+            let request = draft.is_answerable().then(|| Box::new(draft));
+            Err(wrong.error(request))
+        }
+    }
+}
+
+/// Reads the lines. The outer error is one after which nothing can be answered.
+fn read(bytes: &[u8]) -> Result<(Draft, Result<(), Wrong>), Wrong> {
+    if bytes.is_empty() {
+        return Err(Wrong::new(Fault::Empty, 0));
+    }
+    if bytes.len() > MAX_MESSAGE_BYTES {
+        return Err(Wrong::new(Fault::MessageTooLong, MAX_MESSAGE_BYTES));
+    }
+    if let Ok(text) = core::str::from_utf8(bytes) {
+        let (draft, outcome) = Draft::read(text.to_owned(), Vec::new(), 0)?;
+        if !draft.folded {
+            return Ok((draft, outcome));
+        }
+    } else if !is_sip(bytes) {
+        return Err(Wrong::new(Fault::NotSip, 0));
+    }
+    let (text, body) = rewrite(bytes);
+    if text.len() > MAX_MESSAGE_BYTES {
+        return Err(Wrong::new(Fault::MessageTooLong, MAX_MESSAGE_BYTES));
+    }
+    Draft::read(text, bytes.to_vec(), body)
+}
+
+impl Draft {
+    /// `body` is where the body begins in `raw`, if there is one.
+    fn read(text: String, raw: Vec<u8>, body: usize) -> Result<(Self, Result<(), Wrong>), Wrong> {
+        let line = StartLine::read(&text)?;
+        let mut draft = Self {
+            text,
+            raw,
+            start: line.start,
+            method: line.method,
+            fields: Vec::with_capacity(USUAL_FIELDS),
+            body: (0, 0),
+            firsts: Firsts::default(),
+            folded: false,
+        };
+        let outcome = draft.read_fields(line.end).map(|end| {
+            draft.body = match draft.raw.len() {
+                0 => (end, draft.text.len()),
+                len => (body, len),
+            };
+        });
+        // What is wrong with the first line comes first, but the fields are needed to answer it.
+        let outcome = match line.wrong {
+            Some(wrong) => Err(wrong),
+            None => outcome.and_then(|()| draft.cut_body()),
+        };
+        Ok((draft, outcome))
+    }
+
+    /// Reads the header fields from `at` on; returns where the body begins.
+    fn read_fields(&mut self, mut at: usize) -> Result<usize, Wrong> {
+        let Self { text, fields, firsts, .. } = self;
+        let bytes = text.as_bytes();
+        while let Some(line) = next_line(bytes, at)? {
+            if line.end == at {
+                return Ok(line.next);
+            }
+            if line.end - at > MAX_FIELD_BYTES {
+                return Err(Wrong::new(Fault::FieldTooLong, at));
+            }
+            let label_end = run(bytes, at, TOKEN);
+            let colon = skip_space(bytes, label_end);
+            if label_end == at || bytes.get(colon) != Some(&b':') {
+                self.folded = self.raw.is_empty() && bytes.get(at).is_some_and(|&b| is_space(b));
+                return Err(Wrong::new(Fault::Field, at));
+            }
+            let from = skip_space(bytes, colon + 1).min(line.end);
+            let mut to = line.end;
+            while to > from && bytes.get(to - 1).is_some_and(|&b| is_space(b)) {
+                to -= 1;
+            }
+            let name = HeaderName::from_bytes(bytes.get(at..label_end).unwrap_or_default());
+            let field = Field { name, label: Span::new(at, label_end), value: Span::new(from, to) };
+            if fields.len() == MAX_FIELDS {
+                return Err(Wrong::new(Fault::TooManyFields, at));
+            }
+            fields.push(field);
+            firsts.note(text, field, at)?;
+            at = line.next;
+        }
+        Err(Wrong::new(Fault::Unterminated, at))
+    }
+
+    /// §18.3: what follows Content-Length bytes is dropped; fewer are an error.
+    fn cut_body(&mut self) -> Result<(), Wrong> {
+        let Some(field) = self.firsts.content_length else { return Ok(()) };
+        let at = usize::from(field.value.start);
+        let length = decimal(field.value.of(&self.text).as_bytes());
+        let length = length.and_then(|n| usize::try_from(n).ok());
+        let length = length.ok_or(Wrong::new(Fault::Value(field.name), at))?;
+        if length > self.body.1 - self.body.0 {
+            return Err(Wrong::new(Fault::BodyTooShort, at));
+        }
+        self.body.1 = self.body.0 + length;
+        Ok(())
+    }
+
+    /// Types the five header fields that every message has.
+    fn check(&self) -> Result<Typed, Wrong> {
+        let end = self.body.0.min(self.text.len());
+        let have = |field: Option<Field>, name| {
+            field
+                .map(|field| (field, field.value.of(&self.text)))
+                .ok_or(Wrong::new(Fault::Missing(name), end))
+        };
+        let (via_field, via) = have(self.firsts.via, HeaderName::Via)?;
+        let (from_field, from) = have(self.firsts.from, HeaderName::From)?;
+        let (to_field, to) = have(self.firsts.to, HeaderName::To)?;
+        let (call_id_field, call_id) = have(self.firsts.call_id, HeaderName::CallId)?;
+        let (cseq_field, cseq) = have(self.firsts.cseq, HeaderName::CSeq)?;
+
+        let wrong = Wrong::value;
+        let (via, _) = ViaParts::parse(via).map_err(|e| wrong(via_field, e))?;
+        let from = NameAddrParts::parse(from).map_err(|e| wrong(from_field, e))?;
+        let to = NameAddrParts::parse(to).map_err(|e| wrong(to_field, e))?;
+        // §25.1 allows fewer characters; nothing is gained by refusing the others.
+        if call_id.is_empty()
+            || call_id.len() > MAX_IDENTIFIER_BYTES
+            || call_id.bytes().any(|b| b <= b' ' || b == 0x7f)
+        {
+            let problem = "a Call-ID is one word of at most 1024 bytes";
+            return Err(wrong(call_id_field, Malformed::new(problem, 0)));
+        }
+        let (cseq, method) = number::cseq(cseq).map_err(|e| wrong(cseq_field, e))?;
+        if let Start::Request { .. } = self.start
+            && method.of(cseq_field.value.of(&self.text)) != self.method.as_str()
+        {
+            return Err(Wrong::new(Fault::MethodMismatch, cseq_field.value.start.into()));
+        }
+        Ok(Typed {
+            via: (via_field.value, via),
+            from: (from_field.value, from),
+            to: (to_field.value, to),
+            call_id: call_id_field.value,
+            cseq,
+        })
+    }
+
+    /// The method that CSeq names: of a response, the request's.
+    pub(crate) fn cseq_method(&self) -> Option<Method> {
+        let value = self.firsts.cseq?.value.of(&self.text);
+        number::cseq(value).ok().map(|(_, method)| Method::from_str(method.of(value)))
+    }
+
+    /// A request that is no ACK (§17.1.1.3) and shows a way back.
+    fn is_answerable(&self) -> bool {
+        matches!(self.start, Start::Request { .. })
+            && self.method != Method::Ack
+            && self.firsts.via.is_some()
+    }
+}
+
+impl Firsts {
+    #[inline]
+    fn note(&mut self, text: &str, field: Field, at: usize) -> Result<(), Wrong> {
+        let slot = match field.name {
+            HeaderName::Via => {
+                self.vias += 1;
+                if self.vias > MAX_VIAS {
+                    return Err(Wrong::new(Fault::TooManyFields, at));
+                }
+                self.via.get_or_insert(field);
+                return Ok(());
+            }
+            HeaderName::From => &mut self.from,
+            HeaderName::To => &mut self.to,
+            HeaderName::CallId => &mut self.call_id,
+            HeaderName::CSeq => &mut self.cseq,
+            HeaderName::MaxForwards => &mut self.max_forwards,
+            HeaderName::ContentLength => &mut self.content_length,
+            _ => return Ok(()),
+        };
+        match slot {
+            None => *slot = Some(field),
+            // Twice the same length contradicts nothing.
+            Some(first)
+                if field.name == HeaderName::ContentLength
+                    && first.value.of(text) == field.value.of(text) => {}
+            Some(_) => return Err(Wrong::new(Fault::Repeated(field.name), at)),
+        }
+        Ok(())
+    }
+}
+
+/// Where a line ends without and with its line end.
+struct Line {
+    end: usize,
+    next: usize,
+}
+
+/// The line that begins at `at`; `None` when it does not end. A bare line feed ends one too.
+#[inline]
+fn next_line(bytes: &[u8], at: usize) -> Result<Option<Line>, Wrong> {
+    let Some(n) = bytes.get(at..).and_then(|rest| memchr2(b'\r', b'\n', rest)) else {
+        return Ok(None);
+    };
+    let end = at + n;
+    if bytes.get(end) == Some(&b'\n') {
+        return Ok(Some(Line { end, next: end + 1 }));
+    }
+    match bytes.get(end + 1) {
+        Some(b'\n') => Ok(Some(Line { end, next: end + 2 })),
+        Some(_) => Err(Wrong::new(Fault::CarriageReturn, end)),
+        None => Ok(None),
+    }
+}
+
+/// The first line, read.
+struct StartLine {
+    start: Start,
+    method: Method,
+    /// Where the header fields begin.
+    end: usize,
+    /// What is wrong with it, though it is clear enough to be answered.
+    wrong: Option<Wrong>,
+}
+
+impl StartLine {
+    fn read(text: &str) -> Result<Self, Wrong> {
+        let bytes = text.as_bytes();
+        let Some(line) = next_line(bytes, 0)? else {
+            let fault = if is_sip(bytes) { Fault::Unterminated } else { Fault::NotSip };
+            return Err(Wrong::new(fault, bytes.len()));
+        };
+        let Some(content) = text.get(..line.end) else {
+            return Err(Wrong::new(Fault::NotSip, 0));
+        };
+        if is_version(content) {
+            Self::response(content, line.next)
+        } else {
+            Self::request(content, line.next)
+        }
+    }
+
+    /// `SIP/2.0 200 OK` (§7.2). The phrase may be missing, and the space before it.
+    fn response(line: &str, end: usize) -> Result<Self, Wrong> {
+        let (version, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if !version.eq_ignore_ascii_case("SIP/2.0") {
+            return Err(Wrong::new(Fault::Version, 0));
+        }
+        let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        let at = version.len() + 1;
+        let status = decimal(code.as_bytes()).filter(|_| code.len() == 3);
+        let status = status.and_then(|n| u16::try_from(n).ok()).filter(|n| (100..700).contains(n));
+        let status = status.ok_or(Wrong::new(Fault::StatusCode, at))?;
+        let reason = Span::new(line.len() - reason.len(), line.len());
+        // The method is CSeq's, known later.
+        let start = Start::Response { status, reason };
+        Ok(Self { start, method: Method::Ack, end, wrong: None })
+    }
+
+    /// `INVITE sip:bob@example.com SIP/2.0` (§7.1). More spaces than one between the three, or at the
+    /// end, are ignored (RFC 4475 §3.1.2.9, §3.1.2.10).
+    fn request(line: &str, end: usize) -> Result<Self, Wrong> {
+        let content = line.trim_end_matches(' ');
+        let (Some((method, _)), Some((_, version))) =
+            (content.split_once(' '), content.rsplit_once(' '))
+        else {
+            return Err(Wrong::new(Fault::NotSip, 0));
+        };
+        if !is_version(version) {
+            return Err(Wrong::new(Fault::NotSip, content.len() - version.len()));
+        }
+        let middle = line.get(method.len()..content.len() - version.len()).unwrap_or_default();
+        let uri = middle.trim_matches(' ');
+        let from = method.len() + (middle.len() - middle.trim_start_matches(' ').len());
+        let uri_span = Span::new(from, from + uri.len());
+        let wrong = if !all(method.as_bytes(), TOKEN) || method.len() > MAX_METHOD_BYTES {
+            Some(Wrong::new(Fault::Method, 0))
+        } else if !version.eq_ignore_ascii_case("SIP/2.0") {
+            Some(Wrong::new(Fault::Version, content.len() - version.len()))
+        } else {
+            match UriParts::parse(uri) {
+                // §19.1.1: no headers in a Request-URI; RFC 4475 §3.1.2.11 has one.
+                Ok(parts) if parts.has_headers() => Some(Wrong::new(Fault::RequestUri, from)),
+                Ok(_) => None,
+                Err(e) => Some(Wrong {
+                    fault: Fault::RequestUri,
+                    at: from.saturating_add(e.at),
+                    detail: Some(e.problem),
+                }),
+            }
+        };
+        let start = Start::Request { uri: uri_span };
+        Ok(Self { start, method: Method::from_str(method), end, wrong })
+    }
+}
+
+/// `SIP/2.0`, or the same with other numbers.
+fn is_version(text: &str) -> bool {
+    text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case("SIP/"))
+}
+
+/// Whether the first line has a SIP version in it.
+fn is_sip(bytes: &[u8]) -> bool {
+    let end = memchr(b'\n', bytes).unwrap_or(bytes.len()).min(MAX_FIELD_BYTES);
+    let line = bytes.get(..end).unwrap_or_default();
+    line.windows(4).any(|w| w.eq_ignore_ascii_case(b"SIP/"))
+}
+
+/// The lines up to the empty one as text: a folded line joined to the one before by one space
+/// (§7.3.1), and bytes that are no UTF-8 read as Latin-1, in which old phones write names. Also where
+/// the body begins in `bytes`.
+fn rewrite(bytes: &[u8]) -> (String, usize) {
+    let mut head: Vec<u8> = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    let mut lines = 0;
+    while let Some(n) = bytes.get(at..).and_then(|rest| memchr(b'\n', rest)) {
+        let next = at + n + 1;
+        let line = bytes.get(at..next).unwrap_or_default();
+        at = next;
+        let empty = matches!(line, b"\n" | b"\r\n");
+        // The start line cannot be folded, so the line after it is left to be found malformed.
+        if lines > 1 && line.first().is_some_and(|&b| is_space(b)) {
+            while head.last().is_some_and(|&b| is_space(b) || b == b'\r' || b == b'\n') {
+                head.pop();
+            }
+            head.push(b' ');
+            head.extend(line.get(skip_space(line, 0)..).unwrap_or_default());
+        } else {
+            head.extend(line);
+        }
+        lines += 1;
+        if empty {
+            break;
+        }
+    }
+    let mut text = String::with_capacity(head.len());
+    for chunk in head.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|&b| char::from(b)));
+    }
+    (text, at)
+}
