@@ -12,6 +12,7 @@ use super::ports::Socket;
 use super::wire::WirePacket;
 use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort};
 use crate::time::{Duration, Instant, WallTime};
+use crate::trace::{Packet, Trace};
 
 /// The SIP port that [`Simulation::add`] gives the first node of a host.
 const SIP_PORT: u16 = 5060;
@@ -365,6 +366,16 @@ impl Simulation {
     /// The packets kept, in the order they were sent.
     pub fn wire(&self) -> impl DoubleEndedIterator<Item = &WirePacket> + ExactSizeIterator {
         self.network.wire.packets()
+    }
+
+    /// The packets kept, as a trace: for its ladder, or to look at a failure with Wireshark.
+    pub fn trace(&self) -> Trace {
+        let mut trace = Trace::new();
+        for packet in self.wire() {
+            let &WirePacket { sent: at, wall, from, to, kind, .. } = packet;
+            trace.push(Packet { at, wall, from, to, kind, bytes: &packet.bytes });
+        }
+        trace
     }
 
     // --- within ---

@@ -1,0 +1,127 @@
+//! What a trace keeps.
+
+use core::net::SocketAddr;
+use core::ops::Range;
+use std::collections::BTreeMap;
+
+use super::{Kind, Packet, ladder, pcap};
+use crate::host::{Inbound, Outbound};
+use crate::time::{Instant, WallTime};
+
+/// How many bytes of packets a trace keeps unless told otherwise.
+const DEFAULT_LIMIT: usize = 64 << 20;
+/// What a packet counts besides its bytes.
+const RECORD_SIZE: usize = size_of::<Record>();
+
+/// The packets that crossed the seam, in order.
+///
+/// A trace sees with the eyes of one endpoint, both ways; or, if it watches several that talk to
+/// each other, it is given only what they send, or else it would hold everything twice.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    limit: usize,
+    missed: u64,
+    bytes: Vec<u8>,
+    records: Vec<Record>,
+    names: BTreeMap<SocketAddr, String>,
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    at: Instant,
+    wall: WallTime,
+    from: SocketAddr,
+    to: SocketAddr,
+    kind: Kind,
+    range: Range<usize>,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Trace {
+    /// An empty trace that keeps the first 64 MiB.
+    pub fn new() -> Self {
+        Self::with_limit(DEFAULT_LIMIT)
+    }
+
+    /// An empty trace that keeps the first `limit` bytes, its own bookkeeping included, and counts
+    /// the packets after that.
+    pub fn with_limit(limit: usize) -> Self {
+        let (bytes, records, names) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { limit, missed: 0, bytes, records, names }
+    }
+
+    /// Gives an address a name in the ladder.
+    pub fn name(&mut self, address: SocketAddr, name: &str) {
+        self.names.insert(address, name.to_owned());
+    }
+
+    /// Keeps what leaves the socket bound at `local`, if it is a packet.
+    pub fn outbound(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        local: SocketAddr,
+        outbound: &Outbound<'_>,
+    ) {
+        if let Some(packet) = Packet::outbound(now, wall, local, outbound) {
+            self.push(packet);
+        }
+    }
+
+    /// Keeps what came to the socket bound at `local`, if it is a packet.
+    pub fn inbound(
+        &mut self,
+        now: Instant,
+        wall: WallTime,
+        local: SocketAddr,
+        inbound: &Inbound<'_>,
+    ) {
+        if let Some(packet) = Packet::inbound(now, wall, local, inbound) {
+            self.push(packet);
+        }
+    }
+
+    /// Keeps a packet.
+    pub fn push(&mut self, packet: Packet<'_>) {
+        let Packet { at, wall, from, to, kind, bytes } = packet;
+        let used = self.bytes.len() + self.records.len() * RECORD_SIZE;
+        // Once something was missed nothing is taken any more: a trace has an end, but no holes.
+        if self.missed > 0 || used + bytes.len() + RECORD_SIZE > self.limit {
+            self.missed += 1;
+            return;
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.records.push(Record { at, wall, from, to, kind, range: start..self.bytes.len() });
+    }
+
+    /// The packets kept.
+    pub fn packets(&self) -> impl DoubleEndedIterator<Item = Packet<'_>> + ExactSizeIterator {
+        self.records.iter().map(|record| {
+            let &Record { at, wall, from, to, kind, .. } = record;
+            let bytes = self.bytes.get(record.range.clone()).unwrap_or_default();
+            Packet { at, wall, from, to, kind, bytes }
+        })
+    }
+
+    /// How many packets came after the limit was reached.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The trace as a diagram: a column for each address, an arrow for each SIP message, one for
+    /// each run of media. Bytes that are no printable ASCII are escaped.
+    pub fn ladder(&self) -> String {
+        ladder::draw(self.packets(), &self.names, self.missed)
+    }
+
+    /// The trace as a capture file; see [`pcap`].
+    pub fn pcap(&self) -> Vec<u8> {
+        pcap::file(self.packets())
+    }
+}
