@@ -1,35 +1,244 @@
-//! stub
-use core::fmt;
+//! A session description and its media sections (RFC 8866 §5), as text and as values.
+//!
+//! Every line that has no field of its own is kept as it came, so what is written says no less than
+//! what was read. The order of the lines is the grammar's (RFC 8866 §9).
 
-/// A session description.
+use core::fmt::{self, Write as _};
+use core::net::IpAddr;
+
+use super::Direction;
+
+/// A session description (RFC 8866).
+///
+/// ```
+/// # use offhook_core::sdp::SessionDescription;
+/// let text = "v=0\no=- 1 1 IN IP4 192.0.2.1\nc=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 0\n";
+/// let description = SessionDescription::parse(text.as_bytes()).unwrap();
+/// assert_eq!(description.media[0].port, 4000);
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SessionDescription {
+    /// `o=`: who made it, and which version it is.
+    pub origin: Origin,
+    /// `s=`: the session's name, in a call a dash (RFC 3264 §5).
+    pub name: String,
+    /// `c=` of the session, for the sections that have none.
+    pub connection: Option<Connection>,
+    /// Every other line before the first section.
+    pub lines: Vec<Line>,
     /// The media sections, in order.
     pub media: Vec<Media>,
 }
 
-/// A media section.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Media {}
+/// `o=` (RFC 8866 §5.2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The user, or a dash.
+    pub username: String,
+    /// Names the session together with the user and the address; digits.
+    pub session_id: String,
+    /// Rises with each change; digits.
+    pub version: String,
+    /// Where the description was made: `IN IP4 192.0.2.1`.
+    pub address: Connection,
+}
 
-/// Why a text is no session description.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SdpError {
-    /// Longer than [`SessionDescription::MAX_BYTES`].
-    #[error("the session description is too long")]
-    TooLong,
+/// A network address as `c=`, `o=` and `a=rtcp` have it (RFC 8866 §5.7).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Connection {
+    /// `IN`.
+    pub network: String,
+    /// `IP4` or `IP6`.
+    pub family: String,
+    /// The address or name, with what follows a slash.
+    pub address: String,
+}
+
+/// A line kept as it came: `a=ptime:20` is of kind `a`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// The letter before the equals sign.
+    pub kind: char,
+    /// What stands after it.
+    pub value: String,
+}
+
+/// A media section: `m=` and the lines that follow it (RFC 8866 §5.14).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Media {
+    /// `audio`, `video`, `text`, `application`, `image` or another token.
+    pub kind: String,
+    /// The port; 0 for a section that is refused or over (RFC 3264 §6, §8.2).
+    pub port: u16,
+    /// How many pairs of ports, where it is said.
+    pub port_count: Option<u16>,
+    /// `RTP/AVP` or another profile.
+    pub protocol: String,
+    /// The formats, best first; in RTP profiles payload types.
+    pub formats: Vec<String>,
+    /// `c=` of this section.
+    pub connection: Option<Connection>,
+    /// Every other line of the section.
+    pub lines: Vec<Line>,
 }
 
 impl SessionDescription {
-    /// Reads a description.
-    pub fn parse(_bytes: &[u8]) -> Result<Self, SdpError> {
-        Err(SdpError::TooLong)
+    /// The direction of a section: its own, else the session's, else both ways (RFC 8866 §6.7).
+    pub fn direction(&self, media: &Media) -> Direction {
+        direction(&media.lines).or_else(|| direction(&self.lines)).unwrap_or_default()
+    }
+
+    /// The connection of a section: its own, else the session's (RFC 8866 §5.7).
+    pub fn connection<'a>(&'a self, media: &'a Media) -> Option<&'a Connection> {
+        media.connection.as_ref().or(self.connection.as_ref())
+    }
+
+    /// The value of a session attribute; empty for one without a value.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        attributes(&self.lines, name).next()
     }
 }
 
+impl Media {
+    /// The value of the first attribute of that name; empty for one without a value. Names are
+    /// case-sensitive (RFC 8866 §5.13).
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        attributes(&self.lines, name).next()
+    }
+
+    /// The values of every attribute of that name, in order.
+    pub fn attributes<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        attributes(&self.lines, name)
+    }
+
+    /// Adds an attribute: `add_attribute("ptime", "20")`; without a value when it is empty.
+    pub fn add_attribute(&mut self, name: &str, value: &str) {
+        let value = if value.is_empty() { name.to_owned() } else { format!("{name}:{value}") };
+        self.lines.push(Line { kind: 'a', value });
+    }
+}
+
+impl Connection {
+    /// An Internet address.
+    pub fn internet(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self {
+            network: "IN".to_owned(),
+            family: if address.is_ipv4() { "IP4" } else { "IP6" }.to_owned(),
+            address: address.to_string(),
+        }
+    }
+
+    /// The address, without a multicast time to live; `None` for a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let host = self.address.split_once('/').map_or(self.address.as_str(), |(host, _)| host);
+        host.parse().ok().map(|ip: IpAddr| ip.to_canonical())
+    }
+}
+
+impl Default for Origin {
+    /// Nobody: what stands in for an `o=` that is missing.
+    fn default() -> Self {
+        Self {
+            username: "-".to_owned(),
+            session_id: "0".to_owned(),
+            version: "0".to_owned(),
+            address: Connection::internet(core::net::Ipv4Addr::UNSPECIFIED.into()),
+        }
+    }
+}
+
+fn attributes<'a, 'n>(
+    lines: &'a [Line],
+    name: &'n str,
+) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+    lines.iter().filter(|line| line.kind == 'a').filter_map(move |line| {
+        let rest = line.value.strip_prefix(name)?.trim();
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':').map(str::trim_start) }
+    })
+}
+
+fn direction(lines: &[Line]) -> Option<Direction> {
+    lines
+        .iter()
+        .filter(|line| line.kind == 'a')
+        .find_map(|line| Direction::from_name(line.value.trim_end()))
+}
+
 impl fmt::Display for SessionDescription {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+    /// Writes the description with CRLF line ends, in the order of RFC 8866 §9.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = |kinds: &'static str| kept(&self.lines, move |kind| kinds.contains(kind));
+        line(f, 'v', 0)?;
+        line(f, 'o', &self.origin)?;
+        line(f, 's', if self.name.is_empty() { "-" } else { &self.name })?;
+        write(f, kinds("iuep"))?;
+        if let Some(connection) = &self.connection {
+            line(f, 'c', connection)?;
+        }
+        write(f, kinds("cb"))?;
+        // RFC 8866 §5.9 wants at least one time; that of a call is unbounded (RFC 3264 §5).
+        if kinds("t").next().is_none() {
+            line(f, 't', "0 0")?;
+        }
+        write(f, kinds("trz"))?;
+        write(f, kinds("k"))?;
+        write(f, kept(&self.lines, |kind| !"iuepcbtrzk".contains(kind)))?;
+        self.media.iter().try_for_each(|media| media.fmt(f))
+    }
+}
+
+impl fmt::Display for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, port, protocol, .. } = self;
+        let count = self.port_count.map(|count| format!("/{count}")).unwrap_or_default();
+        let formats = self.formats.join(" ");
+        line(f, 'm', format_args!("{kind} {port}{count} {protocol} {formats}"))?;
+        write(f, kept(&self.lines, |kind| kind == 'i'))?;
+        if let Some(connection) = &self.connection {
+            line(f, 'c', connection)?;
+        }
+        write(f, kept(&self.lines, |kind| "cb".contains(kind)))?;
+        write(f, kept(&self.lines, |kind| kind == 'k'))?;
+        write(f, kept(&self.lines, |kind| !"icbk".contains(kind)))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.username, self.session_id, self.version, self.address)
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.network, self.family, self.address)
+    }
+}
+
+/// The lines of some kinds, in order.
+fn kept(lines: &[Line], of_kind: impl Fn(char) -> bool) -> impl Iterator<Item = &Line> {
+    lines.iter().filter(move |line| of_kind(line.kind))
+}
+
+fn write<'a>(f: &mut fmt::Formatter<'_>, lines: impl Iterator<Item = &'a Line>) -> fmt::Result {
+    lines.into_iter().try_for_each(|kept| line(f, kept.kind, &kept.value))
+}
+
+/// Writes one line; a value that an application put together cannot make two of it.
+fn line(f: &mut fmt::Formatter<'_>, kind: char, value: impl fmt::Display) -> fmt::Result {
+    write!(OneLine(f), "{kind}={value}")?;
+    f.write_str("\r\n")
+}
+
+/// Leaves out what RFC 8866 §9 allows in no value: NUL, CR and LF.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.split(['\0', '\r', '\n']).try_for_each(|part| self.0.write_str(part))
     }
 }

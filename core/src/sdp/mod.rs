@@ -5,8 +5,15 @@
 
 mod description;
 mod direction;
+mod format;
 mod negotiator;
+mod parse;
+mod section;
+#[cfg(test)]
+mod tests;
 
-pub use description::{Media, SdpError, SessionDescription};
+pub use description::{Connection, Line, Media, Origin, SessionDescription};
 pub use direction::Direction;
+pub use format::{Encoding, Format, TelephoneEvents};
 pub use negotiator::{Agreed, AnswerError, LocalMedia, Negotiator, NotAcceptable};
+pub use parse::SdpError;

@@ -1,7 +1,16 @@
-//! stub
+//! Offers and answers (RFC 3264).
+//!
+//! Which codec is used: our offers list our codecs in our order, and their first that the peer takes
+//! should be used (§5.1). In answers the offerer's order is kept (§6.1 recommends it): each side
+//! then sends the same codec, and a caller that put one first hears it. Payload types are those of
+//! the offer in its answer too; what we send always carries the peer's numbers (§5.1, §6.1).
+
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Direction, SessionDescription};
+use super::Direction;
+use super::description::{Connection, Line, Media, Origin, SessionDescription};
+use super::format::TelephoneEvents;
+use super::section::{PROTOCOLS, Remote, Section};
 use crate::codec::Codec;
 use crate::event::PayloadFormat;
 use crate::time::Duration;
@@ -17,7 +26,7 @@ pub struct LocalMedia<'a> {
     pub rtcp_port: u16,
     /// The codecs we can use, best first.
     pub codecs: &'a [Codec],
-    /// How much audio we would like in a packet.
+    /// How much audio we would like in a packet; told in whole milliseconds.
     pub ptime: Duration,
     /// What we want: our direction.
     pub direction: Direction,
@@ -30,22 +39,24 @@ pub struct LocalMedia<'a> {
 pub struct Agreed {
     /// Which of our [`LocalMedia`], from 0.
     pub stream: u8,
-    /// Where the peer receives RTP; unspecified when it is on hold by `c=0.0.0.0`, and then the
-    /// direction does not send and RTCP must not be sent either (RFC 3264 §8.4).
+    /// Where the peer receives RTP. Unspecified when it holds us by `c=0.0.0.0`: the direction then
+    /// does not send, and no RTCP may be sent either (RFC 3264 §8.4).
     pub remote_rtp: SocketAddr,
     /// Where the peer receives RTCP.
     pub remote_rtcp: SocketAddr,
     /// Our direction.
     pub direction: Direction,
-    /// What we send: the peer's number for the first common codec.
+    /// What we send: the first common codec of the peer's list, by the peer's number.
     pub send: PayloadFormat,
-    /// What the peer may send.
+    /// What the peer may send, by our numbers.
     pub receive: Vec<PayloadFormat>,
-    /// The peer's payload type for telephone-event.
+    /// The peer's payload type for telephone-event at the clock rate of what we send.
     pub telephone_event_send: Option<u8>,
+    /// The events that the peer takes; none when there is no payload type for them.
+    pub telephone_events: TelephoneEvents,
     /// Our payload type for telephone-event.
     pub telephone_event_receive: Option<u8>,
-    /// How much audio a packet that we send carries.
+    /// How much audio a packet that we send carries: the peer's wish, else ours, 1 to 200 ms.
     pub ptime: Duration,
 }
 
@@ -53,9 +64,36 @@ pub struct Agreed {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAcceptable {
-    /// No audio stream that could be taken.
-    #[error("the offer has no audio stream that could be taken")]
+    /// No audio section, or none that is in use.
+    #[error("the offer has no audio")]
     NoAudio,
+    /// Audio, but in a profile that we do not speak.
+    #[error("the audio is offered as {protocol}, which is not spoken here")]
+    Protocol {
+        /// The profile.
+        protocol: String,
+    },
+    /// Audio, but from no unicast IP address.
+    #[error("the audio has no unicast IP address")]
+    NoAddress,
+    /// Audio, but no codec that both have.
+    #[error("no codec is common: {offered} is offered")]
+    NoCodec {
+        /// The encodings that were offered.
+        offered: String,
+    },
+}
+
+impl NotAcceptable {
+    /// The code for a Warning header field (RFC 3261 §20.43).
+    pub const fn warn_code(&self) -> u16 {
+        match self {
+            Self::NoAudio => 304,
+            Self::Protocol { .. } => 302,
+            Self::NoAddress => 301,
+            Self::NoCodec { .. } => 305,
+        }
+    }
 }
 
 /// What is wrong with an answer.
@@ -65,43 +103,253 @@ pub enum AnswerError {
     /// There is no offer of ours to which it could be the answer.
     #[error("an answer without an offer")]
     NoOffer,
+    /// The number of media sections is not that of the offer (RFC 3264 §6).
+    #[error("the answer has {answered} media sections, the offer {offered}")]
+    Sections {
+        /// How many the offer has.
+        offered: usize,
+        /// How many the answer has.
+        answered: usize,
+    },
+    /// A section changed its kind or profile (RFC 3264 §6.1).
+    #[error("the answer's media section {index} is not of the kind that was offered")]
+    Kind {
+        /// Which section, from 0.
+        index: usize,
+    },
+    /// Every stream was refused.
+    #[error("the peer takes no audio")]
+    Refused,
+    /// Audio, but from no unicast IP address.
+    #[error("the audio has no unicast IP address")]
+    NoAddress,
+    /// No codec that was offered.
+    #[error("the answer has no codec that was offered")]
+    NoCodec,
 }
 
-/// The offers and answers of one dialog (RFC 3264). Fork a clone for each early dialog.
+/// The offers and answers of one dialog (RFC 3264). A call that forks takes a clone for each dialog.
 #[derive(Clone, Debug)]
-pub struct Negotiator {}
+pub struct Negotiator {
+    session_id: u64,
+    /// The last description that the peer was sent, for the version (§8).
+    sent: Option<SessionDescription>,
+    /// The sections as they are agreed.
+    sections: Vec<Section>,
+    /// Our offer and its sections, until something else is negotiated.
+    offer: Option<Offer>,
+}
+
+#[derive(Clone, Debug)]
+struct Offer {
+    sections: Vec<Section>,
+    answered: bool,
+}
 
 impl Negotiator {
-    /// A negotiator whose descriptions carry this session id (RFC 8866 §5.2: unique; a random
-    /// number will do).
-    pub fn new(_session_id: u64) -> Self {
-        Self {}
+    /// A negotiator whose descriptions carry this session id. A random number will do (RFC 8866
+    /// §5.2); its top bit is cleared (RFC 3264 §5).
+    pub fn new(session_id: u64) -> Self {
+        let session_id = session_id & i64::MAX.unsigned_abs();
+        Self { session_id, sent: None, sections: Vec::new(), offer: None }
     }
 
-    /// Makes an offer. A re-offer keeps the number and order of the media sections.
-    pub fn offer(&mut self, _media: &[LocalMedia<'_>]) -> SessionDescription {
-        SessionDescription::default()
+    /// Whether an offer of ours waits for its answer: a new one must not be made, and one that
+    /// comes in is glare (RFC 3264 §4; SIP answers 491).
+    pub fn is_offering(&self) -> bool {
+        self.offer.as_ref().is_some_and(|offer| !offer.answered)
     }
 
-    /// Answers an offer: each audio section takes the next of `media`, everything else is refused
-    /// with port 0. What was agreed is one entry a stream in use; a stream that is missing in it is
-    /// over.
+    /// Makes an offer of these streams (RFC 3264 §5). A re-offer keeps the number and the order of
+    /// the media sections (§8); what it does not bring any more is offered with port 0.
+    pub fn offer(&mut self, media: &[LocalMedia<'_>]) -> SessionDescription {
+        let mut sections = self.sections.clone();
+        for stream in streams(media) {
+            if !sections.iter().any(|section| section.stream == Some(stream)) {
+                let mut section = Section::new("audio", PROTOCOLS[0], "0");
+                section.stream = Some(stream);
+                sections.push(section);
+            }
+        }
+        let written = sections
+            .iter_mut()
+            .map(|section| match section.stream.and_then(|stream| media.get(usize::from(stream))) {
+                Some(local) => section.offer(local),
+                None => section.refuse(),
+            })
+            .collect();
+        self.offer = Some(Offer { sections, answered: false });
+        self.describe(media, written, None)
+    }
+
+    /// Answers an offer (RFC 3264 §6): each audio section that can be taken takes the next of
+    /// `media`, or keeps the one it has; every other section is refused with port 0 in its place.
+    ///
+    /// What was agreed is one entry for each stream in use. A stream that is missing is over; none
+    /// at all means that the peer removed them all from a call that had some (§8.2).
     ///
     /// # Errors
-    /// 488 is the answer when nothing is common; what was agreed before stays.
+    /// When nothing is common the offer is refused as a whole, with 488; what was agreed before
+    /// stays.
     pub fn answer(
         &mut self,
-        _offer: &SessionDescription,
-        _media: &[LocalMedia<'_>],
+        offer: &SessionDescription,
+        media: &[LocalMedia<'_>],
     ) -> Result<(SessionDescription, Vec<Agreed>), NotAcceptable> {
-        Err(NotAcceptable::NoAudio)
+        let mut refusal = None;
+        let mut sections: Vec<Section> = Vec::new();
+        let mut written = Vec::new();
+        let mut agreed = Vec::new();
+        for (index, theirs) in offer.media.iter().enumerate() {
+            let format = theirs.formats.first().map_or("0", String::as_str);
+            let mut section = Section::new(&theirs.kind, &theirs.protocol, format);
+            // A section that was ours is ours again, even after it was over (§8.1).
+            let old = self.sections.get(index).filter(|_| section.is_audio());
+            if let Some(old) = old {
+                section.stream = old.stream;
+                section.numbers.clone_from(&old.numbers);
+            }
+            let stream = section.stream.or_else(|| self.free_stream(media, &sections));
+            let local = stream.and_then(|stream| Some((stream, media.get(usize::from(stream))?)));
+            match section.take(offer, theirs, local) {
+                Ok((said, stream_agreed)) => {
+                    written.push(said);
+                    agreed.push(stream_agreed);
+                }
+                Err(error) => {
+                    written.push(section.refuse());
+                    refusal = worse(refusal, error, theirs.port);
+                }
+            }
+            sections.push(section);
+        }
+        let removed = refusal.is_none() && !self.sections.is_empty();
+        if agreed.is_empty() && !removed {
+            return Err(refusal.unwrap_or(NotAcceptable::NoAudio));
+        }
+        self.sections = sections;
+        self.offer = None;
+        // §6: the time of the answer is that of the offer.
+        let time = offer.lines.iter().find(|line| line.kind == 't');
+        Ok((self.describe(media, written, time), agreed))
     }
 
-    /// Takes the answer to our last offer.
-    pub fn accept(&mut self, _answer: &SessionDescription) -> Result<Vec<Agreed>, AnswerError> {
-        Err(AnswerError::NoOffer)
+    /// Takes the answer to our last offer (RFC 3264 §7). A further answer to the same offer, as in a
+    /// 200 after a 183, replaces the one before.
+    ///
+    /// # Errors
+    /// When the answer breaks the rules or leaves no stream; what was agreed before stays.
+    pub fn accept(&mut self, answer: &SessionDescription) -> Result<Vec<Agreed>, AnswerError> {
+        let offer = self.offer.as_mut().ok_or(AnswerError::NoOffer)?;
+        offer.answered = true;
+        let (offered, answered) = (offer.sections.len(), answer.media.len());
+        if offered != answered {
+            return Err(AnswerError::Sections { offered, answered });
+        }
+        let mut sections = offer.sections.clone();
+        let mut agreed = Vec::new();
+        for (index, (section, theirs)) in sections.iter_mut().zip(&answer.media).enumerate() {
+            if !theirs.kind.eq_ignore_ascii_case(&section.kind) {
+                return Err(AnswerError::Kind { index });
+            }
+            // §8.2: what was offered with port 0 stays refused, whatever the answer says.
+            let Some((said, stream)) = section.said.clone().zip(section.stream) else { continue };
+            if theirs.port == 0 {
+                section.said = None;
+                continue;
+            }
+            if !theirs.protocol.eq_ignore_ascii_case(&section.protocol) {
+                return Err(AnswerError::Kind { index });
+            }
+            let remote = Remote::of(answer, theirs).ok_or(AnswerError::NoAddress)?;
+            agreed.push(said.agree(stream, theirs, &remote).ok_or(AnswerError::NoCodec)?);
+        }
+        if agreed.is_empty() {
+            return Err(AnswerError::Refused);
+        }
+        self.sections = sections;
+        Ok(agreed)
     }
 
-    /// Our offer was refused or its request failed: what was agreed before stays (RFC 3261 §14.1).
-    pub fn withdraw(&mut self) {}
+    /// Our offer was refused, or its request failed: what was agreed before stays (RFC 3264 §4,
+    /// RFC 3261 §14.1).
+    pub fn withdraw(&mut self) {
+        self.offer = None;
+    }
+
+    /// The first of our streams that no section has.
+    fn free_stream(&self, media: &[LocalMedia<'_>], sections: &[Section]) -> Option<u8> {
+        let taken = |stream: &u8| {
+            sections.iter().chain(&self.sections).any(|section| section.stream == Some(*stream))
+        };
+        streams(media).find(|stream| !taken(stream))
+    }
+
+    /// Puts the sections into a description of ours: one session id for ever, a version that rises
+    /// by one with each change (RFC 3264 §8).
+    fn describe(
+        &mut self,
+        media: &[LocalMedia<'_>],
+        sections: Vec<Media>,
+        time: Option<&Line>,
+    ) -> SessionDescription {
+        let address = media.first().map(|local| Connection::internet(local.address));
+        let mut description = SessionDescription {
+            origin: Origin { session_id: self.session_id.to_string(), ..Origin::default() },
+            name: "-".to_owned(),
+            connection: address.clone(),
+            lines: vec![Line {
+                kind: 't',
+                value: time.map_or_else(|| "0 0".to_owned(), |time| time.value.clone()),
+            }],
+            media: sections,
+        };
+        // A section says its own address where it differs from the session's.
+        for section in &mut description.media {
+            if section.connection == address {
+                section.connection = None;
+            }
+        }
+        match &self.sent {
+            Some(sent) => {
+                // Everything in `o=` but the version stays, even when the address changes.
+                description.origin = sent.origin.clone();
+                if description != *sent {
+                    let version: u64 = sent.origin.version.parse().unwrap_or(0);
+                    description.origin.version = version.saturating_add(1).to_string();
+                }
+            }
+            None => {
+                description.origin.version = "1".to_owned();
+                if let Some(address) = address {
+                    description.origin.address = address;
+                }
+            }
+        }
+        self.sent = Some(description.clone());
+        description
+    }
+}
+
+/// The numbers of our streams.
+fn streams(media: &[LocalMedia<'_>]) -> impl Iterator<Item = u8> {
+    (0_u8..).take(media.len())
+}
+
+/// The refusal that tells most: that of a section that came nearest to being taken.
+fn worse(known: Option<NotAcceptable>, new: NotAcceptable, port: u16) -> Option<NotAcceptable> {
+    // §8.2: a section that is over is no offer, and refusing it no refusal.
+    if port == 0 {
+        return known;
+    }
+    let rank = |refusal: &NotAcceptable| match refusal {
+        NotAcceptable::NoAudio => 0,
+        NotAcceptable::Protocol { .. } => 1,
+        NotAcceptable::NoAddress => 2,
+        NotAcceptable::NoCodec { .. } => 3,
+    };
+    match known {
+        Some(known) if rank(&known) >= rank(&new) => Some(known),
+        _ => Some(new),
+    }
 }

@@ -1,0 +1,267 @@
+//! One media section of a dialog, on its way through offers and answers (RFC 3264).
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::Direction;
+use super::description::{Connection, Media, SessionDescription};
+use super::format::{Encoding, Format, TelephoneEvents};
+use super::negotiator::{Agreed, LocalMedia, NotAcceptable};
+use crate::codec::Codec;
+use crate::event::PayloadFormat;
+use crate::time::Duration;
+
+/// The profiles of audio that are spoken, the one for our own offers first (RFC 3551; RFC 4585, whose
+/// feedback nobody has to use).
+pub(super) const PROTOCOLS: [&str; 2] = ["RTP/AVP", "RTP/AVPF"];
+/// The payload type of telephone-event in our offers, unless the peer gave it another meaning.
+const TELEPHONE_EVENT_TYPE: u8 = 101;
+/// RFC 3551 §6: the dynamic payload types.
+const DYNAMIC_TYPES: core::ops::RangeInclusive<u8> = 96..=127;
+
+/// One media section, which keeps its place for the whole dialog (§8).
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    pub(super) kind: String,
+    pub(super) protocol: String,
+    /// A format to name while the section is refused.
+    format: String,
+    /// Which of the streams it is, if it is one of ours.
+    pub(super) stream: Option<u8>,
+    /// What we said about it last, if it was not refused.
+    pub(super) said: Option<Said>,
+    /// Our payload types; they keep their meaning for the whole dialog (§8.3.2).
+    pub(super) numbers: Vec<Format>,
+}
+
+/// What we said about a stream.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    direction: Direction,
+    formats: Vec<Format>,
+    ptime: Duration,
+}
+
+impl Section {
+    pub(super) fn new(kind: &str, protocol: &str, format: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            protocol: protocol.to_owned(),
+            format: format.to_owned(),
+            stream: None,
+            said: None,
+            numbers: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_audio(&self) -> bool {
+        self.kind.eq_ignore_ascii_case("audio")
+    }
+
+    /// Takes an offered section for one of our streams, or says why not (§6.1).
+    pub(super) fn take(
+        &mut self,
+        offer: &SessionDescription,
+        theirs: &Media,
+        local: Option<(u8, &LocalMedia<'_>)>,
+    ) -> Result<(Media, Agreed), NotAcceptable> {
+        if !self.is_audio() || theirs.port == 0 {
+            return Err(NotAcceptable::NoAudio);
+        }
+        if !self.is_spoken() {
+            return Err(NotAcceptable::Protocol { protocol: theirs.protocol.clone() });
+        }
+        let (stream, local) = local.ok_or(NotAcceptable::NoAudio)?;
+        let remote = Remote::of(offer, theirs).ok_or(NotAcceptable::NoAddress)?;
+        // The answer's direction is the offer's seen from here, or less.
+        let direction = remote.direction.reversed().and(local.direction);
+        let offered = theirs.rtp_formats();
+        let formats = self.answered_formats(local, &offered);
+        let media = self.say(local, direction, formats);
+        let agreed = self.said.as_ref().and_then(|said| said.agree(stream, theirs, &remote));
+        let Some(agreed) = agreed else {
+            let names: Vec<&str> = offered.iter().map(|f| f.encoding.name.as_str()).collect();
+            return Err(NotAcceptable::NoCodec { offered: names.join(", ") });
+        };
+        self.stream = Some(stream);
+        Ok((media, agreed))
+    }
+
+    /// The section as we offer it (§5.1).
+    pub(super) fn offer(&mut self, local: &LocalMedia<'_>) -> Media {
+        if !self.is_spoken() {
+            self.protocol = PROTOCOLS[0].to_owned();
+        }
+        let formats = self.offered_formats(local);
+        self.say(local, local.direction, formats)
+    }
+
+    fn is_spoken(&self) -> bool {
+        PROTOCOLS.iter().any(|spoken| spoken.eq_ignore_ascii_case(&self.protocol))
+    }
+
+    /// The section with port 0 (§6, §8.2): one format, no attributes.
+    pub(super) fn refuse(&mut self) -> Media {
+        self.said = None;
+        Media {
+            kind: self.kind.clone(),
+            protocol: self.protocol.clone(),
+            formats: vec![self.format.clone()],
+            ..Media::default()
+        }
+    }
+
+    /// The section as we offer it or answer.
+    fn say(&mut self, local: &LocalMedia<'_>, direction: Direction, formats: Vec<Format>) -> Media {
+        let ptime = local.ptime.clamp(Media::MIN_PTIME, Media::MAX_PTIME);
+        let mut media = Media {
+            kind: self.kind.clone(),
+            port: local.rtp_port,
+            protocol: self.protocol.clone(),
+            formats: formats.iter().map(|format| format.payload_type.to_string()).collect(),
+            connection: Some(Connection::internet(local.address)),
+            ..Media::default()
+        };
+        for Format { payload_type, encoding } in &formats {
+            media.add_attribute("rtpmap", &format!("{payload_type} {encoding}"));
+            if encoding.is_telephone_event() {
+                media.add_attribute("fmtp", &format!("{payload_type} {}", TelephoneEvents::DTMF));
+            }
+        }
+        media.add_attribute("ptime", &ptime.as_millis().to_string());
+        if local.rtp_port.checked_add(1) != Some(local.rtcp_port) {
+            media.add_attribute("rtcp", &local.rtcp_port.to_string());
+        }
+        media.add_attribute(direction.as_str(), "");
+        self.said = Some(Said { direction, formats, ptime });
+        media
+    }
+
+    /// Our codecs in our order, then telephone-event at each of their clock rates.
+    fn offered_formats(&mut self, local: &LocalMedia<'_>) -> Vec<Format> {
+        let mut encodings: Vec<Encoding> = local.codecs.iter().copied().map(Encoding::of).collect();
+        if local.telephone_event {
+            for rate in encodings.iter().map(|encoding| encoding.clock_rate).collect::<Vec<_>>() {
+                let event = Encoding::telephone_event(rate);
+                if !encodings.contains(&event) {
+                    encodings.push(event);
+                }
+            }
+        }
+        let mut formats: Vec<Format> = Vec::new();
+        for encoding in encodings {
+            formats.extend(self.number(encoding).filter(|format| !formats.contains(format)));
+        }
+        formats
+    }
+
+    /// What is common, in the offerer's order and by its numbers (§6.1).
+    fn answered_formats(&mut self, local: &LocalMedia<'_>, offered: &[Format]) -> Vec<Format> {
+        let ours = |format: &&Format| {
+            if format.encoding.is_telephone_event() {
+                return local.telephone_event;
+            }
+            format.encoding.codec().is_some_and(|codec| local.codecs.contains(&codec))
+        };
+        let formats: Vec<Format> = offered.iter().filter(ours).cloned().collect();
+        for format in &formats {
+            if !self.numbers.contains(format) {
+                self.numbers.push(format.clone());
+            }
+        }
+        formats
+    }
+
+    /// Our payload type for an encoding: the one it has had in this dialog (§8.3.2), else its static
+    /// one, else a free dynamic one (RFC 3551 §3).
+    fn number(&mut self, encoding: Encoding) -> Option<Format> {
+        if let Some(format) = self.numbers.iter().find(|format| format.encoding == encoding) {
+            return Some(format.clone());
+        }
+        // The number that most phones give the first telephone-event, then the dynamic range.
+        let usual = encoding.is_telephone_event().then_some(TELEPHONE_EVENT_TYPE);
+        let dynamic = usual.into_iter().chain(DYNAMIC_TYPES.filter(|n| *n != TELEPHONE_EVENT_TYPE));
+        let fixed = encoding.codec().and_then(Codec::static_payload_type);
+        let payload_type = fixed
+            .into_iter()
+            .chain(dynamic)
+            .find(|n| !self.numbers.iter().any(|format| format.payload_type == *n))?;
+        let format = Format { payload_type, encoding };
+        self.numbers.push(format.clone());
+        Some(format)
+    }
+}
+
+impl Said {
+    /// What we said and what they said, joined; `None` when no codec is common.
+    pub(super) fn agree(&self, stream: u8, theirs: &Media, remote: &Remote) -> Option<Agreed> {
+        let formats = theirs.rtp_formats();
+        let said = |encoding: &Encoding| self.formats.iter().any(|f| f.encoding == *encoding);
+        // §7: the first of the answer; §6.1: the first of the offer that is in the answer.
+        let (send, encoding) = formats
+            .iter()
+            .filter(|format| said(&format.encoding))
+            .find_map(|format| Some((payload(format)?, &format.encoding)))?;
+        let common = |format: &&Format| formats.iter().any(|f| f.encoding == format.encoding);
+        let receive: Vec<&Format> = self.formats.iter().filter(common).collect();
+        let event = Encoding::telephone_event(encoding.clock_rate);
+        let event_type =
+            |format: &Format| (format.encoding == event).then_some(format.payload_type);
+        let events = formats.iter().filter(|f| said(&f.encoding)).find_map(event_type);
+        Some(Agreed {
+            stream,
+            remote_rtp: remote.rtp,
+            remote_rtcp: remote.rtcp,
+            direction: self.direction.and(remote.direction.reversed()),
+            send,
+            receive: receive.iter().filter_map(|format| payload(format)).collect(),
+            telephone_event_send: events,
+            telephone_events: events
+                .map(|number| TelephoneEvents::parse(theirs.fmtp(number)))
+                .unwrap_or_default(),
+            telephone_event_receive: receive.iter().find_map(|format| event_type(format)),
+            ptime: {
+                let wished = theirs.ptime().unwrap_or(self.ptime);
+                wished.min(theirs.maxptime().unwrap_or(Media::MAX_PTIME))
+            },
+        })
+    }
+}
+
+/// Where the peer receives, and which way it lets the stream flow.
+pub(super) struct Remote {
+    rtp: SocketAddr,
+    rtcp: SocketAddr,
+    direction: Direction,
+}
+
+impl Remote {
+    /// `None` for a section without a unicast IP address: nothing is ever sent to a group or to
+    /// everybody because a peer said so.
+    pub(super) fn of(description: &SessionDescription, media: &Media) -> Option<Self> {
+        let ip = description.connection(media)?.ip()?;
+        if !is_unicast(ip) {
+            return None;
+        }
+        let said = description.direction(media);
+        // §8.4: `c=0.0.0.0` means that nothing may be sent there: a hold as of RFC 2543.
+        let direction = Direction::new(said.sends(), said.receives() && !ip.is_unspecified());
+        // RFC 3605 §2.1; else the next port (RFC 3550 §11).
+        let (rtcp_port, rtcp_ip) =
+            media.rtcp().unwrap_or((media.port.checked_add(1).unwrap_or(media.port), None));
+        let rtcp_ip = rtcp_ip.filter(|rtcp| is_unicast(*rtcp) && !ip.is_unspecified());
+        Some(Self {
+            rtp: SocketAddr::new(ip, media.port),
+            rtcp: SocketAddr::new(rtcp_ip.unwrap_or(ip), rtcp_port),
+            direction,
+        })
+    }
+}
+
+fn is_unicast(ip: IpAddr) -> bool {
+    !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+fn payload(format: &Format) -> Option<PayloadFormat> {
+    let codec = format.encoding.codec()?;
+    Some(PayloadFormat { payload_type: format.payload_type, codec })
+}
