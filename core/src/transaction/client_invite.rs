@@ -149,6 +149,11 @@ impl ClientInvite {
         }
     }
 
+    /// Whether a transport error changes anything: something of ours may be under way.
+    pub(super) const fn is_exposed(&self) -> bool {
+        matches!(self, Self::Calling { .. } | Self::Completed { .. })
+    }
+
     /// What was sent could not be delivered (§17.1.4). In Proceeding and Accepted nothing of ours
     /// is under way.
     pub(super) fn handle_transport_error(self) -> Step<Self> {

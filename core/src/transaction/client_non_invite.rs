@@ -114,6 +114,11 @@ impl ClientNonInvite {
         }
     }
 
+    /// Whether a transport error changes anything.
+    pub(super) const fn is_exposed(&self) -> bool {
+        !matches!(self, Self::Completed { .. })
+    }
+
     /// The request could not be delivered (§17.1.4).
     pub(super) fn handle_transport_error(self) -> Step<Self> {
         match self {

@@ -81,6 +81,10 @@ impl<S> Step<S> {
     pub(super) fn end(action: Action) -> Self {
         Self { next: None, action }
     }
+
+    pub(super) fn map<T>(self, wrap: impl FnOnce(S) -> T) -> Step<T> {
+        Step { next: self.next.map(wrap), action: self.action }
+    }
 }
 
 /// What the layer has to do for a machine.

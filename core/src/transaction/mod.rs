@@ -8,11 +8,25 @@
 
 mod client_invite;
 mod client_non_invite;
+mod derived;
+mod entry;
+mod key;
+mod layer;
 mod machine;
 mod server_invite;
 mod server_non_invite;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod wire_tests;
 
+pub use layer::{ClientId, Failure, Layer, Received, ServerId};
 pub use machine::Timing;
+
+use crate::sip::{Message, Method};
+use crate::time::Duration;
 
 /// Why a transaction failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,83 +41,79 @@ pub enum FailureCause {
     Refused,
 }
 
-#[cfg(test)]
-pub(super) mod testing {
-    //! Runs a machine alone, in virtual time.
+/// The bounds of a [`Layer`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// How many transactions there may be; a request beyond is answered 503. A sixteenth more is
+    /// kept for requests of ours, for CANCEL and for requests within a dialog: they end things.
+    /// Default [`MAX_TRANSACTIONS`].
+    pub transactions: usize,
+    /// What 503 says in Retry-After (§20.33), in whole seconds. Default 10 s.
+    pub retry_after: Duration,
+    /// Whether a request that came before along another path is answered 482 (§8.2.2.2), as a user
+    /// agent must and a proxy must not. Default true.
+    pub merged_requests_are_loops: bool,
+    /// T1, T2 and T4.
+    pub timing: Timing,
+}
 
-    use super::machine::{Action, Context, Step, Timing};
-    use crate::time::{Duration, Instant};
+/// How many transactions a layer holds by default: ten thousand calls a second, each an INVITE and
+/// a BYE that stay for 32 s, and half as many again.
+pub const MAX_TRANSACTIONS: usize = 1 << 20;
 
-    /// A machine's surroundings at `millis` after the start.
-    pub(super) fn at(millis: u64) -> Context {
-        Context { now: instant(millis), timing: Timing::default(), reliable: false }
-    }
-
-    /// The same on a reliable transport.
-    pub(super) fn reliably(millis: u64) -> Context {
-        Context { reliable: true, ..at(millis) }
-    }
-
-    /// The instant `millis` after the start.
-    pub(super) fn instant(millis: u64) -> Instant {
-        Instant::ZERO + Duration::from_millis(millis)
-    }
-
-    /// The parts of a machine that every run needs.
-    pub(super) trait Machine: Sized {
-        fn deadline(&self) -> Option<Instant>;
-        fn handle_deadline(self, context: Context) -> Step<Self>;
-    }
-
-    macro_rules! machine {
-        ($($machine:ty),*) => { $(
-            impl Machine for $machine {
-                fn deadline(&self) -> Option<Instant> {
-                    self.deadline()
-                }
-                fn handle_deadline(self, context: Context) -> Step<Self> {
-                    self.handle_deadline(context)
-                }
-            }
-        )* };
-    }
-    machine!(
-        super::client_invite::ClientInvite,
-        super::client_non_invite::ClientNonInvite,
-        super::server_invite::ServerInvite<()>,
-        super::server_non_invite::ServerNonInvite<()>
-    );
-
-    /// Fires the machine's timers, each at its instant, up to `until` milliseconds: what happened
-    /// when, and what is left.
-    pub(super) fn run<M: Machine>(
-        mut machine: M,
-        until: u64,
-        context: Context,
-    ) -> (Vec<(u64, Action)>, Option<M>) {
-        let mut log = Vec::new();
-        while let Some(due) = machine.deadline().filter(|due| *due <= instant(until)) {
-            let Step { next, action } = machine.handle_deadline(Context { now: due, ..context });
-            log.push((due.as_micros() / 1_000, action));
-            match next {
-                Some(next) => machine = next,
-                None => return (log, None),
-            }
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            transactions: MAX_TRANSACTIONS,
+            retry_after: Duration::from_secs(10),
+            merged_requests_are_loops: true,
+            timing: Timing::default(),
         }
-        (log, Some(machine))
+    }
+}
+
+impl Limits {
+    /// The same with intervals that are never zero: a timer must come to an end.
+    fn checked(mut self) -> Self {
+        for interval in [&mut self.timing.t1, &mut self.timing.t2, &mut self.timing.t4] {
+            *interval = (*interval).max(Duration::from_millis(1));
+        }
+        self
     }
 
-    /// The step of a machine that lives on.
-    #[track_caller]
-    pub(super) fn lives<M>(step: Step<M>, action: Action) -> M {
-        assert_eq!(step.action, action);
-        step.next.expect("the machine has not ended")
+    /// The limit for a request that came.
+    fn for_request(&self, request: &Message) -> usize {
+        match *request.method() == Method::Cancel || request.to_tag().is_some() {
+            true => self.with_reserve(),
+            false => self.transactions,
+        }
     }
 
-    /// The step of a machine that ends.
-    #[track_caller]
-    pub(super) fn ends<M>(step: Step<M>, action: Action) {
-        assert_eq!(step.action, action);
-        assert!(step.next.is_none(), "the machine has ended");
+    fn with_reserve(&self) -> usize {
+        self.transactions.saturating_add(self.transactions / 16)
     }
+}
+
+/// What a [`Layer`] did without telling its user.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Messages sent again because a timer fired.
+    pub retransmissions: u64,
+    /// Copies of requests that had come before, ACKs of rejections among them.
+    pub absorbed_requests: u64,
+    /// Responses that were copies, late, or of a fork that lost.
+    pub absorbed_responses: u64,
+    /// Responses to no known request.
+    pub stray_responses: u64,
+    /// Responses of the user that came after a final one or after the end, and were not sent.
+    pub late_responses: u64,
+    /// Requests answered 482 because they had come before along another path.
+    pub merged: u64,
+    /// Requests for which there was no room: answered 503, or not sent.
+    pub refused: u64,
+    /// Transactions that timed out.
+    pub timeouts: u64,
+    /// Transactions told that the network refused what they sent.
+    pub transport_errors: u64,
 }

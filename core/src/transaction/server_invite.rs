@@ -157,11 +157,16 @@ impl<R> ServerInvite<R> {
         }
     }
 
+    /// Whether a transport error is worth telling: a response of ours may be under way.
+    pub(super) const fn is_exposed(&self) -> bool {
+        !matches!(self, Self::Fresh { .. } | Self::Confirmed { .. })
+    }
+
     /// A response could not be delivered (§17.2.4 as amended): told, but nothing changes.
     pub(super) fn handle_transport_error(self) -> Step<Self> {
-        let action = match self {
-            Self::Confirmed { .. } => Action::Ignore,
-            _ => Action::Fail(FailureCause::Transport),
+        let action = match self.is_exposed() {
+            true => Action::Fail(FailureCause::Transport),
+            false => Action::Ignore,
         };
         Step::to(self, action)
     }
@@ -280,11 +285,12 @@ mod tests {
 
     #[test]
     fn transport_errors_are_told_and_change_nothing() {
-        for machine in [fresh(), proceeding(), completed(at(0)), accepted()] {
+        for machine in [proceeding(), completed(at(0)), accepted()] {
             let due = machine.deadline();
             let machine = lives(machine.handle_transport_error(), Fail(FailureCause::Transport));
             assert_eq!(machine.deadline(), due);
         }
+        lives(fresh().handle_transport_error(), Ignore);
         lives(confirmed(at(0)).handle_transport_error(), Ignore);
     }
 

@@ -128,12 +128,16 @@ impl<R> ServerNonInvite<R> {
         }
     }
 
+    /// Whether a transport error is worth telling: a response of ours may be under way.
+    pub(super) const fn is_exposed(&self) -> bool {
+        !matches!(self, Self::Trying { .. })
+    }
+
     /// A response could not be delivered: told, but nothing changes.
     pub(super) fn handle_transport_error(self) -> Step<Self> {
-        let action = match self {
-            // Nothing was sent yet.
-            Self::Trying { .. } => Action::Ignore,
-            _ => Action::Fail(FailureCause::Transport),
+        let action = match self.is_exposed() {
+            true => Action::Fail(FailureCause::Transport),
+            false => Action::Ignore,
         };
         Step::to(self, action)
     }
