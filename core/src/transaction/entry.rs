@@ -162,15 +162,11 @@ impl Machine {
 
     pub(super) fn handle_deadline(self, context: Context) -> Step<Self> {
         match self {
-            Self::ClientInvite(machine) => {
-                machine.handle_deadline(context).map(Self::ClientInvite)
-            }
+            Self::ClientInvite(machine) => machine.handle_deadline(context).map(Self::ClientInvite),
             Self::ClientNonInvite(machine) => {
                 machine.handle_deadline(context).map(Self::ClientNonInvite)
             }
-            Self::ServerInvite(machine) => {
-                machine.handle_deadline(context).map(Self::ServerInvite)
-            }
+            Self::ServerInvite(machine) => machine.handle_deadline(context).map(Self::ServerInvite),
             Self::ServerNonInvite(machine) => {
                 machine.handle_deadline(context).map(Self::ServerNonInvite)
             }
@@ -179,15 +175,11 @@ impl Machine {
 
     pub(super) fn handle_transport_error(self) -> Step<Self> {
         match self {
-            Self::ClientInvite(machine) => {
-                machine.handle_transport_error().map(Self::ClientInvite)
-            }
+            Self::ClientInvite(machine) => machine.handle_transport_error().map(Self::ClientInvite),
             Self::ClientNonInvite(machine) => {
                 machine.handle_transport_error().map(Self::ClientNonInvite)
             }
-            Self::ServerInvite(machine) => {
-                machine.handle_transport_error().map(Self::ServerInvite)
-            }
+            Self::ServerInvite(machine) => machine.handle_transport_error().map(Self::ServerInvite),
             Self::ServerNonInvite(machine) => {
                 machine.handle_transport_error().map(Self::ServerNonInvite)
             }

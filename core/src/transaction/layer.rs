@@ -8,7 +8,7 @@ use super::client_non_invite::ClientNonInvite;
 use super::derived;
 use super::entry::{Entry, Machine, Peer};
 use super::key::{Key, Keys};
-use super::machine::{Action, Context, Timing};
+use super::machine::{Action, Context};
 use super::server_invite::ServerInvite;
 use super::server_non_invite::ServerNonInvite;
 use super::{Counters, FailureCause, Limits};
@@ -262,9 +262,8 @@ impl Layer {
     /// A response that comes too late (after a final one, or after the transaction ended) is
     /// counted and not sent.
     pub fn respond(&mut self, host: &mut dyn Host, id: ServerId, status: u16, bytes: &[u8]) {
-        let action = self.step(host.now(), id.0, |machine, context| {
-            machine.respond(context, status, bytes)
-        });
+        let action =
+            self.step(host.now(), id.0, |machine, context| machine.respond(context, status, bytes));
         let Some(entry) = self.entries.get_mut(id.0).filter(|_| action == Action::Send) else {
             self.counters.late_responses += 1;
             return;
@@ -465,13 +464,18 @@ impl Layer {
     }
 
     /// Writes a response of the layer's own into the buffer.
-    fn write(&mut self, request: &Message, status: u16, from: SocketAddr, retry_after: Option<u64>) {
+    fn write(
+        &mut self,
+        request: &Message,
+        status: u16,
+        from: SocketAddr,
+        retry_after: Option<u64>,
+    ) {
         // §17.2.1: a 100 gets no tag of ours.
         let tag = (status > 100 && request.to_tag().is_none()).then(|| self.keys.tag(request));
         let reason = reason_phrase(status);
         let (tag, from) = (tag.as_deref(), Some(from));
-        let mut writer =
-            Writer::response_to(&mut self.buffer, request, status, reason, tag, from);
+        let mut writer = Writer::response_to(&mut self.buffer, request, status, reason, tag, from);
         if let Some(seconds) = retry_after {
             writer.field(HeaderName::RetryAfter, seconds);
         }

@@ -13,7 +13,8 @@ const BOB: SocketAddr = address(2);
 
 /// A request of Alice's, with extra header lines.
 fn text(method: &str, via: &str, to: &str, extra: &str) -> String {
-    let mut text = format!("{method} sip:bob@192.0.2.2 SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n");
+    let mut text =
+        format!("{method} sip:bob@192.0.2.2 SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\n");
     let _ = write!(text, "From: \"Alice\" <sip:alice@192.0.2.1>;tag=alice\r\nTo: {to}\r\n");
     let _ = write!(text, "Call-ID: call@192.0.2.1\r\nCSeq: 7 {method}\r\n{extra}");
     text + "Content-Length: 0\r\n\r\n"
@@ -526,7 +527,7 @@ fn a_transport_error_is_told_once_for_what_was_sent() {
     let mut bob = Side::new(Limits::default());
     let invite = request("INVITE", "z9hG4bKa");
     let id = bob.accept(&invite);
-    let mut told = |bob: &mut Side| {
+    let told = |bob: &mut Side| {
         bob.layer.handle_send_failed(&mut bob.host, FLOW, ALICE);
         core::iter::from_fn(|| bob.layer.next_event()).collect::<Vec<_>>()
     };
