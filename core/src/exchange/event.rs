@@ -1,0 +1,50 @@
+//! What an exchange tells.
+
+use core::net::SocketAddr;
+
+use crate::sip::Method;
+use crate::time::Duration;
+
+/// What happened at an exchange. URIs are as they came: escape them before they reach a terminal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ExchangeEvent {
+    /// A user can be reached at a contact, anew or still.
+    Registered {
+        /// The user's name.
+        user: String,
+        /// The contact's URI.
+        contact: String,
+        /// For how long.
+        expires: Duration,
+    },
+    /// A user can no longer be reached at a contact.
+    Unregistered {
+        /// The user's name.
+        user: String,
+        /// The contact's URI.
+        contact: String,
+        /// Whether its time ran out; else it was taken back.
+        expired: bool,
+    },
+    /// A user calls another.
+    Call {
+        /// The caller's URI, from From.
+        from: String,
+        /// The called URI.
+        to: String,
+        /// At how many contacts it rings.
+        contacts: usize,
+    },
+    /// Something was refused, other than by a first challenge.
+    Refused {
+        /// What was asked for.
+        method: Method,
+        /// From where.
+        source: SocketAddr,
+        /// By or for which user, as far as that was said.
+        user: Option<String>,
+        /// The status code of the answer.
+        code: u16,
+    },
+}

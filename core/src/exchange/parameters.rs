@@ -1,0 +1,80 @@
+//! How an exchange is set up.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use crate::auth::Algorithm;
+use crate::time::Duration;
+
+/// Everything an exchange has to know before it starts.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ExchangeParameters {
+    /// The addresses at which its host listens. A URI is the exchange's own if its host is one of
+    /// these addresses, the realm or one of the [`domains`](Self::domains).
+    pub listen: Vec<SocketAddr>,
+    /// The users: names, as in the user part of their URIs, and passwords.
+    pub users: Vec<(String, String)>,
+    /// The realm of the passwords and the exchange's main domain. Default `offhook`.
+    pub realm: String,
+    /// Further names of the exchange, besides the realm, its addresses and `localhost`.
+    pub domains: Vec<String>,
+    /// The digest algorithms, each offered with a challenge of its own, the preferred first.
+    /// Default MD5, which every telephone knows.
+    pub algorithms: Vec<Algorithm>,
+    /// The shortest registration taken; a shorter one is answered 423. Default 10 s.
+    pub min_expires: Duration,
+    /// The longest registration given. Default one hour, also for who asks for none.
+    pub max_expires: Duration,
+    /// What it calls itself in the Server header field.
+    pub server: String,
+}
+
+impl ExchangeParameters {
+    /// An exchange without users, whose host listens at `listen`.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen: vec![listen],
+            users: Vec::new(),
+            realm: "offhook".to_owned(),
+            domains: Vec::new(),
+            algorithms: vec![Algorithm::Md5],
+            min_expires: Duration::from_secs(10),
+            max_expires: Duration::from_secs(3_600),
+            server: concat!("offhook-exchange/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    /// Adds a user.
+    #[must_use]
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        self.users.push((name.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Sets the realm.
+    #[must_use]
+    pub fn realm(mut self, realm: &str) -> Self {
+        realm.clone_into(&mut self.realm);
+        self
+    }
+
+    /// Sets the one digest algorithm.
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithms = vec![algorithm];
+        self
+    }
+}
+
+impl fmt::Debug for ExchangeParameters {
+    /// Shows no password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let users: Vec<&str> = self.users.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ExchangeParameters")
+            .field("listen", &self.listen)
+            .field("users", &users)
+            .field("realm", &self.realm)
+            .finish_non_exhaustive()
+    }
+}
