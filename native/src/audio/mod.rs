@@ -1,0 +1,4 @@
+//! Sound files.
+
+pub(crate) mod recording;
+pub(crate) mod wav;

@@ -1,0 +1,161 @@
+//! Tells several listeners the same events, each through a queue of its own that cannot grow
+//! without bound.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+
+/// The telling side.
+#[derive(Debug)]
+pub(crate) struct Broadcast<T> {
+    listeners: Mutex<Vec<Weak<Mutex<Queue<T>>>>>,
+    lagged: fn(u64) -> T,
+}
+
+/// The listening side: a [`Stream`] of what happened since it was made. A listener that falls more
+/// than 1,024 events behind loses the oldest, and is told how many by an event of its own. The
+/// stream ends when nothing can happen any more.
+#[derive(Debug)]
+pub struct Events<T> {
+    queue: Arc<Mutex<Queue<T>>>,
+}
+
+#[derive(Debug)]
+struct Queue<T> {
+    events: VecDeque<T>,
+    missed: u64,
+    lagged: fn(u64) -> T,
+    closed: bool,
+    waker: Option<Waker>,
+}
+
+impl<T: Clone> Broadcast<T> {
+    /// How many events wait for a listener at most.
+    const LIMIT: usize = 1_024;
+
+    /// Nobody listens yet; `lagged` makes the event that says how many were missed.
+    pub(crate) fn new(lagged: fn(u64) -> T) -> Self {
+        Self { listeners: Mutex::new(Vec::new()), lagged }
+    }
+
+    /// A new listener; it hears what is sent from now on.
+    pub(crate) fn listen(&self) -> Events<T> {
+        let queue = Arc::new(Mutex::new(Queue {
+            events: VecDeque::new(),
+            missed: 0,
+            lagged: self.lagged,
+            closed: false,
+            waker: None,
+        }));
+        lock(&self.listeners).push(Arc::downgrade(&queue));
+        Events { queue }
+    }
+
+    pub(crate) fn send(&self, event: &T) {
+        lock(&self.listeners).retain(|listener| {
+            let Some(listener) = listener.upgrade() else { return false };
+            let mut queue = lock(&listener);
+            if queue.events.len() >= Self::LIMIT {
+                queue.events.pop_front();
+                queue.missed += 1;
+            }
+            queue.events.push_back(event.clone());
+            if let Some(waker) = queue.waker.take() {
+                waker.wake();
+            }
+            true
+        });
+    }
+}
+
+impl<T> Broadcast<T> {
+    /// Ends every listener's stream once it has taken what waits.
+    pub(crate) fn close(&self) {
+        for listener in lock(&self.listeners).drain(..).filter_map(|weak| weak.upgrade()) {
+            let mut queue = lock(&listener);
+            queue.closed = true;
+            if let Some(waker) = queue.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl<T> Drop for Broadcast<T> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl<T> Events<T> {
+    /// The next event; `None` when nothing can happen any more. Cancel-safe.
+    pub async fn next(&mut self) -> Option<T> {
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut queue = lock(&self.queue);
+        if queue.missed > 0 {
+            let missed = std::mem::take(&mut queue.missed);
+            return Poll::Ready(Some((queue.lagged)(missed)));
+        }
+        match queue.events.pop_front() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if queue.closed => Poll::Ready(None),
+            None => {
+                queue.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> Stream for Events<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll_event(cx)
+    }
+}
+
+/// Nothing here leaves a queue half changed, so a panic elsewhere does not spoil it.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, PartialEq, Debug)]
+    enum Event {
+        Number(u64),
+        Missed(u64),
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_lags_is_told_and_goes_on() {
+        let broadcast = Broadcast::new(Event::Missed);
+        let mut listener = broadcast.listen();
+        for number in 0..Broadcast::<Event>::LIMIT as u64 + 5 {
+            broadcast.send(&Event::Number(number));
+        }
+        assert_eq!(listener.next().await, Some(Event::Missed(5)));
+        assert_eq!(listener.next().await, Some(Event::Number(5)));
+    }
+
+    #[tokio::test]
+    async fn every_listener_hears_everything_and_the_end() {
+        let broadcast = Broadcast::new(Event::Missed);
+        let (mut a, mut b) = (broadcast.listen(), broadcast.listen());
+        let waiting = tokio::spawn(async move { (a.next().await, a.next().await) });
+        tokio::task::yield_now().await;
+        broadcast.send(&Event::Number(7));
+        drop(broadcast);
+        assert_eq!(waiting.await.unwrap(), (Some(Event::Number(7)), None));
+        assert_eq!((b.next().await, b.next().await), (Some(Event::Number(7)), None));
+    }
+}

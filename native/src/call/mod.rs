@@ -1,0 +1,271 @@
+//! A telephone call, as the application holds it.
+
+pub(crate) mod shared;
+mod sound;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use offhook_core::call::CallInfo;
+use offhook_core::error::Error as Refusal;
+use offhook_core::event::{CallId, CallState};
+use offhook_core::rtp::MediaStats;
+use tokio::sync::oneshot;
+
+use crate::audio::recording::{Kept, Recording};
+use crate::broadcast::Events;
+use crate::driver::Jobs;
+use crate::driver::line::Line;
+use crate::error::Error;
+use crate::event::{CallEvent, Ending};
+use shared::Shared;
+
+/// A call. Cheap to clone; when the last clone is dropped, the call is hung up, cancelled or
+/// denied, whichever its state allows.
+///
+/// Everything that waits is cancel-safe: dropping the future leaves the call as it was, with
+/// nothing lost, except that [`play`](Self::play) stops playing.
+#[derive(Clone, Debug)]
+pub struct Call {
+    held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    shared: Arc<Shared>,
+    jobs: Jobs<Line>,
+    playing: tokio::sync::Mutex<()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let id = self.shared.id;
+        if self.shared.status.borrow().ending.is_none() {
+            let _ = self.jobs.send(Box::new(move |line, _| line.abandon(id)));
+        }
+    }
+}
+
+impl Call {
+    pub(crate) fn new(shared: Arc<Shared>, jobs: Jobs<Line>) -> Self {
+        let playing = tokio::sync::Mutex::new(());
+        Self { held: Arc::new(Held { shared, jobs, playing }) }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.held.shared
+    }
+
+    /// The call's number; no other call of the phone has it.
+    pub fn id(&self) -> CallId {
+        self.shared().id
+    }
+
+    /// Where the call stands.
+    pub fn state(&self) -> CallState {
+        self.shared().status.borrow().state
+    }
+
+    /// Who calls whom, by which headers and codec.
+    pub fn info(&self) -> CallInfo {
+        let state = self.state();
+        let mut info = self.shared().info().clone();
+        info.state = state;
+        info
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events<CallEvent> {
+        self.shared().events.listen()
+    }
+
+    /// What the call's media has done so far; stays readable when the call is over.
+    pub fn stats(&self) -> MediaStats {
+        self.shared().session().stats()
+    }
+
+    /// Answers an incoming call, and returns when it is up.
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) unless it is ringing;
+    /// [`NoPortsAvailable`](Refusal::NoPortsAvailable); [`Error::Ended`] when the caller gave up.
+    pub async fn answer(&self) -> Result<(), Error> {
+        self.command(|line, id| line.phone.answer(id)).await?;
+        self.answered().await
+    }
+
+    /// Opens the media of a ringing call before it is answered (183 Session Progress), for
+    /// announcements; returns when it is open.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer).
+    pub async fn progress(&self) -> Result<(), Error> {
+        self.command(|line, id| line.phone.progress(id)).await?;
+        self.reached(|state| matches!(state, CallState::Progress | CallState::Answered)).await
+    }
+
+    /// Refuses a ringing call with a status `code`, 400 to 699, and a reason or the code's own.
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) unless it is ringing;
+    /// [`InvalidValue`](Refusal::InvalidValue) for another code.
+    pub async fn deny(&self, code: u16, reason: Option<&str>) -> Result<(), Error> {
+        let reason = reason.map(str::to_owned);
+        self.command(move |line, id| line.phone.deny(id, code, reason.as_deref())).await
+    }
+
+    /// Sends the caller of a ringing call to another URI (302 Moved Temporarily).
+    ///
+    /// # Errors
+    /// As [`deny`](Self::deny).
+    pub async fn redirect(&self, contact: &str) -> Result<(), Error> {
+        let contact = contact.to_owned();
+        self.command(move |line, id| line.phone.redirect(id, &contact)).await
+    }
+
+    /// Ends an answered call.
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) in any other state.
+    pub async fn hangup(&self) -> Result<(), Error> {
+        self.command(|line, id| line.phone.hangup(id)).await
+    }
+
+    /// Gives up an outgoing call that is not answered yet. If the answer crosses, it is taken and
+    /// hung up.
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) in any other state.
+    pub async fn cancel(&self) -> Result<(), Error> {
+        self.command(|line, id| line.phone.cancel(id)).await
+    }
+
+    /// Waits until the call is answered.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with the far end's response, [`Error::Timeout`], or how else it ended.
+    pub async fn answered(&self) -> Result<(), Error> {
+        self.reached(|state| state == CallState::Answered).await
+    }
+
+    /// Waits until the call is over, and says how it ended.
+    pub async fn ended(&self) -> Ending {
+        let mut status = self.shared().status.subscribe();
+        let ended = status.wait_for(|status| status.ending.is_some()).await;
+        // The sender lives in `self`, so the wait cannot fail.
+        ended.ok().and_then(|status| status.ending.clone()).unwrap_or_else(Ending::lost)
+    }
+
+    /// Waits until the driver has carried an outgoing call as far as it can without the network:
+    /// what is missing on this side (a port, an address to tell) has shown by then.
+    pub(crate) async fn placed(&self) -> Result<(), Error> {
+        let (told, passed) = oneshot::channel();
+        let job = move |_: &mut Line, _: &mut _| {
+            let _ = told.send(());
+        };
+        self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
+        passed.await.map_err(|_| Error::NotRunning)?;
+        match &self.shared().status.borrow().ending {
+            Some(ending) if ending.error.is_some() => Err(ending.error()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn reached(&self, wanted: impl Fn(CallState) -> bool) -> Result<(), Error> {
+        let mut status = self.shared().status.subscribe();
+        let reached = status.wait_for(|now| wanted(now.state) || now.ending.is_some()).await;
+        match reached.as_ref().map(|status| &status.ending) {
+            Ok(Some(ending)) => Err(ending.error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends digits: `0` to `9`, `*`, `#`, `A` to `D`. They queue; see
+    /// [`CallEvent::DtmfSent`].
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) before media is agreed and after the end;
+    /// [`Error::Dtmf`] for another character, or when the far end takes no digits.
+    pub fn send_dtmf(&self, digits: &str) -> Result<(), Error> {
+        self.has_media("send digits to")?;
+        self.shared().session().send_dtmf(digits)?;
+        self.shared().wake.notify_one();
+        Ok(())
+    }
+
+    /// Waits for `count` digits, and takes them.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] when the call is over first; [`take_dtmf`](Self::take_dtmf) then has those
+    /// that did come.
+    pub async fn read_dtmf(&self, count: usize) -> Result<String, Error> {
+        let take = |shared: &Shared| {
+            let mut digits = shared.digits();
+            (digits.len() >= count).then(|| digits.drain(..count).collect())
+        };
+        self.shared().wait(take).await
+    }
+
+    /// Takes the digits that came and were not read; never waits.
+    pub fn take_dtmf(&self) -> String {
+        std::mem::take(&mut *self.shared().digits())
+    }
+
+    /// Records both directions to a WAV file, left what is sent and right what is heard, until the
+    /// call ends. An existing file is overwritten.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the file cannot be made.
+    pub fn record(&self, path: impl AsRef<Path>) -> Result<Recording, Error> {
+        self.tap(path.as_ref(), Kept::Both)
+    }
+
+    /// Records what is heard to a mono WAV file at the call's rate, until the call ends. An existing
+    /// file is overwritten.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the file cannot be made.
+    pub fn record_received(&self, path: impl AsRef<Path>) -> Result<Recording, Error> {
+        self.tap(path.as_ref(), Kept::Received)
+    }
+
+    fn tap(&self, path: &Path, kept: Kept) -> Result<Recording, Error> {
+        let rate = self.shared().session().rate();
+        let recording = self.shared().taps.record(path, kept, rate)?;
+        self.shared().session().set_tap(true);
+        Ok(recording)
+    }
+
+    /// Carries out a command in the phone's driver and waits for its verdict.
+    async fn command(
+        &self,
+        command: impl FnOnce(&mut Line, CallId) -> Result<(), Refusal> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (told, verdict) = oneshot::channel();
+        let id = self.id();
+        let job = move |line: &mut Line, _: &mut _| {
+            let _ = told.send(command(line, id));
+        };
+        self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
+        match verdict.await {
+            Ok(Err(Refusal::NoSuchCall { .. })) => Err(self.over()),
+            Ok(verdict) => Ok(verdict?),
+            Err(_) => Err(Error::NotRunning),
+        }
+    }
+
+    /// The error for a command to a call that is over.
+    fn over(&self) -> Error {
+        let ending = self.shared().status.borrow().ending.clone();
+        ending.map_or(Error::NotRunning, |ending| Error::Ended { by: ending.by })
+    }
+
+    /// Whether sound can pass: the call is answered, or has early media.
+    fn has_media(&self, command: &'static str) -> Result<(), Error> {
+        match self.state() {
+            CallState::Answered | CallState::Progress => Ok(()),
+            CallState::Ended => Err(self.over()),
+            state => Err(Refusal::InvalidState { command, state }.into()),
+        }
+    }
+}

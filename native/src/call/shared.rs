@@ -1,0 +1,108 @@
+//! What a call's handles, the signalling driver and the call's media task have in common.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use offhook_core::call::CallInfo;
+use offhook_core::event::{CallId, CallState, Cause};
+use offhook_core::rtp::MediaSession;
+use tokio::sync::{Notify, watch};
+
+use crate::audio::recording::Taps;
+use crate::broadcast::Broadcast;
+use crate::event::{CallEvent, Ending};
+
+/// One call. Each lock is held for a few instructions or one packet, never over I/O.
+pub(crate) struct Shared {
+    pub(crate) id: CallId,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) events: Broadcast<CallEvent>,
+    pub(crate) taps: Arc<Taps>,
+    /// Tells the media task that a handle gave the session something to do.
+    pub(crate) wake: Notify,
+    /// Tells handles that the session moved on: time passed, something came, or the call ended.
+    pub(crate) moved: Notify,
+    info: Mutex<CallInfo>,
+    session: Mutex<MediaSession>,
+    digits: Mutex<String>,
+}
+
+/// Where a call stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    pub(crate) state: CallState,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) answered: bool,
+    pub(crate) ending: Option<Ending>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let status = self.status.borrow().clone();
+        f.debug_struct("Shared")
+            .field("id", &self.id)
+            .field("status", &status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// How many received digits are kept for somebody to read them.
+    const DIGITS: usize = 1_024;
+
+    pub(crate) fn new(info: CallInfo, session: MediaSession) -> Arc<Self> {
+        let status = Status { state: info.state, cause: None, answered: false, ending: None };
+        Arc::new(Self {
+            id: info.id,
+            status: watch::Sender::new(status),
+            events: Broadcast::new(|missed| CallEvent::Lagged { missed }),
+            taps: Arc::default(),
+            wake: Notify::new(),
+            moved: Notify::new(),
+            info: Mutex::new(info),
+            session: Mutex::new(session),
+            digits: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn session(&self) -> MutexGuard<'_, MediaSession> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn info(&self) -> MutexGuard<'_, CallInfo> {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn digits(&self) -> MutexGuard<'_, String> {
+        self.digits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a digit that was received; the oldest gives way.
+    pub(crate) fn keep_digit(&self, digit: char) {
+        let mut digits = self.digits();
+        if digits.len() >= Self::DIGITS {
+            digits.remove(0);
+        }
+        digits.push(digit);
+    }
+
+    /// Waits until `ready` has something to say. Cancel-safe: nothing is taken but by `ready`.
+    ///
+    /// # Errors
+    /// How the call ended, when it is over and `ready` still has nothing.
+    pub(crate) async fn wait<T>(
+        &self,
+        mut ready: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<T, crate::Error> {
+        loop {
+            let moved = self.moved.notified();
+            let ending = self.status.borrow().ending.clone();
+            if let Some(value) = ready(self) {
+                return Ok(value);
+            }
+            if let Some(ending) = ending {
+                return Err(ending.error());
+            }
+            moved.await;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A record of every packet, for the ladder diagram and for Wireshark.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use offhook_core::host::Channel;
+use offhook_core::trace::{Kind, Packet, Trace};
+
+use crate::error::Error;
+use crate::host::timebase::Timebase;
+
+/// Keeps what phones and exchanges send and receive, SIP and RTP, up to a bound. Give it to them
+/// with [`Phone::capture`](crate::Phone::capture) before they start; clones share one record.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    trace: Arc<Mutex<Trace>>,
+    time: Timebase,
+    signalling: bool,
+    media: bool,
+}
+
+impl Capture {
+    /// An empty record.
+    pub fn new() -> Self {
+        let trace = Arc::new(Mutex::new(Trace::new()));
+        Self { trace, time: Timebase::new(), signalling: true, media: true }
+    }
+
+    /// The same record, for somebody whose signalling another one already records.
+    #[must_use]
+    pub fn without_signalling(mut self) -> Self {
+        self.signalling = false;
+        self
+    }
+
+    /// Names an address in the ladder.
+    pub fn name(&self, address: SocketAddr, name: &str) {
+        self.lock().name(address, name);
+    }
+
+    /// The ladder diagram so far, as text.
+    pub fn ladder(&self) -> String {
+        self.lock().ladder()
+    }
+
+    /// Writes what was recorded so far as a pcap file.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write_pcap(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let bytes = self.lock().pcap();
+        std::fs::write(path, bytes).map_err(|error| Error::File {
+            path: path.to_owned(),
+            problem: format!("cannot write it: {error}"),
+        })
+    }
+
+    pub(crate) fn signalling(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if self.signalling {
+            self.push(Kind::Sip, from, to, bytes);
+        }
+    }
+
+    pub(crate) fn media(&self, channel: Channel, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if self.media {
+            self.push(channel.into(), from, to, bytes);
+        }
+    }
+
+    fn push(&self, kind: Kind, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let (at, wall) = (self.time.now(), self.time.wall());
+        self.lock().push(Packet { at, wall, from, to, kind, bytes });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Trace> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,258 @@
+//! The passenger that is a phone's signalling: it passes events on to handles and calls' media
+//! tasks, and carries out what handles ask.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use offhook_core::call::CallOptions;
+use offhook_core::error::Error as Refusal;
+use offhook_core::event::{
+    self, CallDirection, CallId, CallState, EndedBy, MediaControl, PhoneStatus, PingId,
+};
+use offhook_core::host::{Endpoint, Host, Inbound};
+use offhook_core::phone::Phone;
+use offhook_core::rtp::{MediaOptions, MediaSession};
+use offhook_core::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+
+use super::media::{self, Order};
+use super::{Jobs, Passenger};
+use crate::call::Call;
+use crate::call::shared::Shared;
+use crate::capture::Capture;
+use crate::event::{CallEvent, Ending, Event};
+use crate::host::machine::Machine;
+use crate::phone::Bulletin;
+
+/// A phone's signalling and the tables that join it to handles and media.
+pub(crate) struct Line {
+    pub(crate) phone: Phone,
+    bulletin: Arc<Bulletin>,
+    calls: HashMap<CallId, Entry>,
+    pings: HashMap<PingId, oneshot::Sender<Pong>>,
+    capture: Option<Capture>,
+    stopping: bool,
+    done: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    shared: Arc<Shared>,
+    /// The way to the call's media task, once there is one.
+    media: Option<mpsc::UnboundedSender<Order>>,
+}
+
+/// The answer to an OPTIONS request: the final response, if any, and the round trip.
+pub(crate) type Pong = (Option<event::Cause>, std::time::Duration);
+
+impl Line {
+    pub(crate) fn new(phone: Phone, bulletin: Arc<Bulletin>, capture: Option<Capture>) -> Self {
+        Self {
+            phone,
+            bulletin,
+            calls: HashMap::new(),
+            pings: HashMap::new(),
+            capture,
+            stopping: false,
+            done: false,
+        }
+    }
+
+    /// Stops the phone; the driver ends when it has.
+    pub(crate) fn stop(&mut self) {
+        self.stopping = true;
+        self.phone.stop();
+    }
+
+    /// Places a call.
+    pub(crate) fn call(
+        &mut self,
+        machine: &mut Machine,
+        jobs: &Jobs<Self>,
+        target: &str,
+        options: CallOptions,
+    ) -> Result<Call, Refusal> {
+        let id = self.phone.call(target, options)?;
+        let shared = self.admit(machine, id).ok_or(Refusal::NoSuchCall { call: id })?;
+        Ok(Call::new(shared, jobs.clone()))
+    }
+
+    /// Asks a target what it can do.
+    pub(crate) fn options(
+        &mut self,
+        target: &str,
+        told: oneshot::Sender<Pong>,
+    ) -> Result<(), Refusal> {
+        let ping = self.phone.options(target)?;
+        self.pings.insert(ping, told);
+        Ok(())
+    }
+
+    /// Ends a call that nobody holds any more, by whatever its state allows.
+    pub(crate) fn abandon(&mut self, call: CallId) {
+        /// RFC 3261 §21.4.18: nobody here takes the call now.
+        const UNAVAILABLE: u16 = 480;
+        let Some(info) = self.phone.info(call) else { return };
+        // A call that is ending already refuses, which is as well.
+        let _ = match (info.direction, info.state) {
+            (_, CallState::Answered) => self.phone.hangup(call),
+            (CallDirection::Incoming, _) => self.phone.deny(call, UNAVAILABLE, None),
+            (CallDirection::Outgoing, _) => self.phone.cancel(call),
+        };
+    }
+
+    /// Makes what a new call needs.
+    fn admit(&mut self, machine: &mut Machine, call: CallId) -> Option<Arc<Shared>> {
+        let info = self.phone.info(call)?;
+        let mut options = MediaOptions::default();
+        options.silence_timeout = self.phone.parameters().media_timeout;
+        let shared = Shared::new(info, MediaSession::new(machine, options));
+        self.calls.insert(call, Entry { shared: Arc::clone(&shared), media: None });
+        Some(shared)
+    }
+
+    fn handle_event(&mut self, machine: &mut Machine, jobs: &Jobs<Self>, event: event::Event) {
+        use event::Event as Core;
+        match event {
+            Core::Status(status) => {
+                self.done |= self.stopping && status == PhoneStatus::Inactive;
+                self.bulletin.set_status(status);
+            }
+            Core::Registered { expires } => {
+                self.bulletin.publish(&Event::Registered { expires: expires.into() });
+            }
+            Core::Unregistered => self.bulletin.publish(&Event::Unregistered),
+            Core::RegistrationFailed { cause } => self.bulletin.registration_failed(cause),
+            Core::Incoming { call, from, to } => {
+                let Some(shared) = self.admit(machine, call) else { return };
+                self.bulletin.publish(&Event::Incoming { call, from, to });
+                self.bulletin.ring(Call::new(shared, jobs.clone()));
+            }
+            Core::State { call, state, cause } => self.change(call, state, cause),
+            Core::Hold { call, held } => self.tell(call, CallEvent::Hold { held }),
+            Core::Ended { call, by, cause, error } => self.end(call, by, cause, error),
+            Core::Media { call, control } => self.control(machine, jobs, call, control),
+            Core::Pong { ping, cause, round_trip } => {
+                if let Some(told) = self.pings.remove(&ping) {
+                    let _ = told.send((cause, round_trip.into()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, call: CallId, state: CallState, cause: Option<event::Cause>) {
+        let Some(entry) = self.calls.get(&call) else { return };
+        if let Some(info) = self.phone.info(call) {
+            *entry.shared.info() = info;
+        }
+        // `ended` is told with its reason, by the event that follows.
+        if state != CallState::Ended {
+            entry.shared.status.send_modify(|status| {
+                status.state = state;
+                status.cause.clone_from(&cause);
+                status.answered |= state == CallState::Answered;
+            });
+        }
+        entry.shared.moved.notify_waiters();
+        self.tell(call, CallEvent::State { state, cause });
+    }
+
+    fn end(
+        &mut self,
+        call: CallId,
+        by: EndedBy,
+        cause: Option<event::Cause>,
+        error: Option<Refusal>,
+    ) {
+        let Some(entry) = self.calls.remove(&call) else { return };
+        let Entry { shared, media } = entry;
+        // Without a media task nobody else closes the recordings.
+        if media.is_none() {
+            shared.taps.close();
+        }
+        drop(media);
+        let answered = shared.status.borrow().answered;
+        let ending = Ending { by, cause, error, answered };
+        shared.status.send_modify(|status| {
+            status.state = CallState::Ended;
+            status.ending = Some(ending.clone());
+        });
+        shared.moved.notify_waiters();
+        let event = CallEvent::Ended(ending);
+        shared.events.send(&event);
+        shared.events.close();
+        self.bulletin.publish(&Event::Call { call, event });
+    }
+
+    fn tell(&self, call: CallId, event: CallEvent) {
+        if let Some(entry) = self.calls.get(&call) {
+            entry.shared.events.send(&event);
+            self.bulletin.publish(&Event::Call { call, event });
+        }
+    }
+
+    /// Passes a control on to the call's media task, which begins with the first stream.
+    fn control(
+        &mut self,
+        machine: &mut Machine,
+        jobs: &Jobs<Self>,
+        call: CallId,
+        control: MediaControl,
+    ) {
+        let Some(entry) = self.calls.get_mut(&call) else { return };
+        if let MediaControl::Configure { stream, parameters } = &control {
+            let orders = entry.media.get_or_insert_with(|| {
+                let (orders, inbox) = mpsc::unbounded_channel();
+                let shared = Arc::clone(&entry.shared);
+                let capture = self.capture.clone();
+                tokio::spawn(media::run(shared, inbox, jobs.clone(), machine.time, capture));
+                orders
+            });
+            if let Some(sockets) = machine.media.remove(&parameters.port) {
+                let _ = orders.send(Order::Sockets(*stream, sockets));
+            }
+        }
+        if let Some(orders) = &entry.media {
+            let _ = orders.send(Order::Control(control));
+        }
+    }
+
+    /// Takes what a call's media task tells.
+    pub(crate) fn handle_media_event(&mut self, call: CallId, event: &event::MediaEvent) {
+        self.phone.handle_media_event(call, event);
+        match *event {
+            event::MediaEvent::Dtmf { digit, duration } => {
+                self.tell(call, CallEvent::Dtmf { digit, duration: duration.into() });
+            }
+            event::MediaEvent::DtmfSent => self.tell(call, CallEvent::DtmfSent),
+            _ => {}
+        }
+    }
+}
+
+impl Endpoint for Line {
+    fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        self.phone.handle_inbound(host, inbound);
+    }
+
+    fn handle_deadline(&mut self, host: &mut dyn Host) {
+        self.phone.handle_deadline(host);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.phone.next_deadline()
+    }
+}
+
+impl Passenger for Line {
+    fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>) {
+        while let Some(event) = self.phone.next_event() {
+            self.handle_event(machine, jobs, event);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+}

@@ -1,0 +1,234 @@
+//! A call's media task: the session, its sockets and its clock.
+//!
+//! Signalling reaches it by [`Order`]s only, and it reaches signalling by jobs that carry a
+//! [`MediaEvent`](offhook_core::event::MediaEvent) only.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use offhook_core::event::{MediaControl, MediaEvent};
+use offhook_core::host::{
+    Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
+};
+use offhook_core::time::{Instant, WallTime};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::Jobs;
+use super::line::Line;
+use crate::call::shared::Shared;
+use crate::capture::Capture;
+use crate::host::entropy::Pool;
+use crate::host::media::MediaSockets;
+use crate::host::outbox::Outbox;
+use crate::host::timebase::Timebase;
+
+/// What signalling tells a media task.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// These sockets are for a stream; the control that needs them follows.
+    Sockets(u8, MediaSockets),
+    /// What to do.
+    Control(MediaControl),
+}
+
+/// How many packets of one socket are taken before others are looked at.
+const BATCH: usize = 32;
+/// No packet that we negotiate is larger; a longer one is cut and fails to parse.
+const LARGEST: usize = 4_096;
+
+/// Carries the media of one call until signalling closes it.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    jobs: Jobs<Line>,
+    time: Timebase,
+    capture: Option<Capture>,
+) {
+    let mut task = Task {
+        shared,
+        jobs,
+        machine: Machine { time, entropy: Pool::new(), outbox: Outbox::new() },
+        sockets: Vec::new(),
+        tapped: Vec::new(),
+        capture,
+    };
+    let mut sleep = pin!(sleep_until(tokio::time::Instant::now()));
+    let mut buffer = vec![0; LARGEST];
+    loop {
+        let deadline = task.advance();
+        if let Some(deadline) = deadline {
+            let at = time.at(deadline);
+            if at != sleep.deadline() {
+                sleep.as_mut().reset(at);
+            }
+        }
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(order) => {
+                    let over = matches!(order, Order::Control(MediaControl::Close));
+                    task.handle_order(order);
+                    if over {
+                        break;
+                    }
+                }
+                None => {
+                    task.handle_order(Order::Control(MediaControl::Close));
+                    break;
+                }
+            },
+            (index, channel) = task.readable() => task.receive(index, channel, &mut buffer),
+            () = &mut sleep, if deadline.is_some() => {}
+            () = task.shared.wake.notified() => {}
+        }
+    }
+    task.advance();
+    task.shared.taps.close();
+    task.shared.moved.notify_waiters();
+}
+
+struct Task {
+    shared: Arc<Shared>,
+    jobs: Jobs<Line>,
+    machine: Machine,
+    sockets: Vec<(u8, MediaSockets)>,
+    tapped: Vec<[i16; 2]>,
+    capture: Option<Capture>,
+}
+
+impl Task {
+    fn handle_order(&mut self, order: Order) {
+        match order {
+            Order::Sockets(stream, sockets) => {
+                self.sockets.retain(|(other, _)| *other != stream);
+                self.sockets.push((stream, sockets));
+            }
+            Order::Control(control) => {
+                let gone = match control {
+                    MediaControl::Remove { stream } => Some(stream),
+                    _ => None,
+                };
+                self.shared.session().handle_control(&mut self.machine, control);
+                self.flush();
+                self.sockets.retain(|(stream, _)| Some(*stream) != gone);
+            }
+        }
+    }
+
+    /// Does what is due, passes on what the session tells and sends what it sent; says when to come
+    /// back.
+    fn advance(&mut self) -> Option<Instant> {
+        let mut session = self.shared.session();
+        session.handle_deadline(&mut self.machine);
+        while let Some(event) = session.next_event() {
+            if let MediaEvent::Dtmf { digit, .. } = event {
+                self.shared.keep_digit(digit);
+            }
+            let call = self.shared.id;
+            let job = move |line: &mut Line, _: &mut _| line.handle_media_event(call, &event);
+            let _ = self.jobs.send(Box::new(job));
+        }
+        self.tapped.clear();
+        self.tapped.extend(session.drain_tap());
+        let deadline = session.next_deadline();
+        drop(session);
+        self.flush();
+        self.shared.taps.send(&self.tapped);
+        self.shared.moved.notify_waiters();
+        deadline
+    }
+
+    fn receive(&mut self, index: usize, channel: Channel, buffer: &mut [u8]) {
+        let Some((_, sockets)) = self.sockets.get(index) else { return };
+        let port = sockets.port;
+        let socket = sockets.socket(channel);
+        for _ in 0..BATCH {
+            let Ok((length, from)) = socket.try_recv_from(buffer) else { return };
+            let Some(bytes) = buffer.get(..length) else { return };
+            if let Some(capture) = &self.capture {
+                capture.media(channel, from, sockets.address(channel), bytes);
+            }
+            let inbound = Inbound::Media { port, channel, from, bytes };
+            self.shared.session().handle_inbound(&mut self.machine, inbound);
+        }
+    }
+
+    /// Sends what was gathered. A packet that finds no room is lost, as it would be on the network:
+    /// waiting would make the next one late.
+    fn flush(&mut self) {
+        let mut start = 0;
+        while let Some(((port, channel), run)) = self.machine.outbox.run(start) {
+            start += run.len();
+            let Some((_, sockets)) = self.sockets.iter().find(|(_, s)| s.port == port) else {
+                continue;
+            };
+            let socket = sockets.socket(channel);
+            for (to, bytes) in run {
+                send(socket, bytes, to);
+                if let Some(capture) = &self.capture {
+                    capture.media(channel, sockets.address(channel), to, bytes);
+                }
+            }
+        }
+        self.machine.outbox.clear();
+    }
+
+    /// Waits until a socket has a packet; says which.
+    async fn readable(&self) -> (usize, Channel) {
+        poll_fn(|cx| {
+            for (index, (_, sockets)) in self.sockets.iter().enumerate() {
+                for channel in [Channel::Rtp, Channel::Rtcp] {
+                    if sockets.socket(channel).poll_recv_ready(cx).is_ready() {
+                        return Poll::Ready((index, channel));
+                    }
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Sends one packet; an ICMP error of an earlier one, told to this send, is no reason not to.
+fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
+    if let Err(error) = socket.try_send_to(bytes, to)
+        && error.kind() == std::io::ErrorKind::ConnectionRefused
+    {
+        let _ = socket.try_send_to(bytes, to);
+    }
+}
+
+/// The host that a session sees: it gathers packets.
+struct Machine {
+    time: Timebase,
+    entropy: Pool,
+    outbox: Outbox<(MediaPort, Channel)>,
+}
+
+impl Clock for Machine {
+    fn now(&self) -> Instant {
+        self.time.now()
+    }
+
+    fn wall(&self) -> WallTime {
+        self.time.wall()
+    }
+}
+
+impl Entropy for Machine {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.entropy.fill(bytes);
+    }
+}
+
+impl Datagrams for Machine {
+    fn send(&mut self, outbound: Outbound<'_>) {
+        if let Outbound::Media { port, channel, to, bytes } = outbound {
+            self.outbox.push((port, channel), to, bytes);
+        }
+    }
+}

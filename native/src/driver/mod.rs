@@ -1,0 +1,237 @@
+//! The loop that carries an endpoint of the core: sockets, deadlines and jobs in, datagrams out.
+//!
+//! One driver carries a phone's signalling ([`line`]) or an exchange; each call's media has a task
+//! of its own ([`media`]). They are joined by values in channels.
+
+pub(crate) mod line;
+pub(crate) mod media;
+
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
+
+use offhook_core::host::{Channel, Endpoint, Entropy, Flow, Inbound, RequestId};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::capture::Capture;
+use crate::host::machine::{Machine, Request};
+use crate::host::media::MediaPorts;
+use crate::host::route::Routes;
+use crate::host::signalling::{Arrival, Batch, SignallingSocket};
+use crate::host::timebase::Timebase;
+
+/// What a driver carries.
+pub(crate) trait Passenger: Endpoint + Send + 'static {
+    /// Passes on what the endpoint has to tell; called after every crossing.
+    fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>)
+    where
+        Self: Sized;
+
+    /// Whether the driver's work is over.
+    fn is_done(&self) -> bool;
+}
+
+/// Something to do inside a driver, between two crossings.
+pub(crate) type Job<P> = Box<dyn FnOnce(&mut P, &mut Machine) + Send>;
+
+/// The way into a driver.
+pub(crate) type Jobs<P> = mpsc::UnboundedSender<Job<P>>;
+
+/// Carries one endpoint.
+pub(crate) struct Driver<P> {
+    passenger: P,
+    machine: Machine,
+    sockets: Vec<SignallingSocket>,
+    inbox: mpsc::UnboundedReceiver<Job<P>>,
+    jobs: Jobs<P>,
+    routes: Routes,
+    ports: MediaPorts,
+    capture: Option<Capture>,
+}
+
+impl<P: Passenger> Driver<P> {
+    /// How many jobs are done before the sockets are looked at again.
+    const JOBS: usize = 64;
+    /// How often a crossing may ask for something that is answered at once before the loop looks
+    /// elsewhere.
+    const ROUNDS: usize = 32;
+
+    pub(crate) fn new(
+        passenger: P,
+        time: Timebase,
+        sockets: Vec<SignallingSocket>,
+        capture: Option<Capture>,
+    ) -> Self {
+        let (jobs, inbox) = mpsc::unbounded_channel();
+        let (machine, routes, ports) =
+            (Machine::new(time), Routes::default(), MediaPorts::default());
+        Self { passenger, machine, sockets, inbox, jobs, routes, ports, capture }
+    }
+
+    /// The way in, for handles.
+    pub(crate) fn jobs(&self) -> Jobs<P> {
+        self.jobs.clone()
+    }
+
+    /// Runs until the passenger is done.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Batch::new();
+        let mut sleep = pin!(sleep_until(Instant::now()));
+        loop {
+            self.passenger.handle_deadline(&mut self.machine);
+            self.settle().await;
+            if self.passenger.is_done() {
+                return;
+            }
+            let deadline = self.passenger.next_deadline();
+            if let Some(deadline) = deadline {
+                let at = self.machine.time.at(deadline);
+                if at != sleep.deadline() {
+                    sleep.as_mut().reset(at);
+                }
+            }
+            tokio::select! {
+                index = any_ready(&self.sockets) => self.receive(index, &mut batch),
+                Some(job) = self.inbox.recv() => {
+                    job(&mut self.passenger, &mut self.machine);
+                    for _ in 1..Self::JOBS {
+                        let Ok(job) = self.inbox.try_recv() else { break };
+                        job(&mut self.passenger, &mut self.machine);
+                    }
+                }
+                () = &mut sleep, if deadline.is_some() => {}
+            }
+        }
+    }
+
+    /// Hands one batch of one socket to the passenger.
+    fn receive(&mut self, index: usize, batch: &mut Batch) {
+        let Some(socket) = self.sockets.get(index) else { return };
+        let (flow, bound) = (socket.flow, socket.bound);
+        let (passenger, machine, routes) =
+            (&mut self.passenger, &mut self.machine, &mut self.routes);
+        let capture = self.capture.as_ref();
+        socket.receive(batch, |arrival| {
+            let inbound = match arrival {
+                Arrival::Datagram(from, bytes) => Inbound::Datagram { flow, from, bytes },
+                Arrival::Refused(to) => Inbound::SendFailed { flow, to },
+            };
+            if let (Some(capture), Inbound::Datagram { from, bytes, .. }) = (capture, inbound) {
+                capture.signalling(from, local(routes, bound, from.ip()), bytes);
+            }
+            passenger.handle_inbound(machine, inbound);
+        });
+    }
+
+    /// Answers what the passenger asked for, passes on what it tells and sends what it sent, until
+    /// nothing is left.
+    async fn settle(&mut self) {
+        for _ in 0..Self::ROUNDS {
+            self.passenger.settle(&mut self.machine, &self.jobs);
+            let requests = std::mem::take(&mut self.machine.requests);
+            let quiet = requests.is_empty();
+            for request in requests {
+                self.answer(request);
+            }
+            let failed = self.flush().await;
+            for &(flow, to) in &failed {
+                self.passenger.handle_inbound(&mut self.machine, Inbound::SendFailed { flow, to });
+            }
+            if quiet && failed.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        let (passenger, machine) = (&mut self.passenger, &mut self.machine);
+        match request {
+            Request::Flow(id, to) => {
+                let found = self.sockets.iter().find_map(|socket| {
+                    let ip = self.routes.local_address(socket.bound.ip(), to.ip()).ok()?;
+                    Some((socket.flow, SocketAddr::new(ip, socket.bound.port())))
+                });
+                let inbound = match found {
+                    Some((flow, local)) => Inbound::FlowOpened { id, flow, local },
+                    None => Inbound::FlowFailed { id },
+                };
+                passenger.handle_inbound(machine, inbound);
+            }
+            Request::Media { id, toward, low, high } => {
+                let bound = self.sockets.first().map_or(toward, |socket| socket.bound.ip());
+                let pair = self.routes.local_address(bound, toward).ok().and_then(|ip| {
+                    let random = machine.random();
+                    self.ports.bind(bound, ip, low, high, random)
+                });
+                let Some(sockets) = pair else {
+                    return passenger.handle_inbound(machine, Inbound::MediaUnavailable { id });
+                };
+                let port = sockets.port;
+                let (rtp, rtcp) = (sockets.address(Channel::Rtp), sockets.address(Channel::Rtcp));
+                machine.media.insert(port, sockets);
+                passenger.handle_inbound(machine, Inbound::MediaBound { id, port, rtp, rtcp });
+            }
+            Request::Resolve(id, name) => {
+                let ipv4 = self.sockets.first().is_none_or(|socket| socket.bound.is_ipv4());
+                tokio::spawn(resolve(id, name, ipv4, self.jobs.clone()));
+            }
+        }
+    }
+
+    /// Sends what the last crossings gathered; returns what could not be sent.
+    async fn flush(&mut self) -> Vec<(Flow, SocketAddr)> {
+        let mut failed = Vec::new();
+        let mut start = 0;
+        while let Some((flow, run)) = self.machine.outbox.run(start) {
+            start += run.len();
+            let Some(socket) = self.sockets.iter().find(|socket| socket.flow == flow) else {
+                failed.extend(run.map(|(to, _)| (flow, to)));
+                continue;
+            };
+            if let Some(capture) = &self.capture {
+                let copy = self.machine.outbox.run(start - run.len()).into_iter();
+                for (to, bytes) in copy.flat_map(|(_, run)| run) {
+                    let from = local(&mut self.routes, socket.bound, to.ip());
+                    capture.signalling(from, to, bytes);
+                }
+            }
+            socket.send(run, |to| failed.push((flow, to))).await;
+        }
+        self.machine.outbox.clear();
+        failed
+    }
+}
+
+/// The local end of what goes between a socket bound to `bound` and `peer`.
+fn local(routes: &mut Routes, bound: SocketAddr, peer: IpAddr) -> SocketAddr {
+    let ip = routes.local_address(bound.ip(), peer).unwrap_or(bound.ip());
+    SocketAddr::new(ip, bound.port())
+}
+
+/// Waits until one of `sockets` has something; says which.
+async fn any_ready(sockets: &[SignallingSocket]) -> usize {
+    if let [only] = sockets {
+        only.ready().await;
+        return 0;
+    }
+    let mut waiting: Vec<_> = sockets.iter().map(|socket| Box::pin(socket.ready())).collect();
+    poll_fn(|cx| {
+        let ready = waiting.iter_mut().position(|ready| ready.as_mut().poll(cx).is_ready());
+        ready.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Looks a name up with the system's resolver and brings the answer to the driver.
+async fn resolve<P: Passenger>(id: RequestId, name: String, ipv4: bool, jobs: Jobs<P>) {
+    let mut addresses: Vec<IpAddr> = match tokio::net::lookup_host((name.as_str(), 0)).await {
+        Ok(found) => found.map(|address| address.ip()).filter(|ip| ip.is_ipv4() == ipv4).collect(),
+        Err(_) => Vec::new(),
+    };
+    addresses.dedup();
+    let _ = jobs.send(Box::new(move |passenger, machine| {
+        passenger.handle_inbound(machine, Inbound::Resolved { id, addresses: &addresses });
+    }));
+}

@@ -1,0 +1,175 @@
+//! What can go wrong with a phone and its calls, in sentences for the person who reads them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use offhook_core::config::PhoneParameters;
+use offhook_core::event::Cause;
+
+/// Why something on a [`Phone`](crate::Phone), a [`Call`](crate::Call) or a file failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The phone refused the command: see [`offhook_core::error::Error`].
+    #[error(transparent)]
+    Phone(#[from] offhook_core::error::Error),
+    /// A local address could not be bound.
+    #[error("cannot listen on {what} {address}: {}", bind_problem(source))]
+    Bind {
+        /// The kind of socket.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The server refused the registration.
+    #[error("{server} refused to register {user}: {} {}{}", cause.code, cause.reason, registration_hint(cause.code))]
+    RegistrationRefused {
+        /// The registrar.
+        server: String,
+        /// The user that was to be registered.
+        user: String,
+        /// Its final response.
+        cause: Cause,
+    },
+    /// The server did not answer the registration.
+    #[error(
+        "{server} did not answer the registration of {user}: is it running, and is the address right?"
+    )]
+    RegistrationUnanswered {
+        /// The registrar.
+        server: String,
+        /// The user that was to be registered.
+        user: String,
+    },
+    /// The far end, or a server on the way, refused the call.
+    #[error("the call was refused: {} {}{}", cause.code, cause.reason, rejection_hint(cause.code))]
+    Rejected {
+        /// The final response.
+        cause: Cause,
+    },
+    /// Something that had to come did not come in time.
+    #[error("{what} did not come within the time allowed")]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+    },
+    /// The call ended while, or before, something was done with it.
+    #[error("the call is over: {}", ending(*by))]
+    Ended {
+        /// Who ended it.
+        by: offhook_core::event::EndedBy,
+    },
+    /// The phone is not running: it was not started, or it was stopped.
+    #[error("the phone is not running: start it first")]
+    NotRunning,
+    /// The phone already runs.
+    #[error("the phone is already running")]
+    AlreadyRunning,
+    /// Digits cannot be sent.
+    #[error(transparent)]
+    Dtmf(#[from] offhook_core::rtp::DtmfError),
+    /// A file could not be read or written.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file is no WAV that can be played.
+    #[error("{}: {problem}", path.display())]
+    Wav {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl Error {
+    /// The response that is to blame, if one is.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::RegistrationRefused { cause, .. } | Self::Rejected { cause } => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// A word for programs; never changes for one kind of error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Phone(refusal) => refusal.code(),
+            Self::Bind { .. } => "bind",
+            Self::RegistrationRefused { .. } => "registration_refused",
+            Self::RegistrationUnanswered { .. } => "registration_unanswered",
+            Self::Rejected { .. } => "rejected",
+            Self::Timeout { .. } => "timeout",
+            Self::Ended { .. } => "ended",
+            Self::NotRunning => "not_running",
+            Self::AlreadyRunning => "already_running",
+            Self::Dtmf(_) => "dtmf",
+            Self::File { .. } => "file",
+            Self::Wav { .. } => "wav",
+        }
+    }
+}
+
+/// Why registering failed: `failure` is the server's response, or `None` when none came.
+pub(crate) fn registration(parameters: &PhoneParameters, failure: Option<Cause>) -> Error {
+    let host = parameters.server.as_deref().unwrap_or_default();
+    let server = match parameters.port {
+        5060 => host.to_owned(),
+        port => format!("{host}:{port}"),
+    };
+    let user = parameters.user.clone();
+    match failure {
+        Some(cause) => Error::RegistrationRefused { server, user, cause },
+        None => Error::RegistrationUnanswered { server, user },
+    }
+}
+
+fn bind_problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is in use by another program; \
+             stop it, or bind another port (0 picks a free one)"
+            .into(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".into(),
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; bind a higher one".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn registration_hint(code: u16) -> &'static str {
+    match code {
+        401 | 403 | 407 => " (is the password right?)",
+        404 => " (the server does not know this user)",
+        _ => "",
+    }
+}
+
+fn rejection_hint(code: u16) -> &'static str {
+    match code {
+        401 | 403 | 407 => " (is the password right?)",
+        404 => " (nobody has this number)",
+        480 => " (nobody is registered there now)",
+        486 | 600 => " (the other side is busy)",
+        488 => " (the two sides have no codec in common)",
+        _ => "",
+    }
+}
+
+fn ending(by: offhook_core::event::EndedBy) -> &'static str {
+    use offhook_core::event::EndedBy;
+    match by {
+        EndedBy::Local => "this side ended it",
+        EndedBy::Remote => "the far end ended it",
+        EndedBy::Timeout => "the far end fell silent",
+        EndedBy::Error => "it failed",
+    }
+}

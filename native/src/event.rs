@@ -1,0 +1,115 @@
+//! What happened on a phone and its calls.
+
+use std::time::Duration;
+
+pub use offhook_core::event::{CallDirection, CallId, CallState, Cause, EndedBy, PhoneStatus};
+
+/// What happened on a [`Phone`](crate::Phone).
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The phone's status changed.
+    Status(PhoneStatus),
+    /// The server took our registration, for this long.
+    Registered {
+        /// How long the binding lasts.
+        expires: Duration,
+    },
+    /// The server took our binding away at our request.
+    Unregistered,
+    /// A registration failed; the phone tries again unless its status is [`PhoneStatus::Failed`].
+    RegistrationFailed {
+        /// The response; `None` when there was none, or no way to send.
+        cause: Option<Cause>,
+    },
+    /// Somebody calls; [`Phone::incoming`](crate::Phone::incoming) gives the call.
+    Incoming {
+        /// The call.
+        call: CallId,
+        /// The caller's URI.
+        from: String,
+        /// The called URI.
+        to: String,
+    },
+    /// Something happened on a call.
+    Call {
+        /// The call.
+        call: CallId,
+        /// What happened.
+        event: CallEvent,
+    },
+    /// This listener was too slow, and missed events.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// What happened on a [`Call`](crate::Call).
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum CallEvent {
+    /// The call's state changed, or a provisional response told more about it.
+    State {
+        /// The state.
+        state: CallState,
+        /// The response that caused it, if one did.
+        cause: Option<Cause>,
+    },
+    /// The far end pressed a digit.
+    Dtmf {
+        /// `0` to `9`, `*`, `#`, `A` to `D`.
+        digit: char,
+        /// How long it was pressed, as far as was heard.
+        duration: Duration,
+    },
+    /// Every digit that was to be sent has been.
+    DtmfSent,
+    /// The far end put us on hold, or took us off it.
+    Hold {
+        /// Whether we are held now.
+        held: bool,
+    },
+    /// The call is over; the last event of a call.
+    Ended(Ending),
+    /// This listener was too slow, and missed events.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Ending {
+    /// Who or what ended it.
+    pub by: EndedBy,
+    /// The response that ended it, if one did.
+    pub cause: Option<Cause>,
+    /// What went wrong here, if something did.
+    pub error: Option<offhook_core::error::Error>,
+    /// Whether it had been answered.
+    pub answered: bool,
+}
+
+impl Ending {
+    /// The end of a call whose phone is gone without a word.
+    pub(crate) fn lost() -> Self {
+        Self { by: EndedBy::Error, cause: None, error: None, answered: false }
+    }
+
+    /// The error for somebody who still wanted something of the call.
+    pub(crate) fn error(&self) -> crate::Error {
+        match (&self.error, &self.cause) {
+            (Some(error), _) => error.clone().into(),
+            (None, Some(cause)) if !self.answered && self.by != EndedBy::Local => {
+                crate::Error::Rejected { cause: cause.clone() }
+            }
+            _ if !self.answered && self.by == EndedBy::Timeout => {
+                crate::Error::Timeout { what: "an answer to the call" }
+            }
+            _ => crate::Error::Ended { by: self.by },
+        }
+    }
+}

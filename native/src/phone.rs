@@ -1,0 +1,294 @@
+//! A telephone over tokio.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use offhook_core::call::CallOptions;
+use offhook_core::config::PhoneParameters;
+use offhook_core::event::{Cause, PhoneStatus};
+use offhook_core::host::{Flow, Transport};
+use tokio::sync::{oneshot, watch};
+
+use crate::broadcast::{Broadcast, Events};
+use crate::call::Call;
+use crate::capture::Capture;
+use crate::driver::line::Line;
+use crate::driver::{Driver, Jobs};
+use crate::error::Error;
+use crate::event::Event;
+use crate::host::signalling::SignallingSocket;
+use crate::host::timebase::Timebase;
+use crate::incoming::{Incoming, Queue};
+
+/// A telephone: registers, places calls and takes them. Cheap to clone; when the last clone is
+/// dropped the phone stops, as by [`stop`](Self::stop). Calls and streams do not keep it alive.
+///
+/// Everything that waits is cancel-safe.
+#[derive(Clone, Debug)]
+pub struct Phone {
+    held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    parameters: PhoneParameters,
+    bulletin: Arc<Bulletin>,
+    capture: Mutex<Option<Capture>>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    jobs: Jobs<Line>,
+    bound: SocketAddr,
+    over: watch::Receiver<bool>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(running) = lock(&self.running).take() {
+            let _ = running.jobs.send(Box::new(|line, _| line.stop()));
+        }
+    }
+}
+
+impl Phone {
+    /// A phone that has not started.
+    pub fn new(parameters: PhoneParameters) -> Self {
+        let bulletin = Arc::new(Bulletin::new());
+        let (capture, running) = (Mutex::default(), Mutex::default());
+        Self { held: Arc::new(Held { parameters, bulletin, capture, running }) }
+    }
+
+    /// What it was made of.
+    pub fn parameters(&self) -> &PhoneParameters {
+        &self.held.parameters
+    }
+
+    /// Records every packet from the next start on.
+    pub fn capture(&self, capture: Capture) {
+        *lock(&self.held.capture) = Some(capture);
+    }
+
+    /// Binds the SIP port, registers if there is a server, and returns when the phone is ready to
+    /// call and be called. A registration that fails is tried again, as often as
+    /// [`registration_attempts`](PhoneParameters::registration_attempts) says and the failure allows
+    /// hope; wrap this in a timeout to wait less, or listen to [`events`](Self::events). Once
+    /// registered the phone stays so by itself.
+    ///
+    /// # Errors
+    /// [`Error::Bind`] when the port is in use; [`Error::RegistrationRefused`] and
+    /// [`Error::RegistrationUnanswered`], after which the phone is FAILED and has stopped;
+    /// [`Error::Phone`] when a parameter cannot be used; [`Error::AlreadyRunning`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn start(&self) -> Result<(), Error> {
+        let running = self.spawn()?;
+        let mut status = self.held.bulletin.status.subscribe();
+        let settled = status.wait_for(|status| {
+            !matches!(status, PhoneStatus::Registering | PhoneStatus::Deregistering)
+        });
+        match settled.await.as_deref().copied() {
+            Ok(PhoneStatus::Registered) => Ok(()),
+            Ok(PhoneStatus::Failed) => {
+                let error = self.registration_error();
+                self.end(running).await;
+                Err(error)
+            }
+            _ => Err(Error::NotRunning),
+        }
+    }
+
+    /// Binds the socket and sets the driver going.
+    fn spawn(&self) -> Result<Running, Error> {
+        let mut running = lock(&self.held.running);
+        if running.as_ref().is_some_and(|running| !*running.over.borrow()) {
+            return Err(Error::AlreadyRunning);
+        }
+        let parameters = &self.held.parameters;
+        let mut phone = offhook_core::phone::Phone::new(parameters.clone())?;
+        let flow = Flow { transport: Transport::Udp, id: 1 };
+        let address = SocketAddr::new(parameters.bind_ip, parameters.bind_port);
+        let socket = SignallingSocket::bind(flow, address)?;
+        let bound = socket.bound;
+        phone.start()?;
+        let bulletin = Arc::clone(&self.held.bulletin);
+        bulletin.set_status(PhoneStatus::Registering);
+        let capture = lock(&self.held.capture).clone();
+        let line = Line::new(phone, Arc::clone(&bulletin), capture.clone());
+        let driver = Driver::new(line, Timebase::new(), vec![socket], capture);
+        let jobs = driver.jobs();
+        let (told, over) = watch::channel(false);
+        tokio::spawn(async move {
+            driver.run().await;
+            bulletin.close();
+            told.send_replace(true);
+        });
+        Ok(running.insert(Running { jobs, bound, over }).clone())
+    }
+
+    /// Ends every call whatever its state, deregisters, and returns when everything is released;
+    /// bounded in time. Does nothing when the phone is not running.
+    pub async fn stop(&self) {
+        let running = lock(&self.held.running).clone();
+        if let Some(running) = running {
+            self.end(running).await;
+        }
+    }
+
+    async fn end(&self, mut running: Running) {
+        let _ = running.jobs.send(Box::new(|line, _| line.stop()));
+        // An error means that the runtime took the driver down, which is as good.
+        let _ = running.over.wait_for(|over| *over).await;
+    }
+
+    /// Where the phone stands.
+    pub fn status(&self) -> PhoneStatus {
+        *self.held.bulletin.status.borrow()
+    }
+
+    /// The address its SIP socket is bound to; `None` when it is not running.
+    pub fn bound_address(&self) -> Option<SocketAddr> {
+        let running = lock(&self.held.running);
+        running.as_ref().filter(|running| !*running.over.borrow()).map(|running| running.bound)
+    }
+
+    /// Calls `target`, a SIP URI or, with a server, a number or name there, and returns when the
+    /// call is on its way. Follow it with [`Call::answered`].
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`]; [`Error::Phone`] for a target that cannot be called, too many calls,
+    /// or no free RTP port.
+    pub async fn call(&self, target: &str) -> Result<Call, Error> {
+        self.call_with(target, CallOptions::default()).await
+    }
+
+    /// Calls with header fields, codecs or a direction of its own.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn call_with(&self, target: &str, options: CallOptions) -> Result<Call, Error> {
+        let jobs = self.jobs()?;
+        let (told, placed) = oneshot::channel();
+        let (target, back) = (target.to_owned(), jobs.clone());
+        jobs.send(Box::new(move |line, machine| {
+            let call = line.call(machine, &back, &target, options);
+            // If the caller gave up, the call is dropped here, and cancelled by that.
+            let _ = told.send(call);
+        }))
+        .map_err(|_| Error::NotRunning)?;
+        let call = placed.await.map_err(|_| Error::NotRunning)??;
+        call.placed().await?;
+        Ok(call)
+    }
+
+    /// Asks `target` what it can do (OPTIONS), which is a SIP ping: any answer, whatever its status,
+    /// shows that somebody is there.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when no answer comes; otherwise as [`call`](Self::call).
+    pub async fn options(&self, target: &str) -> Result<(Cause, Duration), Error> {
+        let (told, answered) = oneshot::channel();
+        let (refused, verdict) = oneshot::channel();
+        let target = target.to_owned();
+        self.jobs()?
+            .send(Box::new(move |line, _| {
+                let _ = refused.send(line.options(&target, told));
+            }))
+            .map_err(|_| Error::NotRunning)?;
+        verdict.await.map_err(|_| Error::NotRunning)??;
+        match answered.await {
+            Ok((Some(cause), round_trip)) => Ok((cause, round_trip)),
+            Ok((None, _)) => Err(Error::Timeout { what: "an answer to OPTIONS" }),
+            Err(_) => Err(Error::NotRunning),
+        }
+    }
+
+    /// Incoming calls. Those that came before wait, so nothing is lost between
+    /// [`start`](Self::start) and this.
+    pub fn incoming(&self) -> Incoming {
+        Incoming::new(lock(&self.held.bulletin.incoming).clone())
+    }
+
+    /// What happens on the phone and its calls from now on.
+    pub fn events(&self) -> Events<Event> {
+        self.held.bulletin.events.listen()
+    }
+
+    fn jobs(&self) -> Result<Jobs<Line>, Error> {
+        let running = lock(&self.held.running);
+        let running = running.as_ref().filter(|running| !*running.over.borrow());
+        running.map(|running| running.jobs.clone()).ok_or(Error::NotRunning)
+    }
+
+    fn registration_error(&self) -> Error {
+        let parameters = &self.held.parameters;
+        let failure = lock(&self.held.bulletin.failure).clone();
+        crate::error::registration(parameters, failure)
+    }
+}
+
+/// Where a phone's driver posts what concerns everybody.
+#[derive(Debug)]
+pub(crate) struct Bulletin {
+    status: watch::Sender<PhoneStatus>,
+    events: Broadcast<Event>,
+    incoming: Mutex<Arc<Queue>>,
+    failure: Mutex<Option<Cause>>,
+}
+
+impl Bulletin {
+    fn new() -> Self {
+        Self {
+            status: watch::Sender::new(PhoneStatus::Inactive),
+            events: Broadcast::new(|missed| Event::Lagged { missed }),
+            incoming: Mutex::default(),
+            failure: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn publish(&self, event: &Event) {
+        self.events.send(event);
+    }
+
+    pub(crate) fn ring(&self, call: Call) {
+        let queue = lock(&self.incoming).clone();
+        queue.push(call);
+    }
+
+    /// Posts a status. FAILED stays posted when the phone then stops, so that whoever looks later
+    /// learns it.
+    pub(crate) fn set_status(&self, status: PhoneStatus) {
+        let ending = matches!(status, PhoneStatus::Deregistering | PhoneStatus::Inactive);
+        let changed = self.status.send_if_modified(|now| {
+            let changed = *now != status && !(ending && *now == PhoneStatus::Failed);
+            if changed {
+                *now = status;
+            }
+            changed
+        });
+        if changed {
+            self.publish(&Event::Status(status));
+        }
+    }
+
+    pub(crate) fn registration_failed(&self, cause: Option<Cause>) {
+        lock(&self.failure).clone_from(&cause);
+        self.publish(&Event::RegistrationFailed { cause });
+    }
+
+    /// Ends the streams of this run; new ones are for the next.
+    fn close(&self) {
+        self.set_status(PhoneStatus::Inactive);
+        self.events.close();
+        let queue = std::mem::take(&mut *lock(&self.incoming));
+        queue.close();
+    }
+}
+
+/// Nothing here is left half changed by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
