@@ -57,6 +57,7 @@ impl Entry {
 
 /// One of the four.
 #[derive(Debug)]
+#[allow(clippy::enum_variant_names, reason = "the RFC's names")]
 pub(super) enum Machine {
     ClientInvite(ClientInvite),
     ClientNonInvite(ClientNonInvite),

@@ -6,86 +6,18 @@ use std::collections::VecDeque;
 use super::client_invite::ClientInvite;
 use super::client_non_invite::ClientNonInvite;
 use super::derived;
-use super::entry::{Entry, Machine, Peer};
+use super::entry::{Machine, Peer};
+use super::event::{ClientId, Failure, Received, ServerId};
 use super::key::{Key, Keys};
 use super::machine::{Action, Context};
 use super::server_invite::ServerInvite;
 use super::server_non_invite::ServerNonInvite;
+use super::store::Store;
 use super::{Counters, FailureCause, Limits};
 use crate::host::{Entropy, Flow, Host, Outbound};
 use crate::sip::{BRANCH_COOKIE, HeaderName, Message, Method, Writer, reason_phrase};
-use crate::slab::{Slab, Slot};
-use crate::table::Table;
+use crate::slab::Slot;
 use crate::time::Instant;
-use crate::timers::Timers;
-
-/// Names a request that was sent; never used again for another.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ClientId(Slot);
-
-/// Names a request that was received; never used again for another.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ServerId(Slot);
-
-/// A message that is news to the user.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Received {
-    /// A request other than ACK: answer it with [`Layer::respond`].
-    Request {
-        /// Its transaction.
-        id: ServerId,
-        /// The request.
-        message: Message,
-        /// The flow it came on.
-        flow: Flow,
-        /// Where it came from.
-        from: SocketAddr,
-    },
-    /// The ACK of a 2xx, or one that belongs to nothing.
-    Ack {
-        /// The ACK.
-        message: Message,
-        /// The flow it came on.
-        flow: Flow,
-        /// Where it came from.
-        from: SocketAddr,
-    },
-    /// A response to a request of ours.
-    Response {
-        /// The request's transaction.
-        id: ClientId,
-        /// The response.
-        message: Message,
-    },
-    /// A response to no request that we know: to be dropped (RFC 6026 §7.2).
-    StrayResponse {
-        /// The response.
-        message: Message,
-        /// Where it came from.
-        from: SocketAddr,
-    },
-}
-
-/// A transaction that failed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum Failure {
-    /// A request of ours: there will be no more responses.
-    ClientFailed {
-        /// Its transaction, which is over.
-        id: ClientId,
-        /// Why.
-        cause: FailureCause,
-    },
-    /// A request that we received.
-    ServerFailed {
-        /// Its transaction: over after [`FailureCause::Timeout`], else as it was.
-        id: ServerId,
-        /// Why.
-        cause: FailureCause,
-    },
-}
 
 /// The transactions of one endpoint.
 ///
@@ -96,17 +28,7 @@ pub enum Failure {
 pub struct Layer {
     limits: Limits,
     keys: Keys,
-    entries: Slab<Entry>,
-    /// Every transaction by what its messages have in common.
-    by_key: Table<Key, Slot>,
-    /// Server transactions by what merged requests have in common (§8.2.2.2).
-    by_merge: Table<Key, Slot>,
-    /// INVITEs of RFC 2543 clients by what their ACKs have in common.
-    by_legacy_ack: Table<Key, Slot>,
-    /// The first of the transactions to whose peer something is under way.
-    by_peer: Table<Peer, Slot>,
-    /// One timer a transaction: whatever is due first.
-    timers: Timers<Slot>,
+    store: Store,
     failures: VecDeque<Failure>,
     counters: Counters,
     /// For what the layer writes itself.
@@ -119,12 +41,7 @@ impl Layer {
         Self {
             limits: limits.checked(),
             keys: Keys::new(host),
-            entries: Slab::new(),
-            by_key: Table::new(host),
-            by_merge: Table::new(host),
-            by_legacy_ack: Table::new(host),
-            by_peer: Table::new(host),
-            timers: Timers::new(),
+            store: Store::new(host),
             failures: VecDeque::new(),
             counters: Counters::default(),
             buffer: Vec::new(),
@@ -156,8 +73,8 @@ impl Layer {
     pub fn handle_send_failed(&mut self, host: &mut dyn Host, flow: Flow, to: SocketAddr) {
         let now = host.now();
         let peer = Peer { flow, to };
-        while let Some(slot) = self.by_peer.get(&peer).copied() {
-            self.unlink(slot);
+        while let Some(slot) = self.store.by_peer.get(&peer).copied() {
+            self.store.unlink(slot);
             self.step(now, slot, |machine, _| machine.handle_transport_error());
         }
     }
@@ -165,8 +82,8 @@ impl Layer {
     /// Carries out what is due: repeats what may have been lost and gives up what took too long.
     pub fn handle_deadline(&mut self, host: &mut dyn Host) {
         let now = host.now();
-        while let Some((_, slot)) = self.timers.pop_due(now) {
-            if let Some(entry) = self.entries.get_mut(slot) {
+        while let Some((_, slot)) = self.store.timers.pop_due(now) {
+            if let Some(entry) = self.store.entries.get_mut(slot) {
                 entry.timer = None;
             }
             match self.step(now, slot, Machine::handle_deadline) {
@@ -182,7 +99,7 @@ impl Layer {
 
     /// When [`handle_deadline`](Self::handle_deadline) is due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next_deadline()
+        self.store.timers.next_deadline()
     }
 
     /// The next transaction that failed.
@@ -209,29 +126,30 @@ impl Layer {
             Method::Invite => Machine::ClientInvite(ClientInvite::new(bytes.into(), context)),
             _ => Machine::ClientNonInvite(ClientNonInvite::new(bytes.into(), context)),
         };
-        let slot = self.insert(peer, self.keys.client(branch, method), machine);
-        if self.entries.len() > self.limits.with_reserve() {
-            self.remove(slot);
+        let slot = self.store.insert(peer, self.keys.client(branch, method), machine);
+        if self.store.entries.len() > self.limits.with_reserve() {
+            self.store.remove(slot);
             self.counters.refused += 1;
             let id = ClientId(slot);
             self.failures.push_back(Failure::ClientFailed { id, cause: FailureCause::Refused });
         } else {
-            self.link(slot);
+            self.store.link(slot);
             host.send(Outbound::Datagram { flow, to, bytes });
         }
         ClientId(slot)
     }
 
     /// Sends CANCEL for an INVITE (§9.1) that has had a provisional response and no final one;
-    /// `None` otherwise: before a provisional response the user has to wait for it.
+    /// `None` otherwise, and when one was sent already. Before a provisional response the user has
+    /// to wait for it.
     ///
     /// The INVITE's own transaction goes on: 487 or another final response is to come, and without
     /// one it fails 64*T1 later.
     pub fn cancel(&mut self, host: &mut dyn Host, id: ClientId) -> Option<ClientId> {
-        let entry = self.entries.get(id.0)?;
+        let entry = self.store.entries.get(id.0)?;
         let Peer { flow, to } = entry.peer;
         let bytes = match entry.machine.as_ref()? {
-            Machine::ClientInvite(machine @ ClientInvite::Proceeding { .. }) => {
+            Machine::ClientInvite(machine @ ClientInvite::Proceeding { cancelled: None, .. }) => {
                 derived::cancel(machine.kept())?
             }
             _ => return None,
@@ -243,17 +161,17 @@ impl Layer {
 
     /// Forgets a request that was sent; its responses will be strays.
     pub fn abandon(&mut self, id: ClientId) {
-        self.remove(id.0);
+        self.store.remove(id.0);
     }
 
     /// Whether a request that was sent still has a transaction.
     pub fn contains_client(&self, id: ClientId) -> bool {
-        self.entries.get(id.0).is_some()
+        self.store.entries.get(id.0).is_some()
     }
 
     /// Whether a request that was received still has a transaction.
     pub fn contains_server(&self, id: ServerId) -> bool {
-        self.entries.get(id.0).is_some()
+        self.store.entries.get(id.0).is_some()
     }
 
     /// Answers a request: sends `bytes`, a response with that status, and repeats it as its kind
@@ -264,18 +182,19 @@ impl Layer {
     pub fn respond(&mut self, host: &mut dyn Host, id: ServerId, status: u16, bytes: &[u8]) {
         let action =
             self.step(host.now(), id.0, |machine, context| machine.respond(context, status, bytes));
-        let Some(entry) = self.entries.get_mut(id.0).filter(|_| action == Action::Send) else {
+        let Some(entry) = self.store.entries.get_mut(id.0).filter(|_| action == Action::Send)
+        else {
             self.counters.late_responses += 1;
             return;
         };
         let Peer { flow, to } = entry.peer;
         // Who is asked to authenticate comes again, and some without a new CSeq (§22.2).
-        if matches!(status, 401 | 407) {
-            if let Some(key) = entry.merge.take() {
-                self.by_merge.remove(&key);
-            }
+        if matches!(status, 401 | 407)
+            && let Some(key) = entry.merge.take()
+        {
+            self.store.by_merge.remove(&key);
         }
-        self.link(id.0);
+        self.store.link(id.0);
         host.send(Outbound::Datagram { flow, to, bytes });
     }
 
@@ -297,7 +216,7 @@ impl Layer {
             Method::Publish,
         ];
         METHODS.iter().find_map(|method| {
-            self.by_key.get(&self.keys.server(cancel, method)).map(|slot| ServerId(*slot))
+            self.store.by_key.get(&self.keys.server(cancel, method)).map(|slot| ServerId(*slot))
         })
     }
 
@@ -308,12 +227,12 @@ impl Layer {
 
     /// How many transactions there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.store.entries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.store.entries.is_empty()
     }
 
     /// What happened so far that nobody was told of.
@@ -328,7 +247,7 @@ impl Layer {
         message: Message,
     ) -> Option<Received> {
         let key = message.via().branch().map(|branch| self.keys.client(branch, message.method()));
-        let slot = key.and_then(|key| self.by_key.get(&key).copied());
+        let slot = key.and_then(|key| self.store.by_key.get(&key).copied());
         let (Some(slot), Some(status)) = (slot, message.status()) else {
             self.counters.stray_responses += 1;
             return Some(Received::StrayResponse { message, from });
@@ -369,11 +288,11 @@ impl Layer {
     /// its own (§13.2.2.4).
     fn invite_of_ack(&self, ack: &Message) -> Option<Slot> {
         let Some(key) = self.keys.legacy_ack(ack) else {
-            return self.by_key.get(&self.keys.server(ack, &Method::Invite)).copied();
+            return self.store.by_key.get(&self.keys.server(ack, &Method::Invite)).copied();
         };
         // §17.2.3: "the To tag of the ACK matches the To tag of the response".
-        let slot = self.by_legacy_ack.get(&key).copied()?;
-        let entry = self.entries.get(slot)?;
+        let slot = self.store.by_legacy_ack.get(&key).copied()?;
+        let entry = self.store.entries.get(slot)?;
         let answered = Message::parse(entry.machine.as_ref()?.kept()).ok();
         match answered {
             Some(response) => (response.to_tag() == ack.to_tag()).then_some(slot),
@@ -390,20 +309,20 @@ impl Layer {
     ) -> Option<Received> {
         let now = host.now();
         let key = self.keys.server(&message, message.method());
-        if let Some(slot) = self.by_key.get(&key).copied() {
+        if let Some(slot) = self.store.by_key.get(&key).copied() {
             self.counters.absorbed_requests += 1;
             if self.step(now, slot, |machine, _| machine.handle_request()) == Action::Send {
                 self.send_kept(host, slot);
             }
             return None;
         }
-        if self.entries.len() >= self.limits.for_request(&message) {
+        if self.store.entries.len() >= self.limits.for_request(&message) {
             self.refuse(host, flow, from, &message);
             return None;
         }
         let peer = Peer { flow, to: reply_address(from, &message) };
         let merge = self.keys.merge(&message).filter(|_| self.limits.merged_requests_are_loops);
-        let merged = merge.is_some_and(|merge| self.by_merge.contains_key(&merge));
+        let merged = merge.is_some_and(|merge| self.store.by_merge.contains_key(&merge));
         let id = self.insert_server(self.context(now, peer), peer, key, &message);
         if merged {
             self.counters.merged += 1;
@@ -413,9 +332,9 @@ impl Layer {
             self.buffer = bytes;
             return None;
         }
-        if let (Some(key), Some(entry)) = (merge, self.entries.get_mut(id.0)) {
+        if let (Some(key), Some(entry)) = (merge, self.store.entries.get_mut(id.0)) {
             entry.merge = merge;
-            self.by_merge.insert(key, id.0);
+            self.store.by_merge.insert(key, id.0);
         }
         Some(Received::Request { id, message, flow, from })
     }
@@ -433,10 +352,10 @@ impl Layer {
         } else {
             Machine::ServerNonInvite(ServerNonInvite::new(request.clone(), context))
         };
-        let slot = self.insert(peer, key, machine);
+        let slot = self.store.insert(peer, key, machine);
         if let Some(key) = self.keys.legacy_ack(request).filter(|_| invite) {
-            self.by_legacy_ack.insert(key, slot);
-            if let Some(entry) = self.entries.get_mut(slot) {
+            self.store.by_legacy_ack.insert(key, slot);
+            if let Some(entry) = self.store.entries.get_mut(slot) {
                 entry.legacy_ack = Some(Box::new(key));
             }
         }
@@ -453,7 +372,7 @@ impl Layer {
 
     /// Says 100 for a user who has said nothing yet (§17.2.1, RFC 4320 §4.1).
     fn send_trying(&mut self, host: &mut dyn Host, slot: Slot) {
-        let Some(entry) = self.entries.get(slot) else { return };
+        let Some(entry) = self.store.entries.get(slot) else { return };
         let from = entry.peer.to;
         if let Some(request) = entry.machine.as_ref().and_then(Machine::request).cloned() {
             self.write(&request, 100, from, None);
@@ -495,7 +414,7 @@ impl Layer {
         event: impl FnOnce(Machine, Context) -> super::machine::Step<Machine>,
     ) -> Action {
         let timing = self.limits.timing;
-        let Some(entry) = self.entries.get_mut(slot) else { return Action::Ignore };
+        let Some(entry) = self.store.entries.get_mut(slot) else { return Action::Ignore };
         let Some(machine) = entry.machine.take() else { return Action::Ignore };
         let client = machine.is_client();
         let reliable = entry.peer.flow.transport.is_reliable();
@@ -504,12 +423,12 @@ impl Layer {
             Some(machine) => {
                 let exposed = machine.is_exposed();
                 entry.machine = Some(machine);
-                self.schedule(slot);
+                self.store.schedule(slot);
                 if !exposed {
-                    self.unlink(slot);
+                    self.store.unlink(slot);
                 }
             }
-            None => self.remove(slot),
+            None => self.store.remove(slot),
         }
         if let Action::Fail(cause) = step.action {
             match cause {
@@ -527,92 +446,13 @@ impl Layer {
 
     /// Sends what the machine keeps.
     fn send_kept(&mut self, host: &mut dyn Host, slot: Slot) {
-        self.link(slot);
-        let Some(entry) = self.entries.get(slot) else { return };
+        self.store.link(slot);
+        let Some(entry) = self.store.entries.get(slot) else { return };
         let Peer { flow, to } = entry.peer;
         let bytes = entry.machine.as_ref().map_or(&[][..], Machine::kept);
         if !bytes.is_empty() {
             host.send(Outbound::Datagram { flow, to, bytes });
         }
-    }
-
-    fn insert(&mut self, peer: Peer, key: Key, machine: Machine) -> Slot {
-        let slot = self.entries.insert(Entry::new(peer, key, machine));
-        self.by_key.insert(key, slot);
-        self.schedule(slot);
-        slot
-    }
-
-    fn remove(&mut self, slot: Slot) {
-        self.unlink(slot);
-        let Some(entry) = self.entries.remove(slot) else { return };
-        if let Some(timer) = entry.timer {
-            self.timers.cancel(timer);
-        }
-        forget(&mut self.by_key, entry.key, slot);
-        if let Some(key) = entry.merge {
-            forget(&mut self.by_merge, key, slot);
-        }
-        if let Some(key) = entry.legacy_ack {
-            forget(&mut self.by_legacy_ack, *key, slot);
-        }
-    }
-
-    /// Sets the machine's timer to its deadline.
-    fn schedule(&mut self, slot: Slot) {
-        let Some(entry) = self.entries.get_mut(slot) else { return };
-        let deadline = entry.machine.as_ref().and_then(Machine::deadline);
-        entry.timer = match (entry.timer, deadline) {
-            (Some(timer), Some(at)) => {
-                self.timers.reset(timer, at);
-                Some(timer)
-            }
-            (Some(timer), None) => {
-                self.timers.cancel(timer);
-                None
-            }
-            (None, Some(at)) => Some(self.timers.set(at, slot)),
-            (None, None) => None,
-        };
-    }
-
-    /// Puts a transaction at the head of those that have something under way to their peer.
-    fn link(&mut self, slot: Slot) {
-        let Some(entry) = self.entries.get_mut(slot) else { return };
-        if entry.linked || !entry.machine.as_ref().is_some_and(Machine::is_exposed) {
-            return;
-        }
-        let next = self.by_peer.insert(entry.peer, slot);
-        (entry.linked, entry.previous, entry.next) = (true, None, next);
-        if let Some(next) = next.and_then(|next| self.entries.get_mut(next)) {
-            next.previous = Some(slot);
-        }
-    }
-
-    /// Takes a transaction out of that list.
-    fn unlink(&mut self, slot: Slot) {
-        let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.linked) else { return };
-        entry.linked = false;
-        let (peer, previous, next) = (entry.peer, entry.previous.take(), entry.next.take());
-        if let Some(next) = next.and_then(|next| self.entries.get_mut(next)) {
-            next.previous = previous;
-        }
-        match (previous.and_then(|previous| self.entries.get_mut(previous)), next) {
-            (Some(previous), next) => previous.next = next,
-            (None, Some(next)) => {
-                self.by_peer.insert(peer, next);
-            }
-            (None, None) => {
-                self.by_peer.remove(&peer);
-            }
-        }
-    }
-}
-
-/// Takes `key` out, if it is still `slot`'s.
-fn forget(table: &mut Table<Key, Slot>, key: Key, slot: Slot) {
-    if table.get(&key) == Some(&slot) {
-        table.remove(&key);
     }
 }
 

@@ -10,11 +10,13 @@ mod client_invite;
 mod client_non_invite;
 mod derived;
 mod entry;
+mod event;
 mod key;
 mod layer;
 mod machine;
 mod server_invite;
 mod server_non_invite;
+mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -22,7 +24,8 @@ mod tests;
 #[cfg(test)]
 mod wire_tests;
 
-pub use layer::{ClientId, Failure, Layer, Received, ServerId};
+pub use event::{ClientId, Failure, Received, ServerId};
+pub use layer::Layer;
 pub use machine::Timing;
 
 use crate::sip::{Message, Method};

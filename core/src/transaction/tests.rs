@@ -180,6 +180,7 @@ fn cancel_waits_for_a_provisional_response() {
     assert_eq!(alice.layer.cancel(&mut alice.host, id), None);
     alice.receive(BOB, &parse_bytes(&response(&invite, 180, Some("bob"))));
     assert!(alice.layer.cancel(&mut alice.host, id).is_some());
+    assert_eq!(alice.layer.cancel(&mut alice.host, id), None, "once");
     let expected = "CANCEL sip:bob@192.0.2.2 SIP/2.0\r\n\
         Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKa\r\n\
         Max-Forwards: 70\r\n\

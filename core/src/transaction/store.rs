@@ -1,0 +1,116 @@
+//! The transactions of a layer, and every way to find one.
+
+use super::entry::{Entry, Machine, Peer};
+use super::key::Key;
+use crate::host::Entropy;
+use crate::slab::{Slab, Slot};
+use crate::table::Table;
+use crate::timers::Timers;
+
+/// Holds the transactions and keeps the tables that lead to them true.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) entries: Slab<Entry>,
+    /// Every transaction by what its messages have in common.
+    pub(super) by_key: Table<Key, Slot>,
+    /// Server transactions by what merged requests have in common (§8.2.2.2).
+    pub(super) by_merge: Table<Key, Slot>,
+    /// INVITEs of RFC 2543 clients by what their ACKs have in common.
+    pub(super) by_legacy_ack: Table<Key, Slot>,
+    /// The first of the transactions with something under way to a peer; they form a list.
+    pub(super) by_peer: Table<Peer, Slot>,
+    /// One timer a transaction: whatever is due first.
+    pub(super) timers: Timers<Slot>,
+}
+
+impl Store {
+    pub(super) fn new<E: Entropy + ?Sized>(entropy: &mut E) -> Self {
+        Self {
+            entries: Slab::new(),
+            by_key: Table::new(entropy),
+            by_merge: Table::new(entropy),
+            by_legacy_ack: Table::new(entropy),
+            by_peer: Table::new(entropy),
+            timers: Timers::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, peer: Peer, key: Key, machine: Machine) -> Slot {
+        let slot = self.entries.insert(Entry::new(peer, key, machine));
+        self.by_key.insert(key, slot);
+        self.schedule(slot);
+        slot
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) {
+        self.unlink(slot);
+        let Some(entry) = self.entries.remove(slot) else { return };
+        if let Some(timer) = entry.timer {
+            self.timers.cancel(timer);
+        }
+        forget(&mut self.by_key, entry.key, slot);
+        if let Some(key) = entry.merge {
+            forget(&mut self.by_merge, key, slot);
+        }
+        if let Some(key) = entry.legacy_ack {
+            forget(&mut self.by_legacy_ack, *key, slot);
+        }
+    }
+
+    /// Sets the machine's timer to its deadline.
+    pub(super) fn schedule(&mut self, slot: Slot) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        let deadline = entry.machine.as_ref().and_then(Machine::deadline);
+        entry.timer = match (entry.timer, deadline) {
+            (Some(timer), Some(at)) => {
+                self.timers.reset(timer, at);
+                Some(timer)
+            }
+            (Some(timer), None) => {
+                self.timers.cancel(timer);
+                None
+            }
+            (None, Some(at)) => Some(self.timers.set(at, slot)),
+            (None, None) => None,
+        };
+    }
+
+    /// Puts a transaction at the head of those that have something under way to their peer.
+    pub(super) fn link(&mut self, slot: Slot) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        if entry.linked || !entry.machine.as_ref().is_some_and(Machine::is_exposed) {
+            return;
+        }
+        let next = self.by_peer.insert(entry.peer, slot);
+        (entry.linked, entry.previous, entry.next) = (true, None, next);
+        if let Some(next) = next.and_then(|next| self.entries.get_mut(next)) {
+            next.previous = Some(slot);
+        }
+    }
+
+    /// Takes a transaction out of that list.
+    pub(super) fn unlink(&mut self, slot: Slot) {
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.linked) else { return };
+        entry.linked = false;
+        let (peer, previous, next) = (entry.peer, entry.previous.take(), entry.next.take());
+        if let Some(next) = next.and_then(|next| self.entries.get_mut(next)) {
+            next.previous = previous;
+        }
+        match (previous.and_then(|previous| self.entries.get_mut(previous)), next) {
+            (Some(previous), next) => previous.next = next,
+            (None, Some(next)) => {
+                self.by_peer.insert(peer, next);
+            }
+            (None, None) => {
+                self.by_peer.remove(&peer);
+            }
+        }
+    }
+}
+
+/// Takes `key` out, if it is still `slot`'s.
+fn forget(table: &mut Table<Key, Slot>, key: Key, slot: Slot) {
+    if table.get(&key) == Some(&slot) {
+        table.remove(&key);
+    }
+}
