@@ -1,0 +1,121 @@
+// A call as the application holds it: commands go to the phone's machine, events come from it.
+import { Emitter } from "./emitter.js";
+
+/** Emits the PhoneEvents of the call by their type: `state`, `dtmf`, `audioSent`, `ended`, ... */
+export class Call extends Emitter {
+  #phone;
+  #digits = "";
+  #end;
+
+  constructor(phone, id, from, to) {
+    super();
+    this.#phone = phone;
+    this.id = id;
+    /** The caller's and the called URI of a call that came in. */
+    Object.assign(this, { from, to });
+  }
+
+  get state() {
+    return this.#phone.machine.state(this.id) ?? "ended";
+  }
+
+  /** What is known about it; `undefined` once it is over. */
+  get info() {
+    return this.#phone.machine.info(this.id);
+  }
+
+  /** What its media has done so far. */
+  get stats() {
+    return this.#end?.stats ?? this.#phone.machine.stats(this.id);
+  }
+
+  answer() {
+    this.#phone.cross((machine) => machine.answer(this.id));
+    return this.answered();
+  }
+
+  /** Resolves when the call is answered; rejects when it ends unanswered. */
+  async answered() {
+    await this.until(() => this.#end || this.state === "answered");
+    if (!this.#end) return;
+    const { code, reason, by, error } = this.#end;
+    const why = code ? `${code} ${reason}` : (error?.message ?? by);
+    throw Object.assign(new Error(`not answered: ${why}`), { code: "not_answered", status: code });
+  }
+
+  /** Resolves with the event `ended`. */
+  async ended() {
+    await this.until(() => this.#end);
+    return this.#end;
+  }
+
+  progress() {
+    this.#phone.cross((machine) => machine.progress(this.id));
+  }
+
+  deny(code = 603, reason = undefined) {
+    this.#phone.cross((machine) => machine.deny(this.id, code, reason));
+  }
+
+  hangup() {
+    this.#phone.cross((machine) => machine.hangup(this.id));
+    return this.ended();
+  }
+
+  cancel() {
+    this.#phone.cross((machine) => machine.cancel(this.id));
+    return this.ended();
+  }
+
+  /** Queues 16-bit samples, `rate` a second; returns how many were taken. */
+  writeAudio(rate, samples) {
+    return this.#phone.cross((machine) => machine.writeAudio(this.id, rate, samples));
+  }
+
+  /** Takes what was heard and not read yet, `rate` samples a second. */
+  readAudio(rate) {
+    return this.#phone.cross((machine) => {
+      const samples = new Int16Array(machine.available(this.id, rate));
+      return samples.subarray(0, machine.readAudio(this.id, rate, samples));
+    });
+  }
+
+  /** Sends samples; resolves when the last one has left, or the call is over. */
+  async play(rate, samples) {
+    let sent = false;
+    const note = () => (sent = true);
+    this.on("audioSent", note);
+    for (let rest = samples; rest.length > 0 && !this.#end; ) {
+      rest = rest.subarray(this.writeAudio(rate, rest));
+      sent = false;
+      // The machine keeps a minute of audio.
+      if (rest.length > 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
+    }
+    await this.until(() => this.#end || sent);
+    this.off("audioSent", note);
+  }
+
+  sendDtmf(digits) {
+    this.#phone.cross((machine) => machine.sendDtmf(this.id, digits));
+  }
+
+  /** Resolves with that many digits, or with fewer when the call ends. */
+  async readDtmf(count = 1) {
+    await this.until(() => this.#end || this.#digits.length >= count);
+    return this.takeDtmf(count);
+  }
+
+  /** The digits that came and were not taken yet, at most `count`. */
+  takeDtmf(count = Infinity) {
+    const taken = this.#digits.slice(0, count);
+    this.#digits = this.#digits.slice(taken.length);
+    return taken;
+  }
+
+  /** Takes an event of the phone. */
+  handle(event) {
+    if (event.type === "dtmf") this.#digits += event.digit;
+    if (event.type === "ended") this.#end = event;
+    this.emit(event.type, event);
+  }
+}

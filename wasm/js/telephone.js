@@ -1,0 +1,133 @@
+// The driver of the machine in WebAssembly, for any host. A host is a class that extends it and
+// gives it what is its own: sockets, names, the memory of the module.
+import { Call } from "./call.js";
+import { Emitter } from "./emitter.js";
+import { packets } from "./packets.js";
+
+/** The time as the machine wants it: microseconds on a clock that never goes back. */
+export const now = () => performance.now() * 1_000;
+
+/** Emits each PhoneEvent by its type; `incoming` with a Call. */
+export class Telephone extends Emitter {
+  #memory;
+  #calls = new Map();
+  #timer;
+  #due;
+  #open = false;
+
+  constructor(machine, memory) {
+    super();
+    /** The machine; only look at it, and act through `cross`. */
+    this.machine = machine;
+    this.#memory = memory;
+  }
+
+  get status() {
+    return this.machine.status;
+  }
+
+  /** Resolves when the phone is registered, or ready where there is no server. */
+  async start() {
+    await this.open(this.machine.bindAddress, this.machine.bindPort);
+    this.#open = true;
+    let refusal;
+    const note = (event) => (refusal = event);
+    this.on("registrationFailed", note);
+    this.cross((machine) => machine.start());
+    await this.until(() => this.status !== "registering");
+    this.off("registrationFailed", note);
+    if (this.status === "registered") return;
+    this.#end();
+    const why = refusal?.code ? `${refusal.code} ${refusal.reason}` : "no answer";
+    throw Object.assign(new Error(`registration failed: ${why}`), { code: "registration_failed" });
+  }
+
+  /** Ends every call, takes the registration back and closes everything. */
+  async stop() {
+    this.cross((machine) => machine.stop());
+    await this.until(() => this.status === "inactive" || this.status === "failed");
+    this.#end();
+  }
+
+  /** Calls a SIP URI, or a name or number at the server. */
+  call(target, options) {
+    return this.#add(this.cross((machine) => machine.call(target, options)));
+  }
+
+  /** The calls that come in, until the phone stops. */
+  async *incoming() {
+    const waiting = [];
+    const take = (call) => waiting.push(call);
+    this.on("incoming", take);
+    try {
+      while (this.#open) {
+        yield* waiting.splice(0);
+        await this.until(() => waiting.length > 0 || !this.#open);
+      }
+    } finally {
+      this.off("incoming", take);
+    }
+  }
+
+  /** Lets something happen to the machine, and does what follows from it. */
+  cross(act) {
+    const result = act(this.machine);
+    this.#settle();
+    return result;
+  }
+
+  #settle() {
+    const machine = this.machine;
+    // One round may make the next due at once. The bound lets other work have its turn.
+    for (let round = 0; round < 8; round += 1) {
+      machine.handleDeadline(now(), Date.now() * 1_000);
+      this.#send();
+      for (let request; (request = machine.nextRequest()); ) this.fulfil(request);
+      if (!(machine.nextDeadline() <= now())) break;
+    }
+    this.#sleep(machine.nextDeadline());
+    for (let event; (event = machine.nextEvent()); ) this.#tell(event);
+  }
+
+  #send() {
+    const length = this.machine.packetsLength();
+    if (length === 0) return;
+    const view = new DataView(this.#memory.buffer, this.machine.packetsAt(), length);
+    for (const packet of packets(view)) this.send(packet);
+    this.machine.packetsTaken();
+  }
+
+  #sleep(due) {
+    if (due === this.#due) return;
+    this.#due = due;
+    clearTimeout(this.#timer);
+    if (due === undefined) return;
+    const wake = () => {
+      this.#due = undefined;
+      this.#settle();
+    };
+    // Beyond 2^31 ms setTimeout fires at once; waking early does no harm.
+    this.#timer = setTimeout(wake, Math.min(Math.ceil((due - now()) / 1_000), 60_000));
+  }
+
+  #tell(event) {
+    const call =
+      event.type === "incoming" ? this.#add(event.call, event) : this.#calls.get(event.call);
+    if (event.type === "ended") this.#calls.delete(event.call);
+    call?.handle(event);
+    this.emit(event.type, event.type === "incoming" ? call : event);
+  }
+
+  #add(id, { from, to } = {}) {
+    const call = new Call(this, id, from, to);
+    this.#calls.set(id, call);
+    return call;
+  }
+
+  #end() {
+    this.#open = false;
+    clearTimeout(this.#timer);
+    this.close();
+    this.emit("closed");
+  }
+}

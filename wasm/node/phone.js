@@ -1,0 +1,129 @@
+// A telephone over node:dgram. `cargo xtask wasm` builds ../dist.
+import { webcrypto } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { lookup } from "node:dns/promises";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
+import { initSync, Softphone } from "../dist/offhook_wasm.js";
+import { now, Telephone } from "../js/telephone.js";
+
+const module = readFileSync(new URL("../dist/offhook_wasm_bg.wasm", import.meta.url));
+const { memory } = initSync({ module });
+
+/** A telephone: `new Phone({ server, user, password })`. dist/offhook_wasm.d.ts has the types. */
+export class Phone extends Telephone {
+  #sip;
+  /** The RTP and RTCP socket of each media port. */
+  #media = new Map();
+  #mediaPorts = 0;
+
+  constructor(parameters) {
+    super(new Softphone(parameters, (bytes) => webcrypto.getRandomValues(bytes)), memory);
+  }
+
+  /** The address and port that are bound: of a phone that was started. */
+  get local() {
+    return this.#sip.address();
+  }
+
+  async open(address, port) {
+    this.#sip = await bind(address, port);
+    this.#sip.on("message", (bytes, from) =>
+      this.cross((machine) => machine.handleDatagram(now(), 0, from.address, from.port, bytes)),
+    );
+  }
+
+  close() {
+    for (const socket of [this.#sip, ...[...this.#media.values()].flat()]) socket.close();
+    this.#sip = undefined;
+    this.#media.clear();
+  }
+
+  send({ lane, socket, address, port, bytes }) {
+    const from = lane === 0 ? this.#sip : this.#media.get(socket)?.[lane - 1];
+    // A copy: dgram may send it when the machine's memory holds something else.
+    from?.send(Buffer.from(bytes), port, address, (error) => {
+      if (!error || lane !== 0) return;
+      this.cross((machine) => machine.sendFailed(now(), 0, address, port));
+    });
+  }
+
+  async fulfil(request) {
+    const { type, id } = request;
+    if (type === "releaseMedia") {
+      this.#media.get(request.media)?.forEach((socket) => socket.close());
+      this.#media.delete(request.media);
+    } else if (type === "resolve") {
+      const found = await lookup(request.name, { all: true }).catch(() => []);
+      const addresses = found.map(({ address }) => address);
+      this.cross((machine) => machine.resolved(now(), id, addresses));
+    } else if (type === "openFlow") {
+      const { address, port } = this.local;
+      const local = await towards(address, request.address).catch(() => undefined);
+      this.cross((machine) =>
+        local
+          ? machine.flowOpened(now(), id, 0, local, port)
+          : machine.flowFailed(now(), id),
+      );
+    } else if (type === "bindMedia") {
+      const bound = await this.#bindMedia(request).catch(() => undefined);
+      this.cross((machine) =>
+        bound
+          ? machine.mediaBound(now(), id, bound.media, bound.address, bound.port, bound.port + 1)
+          : machine.mediaUnavailable(now(), id),
+      );
+    }
+  }
+
+  async #bindMedia({ toward, low, high }) {
+    const { address } = this.local;
+    for (let port = low + (low % 2); port < high; port += 2) {
+      const pair = await bindPair(address, port);
+      if (!pair) continue;
+      if (!this.#sip) return pair.forEach((socket) => socket.close());
+      const media = (this.#mediaPorts += 1);
+      this.#media.set(media, pair);
+      pair.forEach((socket, lane) =>
+        socket.on("message", (bytes, from) =>
+          this.cross((machine) =>
+            machine.handleMedia(now(), media, lane === 1, from.address, from.port, bytes),
+          ),
+        ),
+      );
+      return { media, address: await towards(address, toward), port };
+    }
+    return undefined;
+  }
+}
+
+/** A socket bound to an address. */
+async function bind(address, port) {
+  const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4" });
+  socket.bind({ address, port, exclusive: true });
+  await once(socket, "listening");
+  // What comes back from the network later is told of each packet.
+  socket.on("error", () => {});
+  return socket;
+}
+
+/** Sockets on a port and the next; `undefined` when one of them is taken. */
+async function bindPair(address, port) {
+  const rtp = await bind(address, port).catch(() => undefined);
+  const rtcp = rtp && (await bind(address, port + 1).catch(() => void rtp.close()));
+  return rtcp && [rtp, rtcp];
+}
+
+/** Our own address as a peer sees it: the one bound, or that of the route to the peer. */
+async function towards(bound, peer) {
+  if (bound !== "0.0.0.0" && bound !== "::") return bound;
+  const probe = await bind(isIPv6(peer) ? "::" : "0.0.0.0", 0);
+  try {
+    // Port 9 is `discard`; nothing is sent.
+    probe.connect(9, peer);
+    await once(probe, "connect");
+    return probe.address().address;
+  } finally {
+    probe.close();
+  }
+}

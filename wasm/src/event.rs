@@ -1,0 +1,130 @@
+//! Events, calls and statistics as plain JavaScript objects; `types.rs` has their types.
+
+use offhook_core::call::CallInfo;
+use offhook_core::event::{CallDirection, CallId, Cause, Event, MediaEvent, PhoneStatus, PingId};
+use offhook_core::rtp::MediaStats;
+use offhook_core::softphone::SoftphoneEvent;
+use offhook_core::time::Duration;
+use wasm_bindgen::JsValue;
+
+use crate::error::refused;
+use crate::object::{Builder, number};
+
+/// An event; `stats` are those of the call that it ends. `None` for what JavaScript is not told.
+pub(crate) fn event(event: SoftphoneEvent, stats: Option<MediaStats>) -> Option<JsValue> {
+    let object = match event {
+        SoftphoneEvent::Phone(event) => phone(event, stats)?,
+        SoftphoneEvent::Media(call, event) => media(call, event)?,
+        _ => return None,
+    };
+    Some(object.done())
+}
+
+fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
+    Some(match event {
+        Event::Status(status) => Builder::of("status").with("status", status_name(status)),
+        Event::Registered { expires } => {
+            Builder::of("registered").with("expires", number(expires.as_secs()))
+        }
+        Event::Unregistered => Builder::of("unregistered"),
+        Event::RegistrationFailed { cause: why } => cause(Builder::of("registrationFailed"), why),
+        Event::Incoming { call, from, to } => {
+            of("incoming", call).with("from", from).with("to", to)
+        }
+        Event::State { call, state, cause: why } => {
+            cause(of("state", call).with("state", state.as_str()), why)
+        }
+        Event::Ended { call, by, cause: why, error } => {
+            let object = cause(of("ended", call).with("by", by.as_str()), why);
+            object.maybe("error", error.map(refused)).maybe("stats", ended.as_ref().map(stats))
+        }
+        Event::Pong { ping: PingId(ping), cause: why, round_trip } => {
+            let object = Builder::of("pong").with("ping", number(ping));
+            cause(object.with("roundTripMs", millis(round_trip)), why)
+        }
+        _ => return None,
+    })
+}
+
+fn media(call: CallId, event: MediaEvent) -> Option<Builder> {
+    Some(match event {
+        MediaEvent::Dtmf { digit, duration } => {
+            of("dtmf", call).with("digit", digit.to_string()).with("durationMs", millis(duration))
+        }
+        MediaEvent::DtmfSent => of("dtmfSent", call),
+        MediaEvent::AudioSent => of("audioSent", call),
+        MediaEvent::Silent => of("silent", call),
+        MediaEvent::Goodbye => of("goodbye", call),
+        _ => return None,
+    })
+}
+
+fn of(kind: &str, call: CallId) -> Builder {
+    Builder::of(kind).with("call", number(call.0))
+}
+
+fn cause(object: Builder, cause: Option<Cause>) -> Builder {
+    match cause {
+        Some(Cause { code, reason }) => object.with("code", code).with("reason", reason),
+        None => object,
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    number(time.as_micros()) / 1_000.0
+}
+
+/// A status in lower case.
+pub(crate) fn status_name(status: PhoneStatus) -> &'static str {
+    match status {
+        PhoneStatus::Inactive => "inactive",
+        PhoneStatus::Registering => "registering",
+        PhoneStatus::Registered => "registered",
+        PhoneStatus::Deregistering => "deregistering",
+        PhoneStatus::Failed => "failed",
+    }
+}
+
+/// What is known about a call.
+pub(crate) fn info(info: CallInfo) -> JsValue {
+    let direction = match info.direction {
+        CallDirection::Outgoing => "outgoing",
+        CallDirection::Incoming => "incoming",
+    };
+    let headers: js_sys::Array = info
+        .headers
+        .into_iter()
+        .map(|(name, value)| js_sys::Array::of2(&name.into(), &value.into()))
+        .collect();
+    Builder::new()
+        .with("call", number(info.id.0))
+        .with("direction", direction)
+        .with("state", info.state.as_str())
+        .with("remote", info.remote)
+        .maybe("remoteName", info.remote_name)
+        .with("local", info.local)
+        .with("callId", info.call_id)
+        .with("headers", headers)
+        .maybe("codec", info.codec.map(|codec| codec.name()))
+        .maybe("media", info.media.map(|direction| direction.as_str()))
+        .with("held", info.held)
+        .done()
+}
+
+/// What the media of a call has done so far.
+pub(crate) fn stats(stats: &MediaStats) -> JsValue {
+    Builder::new()
+        .maybe("codec", stats.codec.map(|codec| codec.name()))
+        .with("sent", number(stats.sent))
+        .with("received", number(stats.received))
+        .with("lost", number(stats.lost))
+        .with("duplicates", number(stats.duplicates))
+        .with("late", number(stats.late))
+        .with("discarded", number(stats.discarded))
+        .with("jitterMs", number(stats.jitter_us) / 1_000.0)
+        .maybe("rttMs", stats.rtt_us.map(|rtt| number(rtt) / 1_000.0))
+        .with("playoutDelayMs", number(stats.playout_delay_us) / 1_000.0)
+        .with("concealedMs", number(stats.concealed_ms))
+        .with("mos", f64::from(stats.mos_x100) / 100.0)
+        .done()
+}

@@ -1,0 +1,148 @@
+//! The JavaScript host as the core sees it.
+
+use std::collections::VecDeque;
+
+use js_sys::{Array, Function, Uint8Array};
+use offhook_core::host::{
+    Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, RequestId,
+};
+use offhook_core::time::{Instant, WallTime};
+use wasm_bindgen::{JsValue, throw_str};
+
+use crate::object::{Builder, number};
+use crate::outbox::{Lane, Outbox};
+
+/// The time of the crossing, the host's entropy, and what waits to be sent.
+pub(crate) struct JsHost {
+    now: Instant,
+    /// Wall time at the clock's origin, so that each crossing need bring only one time.
+    wall_origin: u64,
+    pool: Pool,
+    pub(crate) outbox: Outbox,
+    requests: VecDeque<JsValue>,
+}
+
+impl JsHost {
+    /// A host that fills arrays with randomness through `entropy`, as
+    /// `crypto.getRandomValues` does.
+    pub(crate) fn new(entropy: Function) -> Self {
+        Self {
+            now: Instant::ZERO,
+            wall_origin: 0,
+            pool: Pool { entropy, bytes: [0; POOL], used: POOL },
+            outbox: Outbox::default(),
+            requests: VecDeque::new(),
+        }
+    }
+
+    /// Sets the monotonic clock, in microseconds. It never goes back.
+    pub(crate) fn set_now(&mut self, micros: f64) {
+        self.now = self.now.max(Instant::from_micros(micros as u64));
+    }
+
+    /// Sets the wall clock, in microseconds since 1970.
+    pub(crate) fn set_wall(&mut self, micros: f64) {
+        self.wall_origin = (micros as u64).saturating_sub(self.now.as_micros());
+    }
+
+    /// The next request to the host that is no packet.
+    pub(crate) fn next_request(&mut self) -> Option<JsValue> {
+        self.requests.pop_front()
+    }
+}
+
+impl Clock for JsHost {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime::from_micros(self.wall_origin.saturating_add(self.now.as_micros()))
+    }
+}
+
+impl Entropy for JsHost {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.pool.fill(bytes);
+    }
+}
+
+impl Datagrams for JsHost {
+    fn send(&mut self, outbound: Outbound<'_>) {
+        let request = match outbound {
+            Outbound::Datagram { flow, to, bytes } => {
+                return self.outbox.push(Lane::Signalling, flow.id, to, bytes);
+            }
+            Outbound::Media { port, channel, to, bytes } => {
+                let lane = match channel {
+                    Channel::Rtp => Lane::Rtp,
+                    Channel::Rtcp => Lane::Rtcp,
+                };
+                return self.outbox.push(lane, port.0, to, bytes);
+            }
+            Outbound::OpenFlow { id, transport, to } => request("openFlow", id)
+                .with("transport", transport.as_str())
+                .with("address", to.ip().to_string())
+                .with("port", to.port()),
+            Outbound::BindMedia { id, toward, low, high } => request("bindMedia", id)
+                .with("toward", toward.to_string())
+                .with("low", low)
+                .with("high", high),
+            Outbound::Resolve { id, name } => request("resolve", id).with("name", name),
+            Outbound::CloseFlow { flow: Flow { id, .. } } => {
+                Builder::of("closeFlow").with("flow", number(id))
+            }
+            Outbound::ReleaseMedia { port: MediaPort(id) } => {
+                Builder::of("releaseMedia").with("media", number(id))
+            }
+            _ => throw_str("the core asked for what this host does not know"),
+        };
+        self.requests.push_back(request.done());
+    }
+}
+
+fn request(kind: &str, RequestId(id): RequestId) -> Builder {
+    Builder::of(kind).with("id", number(id))
+}
+
+/// Addresses that JavaScript gives as an array of strings; those that cannot be read are left out.
+pub(crate) fn addresses(texts: &Array) -> Vec<core::net::IpAddr> {
+    texts.iter().filter_map(|text| text.as_string()?.parse().ok()).collect()
+}
+
+/// How much entropy is asked for at once.
+const POOL: usize = 256;
+
+/// Entropy taken from the host in larger pieces: one crossing for many small draws.
+struct Pool {
+    entropy: Function,
+    bytes: [u8; POOL],
+    used: usize,
+}
+
+impl Pool {
+    fn fill(&mut self, mut wanted: &mut [u8]) {
+        while !wanted.is_empty() {
+            if self.used == POOL {
+                self.refill();
+            }
+            let length = wanted.len().min(POOL - self.used);
+            let (now, later) = wanted.split_at_mut(length);
+            let source = &mut self.bytes[self.used..self.used + length];
+            now.copy_from_slice(source);
+            // Nobody who reads this memory later learns what was drawn.
+            source.fill(0);
+            self.used += length;
+            wanted = later;
+        }
+    }
+
+    fn refill(&mut self) {
+        let fresh = Uint8Array::new_with_length(POOL as u32);
+        if let Err(error) = self.entropy.call1(&JsValue::NULL, &fresh) {
+            wasm_bindgen::throw_val(error);
+        }
+        fresh.copy_to(&mut self.bytes);
+        self.used = 0;
+    }
+}

@@ -1,0 +1,201 @@
+//! [`PhoneParameters`] and [`CallOptions`] from JavaScript objects. A name that is not known is an
+//! error: an option that was misspelt must not be ignored.
+
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+
+use js_sys::{Array, Object};
+use offhook_core::call::CallOptions;
+use offhook_core::codec::Codec;
+use offhook_core::config::PhoneParameters;
+use offhook_core::sdp::Direction;
+use offhook_core::time::Duration;
+use wasm_bindgen::{JsCast, JsValue};
+
+use crate::error::unusable;
+
+/// The parameters of a phone; the type `PhoneParameters` in TypeScript says which there are.
+pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
+    let mut fields = Fields::of("parameters", given)?;
+    let user = fields.take("user", text)?.unwrap_or_default();
+    let mut parameters = match fields.take("server", text)? {
+        Some(server) => PhoneParameters::new(&server, &user),
+        None => PhoneParameters::without_server(&user),
+    };
+    let login = fields.take("authUser", text)?.unwrap_or_else(|| user.clone());
+    parameters.realm = fields.take("realm", text)?;
+    if let Some(password) = fields.take("password", text)? {
+        let realm = parameters.realm.as_deref();
+        parameters.credentials.add(&login, &password, None, realm, None);
+    }
+    parameters.display_name = fields.take("displayName", text)?;
+    parameters.outbound_proxy = fields.take("outboundProxy", text)?;
+    parameters.hostname = fields.take("hostname", text)?;
+    parameters.remote_hostname = fields.take("remoteHostname", text)?;
+    if let Some((ip, port)) = fields.take("bind", bind)? {
+        parameters.bind_ip = ip;
+        parameters.bind_port = port.unwrap_or(parameters.bind_port);
+    }
+    fields.put("bindNetwork", parsed, &mut parameters.bind_network)?;
+    fields.put("register", boolean, &mut parameters.register)?;
+    fields.put("expires", seconds, &mut parameters.expires)?;
+    if let Some((low, high)) = fields.take("rtpPorts", ports)? {
+        (parameters.rtp_port_low, parameters.rtp_port_high) = (low, high);
+    }
+    fields.put("codecs", codecs, &mut parameters.codecs)?;
+    fields.put("ptime", millis, &mut parameters.ptime)?;
+    fields.put("userAgent", text, &mut parameters.user_agent)?;
+    fields.put("answerTimeout", seconds, &mut parameters.answer_timeout)?;
+    if let Some(timeout) = fields.take("mediaTimeout", seconds)? {
+        parameters.media_timeout = (!timeout.is_zero()).then_some(timeout);
+    }
+    fields.put("maxCalls", whole, &mut parameters.max_calls)?;
+    fields.put("acceptAnyUser", boolean, &mut parameters.accept_any_user)?;
+    fields.end()?;
+    Ok(parameters)
+}
+
+/// The options of a call; the type `CallOptions` in TypeScript says which there are.
+pub(crate) fn call(given: &JsValue) -> Result<CallOptions, JsValue> {
+    let mut options = CallOptions::default();
+    if given.is_undefined() {
+        return Ok(options);
+    }
+    let mut fields = Fields::of("call options", given)?;
+    fields.put("headers", headers, &mut options.headers)?;
+    options.codecs = fields.take("codecs", codecs)?;
+    fields.put("direction", direction, &mut options.direction)?;
+    fields.end()?;
+    Ok(options)
+}
+
+/// The fields of an object that were not taken yet.
+struct Fields {
+    fields: Vec<(String, JsValue)>,
+}
+
+/// Reads a value, or says what is wrong with it.
+type Read<T> = fn(&JsValue) -> Result<T, &'static str>;
+
+impl Fields {
+    fn of(what: &'static str, given: &JsValue) -> Result<Self, JsValue> {
+        let object = given
+            .dyn_ref::<Object>()
+            .ok_or_else(|| unusable(what, shown(given), "it is not an object"))?;
+        let field = |entry: JsValue| {
+            let entry: Array = entry.unchecked_into();
+            (entry.get(0).as_string().unwrap_or_default(), entry.get(1))
+        };
+        Ok(Self { fields: Object::entries(object).iter().map(field).collect() })
+    }
+
+    fn take<T>(&mut self, name: &'static str, read: Read<T>) -> Result<Option<T>, JsValue> {
+        let Some(index) = self.fields.iter().position(|(field, _)| field == name) else {
+            return Ok(None);
+        };
+        let (_, value) = self.fields.swap_remove(index);
+        if value.is_undefined() {
+            return Ok(None);
+        }
+        match read(&value) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) if name == "password" => Err(unusable(name, "...".into(), "it is not a string")),
+            Err(problem) => Err(unusable(name, shown(&value), problem)),
+        }
+    }
+
+    fn put<T>(&mut self, name: &'static str, read: Read<T>, to: &mut T) -> Result<(), JsValue> {
+        if let Some(value) = self.take(name, read)? {
+            *to = value;
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), JsValue> {
+        match self.fields.into_iter().next() {
+            Some((name, _)) => Err(unusable("parameter", name, "there is none of that name")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A value for a message.
+fn shown(value: &JsValue) -> String {
+    let json = || js_sys::JSON::stringify(value).map(String::from);
+    value.as_string().or_else(|| json().ok()).unwrap_or_default()
+}
+
+fn text(value: &JsValue) -> Result<String, &'static str> {
+    value.as_string().ok_or("it is not a string")
+}
+
+fn boolean(value: &JsValue) -> Result<bool, &'static str> {
+    value.as_bool().ok_or("it is neither true nor false")
+}
+
+fn number(value: &JsValue) -> Result<f64, &'static str> {
+    value.as_f64().filter(|n| n.is_finite() && *n >= 0.0).ok_or("it is not a number from 0")
+}
+
+fn whole(value: &JsValue) -> Result<usize, &'static str> {
+    let number = number(value)?;
+    if number.fract() == 0.0 { Ok(number as usize) } else { Err("it is not a whole number") }
+}
+
+fn seconds(value: &JsValue) -> Result<Duration, &'static str> {
+    Ok(Duration::from_micros((number(value)? * 1e6) as u64))
+}
+
+fn millis(value: &JsValue) -> Result<Duration, &'static str> {
+    Ok(Duration::from_micros((number(value)? * 1e3) as u64))
+}
+
+fn parsed<T: FromStr>(value: &JsValue) -> Result<T, &'static str> {
+    text(value)?.parse().map_err(|_| "it is not written as it should be")
+}
+
+/// `IP` or `IP:PORT`, IPv6 in brackets with a port.
+fn bind(value: &JsValue) -> Result<(IpAddr, Option<u16>), &'static str> {
+    let text = text(value)?;
+    let with_port = text.parse::<SocketAddr>().map(|address| (address.ip(), Some(address.port())));
+    with_port.or_else(|_| text.parse().map(|ip| (ip, None))).map_err(|_| "it is not IP or IP:PORT")
+}
+
+fn array(value: &JsValue) -> Result<Array, &'static str> {
+    value.clone().dyn_into().map_err(|_| "it is not an array")
+}
+
+fn ports(value: &JsValue) -> Result<(u16, u16), &'static str> {
+    let array = array(value)?;
+    let port = |index| whole(&array.get(index)).and_then(|n| n.try_into().map_err(|_| "no port"));
+    Ok((port(0)?, port(1)?))
+}
+
+fn codecs(value: &JsValue) -> Result<Vec<Codec>, &'static str> {
+    let codec = |name: JsValue| {
+        let name = text(&name)?;
+        let known = Codec::ALL.iter().find(|codec| codec.name().eq_ignore_ascii_case(&name));
+        known.copied().ok_or("this build has no such codec")
+    };
+    array(value)?.iter().map(codec).collect()
+}
+
+fn direction(value: &JsValue) -> Result<Direction, &'static str> {
+    const ALL: [Direction; 4] =
+        [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive];
+    let name = text(value)?;
+    ALL.into_iter().find(|direction| direction.as_str() == name).ok_or("it is no direction")
+}
+
+/// An array of pairs, or an object with a field for each.
+fn headers(value: &JsValue) -> Result<Vec<(String, String)>, &'static str> {
+    let pairs = match value.dyn_ref::<Array>() {
+        Some(pairs) => pairs.clone(),
+        None => Object::entries(value.dyn_ref().ok_or("it is not an object")?),
+    };
+    let pair = |pair: JsValue| {
+        let pair = array(&pair)?;
+        Ok((text(&pair.get(0))?, text(&pair.get(1))?))
+    };
+    pairs.iter().map(pair).collect()
+}

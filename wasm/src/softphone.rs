@@ -1,0 +1,381 @@
+//! The door from JavaScript.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+
+use js_sys::{Array, Function};
+use offhook_core::event::{CallId, CallState, Event};
+use offhook_core::host::{Channel, Endpoint, Flow, Inbound, MediaPort, RequestId, Transport};
+use offhook_core::rtp::{MediaSession, MediaStats};
+use offhook_core::softphone::{self as core_softphone, SoftphoneEvent};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::error::{refused, thrown};
+use crate::event;
+use crate::host::{JsHost, addresses};
+use crate::object::number;
+use crate::parameters;
+
+/// A telephone, signalling and media, driven by a host in JavaScript.
+///
+/// Times are microseconds: `now` on a clock that never goes back, `wall` since 1970. After each
+/// method that takes `now`, and after commands, call `handleDeadline` until `nextDeadline` is later
+/// than now; then send what waits, in this order: packets, requests; then take the events.
+#[wasm_bindgen]
+pub struct Softphone {
+    machine: core_softphone::Softphone,
+    host: JsHost,
+    /// Of calls whose end is about to be told.
+    ended: BTreeMap<CallId, MediaStats>,
+}
+
+#[wasm_bindgen]
+impl Softphone {
+    /// A phone that has not started. `entropy` fills the array it is given with random bytes, as
+    /// `crypto.getRandomValues` does.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        #[wasm_bindgen(unchecked_param_type = "PhoneParameters")] parameters: &JsValue,
+        #[wasm_bindgen(unchecked_param_type = "(bytes: Uint8Array) => void")] entropy: Function,
+    ) -> Result<Softphone, JsValue> {
+        let machine = core_softphone::Softphone::new(parameters::phone(parameters)?);
+        let machine = machine.map_err(refused)?;
+        Ok(Self { machine, host: JsHost::new(entropy), ended: BTreeMap::new() })
+    }
+
+    /// The address to bind.
+    #[wasm_bindgen(getter, js_name = bindAddress)]
+    pub fn bind_address(&self) -> String {
+        self.machine.phone().parameters().bind_ip.to_string()
+    }
+
+    /// The port to bind for SIP; 0 picks one.
+    #[wasm_bindgen(getter, js_name = bindPort)]
+    pub fn bind_port(&self) -> u16 {
+        self.machine.phone().parameters().bind_port
+    }
+
+    // --- what happened ---
+
+    /// Takes a SIP message that came on a flow.
+    #[wasm_bindgen(js_name = handleDatagram)]
+    pub fn handle_datagram(
+        &mut self,
+        now: f64,
+        flow: u32,
+        address: &str,
+        port: u16,
+        bytes: &[u8],
+    ) -> Result<(), JsValue> {
+        let from = socket_address(address, port)?;
+        self.inbound(now, Inbound::Datagram { flow: udp(flow), from, bytes });
+        Ok(())
+    }
+
+    /// Takes an RTP or RTCP packet that came on a pair of media ports.
+    #[wasm_bindgen(js_name = handleMedia)]
+    pub fn handle_media(
+        &mut self,
+        now: f64,
+        media: u32,
+        rtcp: bool,
+        address: &str,
+        port: u16,
+        bytes: &[u8],
+    ) -> Result<(), JsValue> {
+        let channel = if rtcp { Channel::Rtcp } else { Channel::Rtp };
+        let from = socket_address(address, port)?;
+        let port = MediaPort(media.into());
+        self.inbound(now, Inbound::Media { port, channel, from, bytes });
+        Ok(())
+    }
+
+    /// Carries out commands and what is due.
+    #[wasm_bindgen(js_name = handleDeadline)]
+    pub fn handle_deadline(&mut self, now: f64, wall: f64) {
+        self.host.set_now(now);
+        self.host.set_wall(wall);
+        self.machine.handle_deadline(&mut self.host);
+    }
+
+    /// When to call `handleDeadline`, in microseconds; `undefined` when nothing is waited for.
+    #[wasm_bindgen(js_name = nextDeadline)]
+    pub fn next_deadline(&self) -> Option<f64> {
+        self.machine.next_deadline().map(|at| number(at.as_micros()))
+    }
+
+    /// Answers a request `openFlow`. `address` and `port` are our own, as the peer sees them.
+    #[wasm_bindgen(js_name = flowOpened)]
+    pub fn flow_opened(
+        &mut self,
+        now: f64,
+        id: f64,
+        flow: u32,
+        address: &str,
+        port: u16,
+    ) -> Result<(), JsValue> {
+        let local = socket_address(address, port)?;
+        self.inbound(now, Inbound::FlowOpened { id: request(id), flow: udp(flow), local });
+        Ok(())
+    }
+
+    /// Answers a request `openFlow`: there is no way to that address.
+    #[wasm_bindgen(js_name = flowFailed)]
+    pub fn flow_failed(&mut self, now: f64, id: f64) {
+        self.inbound(now, Inbound::FlowFailed { id: request(id) });
+    }
+
+    /// What was sent on a flow to that address was refused.
+    #[wasm_bindgen(js_name = sendFailed)]
+    pub fn send_failed(
+        &mut self,
+        now: f64,
+        flow: u32,
+        address: &str,
+        port: u16,
+    ) -> Result<(), JsValue> {
+        let to = socket_address(address, port)?;
+        self.inbound(now, Inbound::SendFailed { flow: udp(flow), to });
+        Ok(())
+    }
+
+    /// Answers a request `bindMedia`. `media` is the host's number for the pair, never used again;
+    /// `address` is our own, as the peer sees it.
+    #[wasm_bindgen(js_name = mediaBound)]
+    pub fn media_bound(
+        &mut self,
+        now: f64,
+        id: f64,
+        media: u32,
+        address: &str,
+        rtp: u16,
+        rtcp: u16,
+    ) -> Result<(), JsValue> {
+        let (rtp, rtcp) = (socket_address(address, rtp)?, socket_address(address, rtcp)?);
+        let port = MediaPort(media.into());
+        self.inbound(now, Inbound::MediaBound { id: request(id), port, rtp, rtcp });
+        Ok(())
+    }
+
+    /// Answers a request `bindMedia`: no pair is free.
+    #[wasm_bindgen(js_name = mediaUnavailable)]
+    pub fn media_unavailable(&mut self, now: f64, id: f64) {
+        self.inbound(now, Inbound::MediaUnavailable { id: request(id) });
+    }
+
+    /// Answers a request `resolve`; an empty array when the name is not known.
+    pub fn resolved(
+        &mut self,
+        now: f64,
+        id: f64,
+        #[wasm_bindgen(unchecked_param_type = "string[]")] found: &Array,
+    ) {
+        let addresses = addresses(found);
+        self.inbound(now, Inbound::Resolved { id: request(id), addresses: &addresses });
+    }
+
+    // --- what to do ---
+
+    /// Where the packets to send begin in memory; `wasm/node/phone.js` shows how they are read.
+    #[wasm_bindgen(js_name = packetsAt)]
+    pub fn packets_at(&self) -> *const u8 {
+        self.host.outbox.span().0
+    }
+
+    /// How many bytes the packets to send are, heads included.
+    #[wasm_bindgen(js_name = packetsLength)]
+    pub fn packets_length(&self) -> usize {
+        self.host.outbox.span().1
+    }
+
+    /// Tells that the packets were sent or copied.
+    #[wasm_bindgen(js_name = packetsTaken)]
+    pub fn packets_taken(&mut self) {
+        self.host.outbox.clear();
+    }
+
+    /// The next request to the host.
+    #[wasm_bindgen(js_name = nextRequest, unchecked_return_type = "HostRequest | undefined")]
+    pub fn next_request(&mut self) -> JsValue {
+        self.host.next_request().unwrap_or(JsValue::UNDEFINED)
+    }
+
+    /// The next event.
+    #[wasm_bindgen(js_name = nextEvent, unchecked_return_type = "PhoneEvent | undefined")]
+    pub fn next_event(&mut self) -> JsValue {
+        while let Some(event) = self.machine.next_event() {
+            let stats = self.stats_with(&event);
+            if let Some(object) = event::event(event, stats) {
+                return object;
+            }
+        }
+        JsValue::UNDEFINED
+    }
+
+    // --- commands ---
+
+    /// Starts, and registers if there is a server; events say how it went.
+    pub fn start(&mut self) -> Result<(), JsValue> {
+        self.machine.phone_mut().start().map_err(refused)
+    }
+
+    /// Stops: ends every call and takes the registration back, in bounded time.
+    pub fn stop(&mut self) {
+        self.machine.phone_mut().stop();
+    }
+
+    /// Where the phone stands.
+    #[wasm_bindgen(getter, unchecked_return_type = "PhoneStatus")]
+    pub fn status(&self) -> String {
+        event::status_name(self.machine.phone().status()).to_owned()
+    }
+
+    /// Calls a SIP URI, or a name or number at the server. Returns the call's number.
+    pub fn call(
+        &mut self,
+        target: &str,
+        #[wasm_bindgen(unchecked_optional_param_type = "CallOptions")] options: JsValue,
+    ) -> Result<f64, JsValue> {
+        let options = parameters::call(&options)?;
+        let call = self.machine.phone_mut().call(target, options).map_err(refused)?;
+        Ok(number(call.0))
+    }
+
+    /// Answers a call.
+    pub fn answer(&mut self, call: f64) -> Result<(), JsValue> {
+        self.machine.phone_mut().answer(id(call)).map_err(refused)
+    }
+
+    /// Opens the media of a call before it is answered.
+    pub fn progress(&mut self, call: f64) -> Result<(), JsValue> {
+        self.machine.phone_mut().progress(id(call)).map_err(refused)
+    }
+
+    /// Refuses a call with a status code, 400 to 699.
+    pub fn deny(&mut self, call: f64, code: u16, reason: Option<String>) -> Result<(), JsValue> {
+        self.machine.phone_mut().deny(id(call), code, reason.as_deref()).map_err(refused)
+    }
+
+    /// Sends the caller elsewhere.
+    pub fn redirect(&mut self, call: f64, contact: &str) -> Result<(), JsValue> {
+        self.machine.phone_mut().redirect(id(call), contact).map_err(refused)
+    }
+
+    /// Ends a call that was answered.
+    pub fn hangup(&mut self, call: f64) -> Result<(), JsValue> {
+        self.machine.phone_mut().hangup(id(call)).map_err(refused)
+    }
+
+    /// Gives up a call that was not answered yet.
+    pub fn cancel(&mut self, call: f64) -> Result<(), JsValue> {
+        self.machine.phone_mut().cancel(id(call)).map_err(refused)
+    }
+
+    /// The state of a call; `undefined` when it is over.
+    #[wasm_bindgen(unchecked_return_type = "CallState | undefined")]
+    pub fn state(&self, call: f64) -> Option<String> {
+        self.machine.phone().state(id(call)).map(|state| state.as_str().to_owned())
+    }
+
+    /// What is known about a call; `undefined` when it is over.
+    #[wasm_bindgen(unchecked_return_type = "CallInfo | undefined")]
+    pub fn info(&self, call: f64) -> JsValue {
+        self.machine.phone().info(id(call)).map_or(JsValue::UNDEFINED, event::info)
+    }
+
+    /// Asks what a target can do; an event `pong` with the number returned tells.
+    pub fn options(&mut self, target: &str) -> Result<f64, JsValue> {
+        self.machine.phone_mut().options(target).map(|ping| number(ping.0)).map_err(refused)
+    }
+
+    // --- audio and digits ---
+
+    /// Queues 16-bit samples to be sent, `rate` a second; returns how many were taken.
+    #[wasm_bindgen(js_name = writeAudio)]
+    pub fn write_audio(&mut self, call: f64, rate: u32, samples: &[i16]) -> usize {
+        self.media(call).map_or(0, |media| media.write_audio(rate, samples))
+    }
+
+    /// How many seconds of written audio wait to be sent.
+    pub fn queued(&mut self, call: f64) -> f64 {
+        self.media(call).map_or(0.0, |media| number(media.queued().as_micros()) / 1e6)
+    }
+
+    /// Drops the written audio that waits.
+    #[wasm_bindgen(js_name = flushAudio)]
+    pub fn flush_audio(&mut self, call: f64) {
+        self.media(call).map(MediaSession::flush_audio);
+    }
+
+    /// Fills `out` with heard audio at `rate` samples a second; returns how many samples there were.
+    #[wasm_bindgen(js_name = readAudio)]
+    pub fn read_audio(&mut self, call: f64, rate: u32, out: &mut [i16]) -> usize {
+        self.media(call).map_or(0, |media| media.read_audio(rate, out))
+    }
+
+    /// How many samples `readAudio` has at that rate.
+    pub fn available(&mut self, call: f64, rate: u32) -> usize {
+        self.media(call).map_or(0, |media| media.available(rate))
+    }
+
+    /// Sends digits: 0 to 9, *, #, A to D.
+    #[wasm_bindgen(js_name = sendDtmf)]
+    pub fn send_dtmf(&mut self, call: f64, digits: &str) -> Result<(), JsValue> {
+        let media = self.media(call);
+        let media = media.ok_or_else(|| thrown("no_media", "the call has no media"))?;
+        let sent = media.send_dtmf(digits);
+        sent.map_err(|error| thrown("invalid_value", &error.to_string()))
+    }
+
+    /// What the media of a call has done so far; `undefined` without media.
+    #[wasm_bindgen(unchecked_return_type = "CallStats | undefined")]
+    pub fn stats(&self, call: f64) -> JsValue {
+        self.machine.stats(id(call)).map_or(JsValue::UNDEFINED, |stats| event::stats(&stats))
+    }
+}
+
+impl Softphone {
+    fn inbound(&mut self, now: f64, inbound: Inbound<'_>) {
+        self.host.set_now(now);
+        self.machine.handle_inbound(&mut self.host, inbound);
+    }
+
+    fn media(&mut self, call: f64) -> Option<&mut MediaSession> {
+        self.machine.media_mut(id(call))
+    }
+
+    /// The statistics that an event carries. They are gone with the event that ends a call, so they
+    /// are taken with the one before it.
+    fn stats_with(&mut self, event: &SoftphoneEvent) -> Option<MediaStats> {
+        match event {
+            SoftphoneEvent::Phone(Event::State { call, state: CallState::Ended, .. }) => {
+                let stats = self.machine.stats(*call)?;
+                self.ended.insert(*call, stats);
+                None
+            }
+            SoftphoneEvent::Phone(Event::Ended { call, .. }) => self.ended.remove(call),
+            _ => None,
+        }
+    }
+}
+
+fn id(call: f64) -> CallId {
+    CallId(call as u64)
+}
+
+fn request(id: f64) -> RequestId {
+    RequestId(id as u64)
+}
+
+fn udp(flow: u32) -> Flow {
+    Flow { transport: Transport::Udp, id: flow.into() }
+}
+
+fn socket_address(address: &str, port: u16) -> Result<SocketAddr, JsValue> {
+    let unusable = || crate::error::unusable("address", address.to_owned(), "it is not numeric");
+    // A link-local address may carry its interface: fe80::1%eth0.
+    let ip: IpAddr =
+        address.split('%').next().and_then(|ip| ip.parse().ok()).ok_or_else(unusable)?;
+    Ok(SocketAddr::new(ip, port))
+}

@@ -1,0 +1,122 @@
+/** How a phone is set up. Without `server` it registers nowhere, calls and is called directly. */
+export interface PhoneParameters {
+  /** The registrar and proxy, `HOST` or `HOST:PORT`. */
+  server?: string;
+  /** The user element of our URI. */
+  user: string;
+  password?: string;
+  /** The name to authenticate with; default `user`. */
+  authUser?: string;
+  /** The realm in which the password holds; default that of the server's first challenge. */
+  realm?: string;
+  displayName?: string;
+  /** A SIP URI through which every request goes. */
+  outboundProxy?: string;
+  /** The address to bind, `IP` or `IP:PORT`; port 0 picks one. Default `0.0.0.0:5060`. */
+  bind?: string;
+  /** The peers that are told `hostname`, as `192.168.0.0/16`; others are told `remoteHostname`. */
+  bindNetwork?: string;
+  hostname?: string;
+  remoteHostname?: string;
+  /** Default true. */
+  register?: boolean;
+  /** How long a registration is asked for, in seconds. Default 120. */
+  expires?: number;
+  /** The lowest and the highest RTP port. Default 10000 and 20000. */
+  rtpPorts?: [low: number, high: number];
+  /** The codecs offered and accepted, best first. Default PCMU, PCMA. */
+  codecs?: string[];
+  /** How much audio each packet carries, in milliseconds. Default 20. */
+  ptime?: number;
+  userAgent?: string;
+  /** How long an outgoing call may ring, in seconds. Default 180. */
+  answerTimeout?: number;
+  /** How long an answered call may be without media, in seconds; 0 for ever. Default 60. */
+  mediaTimeout?: number;
+  maxCalls?: number;
+  /** Whether to answer calls to any user. Default true. */
+  acceptAnyUser?: boolean;
+}
+
+/** How an outgoing call departs from the phone's parameters. */
+export interface CallOptions {
+  /** Header fields to add to the INVITE. */
+  headers?: [name: string, value: string][] | Record<string, string>;
+  codecs?: string[];
+  direction?: MediaDirection;
+}
+
+export type MediaDirection = "sendrecv" | "sendonly" | "recvonly" | "inactive";
+export type PhoneStatus = "inactive" | "registering" | "registered" | "deregistering" | "failed";
+export type CallState = "dialing" | "ringing" | "progress" | "answered" | "canceling" | "ended";
+
+/** The response that explains an event, if one does. */
+interface Caused {
+  /** The SIP status code, 100 to 699. */
+  code?: number;
+  reason?: string;
+}
+
+/** What happened on a phone. A call's last event is `ended`. */
+export type PhoneEvent =
+  | { type: "status"; status: PhoneStatus }
+  | { type: "registered"; expires: number }
+  | { type: "unregistered" }
+  | ({ type: "registrationFailed" } & Caused)
+  | { type: "incoming"; call: number; from: string; to: string }
+  | ({ type: "state"; call: number; state: CallState } & Caused)
+  | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
+  | ({ type: "pong"; ping: number; roundTripMs: number } & Caused)
+  | { type: "dtmf"; call: number; digit: string; durationMs: number }
+  | { type: "dtmfSent" | "audioSent" | "silent" | "goodbye"; call: number };
+
+/** What is thrown: `code` is for programs and stays the same. */
+export interface PhoneError extends Error {
+  code: string;
+}
+
+export type EndedBy = "local" | "remote" | "timeout" | "error";
+
+export interface CallInfo {
+  call: number;
+  direction: "outgoing" | "incoming";
+  state: CallState;
+  /** The far end's URI. */
+  remote: string;
+  remoteName?: string;
+  /** Our own URI in this call. */
+  local: string;
+  /** The Call-ID header field. */
+  callId: string;
+  /** The header fields of an incoming call's INVITE. */
+  headers: [name: string, value: string][];
+  codec?: string;
+  /** Which way audio may flow, from us. */
+  media?: MediaDirection;
+  /** Whether the far end has put us on hold. */
+  held: boolean;
+}
+
+export interface CallStats {
+  codec?: string;
+  sent: number;
+  received: number;
+  lost: number;
+  duplicates: number;
+  late: number;
+  discarded: number;
+  jitterMs: number;
+  rttMs?: number;
+  playoutDelayMs: number;
+  concealedMs: number;
+  /** Conversational quality, 1 to 4.5. */
+  mos: number;
+}
+
+/** What the phone asks of its host. Those with an `id` want an answer. */
+export type HostRequest =
+  | { type: "openFlow"; id: number; transport: "UDP"; address: string; port: number }
+  | { type: "closeFlow"; flow: number }
+  | { type: "bindMedia"; id: number; toward: string; low: number; high: number }
+  | { type: "releaseMedia"; media: number }
+  | { type: "resolve"; id: number; name: string };

@@ -1,0 +1,6 @@
+//! The types of the plain objects that cross, for TypeScript.
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.d.ts");

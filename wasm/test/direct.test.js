@@ -1,0 +1,81 @@
+// Two phones of this package call each other without a server, over real sockets.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Phone } from "../node/phone.js";
+import { amplitude, record, sounding, tone, weakest } from "./sound.js";
+
+const OPTIONS = { timeout: 30_000 };
+
+async function started(t, user) {
+  const phone = new Phone({ user, bind: "127.0.0.1:0", rtpPorts: [41_000, 41_098] });
+  t.after(() => phone.stop());
+  await phone.start();
+  return phone;
+}
+
+async function nextCall(phone) {
+  for await (const call of phone.incoming()) return call;
+}
+
+const at = (phone) => `sip:${phone.machine.bindAddress}:${phone.local.port}`;
+
+test("sound and digits go both ways", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  assert.equal(call.state, "dialing");
+  const answering = await arriving;
+  assert.match(answering.from, /^sip:alice@/);
+  assert.equal(answering.state, "ringing");
+  await Promise.all([answering.answer(), call.answered()]);
+  assert.equal(call.info.codec, "PCMU");
+
+  const heard = Promise.all([record(call), record(answering)]);
+  await Promise.all([
+    call.play(8_000, tone(1_000, 8_000, 1)),
+    answering.play(16_000, tone(700, 8_000, 1, 16_000)),
+  ]);
+  call.sendDtmf("195#D");
+  assert.equal(await answering.readDtmf(5), "195#D");
+  answering.sendDtmf("*");
+  assert.equal(await call.readDtmf(), "*");
+
+  const [end] = await Promise.all([answering.ended(), call.hangup()]);
+  assert.equal(end.by, "remote");
+  assert.equal((await call.ended()).by, "local");
+  assert.equal(end.stats.codec, "PCMU");
+  assert.ok(end.stats.received >= 50, `only ${end.stats.received} packets came`);
+  const [byAlice, byBob] = await heard;
+  for (const [samples, hertz] of [[byBob, 1_000], [byAlice, 700]]) {
+    const sound = sounding(samples);
+    assert.ok(Math.abs(sound.length - 8_000) < 400, `${sound.length} samples of ${hertz} Hz`);
+    const level = amplitude(sound, hertz);
+    assert.ok(Math.abs(level - 8_000) < 800, `${hertz} Hz at ${level}, not 8000`);
+    assert.ok(weakest(sound, hertz) > 6_000, `a gap in ${hertz} Hz`);
+  }
+});
+
+test("a call that is denied says why", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  bob.on("incoming", (call) => call.deny(486));
+  const call = alice.call(at(bob));
+  await assert.rejects(call.answered(), { code: "not_answered", status: 486 });
+  assert.equal(call.state, "ended");
+});
+
+test("a call that is given up ends on both sides", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  const answering = await arriving;
+  const [end] = await Promise.all([call.cancel(), answering.ended()]);
+  assert.equal(end.code, 487);
+});
+
+test("commands that the state forbids throw a stable code", OPTIONS, async (t) => {
+  const alice = await started(t, "alice");
+  const call = alice.call("sip:127.0.0.1:9");
+  assert.throws(() => call.hangup(), { code: "invalid_state" });
+  assert.throws(() => alice.call("sip:not a uri"), { code: "invalid_value" });
+  assert.throws(() => call.sendDtmf("1"), { code: "no_media" });
+});
