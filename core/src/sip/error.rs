@@ -30,7 +30,8 @@ pub enum Fault {
     Field,
     /// A carriage return that ends no line.
     CarriageReturn,
-    /// A header field longer than [`super::MAX_FIELD_BYTES`].
+    /// A header field whose value is longer than [`super::MAX_FIELD_BYTES`], or whose name is longer
+    /// than [`super::MAX_NAME_BYTES`].
     FieldTooLong,
     /// More than [`super::MAX_FIELDS`] header fields, or [`super::MAX_VIAS`] of them Via.
     TooManyFields,

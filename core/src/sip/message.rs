@@ -13,6 +13,7 @@ use super::header::via::Via;
 use super::method::Method;
 use super::parser::{Draft, Field, Start, Typed, parse};
 use super::uri::Uri;
+use super::writer::Writer;
 
 /// A SIP message as it came, parsed once. Cheap to clone: clones share one buffer.
 ///
@@ -145,7 +146,6 @@ impl Message {
 
     /// Every Via, topmost first.
     pub fn vias(&self) -> impl Iterator<Item = Result<Via<'_>, Malformed>> {
-        // Via alone may not have an empty value between commas (RFC 4475 §3.1.2.1).
         self.values(HeaderName::Via).map(Via::parse)
     }
 
@@ -239,6 +239,20 @@ impl Message {
     /// The message as it was received, without empty lines before it and without what follows it.
     pub fn bytes(&self) -> &[u8] {
         self.draft().bytes().get(..self.draft().body.1).unwrap_or_default()
+    }
+
+    /// Writes the message into `buf` in canonical form: long names, one space after the colon, no
+    /// folds, a Content-Length; every value as it came. Parsing that and writing it again changes
+    /// nothing.
+    pub fn write(&self, buf: &mut Vec<u8>) {
+        let mut writer = match self.draft().start {
+            Start::Request { uri } => Writer::request(buf, self.method(), uri.of(self.text())),
+            Start::Response { status, reason } => {
+                Writer::response(buf, status, reason.of(self.text()))
+            }
+        };
+        writer.copy_others(self, &[]);
+        writer.finish_with(self.body());
     }
 
     pub(crate) fn draft(&self) -> &Draft {

@@ -26,13 +26,15 @@ pub use header::via::Via;
 pub use message::Message;
 pub use method::Method;
 pub use status::reason_phrase;
-pub use uri::{Scheme, Uri, escape_user, unescape};
+pub use uri::{Scheme, Uri, UriParams, escape_user, unescape};
 pub use writer::{InvalidText, Writer, check_name, check_value};
 
 /// The longest message taken, in bytes: what spans of 16 bits reach; no UDP datagram is longer.
 pub const MAX_MESSAGE_BYTES: usize = 65_535;
-/// The longest header field taken, in bytes, folds included.
+/// The longest value of a header field taken, in bytes, folds joined.
 pub const MAX_FIELD_BYTES: usize = 8_192;
+/// The longest name of a header field taken, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
 /// The most header fields a message may have.
 pub const MAX_FIELDS: usize = 256;
 /// The most Via header fields a message may have.
@@ -43,5 +45,7 @@ pub const MAX_METHOD_BYTES: usize = 128;
 pub const MAX_IDENTIFIER_BYTES: usize = 1_024;
 /// The longest URI taken, in bytes.
 pub const MAX_URI_BYTES: usize = 4_096;
+/// The most parameters and headers a URI may have: comparing two takes each with each.
+pub const MAX_URI_PARAMS: usize = 128;
 /// What a branch made by RFC 3261 begins with (§8.1.1.7).
 pub const BRANCH_COOKIE: &str = "z9hG4bK";

@@ -15,7 +15,7 @@ use super::method::Method;
 use super::uri::UriParts;
 use super::{
     MAX_FIELD_BYTES, MAX_FIELDS, MAX_IDENTIFIER_BYTES, MAX_MESSAGE_BYTES, MAX_METHOD_BYTES,
-    MAX_VIAS,
+    MAX_NAME_BYTES, MAX_VIAS,
 };
 
 /// How many header fields there is room for before the list grows.
@@ -174,9 +174,6 @@ impl Draft {
             if line.end == at {
                 return Ok(line.next);
             }
-            if line.end - at > MAX_FIELD_BYTES {
-                return Err(Wrong::new(Fault::FieldTooLong, at));
-            }
             let label_end = run(bytes, at, TOKEN);
             let colon = skip_space(bytes, label_end);
             if label_end == at || bytes.get(colon) != Some(&b':') {
@@ -187,6 +184,9 @@ impl Draft {
             let mut to = line.end;
             while to > from && bytes.get(to - 1).is_some_and(|&b| is_space(b)) {
                 to -= 1;
+            }
+            if label_end - at > MAX_NAME_BYTES || to - from > MAX_FIELD_BYTES {
+                return Err(Wrong::new(Fault::FieldTooLong, at));
             }
             let name = HeaderName::from_bytes(bytes.get(at..label_end).unwrap_or_default());
             let field = Field { name, label: Span::new(at, label_end), value: Span::new(from, to) };

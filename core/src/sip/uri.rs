@@ -4,10 +4,10 @@ use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 use std::borrow::Cow;
 
-use super::MAX_URI_BYTES;
 use super::chars::{HOST, SCHEME, Span, URI, USER, all, decimal, is, run, skip_space};
 use super::error::Malformed;
 use super::header::params::Param;
+use super::{MAX_URI_BYTES, MAX_URI_PARAMS};
 
 /// The scheme of a URI.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -268,6 +268,10 @@ impl UriParts {
         }
         if at != text.len() {
             return Err(Malformed::new("this does not follow a host", at));
+        }
+        let after = text.get(usize::from(parts.host.end)..).unwrap_or_default();
+        if after.iter().filter(|b| matches!(b, b';' | b'&')).count() > MAX_URI_PARAMS {
+            return Err(Malformed::new("too many parameters", parts.host.end.into()));
         }
         Ok(parts)
     }

@@ -9,7 +9,8 @@ use super::header::name::HeaderName;
 use super::header::via::Via;
 use super::message::Message;
 use super::method::Method;
-use super::parser::Draft;
+use super::parser::{Draft, Field};
+use super::{MAX_FIELD_BYTES, MAX_NAME_BYTES};
 use crate::host::Transport;
 
 /// Writes one message. [`finish`](Self::finish) or [`body`](Self::body) ends it.
@@ -88,8 +89,8 @@ impl<'b> Writer<'b> {
             self.via_received(field.value.of(&request.text), top.take());
             self.raw(b"\r\n");
         }
-        self.copy_draft(request, HeaderName::From);
-        for field in request.named(HeaderName::To) {
+        self.copy_first(request, HeaderName::From);
+        if let Some(field) = request.named(HeaderName::To).next() {
             let value = field.value.of(&request.text);
             self.raw(b"To: ");
             self.raw(value.as_bytes());
@@ -101,8 +102,8 @@ impl<'b> Writer<'b> {
             }
             self.raw(b"\r\n");
         }
-        self.copy_draft(request, HeaderName::CallId);
-        self.copy_draft(request, HeaderName::CSeq);
+        self.copy_first(request, HeaderName::CallId);
+        self.copy_first(request, HeaderName::CSeq);
     }
 
     /// Writes the value of a topmost Via field as its receiver completes it: `received` unless sent-by
@@ -178,20 +179,37 @@ impl<'b> Writer<'b> {
 
     /// Every field of that name in `message`, in order, each value as it came.
     pub fn copy(&mut self, message: &Message, name: HeaderName) {
-        self.copy_draft(message.draft(), name);
+        for field in message.draft().named(name) {
+            self.copy_field(message.draft(), field);
+        }
     }
 
-    fn copy_draft(&mut self, draft: &Draft, name: HeaderName) {
-        for field in draft.named(name) {
-            let label = match name {
-                HeaderName::Other => field.label.of(&draft.text),
-                known => known.as_str(),
-            };
-            self.raw(label.as_bytes());
-            self.raw(b": ");
-            self.raw(field.value.of(&draft.text).as_bytes());
-            self.raw(b"\r\n");
+    /// Every field of `message`, in order, each value as it came, except those of these names and
+    /// Content-Length: what a proxy does (§16.6).
+    pub fn copy_others(&mut self, message: &Message, except: &[HeaderName]) {
+        for field in &message.draft().fields {
+            if field.name != HeaderName::ContentLength && !except.contains(&field.name) {
+                self.copy_field(message.draft(), field);
+            }
         }
+    }
+
+    /// Of what may come once only the first.
+    fn copy_first(&mut self, draft: &Draft, name: HeaderName) {
+        if let Some(field) = draft.named(name).next() {
+            self.copy_field(draft, field);
+        }
+    }
+
+    fn copy_field(&mut self, draft: &Draft, field: &Field) {
+        let label = match field.name {
+            HeaderName::Other => field.label.of(&draft.text),
+            known => known.as_str(),
+        };
+        self.raw(label.as_bytes());
+        self.raw(b": ");
+        self.raw(field.value.of(&draft.text).as_bytes());
+        self.raw(b"\r\n");
     }
 
     /// Ends the message with a body of that type; an empty one is written as none.
@@ -201,7 +219,13 @@ impl<'b> Writer<'b> {
         }
         self.raw(b"Content-Type: ");
         self.text(content_type);
-        self.raw(b"\r\nContent-Length: ");
+        self.raw(b"\r\n");
+        self.finish_with(body);
+    }
+
+    /// Ends the message with a body whose Content-Type is written already.
+    pub fn finish_with(mut self, body: &[u8]) {
+        self.raw(b"Content-Length: ");
         self.number(u32::try_from(body.len()).unwrap_or(u32::MAX));
         self.raw(b"\r\n\r\n");
         self.raw(body);
@@ -209,7 +233,7 @@ impl<'b> Writer<'b> {
 
     /// Ends the message without a body.
     pub fn finish(self) {
-        self.buf.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        self.finish_with(b"");
     }
 
     #[inline]
@@ -281,7 +305,7 @@ pub fn check_value(value: &str) -> Result<(), InvalidText> {
     if value.bytes().any(is_forbidden) {
         return Err(InvalidText::LineEnd);
     }
-    if value.len() > super::MAX_FIELD_BYTES {
+    if value.len() > MAX_FIELD_BYTES {
         return Err(InvalidText::TooLong);
     }
     Ok(())
@@ -289,5 +313,6 @@ pub fn check_value(value: &str) -> Result<(), InvalidText> {
 
 /// Whether text of an application may be a header field's name.
 pub fn check_name(name: &str) -> Result<(), InvalidText> {
-    if all(name.as_bytes(), TOKEN) && name.len() <= 128 { Ok(()) } else { Err(InvalidText::Name) }
+    let valid = all(name.as_bytes(), TOKEN) && name.len() <= MAX_NAME_BYTES;
+    valid.then_some(()).ok_or(InvalidText::Name)
 }
