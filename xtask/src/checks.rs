@@ -67,6 +67,18 @@ const STEPS: &[Step] = &[
         quick: false,
         run: || wasm::package(wasm::Profile::Dev),
     },
+    Step {
+        name: "node",
+        what: "calls with sound under Node, one with the native command",
+        quick: false,
+        run: wasm::test_under_node,
+    },
+    Step {
+        name: "scenarios",
+        what: "every scenario's trace is the same natively and under Node",
+        quick: false,
+        run: wasm::compare_scenarios,
+    },
 ];
 
 fn cargo(line: &str, advice: &str) -> Result<Outcome, Failure> {

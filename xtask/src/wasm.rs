@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::imports::imports;
 use crate::run::{Run, top};
 use crate::steps::{Failure, Outcome};
+use crate::tools;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -88,12 +89,73 @@ pub(crate) fn package(profile: Profile) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-/// Builds the scenarios for JavaScript into `target/scenarios`.
-pub(crate) fn scenarios() -> Result<PathBuf, Failure> {
+/// The step `node`: the tests of the package under Node, among them a call with the native command.
+pub(crate) fn test_under_node() -> Result<Outcome, Failure> {
+    if !tools::has("node") {
+        return Ok(Outcome::Skipped("node is not installed".to_owned()));
+    }
+    Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
+    let command = target_dir().join("debug/offhook");
+    package(Profile::Dev)?;
+    let mut run = Run::new("node --test").env("OFFHOOK_BIN", command);
+    for file in test_files()? {
+        run = run.arg(file);
+    }
+    run.advice("a test of wasm/test failed; its name is above").go()?;
+    Ok(Outcome::Done)
+}
+
+/// The files `wasm/test/*.test.js`, from the top of the project.
+fn test_files() -> Result<Vec<PathBuf>, Failure> {
+    let folder = Path::new("wasm/test");
+    let entries = fs::read_dir(top().join(folder));
+    let entries = entries.map_err(|error| Failure(format!("cannot read wasm/test: {error}")))?;
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let tests = names.filter(|name| name.to_string_lossy().ends_with(".test.js"));
+    let mut files: Vec<_> = tests.map(|name| folder.join(name)).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// The step `scenarios`: each scenario leaves the same trace natively and under Node, byte for byte.
+pub(crate) fn compare_scenarios() -> Result<Outcome, Failure> {
+    if !tools::has("node") {
+        return Ok(Outcome::Skipped("node is not installed".to_owned()));
+    }
+    let native = Run::cargo("run -q -p offhook-wasm --example traces")
+        .advice("a scenario failed natively")
+        .read()?;
     let module = Toolchain::find()?.build("--example scenarios", Profile::Dev)?;
     let folder = target_dir().join("scenarios");
     bindgen(&module, &folder)?;
-    Ok(folder)
+    let node = Run::new("node wasm/test/traces.js")
+        .arg(folder.join("scenarios.js"))
+        .advice("a scenario failed under Node")
+        .read()?;
+    compare_traces(&native, &node)
+}
+
+/// Compares two lists of traces, each a line `SCENARIO SEED HASH`.
+fn compare_traces(native: &str, node: &str) -> Result<Outcome, Failure> {
+    let here: Vec<_> = native.lines().collect();
+    let there: Vec<_> = node.lines().collect();
+    let count = here.len().max(there.len());
+    let line =
+        |list: &[&str], index: usize| list.get(index).map_or("none", |line| *line).to_owned();
+    let different: Vec<_> = (0..count)
+        .filter(|&index| here.get(index) != there.get(index))
+        .map(|index| format!("{} natively, {} under Node", line(&here, index), line(&there, index)))
+        .collect();
+    println!("traces the same natively and under Node:");
+    println!("{} passed, {} failed", count - different.len(), different.len());
+    if count == 0 {
+        return Err(Failure("there is no scenario".to_owned()));
+    }
+    if different.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    let what = "look for floating point, `usize` and the order of maps in core";
+    Err(Failure(format!("traces differ: {}: {what}", different.join("; "))))
 }
 
 /// Makes JavaScript of a module with the generator in `xtask/bindgen`, which is built on first use.
@@ -109,4 +171,26 @@ fn bindgen(module: &Path, folder: &Path) -> Result<(), Failure> {
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(file).map_err(|error| Failure(format!("cannot read {}: {error}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_are_compared_line_by_line() {
+        assert!(compare_traces("a 1 ff\nb 1 00\n", "a 1 ff\nb 1 00\n").is_ok());
+        for node in ["a 1 fe\nb 1 00\n", "a 1 ff\n", ""] {
+            assert!(compare_traces("a 1 ff\nb 1 00\n", node).is_err());
+        }
+        assert!(compare_traces("", "").is_err());
+    }
+
+    #[test]
+    fn the_toolchain_is_what_the_script_exports() {
+        let given = ["export RUSTC='/a b/rustc'", "note", "export WASM_TOOLCHAIN=debian"];
+        let read: Vec<_> = given.into_iter().filter_map(exported).collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(read, [pair("RUSTC", "/a b/rustc"), pair("WASM_TOOLCHAIN", "debian")]);
+    }
 }
