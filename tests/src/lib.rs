@@ -1,1 +1,11 @@
-//! Scenarios and tests that cross crates.
+//! What crosses the crates of offhook: scenarios in virtual time, fuzz targets, real peers.
+//!
+//! The scenarios are one table, [`scenarios::SCENARIOS`], and run wherever the core runs: natively
+//! and, compiled to WebAssembly, under Node. The same seed gives the same hash everywhere.
+
+pub mod fuzz;
+pub mod random;
+pub mod scenarios;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod sipp;
+pub mod world;

@@ -1,0 +1,84 @@
+//! Fuzzing that needs no nightly compiler: seeded mutations of a corpus, fed to the same targets
+//! that `cargo fuzz` runs with coverage (`tests/fuzz`).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::random::Random;
+
+/// One fuzz target: a name, inputs to begin with, and what to do with an input. A target panics when
+/// what it checks does not hold.
+pub struct Target {
+    /// The name, also that of the cargo-fuzz target.
+    pub name: &'static str,
+    /// What to begin with.
+    pub corpus: fn() -> Vec<Vec<u8>>,
+    /// Words worth inserting.
+    pub dictionary: &'static [&'static str],
+    /// Feeds one input.
+    pub run: fn(&[u8]),
+}
+
+/// The longest input a run makes: one UDP datagram.
+const MAX_INPUT: usize = 65_535;
+
+/// Feeds `target` its corpus and then `count` mutations of it that follow from `seed`.
+///
+/// # Errors
+/// The first input that made it panic, with the seed and number that make it again.
+pub fn short_run(target: &Target, seed: u64, count: u64) -> Result<(), String> {
+    let corpus = (target.corpus)();
+    let mut random = Random::new(seed);
+    let tries = corpus.len() as u64 + count;
+    for number in 0..tries {
+        let input = match corpus.get(number as usize) {
+            Some(given) => given.clone(),
+            None => mutate(&mut random, &corpus, target.dictionary),
+        };
+        if catch_unwind(AssertUnwindSafe(|| (target.run)(&input))).is_err() {
+            return Err(format!(
+                "fuzz target {} failed at input {number} of seed {seed}: {}",
+                target.name,
+                input.escape_ascii()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A corpus member with one to eight changes.
+fn mutate(random: &mut Random, corpus: &[Vec<u8>], dictionary: &[&str]) -> Vec<u8> {
+    let mut input = random.choose(corpus).cloned().unwrap_or_default();
+    for _ in 0..=random.below(8) {
+        let at = random.below(input.len() as u64 + 1) as usize;
+        let length = random.below(16) as usize;
+        let end = (at + length).min(input.len());
+        match random.below(8) {
+            0 if at < input.len() => input[at] ^= 1 << random.below(8),
+            1 if at < input.len() => input[at] = random.below(256) as u8,
+            2 => drop(input.drain(at..end)),
+            3 => {
+                let copy = input[at..end].to_vec();
+                drop(input.splice(at..at, copy));
+            }
+            4 => {
+                let repeat = random.below(512) as usize;
+                let byte = random.below(256) as u8;
+                drop(input.splice(at..at, std::iter::repeat_n(byte, repeat)));
+            }
+            5 => {
+                if let Some(word) = random.choose(dictionary) {
+                    drop(input.splice(at..end, word.bytes()));
+                }
+            }
+            6 => {
+                let other = random.choose(corpus).cloned().unwrap_or_default();
+                let from = random.below(other.len() as u64 + 1) as usize;
+                input.truncate(at);
+                input.extend_from_slice(&other[from..]);
+            }
+            _ => input.truncate(at),
+        }
+    }
+    input.truncate(MAX_INPUT);
+    input
+}

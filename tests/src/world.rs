@@ -1,0 +1,336 @@
+//! Telephones on a simulated network, written down as a script: do this, wait for that.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+
+use offhook_core::call::CallOptions;
+use offhook_core::config::PhoneParameters;
+use offhook_core::error::Error;
+use offhook_core::event::{CallId, CallState, EndedBy, Event, MediaEvent, PhoneStatus};
+use offhook_core::exchange::{Exchange, ExchangeParameters};
+use offhook_core::phone::Phone;
+use offhook_core::rtp::{MediaSession, MediaStats};
+use offhook_core::sim::{Link, NodeId, Simulation};
+use offhook_core::softphone::{Softphone, SoftphoneEvent};
+use offhook_core::time::{Duration, Instant};
+
+/// Why a scenario failed; always with the seed that makes it happen again.
+pub type Outcome<T = ()> = Result<T, String>;
+
+/// The exchange's address.
+pub const EXCHANGE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
+/// The rate at which telephones here listen, in Hz.
+pub const RATE: u32 = 8_000;
+
+/// A simulated network with an exchange and telephones.
+pub struct World {
+    /// The network.
+    pub sim: Simulation,
+    exchange: Option<NodeId<Exchange>>,
+    phones: u8,
+}
+
+/// A telephone of a [`World`], and what has happened on it.
+#[derive(Clone)]
+pub struct Telephone {
+    /// Its node.
+    pub node: NodeId<Softphone>,
+    log: Rc<RefCell<Log>>,
+}
+
+/// What one telephone has seen and heard.
+#[derive(Default)]
+struct Log {
+    events: Vec<(Instant, SoftphoneEvent)>,
+    /// How many of the events a script has passed.
+    passed: usize,
+    heard: BTreeMap<CallId, Vec<i16>>,
+    stats: BTreeMap<CallId, MediaStats>,
+    /// Whether it answers every call at once.
+    answers: bool,
+    /// Whether it sends back what it hears.
+    echoes: bool,
+}
+
+impl World {
+    /// A network without an exchange.
+    pub fn new(seed: u64) -> Self {
+        let mut sim = Simulation::new(seed);
+        sim.set_default_link(Link { delay: Duration::from_millis(5), ..Link::default() });
+        Self { sim, exchange: None, phones: 0 }
+    }
+
+    /// A network with an exchange that knows `users`; each one's password is its name and `-secret`.
+    pub fn with_exchange(seed: u64, users: &[&str]) -> Self {
+        let mut world = Self::new(seed);
+        let users = users.iter().map(|u| ((*u).to_owned(), format!("{u}-secret"))).collect();
+        let address = SocketAddr::new(EXCHANGE, 5060);
+        let parameters = ExchangeParameters::new(users, address);
+        world.exchange =
+            Some(world.sim.add_with(address, |host| Exchange::new(host, parameters)));
+        world
+    }
+
+    /// The parameters of a telephone of this network: at the exchange when there is one.
+    pub fn parameters(&self, user: &str) -> PhoneParameters {
+        match self.exchange {
+            Some(_) => PhoneParameters::new(&EXCHANGE.to_string(), user)
+                .password(&format!("{user}-secret")),
+            None => PhoneParameters::without_server(user),
+        }
+    }
+
+    /// Adds a telephone that has not started.
+    pub fn add(&mut self, parameters: PhoneParameters) -> Outcome<Telephone> {
+        self.phones += 1;
+        let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, self.phones));
+        let softphone = Softphone::new(parameters).map_err(|e| self.failure(&e.to_string()))?;
+        let node = self.sim.add(ip, softphone);
+        let log = Rc::new(RefCell::new(Log::default()));
+        let telephone = Telephone { node, log: log.clone() };
+        self.sim.set_application(node, move |softphone, application| {
+            let now = application.now();
+            let seen = log.borrow_mut().attend(now, softphone);
+            for event in &seen {
+                application.note(event);
+            }
+        });
+        Ok(telephone)
+    }
+
+    /// Adds a telephone and waits until it is ready.
+    pub fn telephone(&mut self, user: &str) -> Outcome<Telephone> {
+        let telephone = self.add(self.parameters(user))?;
+        self.start(&telephone)?;
+        Ok(telephone)
+    }
+
+    /// Starts a telephone and waits until it is ready.
+    pub fn start(&mut self, telephone: &Telephone) -> Outcome {
+        self.act(telephone, Phone::start)?;
+        self.wait_status(telephone, PhoneStatus::Registered)
+    }
+
+    /// Gives a telephone a command.
+    pub fn act<T>(
+        &mut self,
+        telephone: &Telephone,
+        command: impl FnOnce(&mut Phone) -> Result<T, Error>,
+    ) -> Outcome<T> {
+        command(self.sim.node_mut(telephone.node).phone_mut())
+            .map_err(|error| self.failure(&error.to_string()))
+    }
+
+    /// Calls.
+    pub fn call(&mut self, telephone: &Telephone, target: &str) -> Outcome<CallId> {
+        self.act(telephone, |phone| phone.call(target, CallOptions::default()))
+    }
+
+    /// The media of a call.
+    pub fn media(&mut self, telephone: &Telephone, call: CallId) -> Outcome<&mut MediaSession> {
+        let missing = self.failure(&format!("call {call} has no media"));
+        self.sim.node_mut(telephone.node).media_mut(call).ok_or(missing)
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, time: Duration) {
+        self.sim.run_for(time);
+    }
+
+    /// Waits for something that `take` finds among the telephone's events after the one found last.
+    pub fn wait<T>(
+        &mut self,
+        telephone: &Telephone,
+        what: &str,
+        limit: Duration,
+        mut take: impl FnMut(&SoftphoneEvent) -> Option<T>,
+    ) -> Outcome<T> {
+        let end = self.sim.now() + limit;
+        loop {
+            if let Some(found) = telephone.log.borrow_mut().pass(&mut take) {
+                return Ok(found);
+            }
+            if self.sim.now() >= end || !self.sim.step() {
+                let seen = telephone.log.borrow();
+                let tail: Vec<_> = seen.events.iter().rev().take(6).rev().collect();
+                return Err(self.failure(&format!("no {what} within {limit:?}; last: {tail:#?}")));
+            }
+        }
+    }
+
+    /// Waits for a status.
+    pub fn wait_status(&mut self, telephone: &Telephone, status: PhoneStatus) -> Outcome {
+        let limit = Duration::from_secs(64);
+        self.wait(telephone, &format!("{status:?}"), limit, |event| match event {
+            SoftphoneEvent::Phone(Event::Status(now)) if *now == status => Some(()),
+            _ => None,
+        })
+    }
+
+    /// Waits for a call to come in.
+    pub fn wait_incoming(&mut self, telephone: &Telephone) -> Outcome<CallId> {
+        let limit = Duration::from_secs(32);
+        self.wait(telephone, "incoming call", limit, |event| match event {
+            SoftphoneEvent::Phone(Event::Incoming { call, .. }) => Some(*call),
+            _ => None,
+        })
+    }
+
+    /// Waits until a call is in `state`.
+    pub fn wait_state(&mut self, telephone: &Telephone, id: CallId, state: CallState) -> Outcome {
+        let limit = Duration::from_secs(32);
+        self.wait(telephone, state.as_str(), limit, |event| match event {
+            SoftphoneEvent::Phone(Event::State { call, state: now, .. })
+                if *call == id && *now == state =>
+            {
+                Some(())
+            }
+            _ => None,
+        })
+    }
+
+    /// Waits for the end of a call: by whom, and the status code.
+    pub fn wait_ended(
+        &mut self,
+        telephone: &Telephone,
+        id: CallId,
+        limit: Duration,
+    ) -> Outcome<(EndedBy, Option<u16>)> {
+        self.wait(telephone, "end of the call", limit, |event| match event {
+            SoftphoneEvent::Phone(Event::Ended { call, by, cause, .. }) if *call == id => {
+                Some((*by, cause.as_ref().map(|c| c.code)))
+            }
+            _ => None,
+        })
+    }
+
+    /// A call from one telephone to another, answered: both sides' numbers for it.
+    pub fn connect(
+        &mut self,
+        from: &Telephone,
+        to: &Telephone,
+        target: &str,
+    ) -> Outcome<(CallId, CallId)> {
+        let outgoing = self.call(from, target)?;
+        let incoming = self.wait_incoming(to)?;
+        self.act(to, |phone| phone.answer(incoming))?;
+        self.wait_state(from, outgoing, CallState::Answered)?;
+        self.wait_state(to, incoming, CallState::Answered)?;
+        Ok((outgoing, incoming))
+    }
+
+    /// Hangs up and waits until both sides know.
+    pub fn disconnect(
+        &mut self,
+        (from, call): (&Telephone, CallId),
+        (to, other): (&Telephone, CallId),
+    ) -> Outcome {
+        let limit = Duration::from_secs(33);
+        self.act(from, |phone| phone.hangup(call))?;
+        let ended = self.wait_ended(from, call, limit)?.0;
+        self.expect(ended == EndedBy::Local, &format!("the caller says {ended:?}"))?;
+        let ended = self.wait_ended(to, other, limit)?.0;
+        self.expect(ended == EndedBy::Remote, &format!("the called says {ended:?}"))
+    }
+
+    /// Fails unless `holds`.
+    pub fn expect(&self, holds: bool, otherwise: &str) -> Outcome {
+        if holds { Ok(()) } else { Err(self.failure(otherwise)) }
+    }
+
+    /// A failure that can be repeated.
+    pub fn failure(&self, what: &str) -> String {
+        format!("seed {} at {:?}: {what}", self.sim.seed(), self.sim.now())
+    }
+}
+
+impl Telephone {
+    /// What was heard in a call, at [`RATE`], from when its media began.
+    pub fn heard(&self, call: CallId) -> Vec<i16> {
+        self.log.borrow().heard.get(&call).cloned().unwrap_or_default()
+    }
+
+    /// The statistics of a call that is over.
+    pub fn stats(&self, call: CallId) -> Option<MediaStats> {
+        self.log.borrow().stats.get(&call).cloned()
+    }
+
+    /// The digits that came in a call.
+    pub fn digits(&self, call: CallId) -> String {
+        let log = self.log.borrow();
+        let digit = |(_, event): &(Instant, SoftphoneEvent)| match event {
+            SoftphoneEvent::Media(id, MediaEvent::Dtmf { digit, .. }) if *id == call => {
+                Some(*digit)
+            }
+            _ => None,
+        };
+        log.events.iter().filter_map(digit).collect()
+    }
+
+    /// Everything that happened, with its time.
+    pub fn events(&self) -> Vec<(Instant, SoftphoneEvent)> {
+        self.log.borrow().events.clone()
+    }
+
+    /// Makes it answer every call as soon as it comes.
+    pub fn answer_always(&self) {
+        self.log.borrow_mut().answers = true;
+    }
+
+    /// Makes it send back what it hears.
+    pub fn echo(&self) {
+        self.log.borrow_mut().echoes = true;
+    }
+}
+
+impl Log {
+    /// Does what an application does after each crossing: takes events, reads audio.
+    fn attend(&mut self, now: Instant, softphone: &mut Softphone) -> Vec<SoftphoneEvent> {
+        let first = self.events.len();
+        let calls: Vec<CallId> = softphone.phone().calls().collect();
+        for call in calls {
+            self.listen(softphone, call);
+            if let Some(stats) = softphone.stats(call) {
+                self.stats.insert(call, stats);
+            }
+        }
+        while let Some(event) = softphone.next_event() {
+            if let SoftphoneEvent::Phone(Event::Incoming { call, .. }) = &event
+                && self.answers
+            {
+                // A call that was cancelled in the same crossing can no longer be answered.
+                let _too_late = softphone.phone_mut().answer(*call).is_err();
+            }
+            self.events.push((now, event));
+        }
+        self.events[first..].iter().map(|(_, event)| event.clone()).collect()
+    }
+
+    fn listen(&mut self, softphone: &mut Softphone, call: CallId) {
+        let Some(media) = softphone.media_mut(call) else { return };
+        let mut samples = [0; 1_600];
+        loop {
+            let count = media.read_audio(RATE, &mut samples);
+            if count == 0 {
+                return;
+            }
+            self.heard.entry(call).or_default().extend_from_slice(&samples[..count]);
+            if self.echoes {
+                media.write_audio(RATE, &samples[..count]);
+            }
+        }
+    }
+
+    fn pass<T>(&mut self, take: &mut impl FnMut(&SoftphoneEvent) -> Option<T>) -> Option<T> {
+        while let Some((_, event)) = self.events.get(self.passed) {
+            self.passed += 1;
+            if let Some(found) = take(event) {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
