@@ -1,6 +1,8 @@
 //! Fuzzing that needs no nightly compiler: seeded mutations of a corpus, fed to the same targets
 //! that `cargo fuzz` runs with coverage (`tests/fuzz`).
 
+mod targets;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::random::Random;
@@ -18,8 +20,20 @@ pub struct Target {
     pub run: fn(&[u8]),
 }
 
+/// Every target.
+pub const TARGETS: &[Target] = &[targets::MESSAGE, targets::URI, targets::SDP, targets::RTP];
+
 /// The longest input a run makes: one UDP datagram.
 const MAX_INPUT: usize = 65_535;
+
+/// Feeds one input to the target of that name, as cargo-fuzz does.
+///
+/// # Panics
+/// When there is no such target, or when what it checks does not hold.
+pub fn run(name: &str, input: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a fuzz target");
+    (target.run)(input);
+}
 
 /// Feeds `target` its corpus and then `count` mutations of it that follow from `seed`.
 ///

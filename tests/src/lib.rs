@@ -4,6 +4,7 @@
 //! and, compiled to WebAssembly, under Node. The same seed gives the same hash everywhere.
 
 pub mod fuzz;
+pub mod idle;
 pub mod random;
 pub mod scenarios;
 #[cfg(not(target_arch = "wasm32"))]

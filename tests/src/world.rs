@@ -66,11 +66,12 @@ impl World {
     /// A network with an exchange that knows `users`; each one's password is its name and `-secret`.
     pub fn with_exchange(seed: u64, users: &[&str]) -> Self {
         let mut world = Self::new(seed);
-        let users = users.iter().map(|u| ((*u).to_owned(), format!("{u}-secret"))).collect();
-        let address = SocketAddr::new(EXCHANGE, 5060);
-        let parameters = ExchangeParameters::new(users, address);
-        world.exchange =
-            Some(world.sim.add_with(address, |host| Exchange::new(host, parameters)));
+        let mut parameters = ExchangeParameters::new(SocketAddr::new(EXCHANGE, 5060));
+        for user in users {
+            parameters = parameters.user(user, &format!("{user}-secret"));
+        }
+        let exchange = Exchange::new(parameters);
+        world.exchange = Some(world.sim.add(EXCHANGE, exchange));
         world
     }
 

@@ -4,6 +4,7 @@ use offhook_core::codec::measure::{Tone, level_dbov, longest_gap, share_at};
 use offhook_core::event::CallId;
 use offhook_core::sim::Link;
 use offhook_core::time::{Duration, Instant};
+use offhook_core::trace::Kind;
 
 use super::Scenario;
 use crate::world::{Outcome, RATE, Telephone, World};
@@ -75,10 +76,8 @@ pub(super) const DIGITS_UNDER_LOSS: Scenario = Scenario {
         world.pass(Duration::from_secs(8));
         let heard = bob.digits(inc);
         world.expect(heard == digits, &format!("digits {heard:?}"))?;
-        world.expect(
-            world.media(&bob, inc)?.take_dtmf(None) == digits,
-            "take_dtmf has not what the events told",
-        )?;
+        let taken = world.media(&bob, inc)?.take_dtmf(None);
+        world.expect(taken == digits, &format!("take_dtmf has {taken:?}"))?;
         world.sim.set_default_link(Link::default());
         world.disconnect((&alice, out), (&bob, inc))?;
         Ok(world)
@@ -119,7 +118,8 @@ pub(super) const RATES: Scenario = Scenario {
     play: |seed| {
         let mut world = World::new(seed);
         let (alice, out, bob, inc) = pair(&mut world)?;
-        for (rate, chunk) in [(8_000, 160), (16_000, 333), (24_000, 7), (44_100, 1_000), (48_000, 4_801)]
+        for (rate, chunk) in
+            [(8_000, 160), (16_000, 333), (24_000, 7), (44_100, 1_000), (48_000, 4_801)]
         {
             let before = bob.heard(inc).len();
             let samples = Tone::new(rate, 700, AMPLITUDE).take(2 * rate as usize);

@@ -62,9 +62,9 @@ pub(super) const SERVER_COMES_BACK: Scenario = Scenario {
         let alice = world.add(parameters)?;
         world.start(&alice)?;
         world.sim.partition(alice.node, EXCHANGE);
-        world.wait_status(&alice, PhoneStatus::Registering).or_else(|_| {
-            world.wait_status(&alice, PhoneStatus::Registering)
-        })?;
+        world
+            .wait_status(&alice, PhoneStatus::Registering)
+            .or_else(|_| world.wait_status(&alice, PhoneStatus::Registering))?;
         world.pass(Duration::from_secs(180));
         world.sim.heal(alice.node, EXCHANGE);
         let limit = Duration::from_secs(600);

@@ -1,0 +1,253 @@
+//! What each fuzz target does with an input.
+
+use offhook_core::host::{Channel, Endpoint, Host, Inbound, MediaPort};
+use offhook_core::sdp::{Negotiator, SessionDescription};
+use offhook_core::sip::{HeaderName, Message, NameAddr, Uri, Via, Writer};
+
+use super::Target;
+use crate::idle::IdleHost;
+
+/// Datagrams to the SIP parser: what is accepted can be looked at whole, written again, and then
+/// reads the same; what is refused can be answered.
+pub(super) const MESSAGE: Target = Target {
+    name: "message",
+    corpus: || {
+        let texts: [&[u8]; 5] = [
+            include_bytes!("../../corpus/invite.sip"),
+            include_bytes!("../../corpus/ok.sip"),
+            include_bytes!("../../corpus/options.sip"),
+            include_bytes!("../../corpus/register.sip"),
+            include_bytes!("../../corpus/odd.sip"),
+        ];
+        texts.map(<[u8]>::to_vec).to_vec()
+    },
+    dictionary: &[
+        "\r\n",
+        "\r\n ",
+        "\r\n\r\n",
+        "SIP/2.0",
+        "Via: SIP/2.0/UDP [::1]:5060;branch=z9hG4bK",
+        "sip:",
+        "tel:",
+        "<",
+        ">",
+        "\"",
+        "\\",
+        ";",
+        ",",
+        "Content-Length: 4294967296\r\n",
+        "l:-1\r\n",
+        "i:",
+        ";tag=",
+        "%00",
+        "%",
+        "*",
+        "\0",
+        "CSeq: 99999999999 INVITE\r\n",
+        "Contact: *\r\n",
+        "@",
+        ":",
+    ],
+    run: message,
+};
+
+fn message(input: &[u8]) {
+    let message = match Message::parse(input) {
+        Ok(message) => message,
+        Err(error) => {
+            let mut answer = Vec::new();
+            let from = "192.0.2.1:5060".parse().expect("an address");
+            if error.respond(&mut answer, "tag", from) {
+                // What the request had broken (a Via) the answer repeats, so it need not be readable.
+                assert!(answer.starts_with(b"SIP/2.0 "), "the answer is no response");
+                assert!(answer.ends_with(b"Content-Length: 0\r\n\r\n"), "the answer has no end");
+            }
+            return;
+        }
+    };
+    let _lists = (
+        message.vias().count(),
+        message.contacts().count(),
+        message.routes().count(),
+        message.record_routes().count(),
+        message.require().count(),
+        message.values(HeaderName::Supported).count(),
+    );
+    let _numbers = (message.expires(), message.max_forwards(), message.min_expires());
+    let _typed = (message.content_type(), message.uri(), message.via(), message.from().uri());
+    let again = rewrite(&message);
+    let second = Message::parse(&again).expect("what was written can be read");
+    assert_eq!(second.fields().count(), message.fields().count());
+    assert_eq!(second.body(), message.body());
+    assert_eq!(rewrite(&second), again, "writing is not a fixed point");
+}
+
+/// The message with every field written by name and value.
+fn rewrite(message: &Message) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match message.request_uri() {
+        Some(uri) => drop(Writer::request(&mut bytes, message.method(), uri)),
+        None => {
+            let status = message.status().unwrap_or_default();
+            drop(Writer::response(&mut bytes, status, message.reason()));
+        }
+    }
+    for (name, value) in message.fields() {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(message.body());
+    bytes
+}
+
+/// URIs, name-addrs and Vias as text.
+pub(super) const URI: Target = Target {
+    name: "uri",
+    corpus: || {
+        [
+            "sip:alice@atlanta.com;transport=tcp?subject=a%20b&priority=urgent",
+            "sips:alice:secret@[2001:db8::10]:5061;lr;maddr=239.255.255.1",
+            "tel:+1-201-555-0123;phone-context=example.com",
+            "\"A. G. Bell\" <sip:agb@bell-telephone.com> ;tag=a48s;q=0.7",
+            "SIP/2.0/UDP erlang.bell-telephone.com:5060;branch=z9hG4bK87asdks7;rport;received=::1",
+            "sip:%61lice%40x@h;p=%3b",
+            "*",
+        ]
+        .iter()
+        .map(|text| text.as_bytes().to_vec())
+        .collect()
+    },
+    dictionary: &[
+        "sip:", "sips:", "tel:", "@", ":", ";", "?", "&", "=", "[", "]", "%", "%41", "\"", "<", ">",
+    ],
+    run: |input| {
+        let Ok(text) = core::str::from_utf8(input) else { return };
+        if let Ok(uri) = Uri::parse(text) {
+            assert!(uri.equivalent(&uri), "a URI is not equivalent to itself");
+            let written = uri.to_string();
+            let again = Uri::parse(&written).expect("what was written can be read");
+            assert_eq!(again.to_string(), written, "writing is not a fixed point");
+            let _parts = (uri.ip(), uri.port(), uri.params().count(), uri.headers().count());
+        }
+        if let Ok(address) = NameAddr::parse(text) {
+            let _parts = (address.uri(), address.tag(), address.param("q").is_some());
+        }
+        let _via = Via::parse(text);
+    },
+};
+
+/// Session descriptions, and the answer to each that can be read.
+pub(super) const SDP: Target = Target {
+    name: "sdp",
+    corpus: || {
+        [
+            "v=0\r\no=alice 2890844526 2890844526 IN IP4 host.anywhere.com\r\ns= \r\n\
+             c=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0 8 97\r\na=rtpmap:0 PCMU/8000\r\n\
+             a=rtpmap:97 iLBC/8000\r\na=ptime:20\r\nm=video 51372 RTP/AVP 31 32\r\n",
+            "v=0\r\no=- 1 2 IN IP6 ::1\r\ns=-\r\nc=IN IP6 ::1\r\nt=0 0\r\nm=audio 1 RTP/AVP 101 0\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15,32\r\na=sendonly\r\na=rtcp:53020\r\n",
+        ]
+        .iter()
+        .map(|text| text.as_bytes().to_vec())
+        .collect()
+    },
+    dictionary: &[
+        "m=audio 0 RTP/AVP 0\r\n",
+        "a=inactive\r\n",
+        "c=IN IP4 0.0.0.0\r\n",
+        "a=rtpmap:",
+        "a=ptime:0\r\n",
+        "a=maxptime:99999999999\r\n",
+        "65536",
+        "-1",
+        " ",
+        "/",
+        "127",
+        "128",
+        "\n",
+        "\0",
+    ],
+    run: |input| {
+        let Ok(description) = SessionDescription::parse(input) else { return };
+        let written = description.to_string();
+        let again =
+            SessionDescription::parse(written.as_bytes()).expect("what was written can be read");
+        assert_eq!(again.to_string(), written, "writing is not a fixed point");
+        let local = crate::idle::local_media();
+        if let Ok((answer, _)) = Negotiator::new(1).answer(&description, &[local]) {
+            assert_eq!(answer.media.len(), description.media.len(), "RFC 3264 §6");
+        }
+    },
+};
+
+/// A sequence of RTP and RTCP packets to a media session: two bytes of length, one of channel and
+/// time, then the packet.
+pub(super) const RTP: Target = Target {
+    name: "rtp",
+    corpus: || {
+        let mut speech = Vec::new();
+        for number in 0..8_u8 {
+            let mut packet = vec![0x80, 0, 0, number, 0, 0, number, 0xa0, 1, 2, 3, 4];
+            packet.resize(172, 0x7f);
+            frame(&mut speech, 20, &packet);
+        }
+        let mut digits = Vec::new();
+        for (number, duration) in [(0, 160), (1, 320), (2, 480)] {
+            let end = if number == 2 { 0x8a } else { 0x0a };
+            let event = [
+                0x80,
+                101,
+                0,
+                number,
+                0,
+                0,
+                0,
+                9,
+                1,
+                2,
+                3,
+                4,
+                5,
+                end,
+                (duration >> 8) as u8,
+                duration as u8,
+            ];
+            frame(&mut digits, 20, &event);
+        }
+        let mut report = Vec::new();
+        let sender = [
+            0x80, 200, 0, 6, 1, 2, 3, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 160, 0, 0, 0, 1, 0, 0, 0,
+            160,
+        ];
+        frame(&mut report, 0x80 | 20, &sender);
+        vec![speech, digits, report]
+    },
+    dictionary: &["\u{1}\0\0", "\0\0\u{5}"],
+    run: rtp,
+};
+
+fn frame(into: &mut Vec<u8>, head: u8, packet: &[u8]) {
+    into.extend_from_slice(&[(packet.len() >> 8) as u8, packet.len() as u8, head]);
+    into.extend_from_slice(packet);
+}
+
+fn rtp(input: &[u8]) {
+    let mut host = IdleHost::default();
+    let mut session = crate::idle::media_session(&mut host);
+    let from = crate::idle::PEER;
+    let mut rest = input;
+    while let [high, low, head, tail @ ..] = rest {
+        let length = (usize::from(*high) << 8 | usize::from(*low)).min(tail.len());
+        let (packet, after) = tail.split_at(length);
+        let channel = if head & 0x80 == 0 { Channel::Rtp } else { Channel::Rtcp };
+        host.pass_millis(u64::from(head & 0x7f));
+        let inbound = Inbound::Media { port: MediaPort(1), channel, from, bytes: packet };
+        let host: &mut dyn Host = &mut host;
+        session.handle_inbound(host, inbound);
+        session.handle_deadline(host);
+        rest = after;
+    }
+    let mut samples = [0; 160];
+    while session.read_audio(8_000, &mut samples) > 0 {}
+    while session.next_event().is_some() {}
+}
