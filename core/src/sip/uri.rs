@@ -132,11 +132,11 @@ impl<'a> Uri<'a> {
 
     /// Comparison by §19.1.4; URIs of other schemes are compared byte for byte. Not transitive.
     pub fn equivalent(&self, other: &Uri<'_>) -> bool {
-        if self.scheme() != other.scheme() {
-            return false;
+        if self.text == other.text {
+            return true;
         }
-        if !self.is_sip() {
-            return self.text == other.text;
+        if self.scheme() != other.scheme() || !self.is_sip() {
+            return false;
         }
         same_text(self.user().unwrap_or(""), other.user().unwrap_or(""))
             && self.user().is_some() == other.user().is_some()
