@@ -35,9 +35,10 @@ export class Phone extends Telephone {
   }
 
   close() {
-    for (const socket of [this.#sip, ...[...this.#media.values()].flat()]) socket.close();
-    this.#sip = undefined;
+    for (const socket of [...this.#media.values()].flat()) socket.close();
     this.#media.clear();
+    this.#sip?.close();
+    this.#sip = undefined;
   }
 
   send({ lane, socket, address, port, bytes }) {

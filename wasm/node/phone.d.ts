@@ -1,0 +1,85 @@
+import type { AddressInfo } from "node:net";
+import type {
+  CallInfo,
+  CallOptions,
+  CallState,
+  CallStats,
+  PhoneEvent,
+  PhoneParameters,
+  PhoneStatus,
+} from "../dist/offhook_wasm.js";
+
+export type {
+  CallInfo,
+  CallOptions,
+  CallState,
+  CallStats,
+  PhoneError,
+  PhoneEvent,
+  PhoneParameters,
+  PhoneStatus,
+} from "../dist/offhook_wasm.js";
+
+type Of<T extends PhoneEvent["type"]> = Extract<PhoneEvent, { type: T }>;
+type CallEvent = Exclude<Extract<PhoneEvent, { call: number }>["type"], "incoming">;
+
+/** A telephone over node:dgram. What is refused is thrown as a PhoneError. */
+export class Phone {
+  constructor(parameters: PhoneParameters);
+  readonly status: PhoneStatus;
+  /** The address and port that are bound, of a phone that was started. */
+  readonly local: AddressInfo;
+  /** Resolves when the phone is registered, or ready where there is no server. */
+  start(): Promise<void>;
+  /** Ends every call, takes the registration back and closes the sockets. */
+  stop(): Promise<void>;
+  /** Calls a SIP URI, or a name or number at the server. */
+  call(target: string, options?: CallOptions): Call;
+  /** The calls that come in, until the phone stops. */
+  incoming(): AsyncGenerator<Call, void, void>;
+  on(type: "incoming", listener: (call: Call) => void): this;
+  on<T extends Exclude<PhoneEvent["type"], "incoming">>(
+    type: T,
+    listener: (event: Of<T>) => void,
+  ): this;
+  off(type: PhoneEvent["type"], listener: (value: never) => void): this;
+}
+
+/** A call. After `ended` its commands throw. */
+export class Call {
+  private constructor();
+  readonly id: number;
+  /** The caller's URI of a call that came in. */
+  readonly from?: string;
+  /** The called URI of a call that came in. */
+  readonly to?: string;
+  readonly state: CallState;
+  /** What is known about it, until it is over. */
+  readonly info: CallInfo | undefined;
+  readonly stats: CallStats | undefined;
+  /** Resolves when the call is answered; rejects when it ends unanswered. */
+  answered(): Promise<void>;
+  /** Resolves with the event that ended it. */
+  ended(): Promise<Of<"ended">>;
+  answer(): Promise<void>;
+  /** Opens the media before the answer (183). */
+  progress(): void;
+  /** Refuses it; 603 by default. */
+  deny(code?: number, reason?: string): void;
+  hangup(): Promise<Of<"ended">>;
+  cancel(): Promise<Of<"ended">>;
+  /** Queues 16-bit samples, `rate` a second; returns how many were taken. */
+  writeAudio(rate: number, samples: Int16Array): number;
+  /** Takes what was heard and not read yet. */
+  readAudio(rate: number): Int16Array;
+  /** Sends samples; resolves when the last one has left, or the call is over. */
+  play(rate: number, samples: Int16Array): Promise<void>;
+  /** Sends digits: 0 to 9, *, #, A to D. */
+  sendDtmf(digits: string): void;
+  /** Resolves with that many digits (default 1), or with fewer when the call ends. */
+  readDtmf(count?: number): Promise<string>;
+  /** The digits that came and were not taken yet. */
+  takeDtmf(count?: number): string;
+  on<T extends CallEvent>(type: T, listener: (event: Of<T>) => void): this;
+  off(type: CallEvent, listener: (value: never) => void): this;
+}
