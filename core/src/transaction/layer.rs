@@ -240,6 +240,11 @@ impl Layer {
         self.counters
     }
 
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        self.store.check();
+    }
+
     fn handle_response(
         &mut self,
         host: &mut dyn Host,

@@ -114,3 +114,26 @@ fn forget(table: &mut Table<Key, Slot>, key: Key, slot: Slot) {
         table.remove(&key);
     }
 }
+
+#[cfg(test)]
+impl Store {
+    /// Asserts that every table leads to living transactions and none is forgotten.
+    pub(super) fn check(&self) {
+        let mut counts = [0; 4];
+        for (slot, entry) in self.entries.iter() {
+            let machine = entry.machine.as_ref().expect("no event is under way");
+            assert!(!entry.linked || machine.is_exposed(), "{machine:?}");
+            assert_eq!(entry.timer.is_some(), machine.deadline().is_some());
+            assert_eq!(self.by_key.get(&entry.key), Some(&slot));
+            counts[0] += usize::from(entry.timer.is_some());
+            counts[1] += usize::from(entry.merge.is_some());
+            counts[2] += usize::from(entry.legacy_ack.is_some());
+            counts[3] += usize::from(entry.linked && entry.previous.is_none());
+        }
+        // Two INVITEs may differ in the To tag alone: then one of them has the ACK's key.
+        let legacy = self.by_legacy_ack.len();
+        assert!(legacy <= counts[2] && (legacy == 0) == (counts[2] == 0));
+        let found = [self.timers.len(), self.by_merge.len(), counts[2], self.by_peer.len()];
+        assert_eq!((self.by_key.len(), found), (self.entries.len(), counts));
+    }
+}

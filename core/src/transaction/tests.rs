@@ -52,7 +52,9 @@ impl Side {
     }
 
     fn receive(&mut self, from: SocketAddr, message: &Message) -> Option<Received> {
-        self.layer.handle_message(&mut self.host, FLOW, from, message.clone())
+        let received = self.layer.handle_message(&mut self.host, FLOW, from, message.clone());
+        self.layer.check();
+        received
     }
 
     fn request(&mut self, method: Method, branch: &str) -> ClientId {
@@ -63,6 +65,7 @@ impl Side {
     fn respond(&mut self, id: ServerId, request: &Message, status: u16) {
         let bytes = response(request, status, Some("bob"));
         self.layer.respond(&mut self.host, id, status, &bytes);
+        self.layer.check();
     }
 
     /// Lets every timer fire at its instant, up to `millis`: the failures and when they came.
@@ -71,6 +74,7 @@ impl Side {
         while let Some(due) = self.layer.next_deadline().filter(|due| *due <= instant(millis)) {
             self.host.now = due;
             self.layer.handle_deadline(&mut self.host);
+            self.layer.check();
             while let Some(failure) = self.layer.next_event() {
                 failures.push((due.as_micros() / 1_000, failure));
             }
@@ -530,6 +534,7 @@ fn a_transport_error_is_told_once_for_what_was_sent() {
     let id = bob.accept(&invite);
     let told = |bob: &mut Side| {
         bob.layer.handle_send_failed(&mut bob.host, FLOW, ALICE);
+        bob.layer.check();
         core::iter::from_fn(|| bob.layer.next_event()).collect::<Vec<_>>()
     };
     let failed = [Failure::ServerFailed { id, cause: FailureCause::Transport }];

@@ -108,6 +108,8 @@ impl Wire<'_> {
         self.alice.handle_deadline(&mut self.host);
         self.bob.handle_deadline(&mut self.host);
         self.repeat();
+        self.alice.check();
+        self.bob.check();
         self.log.alice_failed |= self.alice.next_event().is_some();
         self.log.bob_failed |= self.bob.next_event().is_some();
         self.launch();
