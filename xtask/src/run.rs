@@ -1,5 +1,6 @@
 //! Running other programs from the top of the project.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,28 +22,31 @@ pub(crate) struct Run {
 impl Run {
     /// A program with arguments separated by spaces, without input.
     pub(crate) fn new(line: &str) -> Self {
-        let mut words = line.split(' ');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).current_dir(top()).stdin(Stdio::null());
-        Self { command, advice: String::new() }
+        let (program, arguments) = line.split_once(' ').unwrap_or((line, ""));
+        Self::of(program.as_ref(), arguments)
     }
 
     /// The cargo that runs us, with arguments separated by spaces.
     pub(crate) fn cargo(line: &str) -> Self {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let mut run = Self::new(&cargo);
-        run.command.args(line.split(' '));
-        run
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        Self::of(&cargo, line)
+    }
+
+    fn of(program: &OsStr, arguments: &str) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments.split(' ').filter(|argument| !argument.is_empty()));
+        command.current_dir(top()).stdin(Stdio::null());
+        Self { command, advice: String::new() }
     }
 
     /// One more argument, which may have spaces.
-    pub(crate) fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self
     }
 
     /// An environment variable.
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
