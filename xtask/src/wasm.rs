@@ -83,7 +83,7 @@ pub(crate) fn check_imports() -> Result<Outcome, Failure> {
 pub(crate) fn package(profile: Profile) -> Result<Outcome, Failure> {
     let module = Toolchain::find()?.build("--lib", profile)?;
     let folder = top().join("wasm/dist");
-    bindgen(&module, &folder)?;
+    bindgen(&module, &folder, profile)?;
     let size = read(&folder.join("offhook_wasm_bg.wasm"))?.len();
     println!("wasm/dist: {size} bytes of WebAssembly");
     Ok(Outcome::Done)
@@ -127,7 +127,7 @@ pub(crate) fn compare_scenarios() -> Result<Outcome, Failure> {
         .read()?;
     let module = Toolchain::find()?.build("--example scenarios", Profile::Dev)?;
     let folder = target_dir().join("scenarios");
-    bindgen(&module, &folder)?;
+    bindgen(&module, &folder, Profile::Dev)?;
     let node = Run::new("node wasm/test/traces.js")
         .arg(folder.join("scenarios.js"))
         .advice("a scenario failed under Node")
@@ -159,14 +159,11 @@ fn compare_traces(native: &str, node: &str) -> Result<Outcome, Failure> {
 }
 
 /// Makes JavaScript of a module with the generator in `xtask/bindgen`, which is built on first use.
-fn bindgen(module: &Path, folder: &Path) -> Result<(), Failure> {
-    Run::cargo("run -q --locked --manifest-path xtask/bindgen/Cargo.toml --target-dir")
-        .arg(target_dir().join("bindgen"))
-        .arg("--")
-        .arg(module)
-        .arg(folder)
-        .advice("are wasm/Cargo.toml and xtask/bindgen/Cargo.toml of one wasm-bindgen version?")
-        .go()
+fn bindgen(module: &Path, folder: &Path, profile: Profile) -> Result<(), Failure> {
+    let line = "run -q --locked --manifest-path xtask/bindgen/Cargo.toml --target-dir";
+    let run = Run::cargo(line).arg(target_dir().join("bindgen")).arg("--").arg(module).arg(folder);
+    let run = if profile == Profile::Release { run.arg("--strip") } else { run };
+    run.advice("are wasm/Cargo.toml and xtask/bindgen/Cargo.toml of one wasm-bindgen version?").go()
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
