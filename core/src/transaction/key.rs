@@ -51,9 +51,16 @@ impl Keys {
         let Some(branch) = via.transaction_branch() else {
             return self.legacy(request, method);
         };
-        // §7.3.1: parameter values do not differ by case, nor do host names.
-        let key = self.start(Kind::Server).folded(branch).folded(via.host());
-        key.number(via.port().map_or(u64::MAX, u64::from)).exact(method.as_str()).finish()
+        // §7.3.1: parameter values do not differ by case, nor do host names. The number of CSeq is
+        // not in the RFC's list, but copies of a request, its ACK and its CANCEL all have it, and
+        // some clients use a branch again when they authenticate.
+        self.start(Kind::Server)
+            .folded(branch)
+            .folded(via.host())
+            .number(via.port().map_or(u64::MAX, u64::from))
+            .number(request.cseq().into())
+            .exact(method.as_str())
+            .finish()
     }
 
     /// The second list of §17.2.3, for requests of RFC 2543.

@@ -174,8 +174,8 @@ impl Layer {
         self.store.entries.get(id.0).is_some()
     }
 
-    /// Answers a request: sends `bytes`, a response with that status, and repeats it as its kind
-    /// of transaction asks. A 2xx to INVITE is repeated by the user, through here, until ACK comes.
+    /// Answers a request: sends `bytes`, a response with that status, to where the request came
+    /// from, and repeats it as its kind of transaction asks. A 2xx to INVITE is repeated by the user, through here, until ACK comes.
     ///
     /// A response that comes too late (after a final one, or after the transaction ended) is
     /// counted and not sent.
@@ -325,7 +325,10 @@ impl Layer {
             self.refuse(host, flow, from, &message);
             return None;
         }
-        let peer = Peer { flow, to: reply_address(from, &message) };
+        // Responses go to the packet's source, as if every request had asked for it by rport (RFC
+        // 3581 §4). The port of sent-by (§18.2.2) and maddr are not followed, so that nobody can
+        // have responses sent to others (§26.3.2.4).
+        let peer = Peer { flow, to: from };
         let merge = self.keys.merge(&message).filter(|_| self.limits.merged_requests_are_loops);
         let merged = merge.is_some_and(|merge| self.store.by_merge.contains_key(&merge));
         let id = self.insert_server(self.context(now, peer), peer, key, &message);
@@ -371,8 +374,7 @@ impl Layer {
     fn refuse(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, request: &Message) {
         self.counters.refused += 1;
         self.write(request, 503, from, Some(self.limits.retry_after.as_secs()));
-        let to = reply_address(from, request);
-        host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
+        host.send(Outbound::Datagram { flow, to: from, bytes: &self.buffer });
     }
 
     /// Says 100 for a user who has said nothing yet (§17.2.1, RFC 4320 §4.1).
@@ -459,18 +461,4 @@ impl Layer {
             host.send(Outbound::Datagram { flow, to, bytes });
         }
     }
-}
-
-/// Where a response goes (§18.2.2, RFC 3581 §4): to the packet's source, whatever the Via says.
-///
-/// Without `rport` §18.2.2 asks for the port of sent-by. That is obeyed where sent-by is the
-/// source's own address; anything else has been through a NAT, where that port means nothing, or
-/// lies. `maddr` is ignored, so that nobody can have responses sent to others (§26.3.2.4).
-fn reply_address(from: SocketAddr, request: &Message) -> SocketAddr {
-    let via = request.via();
-    if via.rport().is_none() && via.ip() == Some(from.ip()) {
-        // §18.2.2: 5060 when no port is there.
-        return SocketAddr::new(from.ip(), via.port().unwrap_or(5060));
-    }
-    from
 }
