@@ -1,6 +1,17 @@
-//! stub
-use super::Asker;
+//! Answering challenges (RFC 3261 §22, RFC 7616 §3.4, RFC 8760 §2.4).
+
+use core::fmt::{self, Write as _};
+
+use super::algorithm::{self, Request};
+use super::challenge::{Asker, Challenge};
+use super::params::{Params, Quoted};
 use crate::host::Host;
+
+/// The most realms that are remembered at once; the oldest is forgotten.
+const MAX_SESSIONS: usize = 8;
+/// How often one request is sent again with credentials for one realm: once, and once more for a
+/// stale nonce.
+const MAX_ROUNDS: u8 = 2;
 
 /// A header field with credentials, to be put into a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,7 +25,20 @@ pub struct Authorization {
 /// What one request has tried so far: kept by its sender beside the request, from the first sending
 /// to the final response, through every challenge. A new request starts with the default.
 #[derive(Clone, Debug, Default)]
-pub struct Rounds {}
+pub struct Rounds(Vec<Round>);
+
+/// What a request has tried in one realm.
+#[derive(Clone, Debug)]
+struct Round {
+    asker: Asker,
+    realm: String,
+    /// The nonce of the credentials that were sent last.
+    nonce: String,
+    /// How often they were sent with this nonce.
+    uses: u8,
+    /// How many challenges were answered.
+    answers: u8,
+}
 
 /// Why a challenge was not answered.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -37,39 +61,240 @@ pub enum AuthError {
     },
 }
 
-/// Answers challenges: remembers nonces and counts their uses. One may serve a whole phone.
-#[derive(Clone, Default, Debug)]
-pub struct DigestClient {}
+/// Answers challenges: remembers nonces and counts their uses. One may serve a whole phone, for the
+/// requests that go to its server and nowhere else.
+#[derive(Clone, Default)]
+pub struct DigestClient {
+    sessions: Vec<Session>,
+    refuse_md5: bool,
+}
+
+/// An authentication session: from a challenge to the next (RFC 7616 §3.6).
+#[derive(Clone)]
+struct Session {
+    asker: Asker,
+    challenge: Challenge,
+    username: String,
+    password: String,
+    /// How many requests were sent with the nonce.
+    count: u32,
+    /// The client's nonce, made for the first request. It stays for the whole session, so that a
+    /// server finds the session key (§3.4.2) whether it remembers it or not.
+    cnonce: String,
+    /// H(A1), once it is known.
+    secret: String,
+}
 
 impl DigestClient {
+    /// A client that ignores challenges whose algorithm is MD5. By default they are answered when
+    /// nothing stronger is offered, for many servers know nothing else.
+    pub fn without_md5() -> Self {
+        Self { sessions: Vec::new(), refuse_md5: true }
+    }
+
     /// Takes the challenges of a 401 or 407: `fields` are the values of every
-    /// [`Asker::challenge_field`], one challenge each. `credentials` says the name and password for
-    /// a realm, or `None` where they may not be shown ([`super::RealmPin`]).
+    /// [`Asker::challenge_field`]. `credentials` says the name and password for a realm, or `None`
+    /// where they may not be shown ([`super::RealmPin`]).
     ///
-    /// After `Ok` the request goes out once more (RFC 3261 §22.2: the next CSeq number, a new
-    /// branch) with what [`authorize`](Self::authorize) gives.
+    /// In each realm the strongest algorithm that is known is taken, of equals the topmost (RFC 8760
+    /// §2.4). After `Ok` the request goes out once more (RFC 3261 §22.2: with the next CSeq number)
+    /// with what [`authorize`](Self::authorize) gives.
+    ///
+    /// # Errors
+    /// When there is nothing to try, or nothing new: credentials that were refused are not sent
+    /// again, unless the nonce alone was stale (RFC 3261 §22.1).
     pub fn handle_challenge<'a>(
         &mut self,
-        _rounds: &mut Rounds,
-        _asker: Asker,
-        _fields: impl IntoIterator<Item = &'a str>,
-        _credentials: impl FnMut(&str) -> Option<(String, String)>,
+        rounds: &mut Rounds,
+        asker: Asker,
+        fields: impl IntoIterator<Item = &'a str>,
+        mut credentials: impl FnMut(&str) -> Option<(String, String)>,
     ) -> Result<(), AuthError> {
-        Err(AuthError::NoChallenge)
+        let mut result = Err(AuthError::NoChallenge);
+        for challenge in self.best(fields) {
+            let realm = challenge.realm.clone();
+            let Some((username, password)) = credentials(&realm) else {
+                result = result.or(Err(AuthError::NoCredentials { realm }));
+                continue;
+            };
+            let round = rounds.of(asker, &realm);
+            if round.is_exhausted(&challenge) {
+                self.sessions.retain(|session| !session.is_for(asker, &realm));
+                return Err(AuthError::Rejected { realm });
+            }
+            round.answers = round.answers.saturating_add(1);
+            self.begin(Session {
+                asker,
+                challenge,
+                username,
+                password,
+                count: 0,
+                cnonce: String::new(),
+                secret: String::new(),
+            });
+            result = Ok(());
+        }
+        result
     }
 
-    /// The credentials to put into a request; nothing before the first challenge.
+    /// The credentials to put into a request, one for each realm that has asked; nothing before the
+    /// first challenge. `method`, `uri` (the Request-URI) and `body` are those of the request.
     pub fn authorize(
         &mut self,
-        _host: &mut dyn Host,
-        _rounds: &mut Rounds,
-        _method: &str,
-        _uri: &str,
-        _body: &[u8],
+        host: &mut dyn Host,
+        rounds: &mut Rounds,
+        method: &str,
+        uri: &str,
+        body: &[u8],
     ) -> Vec<Authorization> {
-        Vec::new()
+        // A count that cannot rise ends the session; the server will challenge anew.
+        self.sessions.retain(|session| session.count < u32::MAX);
+        let authorize = |session: &mut Session| {
+            rounds.of(session.asker, &session.challenge.realm).note(&session.challenge.nonce);
+            Authorization { asker: session.asker, value: session.answer(host, method, uri, body) }
+        };
+        self.sessions.iter_mut().map(authorize).collect()
     }
 
-    /// Takes the [`Asker::info_field`] of a success (RFC 7616 §3.5: nextnonce).
-    pub fn handle_info(&mut self, _asker: Asker, _value: &str) {}
+    /// Takes the [`Asker::info_field`] of a success: the nonce to use next (RFC 7616 §3.5). The
+    /// session, and with it a session key, goes on.
+    pub fn handle_info(&mut self, asker: Asker, value: &str) {
+        let params = Params::of_info(value);
+        let Some(nonce) = params.value("nextnonce").filter(|nonce| !nonce.is_empty()) else {
+            return;
+        };
+        // The field names no realm, so it can only speak for one.
+        let mut sessions = self.sessions.iter_mut().filter(|session| session.asker == asker);
+        if let (Some(session), None) = (sessions.next(), sessions.next())
+            && session.challenge.nonce != nonce
+        {
+            session.challenge.nonce = nonce.to_owned();
+            session.count = 0;
+        }
+    }
+
+    /// The best challenge of each realm, in the order of the realms.
+    fn best<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> Vec<Challenge> {
+        let mut best: Vec<Challenge> = Vec::new();
+        for challenge in fields.into_iter().flat_map(Challenge::parse) {
+            let strength = challenge.algorithm.strength();
+            if self.refuse_md5 && strength == 0 {
+                continue;
+            }
+            match best.iter_mut().find(|known| known.realm == challenge.realm) {
+                Some(known) if strength > known.algorithm.strength() => *known = challenge,
+                Some(_) => {}
+                None => {
+                    if best.len() < MAX_SESSIONS {
+                        best.push(challenge);
+                    }
+                }
+            }
+        }
+        best
+    }
+
+    fn begin(&mut self, mut session: Session) {
+        let old = |old: &Session| old.is_for(session.asker, &session.challenge.realm);
+        if let Some(old) =
+            self.sessions.iter().position(old).map(|index| self.sessions.remove(index))
+            && old.challenge.nonce == session.challenge.nonce
+        {
+            // The same nonce again: its uses are counted on (§3.4).
+            (session.count, session.cnonce) = (old.count, old.cnonce);
+        }
+        if self.sessions.len() >= MAX_SESSIONS {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(session);
+    }
+}
+
+impl fmt::Debug for DigestClient {
+    /// Says the realms; passwords stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.sessions.iter().map(|s| &s.challenge.realm)).finish()
+    }
+}
+
+impl Rounds {
+    fn of(&mut self, asker: Asker, realm: &str) -> &mut Round {
+        let known = self.0.iter().position(|round| round.asker == asker && round.realm == realm);
+        let index = known.unwrap_or_else(|| {
+            let (realm, nonce) = (realm.to_owned(), String::new());
+            self.0.push(Round { asker, realm, nonce, uses: 0, answers: 0 });
+            self.0.len().saturating_sub(1)
+        });
+        &mut self.0[index]
+    }
+}
+
+impl Round {
+    /// Credentials go out with this nonce.
+    fn note(&mut self, nonce: &str) {
+        if self.nonce != nonce {
+            nonce.clone_into(&mut self.nonce);
+            self.uses = 0;
+        }
+        self.uses = self.uses.saturating_add(1);
+    }
+
+    /// Whether answering this challenge would repeat what was refused. A first challenge is
+    /// answered even when a remembered nonce was tried; after that only a stale one is.
+    fn is_exhausted(&self, challenge: &Challenge) -> bool {
+        self.answers >= MAX_ROUNDS
+            || (self.answers > 0 && !challenge.stale)
+            || (self.uses >= MAX_ROUNDS && self.nonce == challenge.nonce)
+    }
+}
+
+impl Session {
+    fn is_for(&self, asker: Asker, realm: &str) -> bool {
+        self.asker == asker && self.challenge.realm == realm
+    }
+
+    /// The value of the field that answers (RFC 7616 §3.4).
+    fn answer(&mut self, host: &mut dyn Host, method: &str, uri: &str, body: &[u8]) -> String {
+        let Challenge { realm, nonce, opaque, algorithm, names_algorithm, qop, userhash, .. } =
+            &self.challenge;
+        if self.cnonce.is_empty() {
+            let mut random = [0; 16];
+            host.fill(&mut random);
+            self.cnonce = algorithm::hexadecimal(&random);
+        }
+        if self.secret.is_empty() {
+            let nonces = (nonce.as_str(), self.cnonce.as_str());
+            self.secret =
+                algorithm::secret(*algorithm, &self.username, realm, &self.password, nonces);
+        }
+        self.count = self.count.saturating_add(1);
+        let count = format!("{:08x}", self.count);
+        let protection = qop.map(|qop| (qop, count.as_str(), self.cnonce.as_str()));
+        let request = Request { nonce, method, uri, body, protection };
+        let response = algorithm::response(*algorithm, &self.secret, &request);
+        let hashed =
+            userhash.then(|| algorithm::hashed_username(*algorithm, &self.username, realm));
+        let username = hashed.as_deref().unwrap_or(&self.username);
+        let mut value = format!(
+            "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\"",
+            Quoted(username),
+            Quoted(realm),
+            Quoted(nonce),
+            Quoted(uri),
+        );
+        // Writing to a String does not fail. Which are quoted: RFC 7616 §3.4.
+        if *names_algorithm {
+            let _ = write!(value, ", algorithm={algorithm}");
+        }
+        if let Some((qop, count, cnonce)) = protection {
+            let _ = write!(value, ", qop={qop}, nc={count}, cnonce=\"{cnonce}\"");
+        }
+        if let Some(opaque) = opaque {
+            let _ = write!(value, ", opaque={}", Quoted(opaque));
+        }
+        if *userhash {
+            value.push_str(", userhash=true");
+        }
+        value
+    }
 }

@@ -1,15 +1,21 @@
 //! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760) and the credentials it uses.
 //!
 //! [`DigestClient`] answers the challenges of servers and proxies, within the rule of [`RealmPin`];
-//! [`DigestServer`] makes them and checks the answers. Read [`challenge`](Challenge) first.
+//! [`DigestServer`] makes them and checks the answers. Read
+//! [`Challenge`] first.
 
+mod algorithm;
 mod challenge;
 mod client;
 mod credentials;
+mod params;
 mod pin;
 mod server;
+#[cfg(test)]
+mod tests;
 
-pub use challenge::{Algorithm, Asker, Challenge, ChallengeError, Qop};
+pub use algorithm::{Algorithm, Qop};
+pub use challenge::{Asker, Challenge};
 pub use client::{AuthError, Authorization, DigestClient, Rounds};
 pub use credentials::CredentialsManager;
 pub use pin::RealmPin;
