@@ -7,6 +7,7 @@
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use siphasher::sip::SipHasher13;
 
@@ -82,6 +83,20 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.map.remove(key)
     }
 
+    /// Takes `key` out if its value is `value`; false when it is another or there is none.
+    pub(crate) fn remove_if(&mut self, key: K, value: &V) -> bool
+    where
+        V: PartialEq,
+    {
+        match self.map.entry(key) {
+            Entry::Occupied(entry) if entry.get() == value => {
+                entry.remove();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Keeps only the entries for which `keep` holds. It is asked in no particular order, so it
     /// must decide each by itself and leave no other trace.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&K, &mut V) -> bool) {
@@ -144,7 +159,10 @@ mod tests {
         assert_eq!((table.get("a"), table.get("b"), table.get("c")), (Some(&12), Some(&8), None));
         table.retain(|_, value| *value > 10);
         assert!(table.contains_key("a") && !table.contains_key("b"));
+        assert!(!table.remove_if("a".to_owned(), &1) && !table.remove_if("b".to_owned(), &12));
         assert_eq!((table.remove("a"), table.remove("a"), table.len()), (Some(12), None, 0));
+        table.insert("c".to_owned(), 1);
+        assert!(table.remove_if("c".to_owned(), &1) && table.is_empty());
     }
 
     #[test]

@@ -48,12 +48,13 @@ impl Store {
         if let Some(timer) = entry.timer {
             self.timers.cancel(timer);
         }
-        forget(&mut self.by_key, entry.key, slot);
+        // Another may have the key by now.
+        self.by_key.remove_if(entry.key, &slot);
         if let Some(key) = entry.merge {
-            forget(&mut self.by_merge, key, slot);
+            self.by_merge.remove_if(key, &slot);
         }
         if let Some(key) = entry.legacy_ack {
-            forget(&mut self.by_legacy_ack, *key, slot);
+            self.by_legacy_ack.remove_if(*key, &slot);
         }
     }
 
@@ -105,13 +106,6 @@ impl Store {
                 self.by_peer.remove(&peer);
             }
         }
-    }
-}
-
-/// Takes `key` out, if it is still `slot`'s.
-fn forget(table: &mut Table<Key, Slot>, key: Key, slot: Slot) {
-    if table.get(&key) == Some(&slot) {
-        table.remove(&key);
     }
 }
 
