@@ -12,25 +12,36 @@ use crate::host::timebase::Timebase;
 
 /// Keeps what phones and exchanges send and receive, SIP and RTP, up to a bound. Give it to them
 /// with [`Phone::capture`](crate::Phone::capture) before they start; clones share one record.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Capture {
     trace: Arc<Mutex<Trace>>,
+    watcher: Option<Watcher>,
     time: Timebase,
     signalling: bool,
     media: bool,
 }
 
+/// Is shown each packet as it passes.
+type Watcher = Arc<dyn Fn(&Packet<'_>) + Send + Sync>;
+
 impl Capture {
     /// An empty record.
     pub fn new() -> Self {
         let trace = Arc::new(Mutex::new(Trace::new()));
-        Self { trace, time: Timebase::new(), signalling: true, media: true }
+        Self { trace, watcher: None, time: Timebase::new(), signalling: true, media: true }
     }
 
     /// The same record, for somebody whose signalling another one already records.
     #[must_use]
     pub fn without_signalling(mut self) -> Self {
         self.signalling = false;
+        self
+    }
+
+    /// The same record, which also shows each packet to `watcher` as it passes. It must be quick.
+    #[must_use]
+    pub fn watch(mut self, watcher: impl Fn(&Packet<'_>) + Send + Sync + 'static) -> Self {
+        self.watcher = Some(Arc::new(watcher));
         self
     }
 
@@ -71,11 +82,21 @@ impl Capture {
 
     fn push(&self, kind: Kind, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let (at, wall) = (self.time.now(), self.time.wall());
-        self.lock().push(Packet { at, wall, from, to, kind, bytes });
+        let packet = Packet { at, wall, from, to, kind, bytes };
+        if let Some(watcher) = &self.watcher {
+            watcher(&packet);
+        }
+        self.lock().push(packet);
     }
 
     fn lock(&self) -> MutexGuard<'_, Trace> {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Capture").finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use offhook_core::rtp::MediaStats;
+
 pub use offhook_core::event::{CallDirection, CallId, CallState, Cause, EndedBy, PhoneStatus};
 
 /// What happened on a [`Phone`](crate::Phone).
@@ -71,7 +73,7 @@ pub enum CallEvent {
         held: bool,
     },
     /// The call is over; the last event of a call.
-    Ended(Ending),
+    Ended(Box<Ending>),
     /// This listener was too slow, and missed events.
     Lagged {
         /// How many.
@@ -89,24 +91,41 @@ pub struct Ending {
     pub cause: Option<Cause>,
     /// What went wrong here, if something did.
     pub error: Option<offhook_core::error::Error>,
-    /// Whether it had been answered.
-    pub answered: bool,
+    /// How long it took to be answered, from the moment it was placed or came in; `None` when it
+    /// was not answered.
+    pub setup: Option<Duration>,
+    /// How long it was up; zero when it was not answered.
+    pub duration: Duration,
+    /// What its media did.
+    pub stats: MediaStats,
 }
 
 impl Ending {
     /// The end of a call whose phone is gone without a word.
     pub(crate) fn lost() -> Self {
-        Self { by: EndedBy::Error, cause: None, error: None, answered: false }
+        Self {
+            by: EndedBy::Error,
+            cause: None,
+            error: None,
+            setup: None,
+            duration: Duration::ZERO,
+            stats: MediaStats::default(),
+        }
+    }
+
+    /// Whether the call had been answered.
+    pub fn was_answered(&self) -> bool {
+        self.setup.is_some()
     }
 
     /// The error for somebody who still wanted something of the call.
     pub(crate) fn error(&self) -> crate::Error {
         match (&self.error, &self.cause) {
             (Some(error), _) => error.clone().into(),
-            (None, Some(cause)) if !self.answered && self.by != EndedBy::Local => {
+            (None, Some(cause)) if !self.was_answered() && self.by != EndedBy::Local => {
                 crate::Error::Rejected { cause: cause.clone() }
             }
-            _ if !self.answered && self.by == EndedBy::Timeout => {
+            _ if !self.was_answered() && self.by == EndedBy::Timeout => {
                 crate::Error::Timeout { what: "an answer to the call" }
             }
             _ => crate::Error::Ended { by: self.by },

@@ -223,7 +223,8 @@ impl Phone {
         running.map(|running| running.jobs.clone()).ok_or(Error::NotRunning)
     }
 
-    fn registration_error(&self) -> Error {
+    /// What there is to say about the registration that failed last.
+    pub fn registration_error(&self) -> Error {
         let parameters = &self.held.parameters;
         let failure = lock(&self.held.bulletin.failure).clone();
         crate::error::registration(parameters, failure)

@@ -63,6 +63,14 @@ impl WavFile {
     }
 }
 
+/// Checks that a WAV file can be played, without playing it.
+///
+/// # Errors
+/// [`Error::File`] when it cannot be read, [`Error::Wav`] when it cannot be played.
+pub fn check(path: impl AsRef<Path>) -> Result<(), Error> {
+    WavFile::open(path.as_ref()).map(drop)
+}
+
 /// A cast from float saturates, and makes 0 of what is no number.
 fn from_float(sample: f32) -> i32 {
     i32::from((sample * 32_768.0) as i16)

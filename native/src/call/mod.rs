@@ -74,6 +74,11 @@ impl Call {
         info
     }
 
+    /// Samples a second inside the call; audio at this rate is not resampled.
+    pub fn rate(&self) -> u32 {
+        self.shared().session().rate()
+    }
+
     /// What happens from now on.
     pub fn events(&self) -> Events<CallEvent> {
         self.shared().events.listen()

@@ -1,6 +1,7 @@
 //! What a call's handles, the signalling driver and the call's media task have in common.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use offhook_core::call::CallInfo;
 use offhook_core::event::{CallId, CallState, Cause};
@@ -14,6 +15,7 @@ use crate::event::{CallEvent, Ending};
 /// One call. Each lock is held for a few instructions or one packet, never over I/O.
 pub(crate) struct Shared {
     pub(crate) id: CallId,
+    pub(crate) began: Instant,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) events: Broadcast<CallEvent>,
     pub(crate) taps: Arc<Taps>,
@@ -31,7 +33,7 @@ pub(crate) struct Shared {
 pub(crate) struct Status {
     pub(crate) state: CallState,
     pub(crate) cause: Option<Cause>,
-    pub(crate) answered: bool,
+    pub(crate) answered: Option<Instant>,
     pub(crate) ending: Option<Ending>,
 }
 
@@ -50,9 +52,10 @@ impl Shared {
     const DIGITS: usize = 1_024;
 
     pub(crate) fn new(info: CallInfo, session: MediaSession) -> Arc<Self> {
-        let status = Status { state: info.state, cause: None, answered: false, ending: None };
+        let status = Status { state: info.state, cause: None, answered: None, ending: None };
         Arc::new(Self {
             id: info.id,
+            began: Instant::now(),
             status: watch::Sender::new(status),
             events: Broadcast::new(|missed| CallEvent::Lagged { missed }),
             taps: Arc::default(),

@@ -151,7 +151,9 @@ impl Line {
             entry.shared.status.send_modify(|status| {
                 status.state = state;
                 status.cause.clone_from(&cause);
-                status.answered |= state == CallState::Answered;
+                if state == CallState::Answered {
+                    status.answered.get_or_insert_with(std::time::Instant::now);
+                }
             });
         }
         entry.shared.moved.notify_waiters();
@@ -173,13 +175,16 @@ impl Line {
         }
         drop(media);
         let answered = shared.status.borrow().answered;
-        let ending = Ending { by, cause, error, answered };
+        let setup = answered.map(|at| at.duration_since(shared.began));
+        let duration = answered.map(|at| at.elapsed()).unwrap_or_default();
+        let stats = shared.session().stats();
+        let ending = Ending { by, cause, error, setup, duration, stats };
         shared.status.send_modify(|status| {
             status.state = CallState::Ended;
             status.ending = Some(ending.clone());
         });
         shared.moved.notify_waiters();
-        let event = CallEvent::Ended(ending);
+        let event = CallEvent::Ended(Box::new(ending));
         shared.events.send(&event);
         shared.events.close();
         self.bulletin.publish(&Event::Call { call, event });

@@ -1,0 +1,206 @@
+//! `offhook answer`: answers calls, as a script says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use offhook::{Call, Error};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::arguments::AnswerArguments;
+use super::call::{end, press, record};
+use super::failure::Failure;
+use super::output::Output;
+use super::session::{Session, parameters};
+
+pub(crate) async fn run(arguments: AnswerArguments, output: Output) -> Result<(), Failure> {
+    /// Where a telephone is expected when nobody registers it anywhere.
+    const SIP_PORT: u16 = 5060;
+    for path in arguments.play.iter().chain(&arguments.early_media) {
+        offhook::check_wav(path)?;
+    }
+    let common = &arguments.common;
+    let port = if common.account.server.is_some() { 0 } else { SIP_PORT };
+    let session = Session::start(parameters(common, port)?, &common.watch, output).await?;
+    let result = serve(&session, Arc::new(arguments)).await;
+    session.end().await?;
+    result
+}
+
+/// Takes calls until there were enough, a signal comes, or the registration is lost.
+async fn serve(session: &Session, arguments: Arc<AnswerArguments>) -> Result<(), Failure> {
+    let mut incoming = session.phone.incoming();
+    let mut active = JoinSet::new();
+    let mut taken = 0;
+    let result = loop {
+        if arguments.calls.is_some_and(|calls| taken >= calls) && active.is_empty() {
+            break Ok(());
+        }
+        tokio::select! {
+            call = incoming.next() => {
+                let Some(call) = call else { break Ok(()) };
+                if arguments.calls.is_some_and(|calls| taken >= calls) {
+                    let _ = call.deny(480, None).await;
+                } else if arguments.max_active.is_some_and(|most| active.len() as u64 >= most) {
+                    let _ = call.deny(486, None).await;
+                } else {
+                    taken += 1;
+                    active.spawn(take(session.output, Arc::clone(&arguments), call, taken));
+                }
+            }
+            Some(done) = active.join_next() => {
+                let done: Result<(), Error> = done.unwrap_or(Ok(()));
+                if let Err(error @ (Error::File { .. } | Error::Wav { .. })) = done {
+                    break Err(error.into());
+                }
+            }
+            () = session.signals.came() => break Ok(()),
+            failure = session.registration_lost() => break Err(failure),
+        }
+    };
+    // Stopping ends the calls, and that the tasks that attend them and their recordings.
+    session.phone.stop().await;
+    while active.join_next().await.is_some() {}
+    result
+}
+
+/// Attends one call to its end, recordings included.
+async fn take(
+    output: Output,
+    arguments: Arc<AnswerArguments>,
+    call: Call,
+    number: u64,
+) -> Result<(), Error> {
+    let both = arguments.record.as_deref().map(|path| numbered(path, number));
+    let received = arguments.record_received.as_deref().map(|path| numbered(path, number));
+    let recordings = match record(&call, both.as_deref(), received.as_deref()) {
+        Ok(recordings) => recordings,
+        Err(error) => {
+            let _ = call.deny(500, None).await;
+            return Err(error);
+        }
+    };
+    let attended = tokio::select! {
+        attended = attend(output, &arguments, &call) => attended,
+        _ = call.ended() => Ok(()),
+    };
+    end(&call).await;
+    for mut recording in recordings {
+        recording.finished().await?;
+    }
+    match attended {
+        Err(error @ (Error::File { .. } | Error::Wav { .. })) => Err(error),
+        // The caller was quicker; the events told it.
+        _ => Ok(()),
+    }
+}
+
+/// Does what the arguments say; returns when the call should be ended.
+async fn attend(output: Output, arguments: &AnswerArguments, call: &Call) -> Result<(), Error> {
+    if let Some(code) = arguments.reject {
+        return call.deny(code, arguments.reason.as_deref()).await;
+    }
+    if let Some(contact) = &arguments.redirect {
+        return call.redirect(contact).await;
+    }
+    sleep(arguments.delay).await;
+    if let Some(path) = &arguments.early_media {
+        call.progress().await?;
+        call.play(path).await?;
+    }
+    call.answer().await?;
+    let script = script(output, arguments, call);
+    match arguments.duration {
+        Some(duration) => timeout(duration, async {
+            script.await?;
+            std::future::pending().await
+        })
+        .await
+        .unwrap_or(Ok(())),
+        None => script.await,
+    }
+}
+
+/// What happens on the answered call; returns when everything that has an end has ended.
+async fn script(output: Output, arguments: &AnswerArguments, call: &Call) -> Result<(), Error> {
+    let play = async {
+        match &arguments.play {
+            Some(path) => call.play(path).await,
+            None => Ok(()),
+        }
+    };
+    let dial = async {
+        match &arguments.dtmf {
+            Some(digits) => press(call, digits).await,
+            None => Ok(()),
+        }
+    };
+    let collect = async {
+        let Some(count) = arguments.collect else { return Ok(()) };
+        let digits = call.read_dtmf(count.into()).await?;
+        let value =
+            json!({ "event": "collected", "call": call.id().to_string(), "digits": digits });
+        output.tell(&value, &format!("call {}: collected {digits}", call.id()));
+        Ok(())
+    };
+    // Echoing begins after what is played, so that the caller does not hear both at once.
+    let play_and_echo = async {
+        play.await?;
+        if arguments.echo { echo(call).await } else { Ok(()) }
+    };
+    tokio::try_join!(play_and_echo, dial, collect)?;
+    let nothing =
+        arguments.play.is_none() && arguments.dtmf.is_none() && arguments.collect.is_none();
+    if nothing && !arguments.echo {
+        call.ended().await;
+    }
+    Ok(())
+}
+
+/// Sends back what is heard, until the call ends.
+pub(crate) async fn echo(call: &Call) -> Result<(), Error> {
+    /// How much is read before the first is sent, in packets, so that a late reader makes no gap.
+    const CUSHION: usize = 3;
+    /// Packets a second.
+    const PACKETS: usize = 50;
+    let rate = call.rate();
+    let packet = rate as usize / PACKETS;
+    let mut samples = vec![0; packet * CUSHION];
+    let first = call.read_audio(rate, &mut samples).await?;
+    call.write_audio(rate, samples.get(..first).unwrap_or_default())?;
+    samples.truncate(packet);
+    loop {
+        let count = call.read_audio(rate, &mut samples).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        call.write_audio(rate, samples.get(..count).unwrap_or_default())?;
+    }
+}
+
+/// The file for a call: `echo.wav`, `echo-2.wav`, ...
+fn numbered(path: &Path, number: u64) -> PathBuf {
+    if number == 1 {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_has_a_file_of_its_own() {
+        assert_eq!(numbered(Path::new("a/b.wav"), 1), Path::new("a/b.wav"));
+        assert_eq!(numbered(Path::new("a/b.wav"), 3), Path::new("a/b-3.wav"));
+        assert_eq!(numbered(Path::new("b"), 2), Path::new("b-2"));
+    }
+}

@@ -1,0 +1,390 @@
+//! What can be asked of the command.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use offhook::{Codec, Network};
+
+/// A telephone for the terminal and for scripts.
+///
+/// With --json every event is one JSON object a line on standard output. Exit status: 0 done;
+/// 1 an error inside; 2 usage; 3 registration refused or unanswered; 4 call refused, not answered
+/// or failed; 5 nothing happened in the time allowed; 6 a local resource (port in use, file).
+/// SIGINT and SIGTERM hang up, deregister and close recordings; a second one leaves at once.
+#[derive(Parser, Debug)]
+#[command(name = "offhook", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Show everything at once: two phones and an exchange on this machine, a call with sound and
+    /// digits, checked
+    Demo(DemoArguments),
+    /// Register at a server and stay registered
+    Register(Box<RegisterArguments>),
+    /// Call somebody
+    Call(Box<CallArguments>),
+    /// Answer calls
+    Answer(Box<AnswerArguments>),
+    /// Ask whether somebody is there (a SIP ping)
+    Options(Box<OptionsArguments>),
+    /// Run a small registrar and proxy for development
+    Exchange(ExchangeArguments),
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Demo(arguments) => arguments.json,
+            Self::Register(arguments) => arguments.common.watch.json,
+            Self::Call(arguments) => arguments.common.watch.json,
+            Self::Answer(arguments) => arguments.common.watch.json,
+            Self::Options(arguments) => arguments.common.watch.json,
+            Self::Exchange(arguments) => arguments.watch.json,
+            Self::Completions { .. } => false,
+        }
+    }
+}
+
+/// What every phone has.
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) account: Account,
+    #[command(flatten)]
+    pub(crate) network: Local,
+    #[command(flatten)]
+    pub(crate) watch: Watch,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Account")]
+pub(crate) struct Account {
+    /// Registrar and proxy; without it nothing registers and calls go straight to their target
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) server: Option<String>,
+    /// The user part of our URI [default: offhook]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The name to authenticate with, when it is not --user
+    #[arg(long, value_name = "NAME")]
+    pub(crate) auth_user: Option<String>,
+    /// The password; better --password-file or the environment variable OFFHOOK_PASSWORD, which
+    /// other users of this machine cannot see
+    #[arg(long, value_name = "TEXT", conflicts_with = "password_file")]
+    pub(crate) password: Option<String>,
+    /// A file whose first line is the password
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The only realm in which the password is given [default: that of the first challenge]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) realm: Option<String>,
+    /// The name shown to others
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) display_name: Option<String>,
+    /// Use the server without registering there
+    #[arg(long)]
+    pub(crate) no_register: bool,
+    /// How long a registration is asked for, in seconds
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=4_294_967_295))]
+    pub(crate) expires: u64,
+    /// A SIP URI through which every request goes
+    #[arg(long, value_name = "URI")]
+    pub(crate) outbound_proxy: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Network and media")]
+pub(crate) struct Local {
+    /// How SIP travels
+    #[arg(long, value_name = "HOW", default_value = "udp", value_parser = ["udp"])]
+    pub(crate) transport: String,
+    /// The address and SIP port to bind, IPv6 in brackets; port 0 picks one [default: 0.0.0.0:0;
+    /// answer without --server: 0.0.0.0:5060]
+    #[arg(long, value_name = "IP[:PORT]", value_parser = bind)]
+    pub(crate) bind: Option<Bind>,
+    /// The peers that are told --hostname; others are told --remote-hostname
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) bind_network: Option<Network>,
+    /// What peers inside --bind-network are told [default: the address of the route to them]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) hostname: Option<String>,
+    /// What peers outside --bind-network are told
+    #[arg(long, value_name = "HOST")]
+    pub(crate) remote_hostname: Option<String>,
+    /// The RTP ports to use
+    #[arg(long, value_name = "LOW-HIGH", default_value = "10000-20000", value_parser = port_range)]
+    pub(crate) rtp_ports: (u16, u16),
+    /// The codecs to use, best first: PCMU, PCMA
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = codec)]
+    pub(crate) codecs: Vec<Codec>,
+    /// How much audio a packet carries, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 20)]
+    pub(crate) ptime: u64,
+    /// The User-Agent and Server header field
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) user_agent: Option<String>,
+}
+
+/// What is shown and kept.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Watch {
+    /// Print the ladder diagram at the end
+    #[arg(long)]
+    pub(crate) ladder: bool,
+    /// Write SIP and RTP as sent and received to a capture that Wireshark reads
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// Print each SIP message's first line on standard error; twice: the whole message
+    #[arg(short, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArguments {
+    /// Where to put the recordings and the capture [default: a new temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RegisterArguments {
+    /// Register, report, and leave the registration to expire
+    #[arg(long, conflicts_with = "for_")]
+    pub(crate) once: bool,
+    /// Deregister and leave after this many seconds
+    #[arg(long = "for", value_name = "S", value_parser = seconds)]
+    pub(crate) for_: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CallArguments {
+    /// A SIP URI, or a number or name at the server
+    pub(crate) target: String,
+    /// Play a WAV file once the call is answered
+    #[arg(long, value_name = "FILE")]
+    pub(crate) play: Option<PathBuf>,
+    /// Play it again and again
+    #[arg(long = "loop", requires = "play")]
+    pub(crate) repeat: bool,
+    /// Record to a stereo WAV: left what we send, right what we hear
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Record what we hear to a mono WAV
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record_received: Option<PathBuf>,
+    /// Press these digits (0-9 * # A-D) once the call is answered
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) dtmf: Option<String>,
+    /// Press them this many seconds after the answer
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "1", requires = "dtmf")]
+    pub(crate) dtmf_after: Duration,
+    /// How long it may ring, in seconds
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "180")]
+    pub(crate) answer_timeout: Duration,
+    /// Cancel this many seconds after the INVITE if it is not answered by then; then leave with 0
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) cancel_after: Option<Duration>,
+    /// Hang up this many seconds after the answer [default: when what was asked for is done, or,
+    /// if nothing was, when the far end hangs up]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) duration: Option<Duration>,
+    /// A header field to add to the INVITE; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AnswerArguments {
+    /// Play a WAV file to each caller
+    #[arg(long, value_name = "FILE")]
+    pub(crate) play: Option<PathBuf>,
+    /// Send back what is heard
+    #[arg(long)]
+    pub(crate) echo: bool,
+    /// Record to a stereo WAV: left what we send, right what we hear; later calls get -2, -3, ...
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Record what we hear to a mono WAV; later calls get -2, -3, ...
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record_received: Option<PathBuf>,
+    /// Wait for this many digits, report them, and then hang up (with --echo: stay)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) collect: Option<u16>,
+    /// Let it ring this many seconds first
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "0")]
+    pub(crate) delay: Duration,
+    /// Play a WAV file before answering (183 Session Progress)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) early_media: Option<PathBuf>,
+    /// Refuse every call with this status code
+    #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(400..=699), conflicts_with_all = ["redirect", "play", "echo", "early_media"])]
+    pub(crate) reject: Option<u16>,
+    /// The reason phrase of --reject
+    #[arg(long, value_name = "TEXT", requires = "reject")]
+    pub(crate) reason: Option<String>,
+    /// Send every caller to another URI (302 Moved Temporarily)
+    #[arg(long, value_name = "URI")]
+    pub(crate) redirect: Option<String>,
+    /// Leave after this many calls
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) calls: Option<u64>,
+    /// Hang up this many seconds after answering
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) duration: Option<Duration>,
+    /// Answer 486 Busy Here while this many calls are up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_active: Option<u64>,
+    /// Press these digits after answering
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) dtmf: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OptionsArguments {
+    /// A SIP URI, or a number or name at the server
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExchangeArguments {
+    /// An address to listen at; may be repeated
+    #[arg(long, value_name = "IP:PORT[/udp]", value_parser = listen, required = true)]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// A user; may be repeated
+    #[arg(long = "user", value_name = "NAME:PASSWORD", value_parser = user)]
+    pub(crate) users: Vec<(String, String)>,
+    /// The realm of the passwords, and the main domain
+    #[arg(long, value_name = "TEXT", default_value = "offhook")]
+    pub(crate) realm: String,
+    /// The digest algorithm
+    #[arg(long, value_name = "NAME", default_value = "MD5", value_parser = ["MD5", "SHA-256", "SHA-512-256"])]
+    pub(crate) algorithm: String,
+    #[command(flatten)]
+    pub(crate) watch: Watch,
+}
+
+/// An address to bind; without a port it depends on the command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Bind {
+    pub(crate) ip: IpAddr,
+    pub(crate) port: Option<u16>,
+}
+
+impl Default for Bind {
+    fn default() -> Self {
+        Self { ip: Ipv4Addr::UNSPECIFIED.into(), port: None }
+    }
+}
+
+fn bind(text: &str) -> Result<Bind, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(Bind { ip: address.ip(), port: Some(address.port()) });
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let ip = bare.parse().map_err(|_| "an IP address, with or without a port: 192.0.2.1:5060")?;
+    Ok(Bind { ip, port: None })
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.rsplit_once('/') {
+        Some((address, transport)) if transport.eq_ignore_ascii_case("udp") => address,
+        Some(_) => return Err("the transport after the slash can only be udp".into()),
+        None => text,
+    };
+    address.parse().map_err(|_| "an IP address and a port: 127.0.0.1:5060".into())
+}
+
+fn user(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, password)) if !name.is_empty() => Ok((name.into(), password.into())),
+        _ => Err("a name, a colon and a password: alice:secret".into()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().into(), value.trim().into()))
+        }
+        _ => Err("a name, a colon and a value: 'Subject: hello'".into()),
+    }
+}
+
+fn port_range(text: &str) -> Result<(u16, u16), String> {
+    let (low, high) = text.split_once('-').ok_or("two ports: 10000-20000")?;
+    match (low.trim().parse(), high.trim().parse()) {
+        (Ok(low), Ok(high)) => Ok((low, high)),
+        _ => Err("two ports from 1 to 65535: 10000-20000".into()),
+    }
+}
+
+fn codec(text: &str) -> Result<Codec, String> {
+    let known = Codec::ALL.iter().find(|codec| codec.name().eq_ignore_ascii_case(text));
+    known.copied().ok_or_else(|| {
+        let names: Vec<_> = Codec::ALL.iter().map(|codec| codec.name()).collect();
+        format!("this build has {}", names.join(", "))
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number of seconds, such as 4 or 0.5".to_owned();
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_read() {
+        let port = |text| bind(text).unwrap().port;
+        assert_eq!(
+            (port("127.0.0.1"), port("127.0.0.1:0"), port("[::1]:5070")),
+            (None, Some(0), Some(5070))
+        );
+        assert_eq!(bind("[::1]").unwrap().ip, "::1".parse::<IpAddr>().unwrap());
+        assert!(bind("localhost").is_err());
+        assert_eq!(listen("127.0.0.1:5060/udp"), listen("127.0.0.1:5060"));
+        assert!(listen("127.0.0.1:5060/tcp").is_err());
+        assert_eq!(user("a:b:c").unwrap(), ("a".into(), "b:c".into()));
+        assert_eq!(port_range("10000-10010").unwrap(), (10_000, 10_010));
+        assert!(port_range("10000").is_err());
+        assert_eq!(seconds("0.5").unwrap(), Duration::from_millis(500));
+        assert!(seconds("-1").is_err() && seconds("NaN").is_err());
+        assert_eq!(codec("pcma").unwrap(), Codec::Pcma);
+        assert!(codec("GSM").unwrap_err().contains("PCMU"));
+    }
+}

@@ -1,0 +1,282 @@
+//! `offhook demo`: an exchange and two phones on this machine, and a call between them over real
+//! sockets, through nothing but the library's public interface. What was heard and pressed is
+//! checked.
+
+mod speech;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use offhook::{
+    Call, Capture, Ending, Error, Exchange, ExchangeParameters, MediaStats, Phone, PhoneParameters,
+};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::answer::echo;
+use super::arguments::DemoArguments;
+use super::failure::{Failure, Status};
+use super::output::{Output, figures};
+use super::signals::Signals;
+use speech::Measured;
+
+/// What is pressed.
+const DIGITS: &str = "195";
+/// The rate of the WAV that is spoken; the call's is another, so that it has to be resampled.
+const SPOKEN_RATE: u32 = 16_000;
+/// No part of the demo takes longer when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A free port of this machine.
+const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+pub(crate) async fn run(arguments: DemoArguments, output: Output) -> Result<(), Failure> {
+    let signals = Signals::listen().map_err(Failure::internal)?;
+    let files = Files::create(arguments.out)?;
+    let steps = Steps::new(output);
+    let capture = Capture::new();
+    let result = tokio::select! {
+        result = timeout(PATIENCE, show(&steps, &files, &capture)) => match result {
+            Ok(result) => result,
+            Err(_) => Err(failed(format!("{} took too long", steps.current()))),
+        },
+        () = signals.came() => Err(failed("interrupted".into())),
+    };
+    steps.clear();
+    capture.write_pcap(files.path("demo.pcap"))?;
+    let shown = result?;
+    report(output, &files, &capture, &shown);
+    Ok(())
+}
+
+/// Something that did not work as it should: status 1.
+fn failed(message: String) -> Failure {
+    Failure::new(Status::Internal, "demo_failed", format!("the demo failed: {message}"))
+}
+
+/// How each end saw the call.
+struct Shown {
+    caller: Ending,
+    menu: MediaStats,
+    spoken: Measured,
+    echoed: Measured,
+}
+
+async fn show(steps: &Steps, files: &Files, capture: &Capture) -> Result<Shown, Failure> {
+    let spoken = files.path("spoken.wav");
+    speech::write(&spoken, SPOKEN_RATE, &speech::samples(SPOKEN_RATE))
+        .map_err(Failure::internal)?;
+
+    steps.begin("starting an exchange");
+    let parameters = ExchangeParameters::new(HERE).user("alice", "a").user("menu", "m");
+    let exchange = Exchange::start_captured(parameters, capture.clone())?;
+    let server = exchange.addresses().first().copied().unwrap_or(HERE).to_string();
+    steps.done(&format!("an exchange listens at udp {server}"));
+
+    steps.begin("registering two phones");
+    let menu = phone(&server, "menu", "m");
+    let alice = phone(&server, "alice", "a");
+    // The exchange sees all signalling; sound passes it by.
+    alice.capture(capture.clone().without_signalling());
+    tokio::try_join!(menu.start(), alice.start())?;
+    name(capture, &exchange, &[(&menu, "menu"), (&alice, "alice")]);
+    steps.done("two phones have registered: alice and menu");
+
+    let attended = tokio::spawn(attend(menu.clone(), files.path("menu-heard.wav")));
+    let caller = speak(steps, files, &alice).await?;
+    let (digits, stats) = attended.await.map_err(Failure::internal)??;
+    steps.begin("stopping the phones and the exchange");
+    alice.stop().await;
+    menu.stop().await;
+    exchange.stop().await;
+    steps.done("both phones have deregistered");
+
+    steps.begin("checking what was heard");
+    if digits != DIGITS {
+        return Err(failed(format!("{DIGITS} was pressed, and {digits:?} was received")));
+    }
+    steps.done(&format!("the digits {digits} were received"));
+    let spoken = checked(&files.path("menu-heard.wav"), "the menu")?;
+    steps.done(&format!("menu heard what alice said: {}", describe(&spoken)));
+    let echoed = checked(&files.path("alice-heard.wav"), "alice")?;
+    steps.done(&format!("alice heard the echo: {}", describe(&echoed)));
+    Ok(Shown { caller, menu: stats, spoken, echoed })
+}
+
+/// A phone on this machine that registers at `server`.
+fn phone(server: &str, user: &str, password: &str) -> Phone {
+    Phone::new(PhoneParameters::new(server, user).password(password).bind(HERE))
+}
+
+fn name(capture: &Capture, exchange: &Exchange, phones: &[(&Phone, &str)]) {
+    for &address in exchange.addresses() {
+        capture.name(address, "exchange");
+    }
+    for (phone, name) in phones {
+        if let Some(address) = phone.bound_address() {
+            capture.name(address, name);
+        }
+    }
+}
+
+/// The menu: answers with a chime, takes digits, then sends back what it hears.
+async fn attend(phone: Phone, heard: PathBuf) -> Result<(String, MediaStats), Error> {
+    let mut incoming = phone.incoming();
+    let call = incoming.next().await.ok_or(Error::NotRunning)?;
+    let recording = call.record_received(heard)?;
+    call.answer().await?;
+    let rate = call.rate();
+    call.play_samples(rate, &speech::chime(rate)).await?;
+    let digits = call.read_dtmf(DIGITS.len()).await?;
+    // What comes back now is the caller's own voice; what was said before is on file.
+    recording.stop().await?;
+    while call.take_audio(rate, &mut [0; 1_024]) > 0 {}
+    echo(&call).await?;
+    Ok((digits, call.ended().await.stats))
+}
+
+/// The caller: speaks, presses digits, speaks again and hears it come back, hangs up.
+async fn speak(steps: &Steps, files: &Files, phone: &Phone) -> Result<Ending, Failure> {
+    steps.begin("calling");
+    let call = phone.call("menu").await?;
+    let mut recording = call.record(files.path("call.wav"))?;
+    call.answered().await?;
+    steps.done("alice called menu, and menu answered");
+
+    steps.begin("speaking");
+    call.play(files.path("spoken.wav")).await?;
+    steps.done("alice has spoken");
+
+    steps.begin("pressing 1-9-5");
+    super::call::press(&call, DIGITS).await?;
+    steps.done("alice has pressed 1-9-5");
+
+    steps.begin("speaking to be echoed");
+    let heard = call.record_received(files.path("alice-heard.wav"))?;
+    call.play(files.path("spoken.wav")).await?;
+    hear_the_rest(&call).await?;
+    heard.stop().await?;
+    steps.done("alice has been echoed");
+
+    call.hangup().await?;
+    let ending = call.ended().await;
+    recording.finished().await?;
+    steps.done("alice has hung up");
+    Ok(ending)
+}
+
+/// Waits until the echo of what was said last must have come.
+async fn hear_the_rest(call: &Call) -> Result<(), Error> {
+    /// The longest way there and back, jitter buffers and the echo's cushion included.
+    const ROUND_TRIP_MS: usize = 600;
+    let rate = call.rate();
+    let mut samples = vec![0; rate as usize / 50];
+    // What came while speaking waits unread; skip it, then listen on.
+    while call.take_audio(rate, &mut samples) > 0 {}
+    let mut rest = rate as usize * ROUND_TRIP_MS / 1_000;
+    while rest > 0 {
+        match call.read_audio(rate, &mut samples).await? {
+            0 => break,
+            count => rest = rest.saturating_sub(count),
+        }
+    }
+    Ok(())
+}
+
+fn checked(path: &Path, who: &str) -> Result<Measured, Failure> {
+    let (rate, heard) = speech::read(path).map_err(Failure::internal)?;
+    speech::check(&heard, rate)
+        .map_err(|problem| failed(format!("what {who} heard is not what was said: {problem}")))
+}
+
+fn describe(measured: &Measured) -> String {
+    let Measured { level, pitch_error, pause_ms } = measured;
+    let percent = pitch_error * 100.0;
+    format!("every note within {percent:.1} %, {level:.1} dBov, no pause above {pause_ms:.1} ms")
+}
+
+fn report(output: Output, files: &Files, capture: &Capture, shown: &Shown) {
+    let ladder = capture.ladder();
+    let measured = |m: &Measured| json!({ "level_dbov": m.level, "pitch_error": m.pitch_error, "pause_ms": m.pause_ms });
+    let value = json!({
+        "event": "demo", "ok": true, "digits": DIGITS, "out": files.directory,
+        "spoken": measured(&shown.spoken), "echoed": measured(&shown.echoed),
+        "mos": f64::from(shown.caller.stats.mos_x100) / 100.0,
+        "duration_ms": shown.caller.duration.as_millis() as u64, "ladder": ladder,
+    });
+    let setup = shown.caller.setup.unwrap_or_default().as_secs_f64() * 1_000.0;
+    let seconds = shown.caller.duration.as_secs_f64();
+    let lines = [
+        String::new(),
+        ladder.trim_end().to_owned(),
+        String::new(),
+        format!("The call was answered after {setup:.1} ms and lasted {seconds:.1} s."),
+        format!("  alice: {}", figures(&shown.caller.stats)),
+        format!("  menu:  {}", figures(&shown.menu)),
+        String::new(),
+        format!("In {}:", files.directory.display()),
+        "  spoken.wav       what alice said".into(),
+        "  menu-heard.wav   what menu heard of it".into(),
+        "  alice-heard.wav  what alice heard of the echo".into(),
+        "  call.wav         the call at alice's end, left sent, right heard".into(),
+        "  demo.pcap        every packet, for Wireshark".into(),
+    ];
+    output.tell(&value, &lines.join("\n"));
+}
+
+/// Where the demo's files go.
+struct Files {
+    directory: PathBuf,
+}
+
+impl Files {
+    fn create(chosen: Option<PathBuf>) -> Result<Self, Failure> {
+        let named = || std::env::temp_dir().join(format!("offhook-demo-{}", std::process::id()));
+        let directory = chosen.unwrap_or_else(named);
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            let problem = format!("cannot make this directory: {error}");
+            Failure::from(Error::File { path: directory.clone(), problem })
+        })?;
+        Ok(Self { directory })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+/// What the demo is doing now and has done.
+struct Steps {
+    output: Output,
+    bar: ProgressBar,
+}
+
+impl Steps {
+    fn new(output: Output) -> Self {
+        // Draws on standard error, and only if that is a terminal.
+        let bar = if output.is_json() { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { output, bar }
+    }
+
+    fn begin(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
+    fn done(&self, what: &str) {
+        let value = json!({ "event": "step", "what": what });
+        self.bar.suspend(|| self.output.tell(&value, &format!("ok  {what}")));
+    }
+
+    fn current(&self) -> String {
+        self.bar.message()
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}

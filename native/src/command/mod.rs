@@ -1,0 +1,57 @@
+//! The command's parts: what was asked ([`arguments`]), what is told ([`output`]), how it ends
+//! ([`failure`]), and a file a subcommand.
+
+mod answer;
+mod arguments;
+mod call;
+mod demo;
+mod exchange;
+mod failure;
+mod options;
+mod output;
+mod register;
+mod session;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use arguments::{Cli, Command};
+use failure::Failure;
+use output::Output;
+
+/// Runs the command that the arguments name, and says how it ended.
+pub(crate) fn run() -> ExitCode {
+    // Exits with 2 on a usage error.
+    let command = Cli::parse().command;
+    if let Command::Completions { shell } = command {
+        clap_complete::generate(shell, &mut Cli::command(), "offhook", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    let output = Output::new(command.json());
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::internal)
+        .and_then(|runtime| runtime.block_on(dispatch(command, output)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn dispatch(command: Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, output).await,
+        Command::Register(arguments) => register::run(*arguments, output).await,
+        Command::Call(arguments) => call::run(*arguments, output).await,
+        Command::Answer(arguments) => answer::run(*arguments, output).await,
+        Command::Options(arguments) => options::run(*arguments, output).await,
+        Command::Exchange(arguments) => exchange::run(arguments, output).await,
+        Command::Completions { .. } => Ok(()),
+    }
+}

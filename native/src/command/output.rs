@@ -1,0 +1,232 @@
+//! What the command tells: readable lines, or one JSON object a line.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use offhook::{CallEvent, CallId, CallState, Cause, Ending, Event, MediaStats};
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+
+/// Writes to standard output, and sentences about failure to standard error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Tells `value` to programs, `line` to people.
+    pub(crate) fn tell(self, value: &Value, line: &str) {
+        let mut out = std::io::stdout().lock();
+        // Nobody may be reading any more; the call goes on all the same.
+        let _ = match self.json {
+            true => writeln!(out, "{value}"),
+            false if line.is_empty() => Ok(()),
+            false => writeln!(out, "{line}"),
+        };
+        let _ = out.flush();
+    }
+
+    pub(crate) fn listening(self, local: SocketAddr) {
+        let value = json!({ "event": "listening", "local": local.to_string(), "transport": "udp" });
+        self.tell(&value, &format!("listening on udp {local}"));
+    }
+
+    pub(crate) fn failure(self, failure: &Failure) {
+        if self.json {
+            let (code, message) = (failure.code(), failure.message());
+            self.tell(&json!({ "event": "error", "code": code, "message": message }), "");
+        }
+        eprintln!("offhook: {}", printable(failure.message()));
+    }
+
+    /// Tells what happened on a phone.
+    pub(crate) fn event(self, event: &Event) {
+        match event {
+            Event::Registered { expires } => {
+                let expires = expires.as_secs();
+                let value = json!({ "event": "registered", "expires": expires });
+                self.tell(&value, &format!("registered for {expires} s"));
+            }
+            Event::Unregistered => {
+                self.tell(&json!({ "event": "unregistered" }), "unregistered");
+            }
+            Event::RegistrationFailed { cause } => {
+                let mut value = json!({ "event": "registration_failed" });
+                add_cause(&mut value, cause.as_ref());
+                let why = cause.as_ref().map_or("no answer".into(), describe);
+                self.tell(&value, &format!("registration failed: {why}"));
+            }
+            Event::Incoming { call, from, to } => {
+                let id = call.to_string();
+                let value = json!({ "event": "incoming", "call": id, "from": from, "to": to });
+                let (from, to) = (printable(from), printable(to));
+                self.tell(&value, &format!("call {call}: from {from} to {to}"));
+            }
+            Event::Call { call, event } => self.call_event(*call, event),
+            Event::Lagged { missed } => {
+                let value = json!({ "event": "lagged", "missed": missed });
+                self.tell(&value, &format!("{missed} events came too fast to be shown"));
+            }
+            _ => {}
+        }
+    }
+
+    fn call_event(self, call: CallId, event: &CallEvent) {
+        let id = call.to_string();
+        match event {
+            CallEvent::State { state, cause } => self.state(call, *state, cause.as_ref()),
+            CallEvent::Dtmf { digit, duration } => {
+                let ms = millis(*duration);
+                let value = json!({
+                    "event": "dtmf", "call": id, "digit": digit.to_string(),
+                    "duration_ms": ms, "method": "rfc4733",
+                });
+                self.tell(&value, &format!("call {call}: digit {digit} ({ms} ms)"));
+            }
+            CallEvent::Hold { held } => {
+                let value = json!({ "event": "hold", "call": id, "by": "remote", "held": held });
+                let what = if *held { "put on hold" } else { "taken off hold" };
+                self.tell(&value, &format!("call {call}: {what} by the far end"));
+            }
+            CallEvent::Ended(ending) => self.ended(call, ending),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn state(self, call: CallId, state: CallState, cause: Option<&Cause>) {
+        let id = call.to_string();
+        let mut value = json!({ "event": "state", "call": id, "state": state.as_str() });
+        add_cause(&mut value, cause);
+        let why = cause.map(|cause| format!(" ({})", describe(cause))).unwrap_or_default();
+        // People learn of the end from the line that has the figures.
+        let line = match state {
+            CallState::Ended => String::new(),
+            _ => format!("call {call}: {state}{why}"),
+        };
+        self.tell(&value, &line);
+    }
+
+    fn ended(self, call: CallId, ending: &Ending) {
+        let by = ending.by.as_str();
+        let mut value = json!({
+            "event": "ended", "call": call.to_string(), "by": by, "stats": stats(ending),
+        });
+        add_cause(&mut value, ending.cause.as_ref());
+        if let Some(error) = &ending.error {
+            value["error"] = json!({ "code": error.code(), "message": error.to_string() });
+        }
+        let why = match (&ending.error, &ending.cause) {
+            (Some(error), _) => format!(" ({error})"),
+            (None, Some(cause)) => format!(" ({})", describe(cause)),
+            (None, None) => String::new(),
+        };
+        let mut line = format!("call {call}: ended by {by}{why}");
+        if ending.was_answered() {
+            let seconds = ending.duration.as_secs_f64();
+            line.push_str(&format!(" after {seconds:.1} s; {}", figures(&ending.stats)));
+        }
+        self.tell(&value, &line);
+    }
+}
+
+/// The quality figures of a call, for programs.
+fn stats(ending: &Ending) -> Value {
+    let stats = &ending.stats;
+    json!({
+        "codec": stats.codec.map(|codec| codec.name()),
+        "duration_ms": millis(ending.duration),
+        "setup_ms": ending.setup.map(|setup| rounded(setup.as_secs_f64() * 1_000.0)),
+        "sent": stats.sent,
+        "received": stats.received,
+        "lost": stats.lost,
+        "duplicates": stats.duplicates,
+        "late": stats.late,
+        "discarded": stats.discarded,
+        "jitter_ms": rounded(stats.jitter_us as f64 / 1_000.0),
+        "rtt_ms": stats.rtt_us.map(|rtt| rounded(rtt as f64 / 1_000.0)),
+        "mos": f64::from(stats.mos_x100) / 100.0,
+        "concealed_ms": stats.concealed_ms,
+    })
+}
+
+/// The quality figures of a call, for people.
+pub(crate) fn figures(stats: &MediaStats) -> String {
+    let codec = stats.codec.map_or("no codec", |codec| codec.name());
+    let (sent, received, lost) = (stats.sent, stats.received, stats.lost);
+    let jitter = stats.jitter_us as f64 / 1_000.0;
+    let mut line = format!("{codec}, sent {sent}, received {received}, lost {lost}");
+    line.push_str(&format!(", jitter {jitter:.1} ms"));
+    if let Some(rtt) = stats.rtt_us {
+        line.push_str(&format!(", round trip {:.1} ms", rtt as f64 / 1_000.0));
+    }
+    if stats.concealed_ms > 0 {
+        line.push_str(&format!(", {} ms made up", stats.concealed_ms));
+    }
+    if stats.mos_x100 > 0 {
+        line.push_str(&format!(", MOS {:.2}", f64::from(stats.mos_x100) / 100.0));
+    }
+    line
+}
+
+fn add_cause(value: &mut Value, cause: Option<&Cause>) {
+    if let Some(cause) = cause {
+        value["code"] = json!(cause.code);
+        value["reason"] = json!(cause.reason);
+    }
+}
+
+/// A response as people read it: `486 Busy Here`.
+pub(crate) fn describe(cause: &Cause) -> String {
+    format!("{} {}", cause.code, printable(&cause.reason))
+}
+
+/// What a peer wrote, without what would steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            clean.extend(c.escape_default());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Rounded to thousandths: microseconds of a figure in milliseconds.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1_000.0).round() / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_cannot_steer_the_terminal() {
+        assert_eq!(printable("Busy\u{1b}[2J\nHere"), "Busy\\u{1b}[2J\\nHere");
+        assert_eq!(printable("Grüße"), "Grüße");
+    }
+
+    #[test]
+    fn a_cause_is_told_by_code_and_reason() {
+        let mut value = json!({});
+        let cause = Cause { code: 486, reason: "Busy Here".into() };
+        add_cause(&mut value, Some(&cause));
+        assert_eq!(value, json!({ "code": 486, "reason": "Busy Here" }));
+    }
+}

@@ -1,0 +1,234 @@
+//! A phone made of the command's arguments, its events told as they come, and its clean end.
+
+use std::path::PathBuf;
+
+use offhook::{Capture, Error, Event, PacketKind, Phone, PhoneParameters, PhoneStatus};
+use tokio::task::JoinHandle;
+
+use super::arguments::{Account, Common, Local, Watch};
+use super::failure::{Failure, Status};
+use super::output::{Output, printable};
+use super::signals::Signals;
+
+/// A running phone.
+pub(crate) struct Session {
+    pub(crate) phone: Phone,
+    pub(crate) signals: Signals,
+    pub(crate) output: Output,
+    announcer: JoinHandle<()>,
+    recorder: Recorder,
+}
+
+impl Session {
+    /// Starts a phone and waits until it is ready. The first registration that fails is the end of
+    /// it: a script wants to know.
+    pub(crate) async fn start(
+        parameters: PhoneParameters,
+        watch: &Watch,
+        output: Output,
+    ) -> Result<Self, Failure> {
+        let signals = Signals::listen().map_err(Failure::internal)?;
+        let recorder = Recorder::new(watch);
+        let phone = Phone::new(parameters);
+        if let Some(capture) = &recorder.capture {
+            phone.capture(capture.clone());
+        }
+        let mut events = phone.events();
+        let mut failures = phone.events();
+        let announcer = tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                output.event(&event);
+            }
+        });
+        let session = Self { phone, signals, output, announcer, recorder };
+        let started = {
+            let start = session.phone.start();
+            tokio::pin!(start);
+            // Bound, or not, after the first poll.
+            let mut listening = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    result = &mut start => break result.map_err(Failure::from),
+                    () = tokio::task::yield_now(), if !listening => {
+                        listening = true;
+                        session.tell_listening();
+                    }
+                    () = failed(&mut failures) => {
+                        break Err(session.phone.registration_error().into());
+                    }
+                    () = session.signals.came() => break Err(interrupted()),
+                }
+            }
+        };
+        match started {
+            Ok(()) => Ok(session),
+            Err(failure) => {
+                session.end().await?;
+                Err(failure)
+            }
+        }
+    }
+
+    fn tell_listening(&self) {
+        if let Some(local) = self.phone.bound_address() {
+            self.output.listening(local);
+        }
+    }
+
+    /// Waits until the registration is lost for good.
+    pub(crate) async fn registration_lost(&self) -> Failure {
+        let mut events = self.phone.events();
+        if self.phone.status() != PhoneStatus::Failed {
+            while let Some(event) = events.next().await {
+                if event == Event::Status(PhoneStatus::Failed) {
+                    break;
+                }
+            }
+        }
+        self.phone.registration_error().into()
+    }
+
+    /// Ends calls, deregisters, tells the rest, and writes what was to be kept.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        self.phone.stop().await;
+        // Ends with the stream of events, which ends with the phone.
+        let _ = self.announcer.await;
+        self.recorder.finish(self.output)
+    }
+
+    /// Leaves without a word to the server: the registration stays until it expires.
+    pub(crate) async fn leave(self) -> Result<(), Failure> {
+        self.recorder.finish(self.output)?;
+        // Dropping the last handle would deregister.
+        std::mem::forget(self.phone);
+        Ok(())
+    }
+}
+
+/// Waits for a registration that failed.
+async fn failed(events: &mut offhook::Events<Event>) {
+    loop {
+        match events.next().await {
+            Some(Event::RegistrationFailed { .. }) => return,
+            Some(_) => {}
+            None => return std::future::pending().await,
+        }
+    }
+}
+
+/// The end that a signal asked for before anything else had happened.
+pub(crate) fn interrupted() -> Failure {
+    Failure::new(Status::Nothing, "interrupted", "interrupted before anything happened")
+}
+
+/// Keeps packets, for the ladder, the capture file and `-v`.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) capture: Option<Capture>,
+    ladder: bool,
+    pcap: Option<PathBuf>,
+}
+
+impl Recorder {
+    pub(crate) fn new(watch: &Watch) -> Self {
+        let kept = watch.ladder || watch.pcap.is_some();
+        let capture = (kept || watch.verbose > 0).then(|| {
+            let capture = Capture::new();
+            match watch.verbose {
+                0 => capture,
+                level => capture.watch(move |packet| {
+                    if packet.kind == PacketKind::Sip {
+                        narrate(level, packet.from, packet.to, packet.bytes);
+                    }
+                }),
+            }
+        });
+        Self { capture, ladder: watch.ladder, pcap: watch.pcap.clone() }
+    }
+
+    pub(crate) fn finish(&self, output: Output) -> Result<(), Failure> {
+        let Some(capture) = &self.capture else { return Ok(()) };
+        if self.ladder {
+            let ladder = capture.ladder();
+            output
+                .tell(&serde_json::json!({ "event": "ladder", "text": ladder }), ladder.trim_end());
+        }
+        if let Some(path) = &self.pcap {
+            capture.write_pcap(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows a message on standard error.
+fn narrate(level: u8, from: std::net::SocketAddr, to: std::net::SocketAddr, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    eprintln!("{from} > {to}  {}", printable(lines.next().unwrap_or_default()));
+    if level > 1 {
+        for line in lines {
+            eprintln!("    {}", printable(line));
+        }
+    }
+}
+
+/// The parameters that the arguments describe; `port` is bound when they name none.
+pub(crate) fn parameters(common: &Common, port: u16) -> Result<PhoneParameters, Failure> {
+    let mut parameters = account(&common.account)?;
+    network(&common.network, port, &mut parameters);
+    Ok(parameters)
+}
+
+fn account(account: &Account) -> Result<PhoneParameters, Failure> {
+    let user = account.user.as_deref().unwrap_or("offhook");
+    let mut parameters = match &account.server {
+        Some(server) => PhoneParameters::new(server, user),
+        None => PhoneParameters::without_server(user),
+    };
+    parameters.accept_any_user = account.user.is_none();
+    if let Some(password) = password(account)? {
+        let name = account.auth_user.as_deref().unwrap_or(user);
+        let realm = account.realm.as_deref();
+        parameters.credentials.add(name, &password, None, realm, None);
+    }
+    parameters.realm.clone_from(&account.realm);
+    parameters.display_name.clone_from(&account.display_name);
+    parameters.register = !account.no_register;
+    parameters.expires = offhook::core::time::Duration::from_secs(account.expires);
+    parameters.outbound_proxy.clone_from(&account.outbound_proxy);
+    Ok(parameters)
+}
+
+fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
+    let bind = local.bind.unwrap_or_default();
+    parameters.bind_ip = bind.ip;
+    parameters.bind_port = bind.port.unwrap_or(port);
+    if let Some(network) = local.bind_network {
+        parameters.bind_network = network;
+    }
+    parameters.hostname.clone_from(&local.hostname);
+    parameters.remote_hostname.clone_from(&local.remote_hostname);
+    (parameters.rtp_port_low, parameters.rtp_port_high) = local.rtp_ports;
+    if !local.codecs.is_empty() {
+        parameters.codecs.clone_from(&local.codecs);
+    }
+    parameters.ptime = offhook::core::time::Duration::from_millis(local.ptime);
+    if let Some(user_agent) = &local.user_agent {
+        parameters.user_agent.clone_from(user_agent);
+    }
+}
+
+/// The password: the option, the file, or the environment, in this order.
+fn password(account: &Account) -> Result<Option<String>, Failure> {
+    if let Some(password) = &account.password {
+        return Ok(Some(password.clone()));
+    }
+    let Some(path) = &account.password_file else {
+        return Ok(std::env::var("OFFHOOK_PASSWORD").ok());
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::from(Error::File { path: path.clone(), problem: error.to_string() })
+    })?;
+    Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+}
