@@ -20,8 +20,6 @@ pub mod softphone;
 
 pub mod auth;
 pub mod call;
-pub mod dialog;
-pub mod registration;
 pub mod sip;
 pub mod transaction;
 
@@ -34,6 +32,10 @@ pub mod nat;
 pub mod exchange;
 pub mod sim;
 pub mod trace;
+
+mod agent;
+mod dialog;
+mod registration;
 
 mod slab;
 mod table;

@@ -1,69 +1,385 @@
-//! A call: what an application asks of one, and what it may know about it.
+//! Calls (RFC 3261 §13 to §15): what an application asks of one, and the machine behind it.
+//!
+//! A [`Call`] is one of three things in turn, each in a file of its own under a diagram of its
+//! states: an [`outgoing`] INVITE or an [`incoming`] one, and then a [`session`]. They share the
+//! call's [`media`]. What a handler is told it turns into messages and events at once; when a call is
+//! over it has told so.
 
-use crate::codec::Codec;
-use crate::event::{CallDirection, CallId, CallState};
-use crate::sdp::Direction;
+mod incoming;
+mod media;
+mod options;
+mod outgoing;
+pub(crate) mod queries;
+mod session;
 
-/// How an outgoing call departs from the phone's parameters.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct CallOptions {
-    /// Header fields to add to the INVITE, by name and value. Names that the phone itself writes
-    /// (Via, From, To, Call-ID, CSeq, Contact, ...) are refused.
-    pub headers: Vec<(String, String)>,
-    /// The codecs to offer, best first; `None` for those of the phone.
-    pub codecs: Option<Vec<Codec>>,
-    /// Which way audio is to flow, from us. Default both ways.
-    pub direction: Direction,
+use std::sync::Arc;
+
+pub use options::{CallInfo, CallOptions};
+
+pub(crate) use media::Body;
+
+use crate::agent::{
+    CallAlarm, Crossing, Lost, MediaPorts, Owner, Path, Query, Response, Tag, Target,
+};
+use crate::error::Error;
+use crate::event::{CallDirection, CallId, CallState, Cause, EndedBy, Event};
+use crate::sip::{Message, Method, NameAddr};
+use crate::transaction::{ClientId, FailureCause, ServerId};
+use incoming::Incoming;
+use media::CallMedia;
+use outgoing::Outgoing;
+use session::Session;
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    id: CallId,
+    direction: CallDirection,
+    /// What the application sees.
+    state: CallState,
+    /// Our tag, and the Call-ID: set when the call first crosses.
+    tag: Option<Tag>,
+    call_id: Arc<str>,
+    /// The far end: a name-addr without its tag.
+    remote: Box<str>,
+    /// Ourselves likewise.
+    local: Box<str>,
+    /// The INVITE that came, for its header fields.
+    invite: Option<Message>,
+    /// Its transaction, until the INVITE is answered.
+    server: Option<ServerId>,
+    /// Whether the application knows of it.
+    told: bool,
+    media: CallMedia,
+    stage: Stage,
 }
 
-impl CallOptions {
-    /// Adds a header field to the INVITE.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// The codecs to offer, best first.
-    #[must_use]
-    pub fn codecs(mut self, codecs: &[Codec]) -> Self {
-        self.codecs = Some(codecs.to_vec());
-        self
-    }
-
-    /// Which way audio is to flow, from us.
-    #[must_use]
-    pub fn direction(mut self, direction: Direction) -> Self {
-        self.direction = direction;
-        self
-    }
+#[derive(Debug)]
+enum Stage {
+    Outgoing(Box<Outgoing>),
+    Incoming(Box<Incoming>),
+    Session(Box<Session>),
+    Over,
 }
 
-/// What is known about a call.
+/// How a call ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct CallInfo {
-    /// The call's number.
-    pub id: CallId,
+pub(crate) struct Ending {
+    pub(crate) by: EndedBy,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) error: Option<Error>,
+}
+
+impl Ending {
+    pub(crate) fn new(by: EndedBy) -> Self {
+        Self { by, cause: None, error: None }
+    }
+
+    /// Because of a response.
+    pub(crate) fn of(by: EndedBy, response: &Message) -> Self {
+        Self { cause: Some(Cause::of(response)), ..Self::new(by) }
+    }
+
+    /// Because of something here.
+    pub(crate) fn error(error: Option<Error>) -> Self {
+        Self { error, ..Self::new(EndedBy::Error) }
+    }
+
+    /// With the response that said so, if nothing else did.
+    pub(crate) fn or_cause(mut self, response: &Message) -> Self {
+        self.cause = self.cause.or_else(|| Some(Cause::of(response)));
+        self
+    }
+}
+
+impl From<Lost> for Ending {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Unreachable => Self::error(None),
+            Lost::Nat(error) => Self::error(Some(error)),
+        }
+    }
+}
+
+impl From<FailureCause> for Ending {
+    fn from(cause: FailureCause) -> Self {
+        match cause {
+            FailureCause::Timeout => Self::new(EndedBy::Timeout),
+            _ => Self::error(None),
+        }
+    }
+}
+
+impl Call {
+    /// A call to `target`, not yet begun.
+    pub(crate) fn outgoing(id: CallId, target: Target, options: CallOptions) -> Self {
+        let media = CallMedia::new(id, options.codecs, options.direction);
+        Self {
+            id,
+            direction: CallDirection::Outgoing,
+            state: CallState::Dialing,
+            tag: None,
+            call_id: Arc::from(""),
+            remote: target.to().into(),
+            local: Box::default(),
+            invite: None,
+            server: None,
+            told: true,
+            media,
+            stage: Stage::Outgoing(Box::new(Outgoing::new(target, options.headers))),
+        }
+    }
+
+    /// A call that has just come in; the INVITE has been checked.
+    pub(crate) fn incoming(id: CallId, query: Query, body: Body) -> Self {
+        let (request, server) = (query.request.clone(), query.id);
+        Self {
+            id,
+            direction: CallDirection::Incoming,
+            state: CallState::Ringing,
+            tag: None,
+            call_id: Arc::from(request.call_id()),
+            remote: without_tag(request.from().as_str()),
+            local: without_tag(request.to().as_str()),
+            media: CallMedia::new(id, None, Default::default()),
+            stage: Stage::Incoming(Box::new(Incoming::new(query, body))),
+            invite: Some(request),
+            server: Some(server),
+            told: false,
+        }
+    }
+
+    /// What the application sees.
+    pub(crate) fn state(&self) -> CallState {
+        self.state
+    }
+
     /// Who began it.
-    pub direction: CallDirection,
-    /// Where it stands.
-    pub state: CallState,
-    /// The far end's URI: From of an incoming call, the target of an outgoing one.
-    pub remote: String,
-    /// The far end's display name, if it gave one.
-    pub remote_name: Option<String>,
-    /// Our own URI in this call: To of an incoming call, From of an outgoing one.
-    pub local: String,
-    /// The Call-ID header field.
-    pub call_id: String,
-    /// The header fields of an incoming call's INVITE as they came; none for an outgoing call.
-    pub headers: Vec<(String, String)>,
-    /// The codec we send, once media is agreed.
-    pub codec: Option<Codec>,
-    /// Which way audio may flow, from us, once media is agreed.
-    pub media: Option<Direction>,
-    /// Whether the far end has put us on hold.
-    pub held: bool,
+    pub(crate) fn direction(&self) -> CallDirection {
+        self.direction
+    }
+
+    /// Whether the application knows of it: an incoming call is told once it rings.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// Whether nothing more happens in it.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// The INVITE transaction that a CANCEL need no longer look for: once, when it was answered.
+    pub(crate) fn settled_invite(&mut self) -> Option<ServerId> {
+        match &self.stage {
+            Stage::Incoming(_) => None,
+            _ => self.server.take(),
+        }
+    }
+
+    /// Our tag, if it has one already.
+    pub(crate) fn own_tag(&self) -> Option<Tag> {
+        self.tag
+    }
+
+    /// What is known about it.
+    pub(crate) fn info(&self) -> CallInfo {
+        let (remote, remote_name) = parts(&self.remote);
+        let (local, _) = parts(&self.local);
+        let headers = self.invite.as_ref().map(|invite| {
+            invite.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        });
+        CallInfo {
+            id: self.id,
+            direction: self.direction,
+            state: self.state,
+            remote,
+            remote_name,
+            local,
+            call_id: self.call_id.as_ref().to_owned(),
+            headers: headers.unwrap_or_default(),
+            codec: self.media.codec(),
+            media: self.media.direction(),
+            held: self.media.is_held(),
+        }
+    }
+
+    /// Changes what the application sees, when a command is taken; the next crossing carries it out.
+    pub(crate) fn command(&mut self, state: CallState) -> Option<Event> {
+        (self.state != state).then(|| {
+            self.state = state;
+            Event::State { call: self.id, state, cause: None }
+        })
+    }
+
+    /// Takes the path that was looked for.
+    pub(crate) fn handle_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.outgoing_path(cx, path),
+            Stage::Incoming(_) => self.incoming_path(cx, path),
+            Stage::Session(_) => self.session_path(cx, path),
+            Stage::Over => {}
+        }
+    }
+
+    /// Takes the ports that were asked for; `None` when there are none.
+    pub(crate) fn handle_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.outgoing_ports(cx, ports),
+            Stage::Incoming(_) => self.incoming_ports(cx, ports),
+            Stage::Session(_) | Stage::Over => {
+                if let Some(ports) = ports {
+                    cx.release_ports(ports.port);
+                }
+            }
+        }
+    }
+
+    /// Takes a response to a request of ours. `client` is absent for one that came after its
+    /// transaction: a 2xx to INVITE that is repeated, or that a fork sends late.
+    pub(crate) fn handle_response(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: Option<ClientId>,
+        response: &Message,
+    ) {
+        match (&self.stage, client) {
+            (Stage::Outgoing(_), Some(client)) => self.outgoing_response(cx, client, response),
+            (Stage::Session(_), _) => self.session_response(cx, client, response),
+            _ => {}
+        }
+    }
+
+    /// A request of ours failed.
+    pub(crate) fn handle_failure(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: ClientId,
+        cause: FailureCause,
+    ) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.outgoing_failure(cx, client, cause),
+            Stage::Session(_) => self.session_failure(cx, client),
+            Stage::Incoming(_) | Stage::Over => {}
+        }
+    }
+
+    /// Takes a request whose To carries our tag.
+    pub(crate) fn handle_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.outgoing_request(cx, query),
+            Stage::Incoming(_) => self.incoming_request(cx, query),
+            Stage::Session(_) => self.session_request(cx, query),
+            Stage::Over => queries::no_dialog(cx, query),
+        }
+    }
+
+    /// Takes the ACK of our 2xx.
+    pub(crate) fn handle_ack(&mut self, cx: &mut Crossing<'_>, ack: &Message) {
+        if let Stage::Session(_) = &self.stage {
+            self.session_ack(cx, ack);
+        }
+    }
+
+    /// A timer fired.
+    pub(crate) fn handle_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.outgoing_alarm(cx, alarm),
+            Stage::Incoming(_) => self.incoming_alarm(cx, alarm),
+            Stage::Session(_) => self.session_alarm(cx, alarm),
+            Stage::Over => {}
+        }
+    }
+
+    /// Ends it because the phone stops, whatever its state.
+    pub(crate) fn shut_down(&mut self, cx: &mut Crossing<'_>) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.withdraw(cx, Ending::new(EndedBy::Local)),
+            Stage::Incoming(_) => self.refuse(cx, Response::new(480), EndedBy::Local),
+            Stage::Session(_) => self.part(cx, Ending::new(EndedBy::Local)),
+            Stage::Over => {}
+        }
+    }
+
+    /// Ends it without a further word to the peer: the phone has waited long enough.
+    pub(crate) fn abandon(&mut self, cx: &mut Crossing<'_>) {
+        if !self.is_over() {
+            self.finish(cx, Ending::new(EndedBy::Local));
+        }
+    }
+
+    /// Ends a call whose media has fallen silent.
+    pub(crate) fn silent(&mut self, cx: &mut Crossing<'_>) {
+        if matches!(self.stage, Stage::Session(_)) && self.state == CallState::Answered {
+            self.part(cx, Ending::new(EndedBy::Timeout));
+        }
+    }
+
+    /// Tells a new state, or more about the old one.
+    fn set_state(&mut self, cx: &mut Crossing<'_>, state: CallState, cause: Option<Cause>) {
+        if self.state != state || cause.is_some() {
+            self.state = state;
+            cx.tell(Event::State { call: self.id, state, cause });
+        }
+    }
+
+    /// It is over: media stops, everything goes back, and the application is told.
+    fn finish(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+        match core::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Outgoing(outgoing) => outgoing.close(cx),
+            Stage::Incoming(incoming) => incoming.close(cx),
+            Stage::Session(session) => session.close(cx),
+            Stage::Over => return,
+        }
+        self.media.close(cx);
+        if let Some(tag) = self.tag.take() {
+            cx.agent.forget_tag(tag);
+        }
+        if !self.told {
+            self.state = CallState::Ended;
+            return;
+        }
+        let cause = ending.cause.clone().filter(|_| self.state != CallState::Ended);
+        self.set_state(cx, CallState::Ended, cause);
+        let Ending { by, cause, error } = ending;
+        cx.tell(Event::Ended { call: self.id, by, cause, error });
+    }
+
+    /// Our tag, made when first needed.
+    fn tag(&mut self, cx: &mut Crossing<'_>) -> Tag {
+        match self.tag {
+            Some(tag) => tag,
+            None => *self.tag.insert(cx.new_tag(Owner::Call(self.id))),
+        }
+    }
+}
+
+/// A From or To without its tag.
+fn without_tag(value: &str) -> Box<str> {
+    match NameAddr::parse(value) {
+        Ok(address) if address.display_name().is_empty() => {
+            format!("<{}>", address.uri_str()).into()
+        }
+        Ok(address) => {
+            let name = address.display_name();
+            format!("{} <{}>", crate::sip::quote(&name), address.uri_str()).into()
+        }
+        Err(_) => value.into(),
+    }
+}
+
+/// The URI and the display name.
+fn parts(value: &str) -> (String, Option<String>) {
+    match NameAddr::parse(value) {
+        Ok(address) => {
+            let name = address.display_name().into_owned();
+            (address.uri_str().to_owned(), (!name.is_empty()).then_some(name))
+        }
+        Err(_) => (value.to_owned(), None),
+    }
+}
+
+/// Whether a request of this method can carry an offer within a dialog.
+fn carries_offer(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Update)
 }

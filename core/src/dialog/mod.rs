@@ -1,1 +1,174 @@
-//! Dialogs (RFC 3261 §12) and INVITE sessions (§13 to §15).
+//! Dialogs: a lasting relation between two user agents (RFC 3261 §12).
+//!
+//! A [`Dialog`] knows how its requests are addressed and in which order they come; what they mean is
+//! the business of [`crate::call`].
+
+mod route_set;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub(crate) use route_set::{Course, RouteSet};
+
+use crate::sip::{Malformed, Message};
+
+/// One dialog, early or confirmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Dialog {
+    call_id: Arc<str>,
+    /// Our From (or To) header field with its tag.
+    local: Arc<str>,
+    /// Theirs, with its tag if it has one (RFC 2543 needs none).
+    remote: Box<str>,
+    remote_tag: Box<str>,
+    /// The CSeq number of our last request.
+    local_seq: u32,
+    /// The highest CSeq number of theirs; none before their first request.
+    remote_seq: Option<u32>,
+    /// The remote target: where Contact says that they are.
+    target: Box<str>,
+    routes: RouteSet,
+}
+
+/// A request that comes out of order (§12.2.2): to be answered 500.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OutOfOrder;
+
+impl Dialog {
+    /// The caller's dialog, from a 101 to 299 response to the INVITE that it sent with `local` as
+    /// From and this CSeq number (§12.1.2).
+    ///
+    /// # Errors
+    /// When Contact or a Record-Route cannot be read. A provisional response may lack Contact: then
+    /// the target stays `target`.
+    pub(crate) fn of_caller(
+        local: &Arc<str>,
+        call_id: &Arc<str>,
+        seq: u32,
+        target: &str,
+        response: &Message,
+    ) -> Result<Self, Malformed> {
+        Ok(Self {
+            call_id: Arc::clone(call_id),
+            local: Arc::clone(local),
+            remote: response.to().as_str().into(),
+            remote_tag: response.to_tag().unwrap_or_default().into(),
+            local_seq: seq,
+            remote_seq: None,
+            target: contact(response)?.unwrap_or_else(|| target.into()),
+            routes: RouteSet::of_caller(response)?,
+        })
+    }
+
+    /// The callee's dialog, from the INVITE and the tag that we answer it with (§12.1.1).
+    ///
+    /// # Errors
+    /// When the INVITE's Contact is missing or cannot be read, or a Record-Route.
+    pub(crate) fn of_callee(
+        request: &Message,
+        call_id: &Arc<str>,
+        tag: &str,
+    ) -> Result<Self, Malformed> {
+        let target = contact(request)?;
+        Ok(Self {
+            call_id: Arc::clone(call_id),
+            local: format!("{};tag={tag}", request.to().as_str()).into(),
+            remote: request.from().as_str().into(),
+            remote_tag: request.from_tag().unwrap_or_default().into(),
+            local_seq: 0,
+            remote_seq: Some(request.cseq()),
+            target: target.ok_or(Malformed { problem: "there is no Contact", at: 0 })?,
+            routes: RouteSet::of_callee(request)?,
+        })
+    }
+
+    /// Whether a message with these identifiers belongs here; the local tag has been compared.
+    pub(crate) fn is_of(&self, call_id: &str, remote_tag: Option<&str>) -> bool {
+        *self.call_id == *call_id && *self.remote_tag == *remote_tag.unwrap_or_default()
+    }
+
+    /// Checks the order of a request that came (§12.2.2).
+    ///
+    /// # Errors
+    /// When its number is not above that of the one before.
+    pub(crate) fn handle_request(&mut self, request: &Message) -> Result<(), OutOfOrder> {
+        let seq = request.cseq();
+        if self.remote_seq.is_some_and(|last| seq <= last) {
+            return Err(OutOfOrder);
+        }
+        self.remote_seq = Some(seq);
+        Ok(())
+    }
+
+    /// The highest CSeq number of theirs so far.
+    pub(crate) fn remote_seq(&self) -> Option<u32> {
+        self.remote_seq
+    }
+
+    /// Takes over the order of requests from the early dialog that this one confirms.
+    pub(crate) fn set_remote_seq(&mut self, seq: Option<u32>) {
+        self.remote_seq = self.remote_seq.max(seq);
+    }
+
+    /// The target that a target refresh request names, if it names one (§12.2).
+    ///
+    /// # Errors
+    /// When Contact cannot be read.
+    pub(crate) fn target_of(message: &Message) -> Result<Option<Box<str>>, Malformed> {
+        contact(message)
+    }
+
+    /// Moves the remote target.
+    pub(crate) fn set_target(&mut self, target: Option<Box<str>>) {
+        if let Some(target) = target {
+            self.target = target;
+        }
+    }
+
+    /// The dialog of another party that has answered the same INVITE (§13.2.2.4).
+    ///
+    /// # Errors
+    /// As [`of_caller`](Self::of_caller).
+    pub(crate) fn fork(&self, seq: u32, response: &Message) -> Result<Self, Malformed> {
+        Self::of_caller(&self.local, &self.call_id, seq, &self.target, response)
+    }
+
+    /// The number of our next request (§12.2.1.1). ACK and CANCEL use that of their INVITE instead.
+    pub(crate) fn next_seq(&mut self) -> u32 {
+        self.local_seq = self.local_seq.saturating_add(1);
+        self.local_seq
+    }
+
+    /// How our requests travel.
+    pub(crate) fn course(&self) -> Course<'_> {
+        self.routes.course(&self.target)
+    }
+
+    /// The Call-ID.
+    pub(crate) fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// What we write as From.
+    pub(crate) fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// What we write as To.
+    pub(crate) fn remote(&self) -> &str {
+        &self.remote
+    }
+}
+
+/// The URI of Contact, without headers; at most one may be there (§8.1.1.8), of a scheme that can
+/// be called.
+fn contact(message: &Message) -> Result<Option<Box<str>>, Malformed> {
+    let Some(contact) = message.contacts().next() else { return Ok(None) };
+    let contact = contact?;
+    if contact.is_star() || !contact.uri().is_sip() {
+        return Err(Malformed { problem: "Contact is no SIP URI", at: 0 });
+    }
+    Ok(Some(contact.uri().without_headers().into()))
+}

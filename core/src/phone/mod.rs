@@ -1,13 +1,26 @@
 //! The phone: signalling, the only door to it.
 
-use std::collections::VecDeque;
+mod inbound;
+mod ping;
+mod running;
 
-use crate::call::{CallInfo, CallOptions};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::agent::Agent;
+use crate::call::{Call, CallInfo, CallOptions};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, Event, MediaEvent, PhoneStatus, PingId};
+use crate::event::{CallDirection, CallId, CallState, Event, MediaEvent, PhoneStatus, PingId};
 use crate::host::{Endpoint, Host, Inbound};
-use crate::time::Instant;
+use crate::registration::Registration;
+use crate::sip::{HeaderName, NameAddr, check_name, check_value};
+use crate::time::{Duration, Instant};
+use crate::timers::TimerId;
+use crate::transaction::ServerId;
+use ping::Ping;
 
 /// A telephone's signalling: registers, places and takes calls, and says by [`Event::Media`] what
 /// the media machine of each call has to do.
@@ -15,168 +28,67 @@ use crate::time::Instant;
 /// Commands check the state at once and are carried out at the next crossing, so after each of them
 /// call [`handle_deadline`](Endpoint::handle_deadline) ([`next_deadline`](Endpoint::next_deadline)
 /// says so). After each crossing take events until [`next_event`](Self::next_event) has none.
+///
+/// What a call's state allows:
+///
+/// | state     | outgoing | incoming                                    |
+/// |-----------|----------|---------------------------------------------|
+/// | DIALING   | `cancel` |                                             |
+/// | RINGING   |          | `answer`, `progress`, `deny`, `redirect`    |
+/// | PROGRESS  | `cancel` | `answer`, `deny`, `redirect`                |
+/// | ANSWERED  | `hangup` | `hangup`                                    |
+/// | CANCELING |          |                                             |
+/// | ENDED     |          |                                             |
 #[derive(Debug)]
 pub struct Phone {
-    parameters: PhoneParameters,
+    agent: Agent,
     status: PhoneStatus,
-    events: VecDeque<Event>,
+    /// Every call until its [`Event::Ended`] is taken.
+    calls: BTreeMap<CallId, Box<Call>>,
+    /// Which call a CANCEL means.
+    invites: BTreeMap<ServerId, CallId>,
+    registration: Option<Registration>,
+    pings: BTreeMap<PingId, Ping>,
+    /// What commands asked for, for the next crossing.
+    intents: VecDeque<Intent>,
+    /// While stopping: what is waited for, and at most how long.
+    stopping: Option<(Stopping, TimerId)>,
+    /// The numbers given last.
+    last_call: u64,
+    last_ping: u64,
 }
 
-impl Phone {
-    /// A phone that has not started.
-    ///
-    /// # Errors
-    /// [`Error::InvalidRange`] when the RTP range holds no pair, [`Error::InvalidValue`] when a
-    /// parameter cannot be used: an empty user, no codec, a user agent with a line feed.
-    pub fn new(parameters: PhoneParameters) -> Result<Self, Error> {
-        Ok(Self { parameters, status: PhoneStatus::Inactive, events: VecDeque::new() })
-    }
-
-    /// What it was made of.
-    pub fn parameters(&self) -> &PhoneParameters {
-        &self.parameters
-    }
-
-    /// Where it stands.
-    pub fn status(&self) -> PhoneStatus {
-        self.status
-    }
-
-    /// Starts: binds, and registers if there is a server and the parameters say so. Ends in status
-    /// REGISTERED (at once when nothing has to be registered) or FAILED.
-    ///
-    /// # Errors
-    /// [`Error::InvalidStatus`] unless the phone is INACTIVE or FAILED.
-    pub fn start(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Stops: ends every call, whatever its state, takes the registration back and releases
-    /// everything. Bounded in time; ends in status INACTIVE. Does nothing when not started.
-    pub fn stop(&mut self) {}
-
-    /// Calls `target`: a SIP URI, with or without a display name and angle brackets, or, with a
-    /// server, a bare number or name there. The call is DIALING.
-    ///
-    /// # Errors
-    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target or
-    /// header field that cannot be used, [`Error::TooManyCalls`]. What turns out later comes in
-    /// [`Event::Ended`].
-    pub fn call(&mut self, target: &str, options: CallOptions) -> Result<CallId, Error> {
-        let _ = (target, options);
-        Err(Error::InvalidStatus { command: "call from", status: self.status })
-    }
-
-    /// Answers a call that is RINGING, or PROGRESS by [`progress`](Self::progress).
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] in any other state, and of an outgoing call; [`Error::NoSuchCall`].
-    pub fn answer(&mut self, call: CallId) -> Result<(), Error> {
-        Err(Error::NoSuchCall { call })
-    }
-
-    /// Opens the media of a call that is RINGING before it is answered: sends 183 with our session
-    /// description. The call is PROGRESS.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] in any other state, and of an outgoing call; [`Error::NoSuchCall`].
-    pub fn progress(&mut self, call: CallId) -> Result<(), Error> {
-        Err(Error::NoSuchCall { call })
-    }
-
-    /// Refuses a call that is RINGING or PROGRESS with `code` (400 to 699; the seed's is 603) and
-    /// `reason`, or the code's own phrase.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] in any other state, and of an outgoing call; [`Error::NoSuchCall`];
-    /// [`Error::InvalidValue`] for another code or a reason with a line feed.
-    pub fn deny(&mut self, call: CallId, code: u16, reason: Option<&str>) -> Result<(), Error> {
-        let _ = (code, reason);
-        Err(Error::NoSuchCall { call })
-    }
-
-    /// Sends the caller of a call that is RINGING or PROGRESS to the URI `contact` with 302.
-    ///
-    /// # Errors
-    /// As [`deny`](Self::deny); [`Error::InvalidValue`] for a contact that is no URI.
-    pub fn redirect(&mut self, call: CallId, contact: &str) -> Result<(), Error> {
-        let _ = contact;
-        Err(Error::NoSuchCall { call })
-    }
-
-    /// Ends a call that is ANSWERED.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] in any other state; [`Error::NoSuchCall`].
-    pub fn hangup(&mut self, call: CallId) -> Result<(), Error> {
-        Err(Error::NoSuchCall { call })
-    }
-
-    /// Gives up an outgoing call that is DIALING or PROGRESS. The call is CANCELING until its end is
-    /// known; an answer that crosses is taken and hung up.
-    ///
-    /// # Errors
-    /// [`Error::InvalidState`] in any other state, and of an incoming call; [`Error::NoSuchCall`].
-    pub fn cancel(&mut self, call: CallId) -> Result<(), Error> {
-        Err(Error::NoSuchCall { call })
-    }
-
-    /// The state of a call; `None` once its [`Event::Ended`] was taken.
-    pub fn state(&self, call: CallId) -> Option<CallState> {
-        let _ = call;
-        None
-    }
-
-    /// What is known about a call; `None` once its [`Event::Ended`] was taken.
-    pub fn info(&self, call: CallId) -> Option<CallInfo> {
-        let _ = call;
-        None
-    }
-
-    /// The calls that are not over, in no particular order.
-    pub fn calls(&self) -> impl Iterator<Item = CallId> + '_ {
-        core::iter::empty()
-    }
-
-    /// Asks `target` (as for [`call`](Self::call)) what it can do: a SIP ping. The answer is
-    /// [`Event::Pong`].
-    ///
-    /// # Errors
-    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`].
-    pub fn options(&mut self, target: &str) -> Result<PingId, Error> {
-        let _ = target;
-        Err(Error::InvalidStatus { command: "ping from", status: self.status })
-    }
-
-    /// Takes what the media machine of a call says. [`MediaEvent::Silent`] ends the call
-    /// ([`crate::event::EndedBy::Timeout`]).
-    pub fn handle_media_event(&mut self, call: CallId, event: &MediaEvent) {
-        let _ = (call, event);
-    }
-
-    /// The next thing that happened.
-    pub fn next_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// What the phone has counted since it was made.
-    pub fn counters(&self) -> Counters {
-        Counters::default()
-    }
+/// What a command asked for.
+#[derive(Clone, Debug)]
+enum Intent {
+    Start,
+    Stop,
+    Place(CallId),
+    Answer(CallId),
+    Progress(CallId),
+    Deny(CallId, Denial),
+    Hangup(CallId),
+    Cancel(CallId),
+    Silent(CallId),
+    Ping(PingId),
 }
 
-impl Endpoint for Phone {
-    fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
-        let _ = (host, inbound);
-    }
+/// How a call is refused.
+#[derive(Clone, Debug)]
+struct Denial {
+    code: u16,
+    reason: Option<String>,
+    /// Where the caller should go instead.
+    contact: Option<String>,
+}
 
-    fn handle_deadline(&mut self, host: &mut dyn Host) {
-        let _ = host;
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        None
-    }
+/// What a phone that stops waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stopping {
+    /// The ends of its calls.
+    Calls,
+    /// The server's word that the binding is gone.
+    Registration,
 }
 
 /// What a phone has counted since it was made.
@@ -193,4 +105,373 @@ pub struct Counters {
     pub refused: u64,
     /// Challenges we did not answer: not the configured server, another realm, no credentials.
     pub unanswered_challenges: u64,
+}
+
+/// How many pings may wait for their answers at once.
+const MAX_PINGS: usize = 1_000;
+
+/// The code and words of [`Phone::redirect`].
+const MOVED: u16 = 302;
+
+impl Phone {
+    /// A phone that has not started.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRange`] when the RTP range holds no pair, [`Error::InvalidValue`] when a
+    /// parameter cannot be used: no codec, a user agent with a line feed.
+    pub fn new(parameters: PhoneParameters) -> Result<Self, Error> {
+        check(&parameters)?;
+        let agent = Agent::new(parameters);
+        agent.registrar()?;
+        Ok(Self {
+            agent,
+            status: PhoneStatus::Inactive,
+            calls: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            registration: None,
+            pings: BTreeMap::new(),
+            intents: VecDeque::new(),
+            stopping: None,
+            last_call: 0,
+            last_ping: 0,
+        })
+    }
+
+    /// What it was made of.
+    pub fn parameters(&self) -> &PhoneParameters {
+        &self.agent.parameters
+    }
+
+    /// Where it stands. REGISTERED lasts through a routine refresh of the registration; one that
+    /// fails makes it REGISTERING until the next success.
+    pub fn status(&self) -> PhoneStatus {
+        self.status
+    }
+
+    /// Starts: registers if there is a server and the parameters say so. Ends in status REGISTERED
+    /// (at once when nothing has to be registered) or FAILED.
+    ///
+    /// # Errors
+    /// [`Error::InvalidStatus`] unless the phone is INACTIVE or FAILED.
+    pub fn start(&mut self) -> Result<(), Error> {
+        if !matches!(self.status, PhoneStatus::Inactive | PhoneStatus::Failed) {
+            return Err(Error::InvalidStatus { command: "start", status: self.status });
+        }
+        self.set_status(PhoneStatus::Registering);
+        self.intents.push_back(Intent::Start);
+        Ok(())
+    }
+
+    /// Stops: ends every call, whatever its state, takes the registration back and releases
+    /// everything. Bounded in time; ends in status INACTIVE. Does nothing when not started.
+    pub fn stop(&mut self) {
+        if !matches!(self.status, PhoneStatus::Inactive | PhoneStatus::Deregistering) {
+            self.set_status(PhoneStatus::Deregistering);
+            self.intents.push_back(Intent::Stop);
+        }
+    }
+
+    /// Calls `target`: a SIP URI, with or without a display name and angle brackets, `user@host`,
+    /// or, with a server, a bare number or name there. The call is DIALING.
+    ///
+    /// # Errors
+    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target or
+    /// header field that cannot be used, [`Error::TooManyCalls`]. What turns out later comes in
+    /// [`Event::Ended`].
+    pub fn call(&mut self, target: &str, options: CallOptions) -> Result<CallId, Error> {
+        self.require_started("call from")?;
+        let target = self.agent.target(target)?;
+        for (name, value) in &options.headers {
+            check_header(name, value)?;
+        }
+        if options.codecs.as_ref().is_some_and(Vec::is_empty) {
+            return Err(no_codecs());
+        }
+        let limit = self.agent.parameters.max_calls;
+        if self.calls.len() >= limit {
+            return Err(Error::TooManyCalls { limit });
+        }
+        let id = self.next_call();
+        self.calls.insert(id, Box::new(Call::outgoing(id, target, options)));
+        let (state, cause) = (CallState::Dialing, None);
+        self.agent.events.push_back(Event::State { call: id, state, cause });
+        self.intents.push_back(Intent::Place(id));
+        Ok(id)
+    }
+
+    /// Answers a call that is RINGING, or PROGRESS by [`progress`](Self::progress).
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] in any other state, and of an outgoing call; [`Error::NoSuchCall`].
+    pub fn answer(&mut self, call: CallId) -> Result<(), Error> {
+        let states = [CallState::Ringing, CallState::Progress];
+        let (incoming, intent) = (CallDirection::Incoming, Intent::Answer(call));
+        self.command(call, "answer", Some(incoming), &states, CallState::Answered, intent)
+    }
+
+    /// Opens the media of a call that is RINGING before it is answered: sends 183 with our session
+    /// description. The call is PROGRESS.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] in any other state, and of an outgoing call; [`Error::NoSuchCall`].
+    pub fn progress(&mut self, call: CallId) -> Result<(), Error> {
+        let (incoming, intent) = (CallDirection::Incoming, Intent::Progress(call));
+        let states = [CallState::Ringing];
+        self.command(call, "progress", Some(incoming), &states, CallState::Progress, intent)
+    }
+
+    /// Refuses a call that is RINGING or PROGRESS with `code` (400 to 699; the seed's is 603) and
+    /// `reason`, or the code's own phrase.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] in any other state, and of an outgoing call; [`Error::NoSuchCall`];
+    /// [`Error::InvalidValue`] for another code or a reason with a line feed.
+    pub fn deny(&mut self, call: CallId, code: u16, reason: Option<&str>) -> Result<(), Error> {
+        if !(400..=699).contains(&code) {
+            return Err(invalid("code", &code.to_string(), "a refusal has a code from 400 to 699"));
+        }
+        if let Some(reason) = reason {
+            let problem = "it holds a line feed or a NUL";
+            check_value(reason).map_err(|_| invalid("reason", reason, problem))?;
+        }
+        let denial = Denial { code, reason: reason.map(str::to_owned), contact: None };
+        self.refuse(call, "deny", denial)
+    }
+
+    /// Sends the caller of a call that is RINGING or PROGRESS to the URI `contact` with 302.
+    ///
+    /// # Errors
+    /// As [`deny`](Self::deny); [`Error::InvalidValue`] for a contact that is no URI.
+    pub fn redirect(&mut self, call: CallId, contact: &str) -> Result<(), Error> {
+        let usable = check_value(contact).is_ok();
+        let address = NameAddr::parse(contact.trim()).ok().filter(|a| usable && !a.is_star());
+        let uri = address.ok_or_else(|| invalid("contact", contact, "it is no URI"))?;
+        let contact = Some(format!("<{}>", uri.uri_str()));
+        self.refuse(call, "redirect", Denial { code: MOVED, reason: None, contact })
+    }
+
+    /// Ends a call that is ANSWERED.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] in any other state; [`Error::NoSuchCall`].
+    pub fn hangup(&mut self, call: CallId) -> Result<(), Error> {
+        let states = [CallState::Answered];
+        self.command(call, "hang up", None, &states, CallState::Ended, Intent::Hangup(call))
+    }
+
+    /// Gives up an outgoing call that is DIALING or PROGRESS. The call is CANCELING until its end is
+    /// known; an answer that crosses is taken and hung up.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] in any other state, and of an incoming call; [`Error::NoSuchCall`].
+    pub fn cancel(&mut self, call: CallId) -> Result<(), Error> {
+        let states = [CallState::Dialing, CallState::Progress];
+        let (outgoing, intent) = (CallDirection::Outgoing, Intent::Cancel(call));
+        self.command(call, "cancel", Some(outgoing), &states, CallState::Canceling, intent)
+    }
+
+    /// The state of a call; `None` once its [`Event::Ended`] was taken.
+    pub fn state(&self, call: CallId) -> Option<CallState> {
+        self.told(call).map(Call::state)
+    }
+
+    /// What is known about a call; `None` once its [`Event::Ended`] was taken.
+    pub fn info(&self, call: CallId) -> Option<CallInfo> {
+        self.told(call).map(Call::info)
+    }
+
+    /// The calls that are not over, oldest first.
+    pub fn calls(&self) -> impl Iterator<Item = CallId> + '_ {
+        let live = self.calls.iter().filter(|(_, call)| call.is_told() && !call.is_over());
+        live.map(|(id, _)| *id)
+    }
+
+    /// Asks `target` (as for [`call`](Self::call)) what it can do: a SIP ping. The answer is
+    /// [`Event::Pong`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`].
+    pub fn options(&mut self, target: &str) -> Result<PingId, Error> {
+        self.require_started("ping from")?;
+        let ping = Ping::new(self.agent.target(target)?);
+        if self.pings.len() >= MAX_PINGS {
+            return Err(invalid("target", target, "too many pings wait for their answers"));
+        }
+        self.last_ping += 1;
+        let id = PingId(self.last_ping);
+        self.pings.insert(id, ping);
+        self.intents.push_back(Intent::Ping(id));
+        Ok(id)
+    }
+
+    /// Takes what the media machine of a call says. [`MediaEvent::Silent`] ends the call
+    /// ([`crate::event::EndedBy::Timeout`]).
+    pub fn handle_media_event(&mut self, call: CallId, event: &MediaEvent) {
+        if matches!(event, MediaEvent::Silent) && self.state(call) == Some(CallState::Answered) {
+            self.intents.push_back(Intent::Silent(call));
+        }
+    }
+
+    /// The next thing that happened.
+    pub fn next_event(&mut self) -> Option<Event> {
+        let event = self.agent.events.pop_front()?;
+        if let Event::Ended { call, .. } = &event {
+            self.calls.remove(call);
+        }
+        Some(event)
+    }
+
+    /// What the phone has counted since it was made.
+    pub fn counters(&self) -> Counters {
+        self.agent.counters
+    }
+
+    /// Checks a command, changes the state that the application sees, and notes the rest for the
+    /// next crossing.
+    fn command(
+        &mut self,
+        id: CallId,
+        command: &'static str,
+        direction: Option<CallDirection>,
+        states: &[CallState],
+        next: CallState,
+        intent: Intent,
+    ) -> Result<(), Error> {
+        let call = self.calls.get_mut(&id).filter(|call| call.is_told());
+        let call = call.ok_or(Error::NoSuchCall { call: id })?;
+        let state = call.state();
+        if !states.contains(&state) || direction.is_some_and(|wanted| wanted != call.direction()) {
+            return Err(Error::InvalidState { command, state });
+        }
+        self.agent.events.extend(call.command(next));
+        self.intents.push_back(intent);
+        Ok(())
+    }
+
+    fn refuse(&mut self, call: CallId, command: &'static str, denial: Denial) -> Result<(), Error> {
+        let states = [CallState::Ringing, CallState::Progress];
+        let (incoming, intent) = (CallDirection::Incoming, Intent::Deny(call, denial));
+        self.command(call, command, Some(incoming), &states, CallState::Ended, intent)
+    }
+
+    fn told(&self, call: CallId) -> Option<&Call> {
+        self.calls.get(&call).filter(|call| call.is_told()).map(|call| &**call)
+    }
+
+    fn require_started(&self, command: &'static str) -> Result<(), Error> {
+        match self.status {
+            PhoneStatus::Registering | PhoneStatus::Registered => Ok(()),
+            status => Err(Error::InvalidStatus { command, status }),
+        }
+    }
+
+    fn set_status(&mut self, status: PhoneStatus) {
+        if self.status != status {
+            self.status = status;
+            self.agent.events.push_back(Event::Status(status));
+        }
+    }
+
+    fn next_call(&mut self) -> CallId {
+        self.last_call += 1;
+        CallId(self.last_call)
+    }
+}
+
+impl Endpoint for Phone {
+    fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        self.carry_out(host);
+        self.take(host, inbound);
+        self.settle(host);
+    }
+
+    fn handle_deadline(&mut self, host: &mut dyn Host) {
+        self.carry_out(host);
+        self.handle_alarms(host);
+        self.settle(host);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match self.intents.is_empty() {
+            true => self.agent.next_deadline(),
+            false => Some(Instant::ZERO),
+        }
+    }
+}
+
+/// Checks what a phone is made of.
+fn check(parameters: &PhoneParameters) -> Result<(), Error> {
+    let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
+    let first_even = low.checked_add(low % 2).filter(|even| *even > 0 || high > 2);
+    if first_even.and_then(|even| even.checked_add(1)).is_none_or(|odd| odd > high) {
+        return Err(Error::InvalidRange { low, high });
+    }
+    if parameters.codecs.is_empty() {
+        return Err(no_codecs());
+    }
+    let texts = [
+        ("server", parameters.server.as_deref()),
+        ("user", Some(parameters.user.as_str())),
+        ("display name", parameters.display_name.as_deref()),
+        ("user agent", Some(parameters.user_agent.as_str())),
+        ("hostname", parameters.hostname.as_deref()),
+        ("remote hostname", parameters.remote_hostname.as_deref()),
+    ];
+    for (what, text) in texts {
+        let text = text.unwrap_or_default();
+        check_value(text).map_err(|_| invalid(what, text, "it holds a line feed or a NUL"))?;
+    }
+    for host in [&parameters.server, &parameters.hostname, &parameters.remote_hostname] {
+        let host = host.as_deref().unwrap_or("name");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        if host.is_empty() || !host.chars().all(plain) {
+            return Err(invalid("server", host, "it is no host name or address"));
+        }
+    }
+    if parameters.ptime < Duration::from_millis(1) {
+        return Err(invalid("ptime", "0", "a packet carries at least a millisecond"));
+    }
+    Ok(())
+}
+
+/// Checks a header field of the application: one that the phone does not write itself.
+fn check_header(name: &str, value: &str) -> Result<(), Error> {
+    const OURS: [HeaderName; 23] = [
+        HeaderName::Accept,
+        HeaderName::Allow,
+        HeaderName::Authorization,
+        HeaderName::CallId,
+        HeaderName::Contact,
+        HeaderName::ContentEncoding,
+        HeaderName::ContentLength,
+        HeaderName::ContentType,
+        HeaderName::CSeq,
+        HeaderName::Expires,
+        HeaderName::From,
+        HeaderName::MaxForwards,
+        HeaderName::ProxyAuthorization,
+        HeaderName::ProxyRequire,
+        HeaderName::RecordRoute,
+        HeaderName::Require,
+        HeaderName::Route,
+        HeaderName::RSeq,
+        HeaderName::Supported,
+        HeaderName::To,
+        HeaderName::Unsupported,
+        HeaderName::UserAgent,
+        HeaderName::Via,
+    ];
+    check_name(name).map_err(|_| invalid("header name", name, "it is no token"))?;
+    if OURS.contains(&HeaderName::from_str(name)) {
+        return Err(invalid("header name", name, "the phone writes this header field itself"));
+    }
+    check_value(value).map_err(|_| invalid("header", value, "it holds a line feed or a NUL"))
+}
+
+fn invalid(what: &'static str, value: &str, problem: &'static str) -> Error {
+    Error::InvalidValue { what, value: value.to_owned(), problem }
+}
+
+fn no_codecs() -> Error {
+    invalid("codecs", "", "at least one is needed")
 }

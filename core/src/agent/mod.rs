@@ -1,0 +1,242 @@
+//! The user agent's core (RFC 3261 §8): what calls, registration and pings have in common.
+//!
+//! [`Agent`] holds the transactions, the timers, the paths to peers and the queue of events;
+//! [`Crossing`] is an agent together with the host that has just called, and is what every handler
+//! of the layers above is given. Read [`hop`] and [`paths`] for where requests go, [`request`] and
+//! [`response`] for what is written.
+
+mod hop;
+mod paths;
+mod ports;
+mod request;
+mod response;
+mod series;
+mod tag;
+mod target;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) use hop::Hop;
+pub(crate) use paths::{Lost, Path, Reach, Settled};
+pub(crate) use ports::MediaPorts;
+pub(crate) use request::{Attempt, Refusal, Request};
+pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response};
+pub(crate) use series::{Answer, Series};
+pub(crate) use tag::Tag;
+pub(crate) use target::Target;
+
+use crate::auth::{DigestClient, RealmPin};
+use crate::config::PhoneParameters;
+use crate::event::{CallId, Event, PingId};
+use crate::host::{Host, MediaPort, RequestId};
+use crate::phone::Counters;
+use crate::time::{Duration, Instant};
+use crate::timers::{TimerId, Timers};
+use crate::transaction::{ClientId, Failure, Layer, Limits, Timing};
+
+/// How our own copies of a 2xx are spaced (RFC 3261 §13.3.1.4), as those of a transaction are.
+const TIMING: Timing = Timing {
+    t1: Duration::from_millis(500),
+    t2: Duration::from_secs(4),
+    t4: Duration::from_secs(5),
+};
+/// The first interval.
+pub(crate) const T1: Duration = TIMING.t1;
+/// The longest.
+pub(crate) const T2: Duration = TIMING.t2;
+/// How long anything may take to be answered: 64*T1.
+pub(crate) const TRANSACTION: Duration = TIMING.transaction();
+
+/// Who asked for something, and is told the outcome.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Owner {
+    /// A call.
+    Call(CallId),
+    /// The registration.
+    Registration,
+    /// A ping.
+    Ping(PingId),
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Alarm {
+    /// The host has not said how to reach a peer.
+    Path(RequestId),
+    /// The host has not bound media ports.
+    Bind(RequestId),
+    /// Media has had the time to say goodbye.
+    Release(MediaPort),
+    /// Something in a call.
+    Call(CallId, CallAlarm),
+    /// The registration wants to be refreshed, or tried again.
+    Registration,
+    /// Stopping has taken long enough.
+    Stop,
+}
+
+/// What a call's timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CallAlarm {
+    /// Nobody has answered in time.
+    Unanswered,
+    /// The caller wants a sign of life each minute (RFC 3261 §13.3.1.1).
+    Remind,
+    /// The 2xx has to be sent again (§13.3.1.4).
+    Repeat,
+    /// No 2xx comes again: the ACK need not be kept (§13.2.2.4).
+    Forget,
+}
+
+/// What the parts of a phone share.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) parameters: PhoneParameters,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) counters: Counters,
+    pub(crate) timers: Timers<Alarm>,
+    /// Made at the first crossing: its tables hash with a key of the host's.
+    transactions: Option<Layer>,
+    /// Who waits for a response to what.
+    clients: BTreeMap<ClientId, Owner>,
+    /// Whose tag is whose: finds the dialog of a message (RFC 3261 §12.2.2).
+    tags: BTreeMap<Tag, Owner>,
+    paths: paths::Paths,
+    ports: ports::Ports,
+    digest: DigestClient,
+    pin: RealmPin,
+    /// The number of the last request to the host.
+    requests: u64,
+    /// Messages are written here.
+    buffer: Vec<u8>,
+}
+
+impl Agent {
+    pub(crate) fn new(parameters: PhoneParameters) -> Self {
+        Self {
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            timers: Timers::new(),
+            transactions: None,
+            clients: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            paths: paths::Paths::default(),
+            ports: ports::Ports::default(),
+            digest: DigestClient::default(),
+            pin: RealmPin::new(parameters.realm.as_deref()),
+            requests: 0,
+            buffer: Vec::new(),
+            parameters,
+        }
+    }
+
+    /// Forgets everything that belongs to one run of the phone, and gives back what the host lent.
+    pub(crate) fn close(&mut self, host: &mut dyn Host) {
+        self.close_paths(host);
+        self.close_ports(host);
+        self.timers = Timers::new();
+        self.transactions = None;
+        self.clients.clear();
+        self.tags.clear();
+    }
+
+    /// The transactions.
+    pub(crate) fn transactions(&mut self, host: &mut dyn Host) -> &mut Layer {
+        self.transactions.get_or_insert_with(|| Layer::new(host, Limits::default()))
+    }
+
+    /// When the next timer or transaction is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let transactions = self.transactions.as_ref().and_then(Layer::next_deadline);
+        [self.timers.next_deadline(), transactions].into_iter().flatten().min()
+    }
+
+    /// Who waits for the outcome of a client transaction.
+    pub(crate) fn owner_of_client(&self, client: ClientId) -> Option<Owner> {
+        self.clients.get(&client).copied()
+    }
+
+    /// No more than copies of its final response can come: nobody waits for this transaction.
+    pub(crate) fn forget_client(&mut self, client: ClientId) {
+        self.clients.remove(&client);
+    }
+
+    /// Whose tag this is.
+    pub(crate) fn owner_of_tag(&self, tag: Option<&str>) -> Option<Owner> {
+        self.tags.get(&Tag::parse(tag?)?).copied()
+    }
+
+    /// A tag for a dialog or a series of requests (RFC 3261 §19.3).
+    pub(crate) fn new_tag(&mut self, host: &mut dyn Host, owner: Owner) -> Tag {
+        loop {
+            let tag = Tag::new(host.random());
+            if !self.tags.contains_key(&tag) {
+                self.tags.insert(tag, owner);
+                return tag;
+            }
+        }
+    }
+
+    /// Gives a tag back.
+    pub(crate) fn forget_tag(&mut self, tag: Tag) {
+        self.tags.remove(&tag);
+    }
+
+    /// The next transaction that failed.
+    pub(crate) fn next_failure(&mut self) -> Option<Failure> {
+        self.transactions.as_mut().and_then(Layer::next_event)
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+}
+
+/// One crossing of the seam: the agent, and the host that has just called.
+pub(crate) struct Crossing<'a> {
+    pub(crate) host: &'a mut dyn Host,
+    pub(crate) agent: &'a mut Agent,
+}
+
+impl Crossing<'_> {
+    /// What time it is.
+    pub(crate) fn now(&self) -> Instant {
+        self.host.now()
+    }
+
+    /// Tells the application.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.agent.events.push_back(event);
+    }
+
+    /// Sets a timer.
+    pub(crate) fn set_timer(&mut self, after: Duration, alarm: Alarm) -> TimerId {
+        self.agent.timers.set(self.host.now() + after, alarm)
+    }
+
+    /// Takes a timer away, if it is still set.
+    pub(crate) fn cancel_timer(&mut self, timer: TimerId) {
+        self.agent.timers.cancel(timer);
+    }
+
+    /// The transactions.
+    pub(crate) fn transactions(&mut self) -> &mut Layer {
+        self.agent.transactions(self.host)
+    }
+
+    /// A tag for a dialog or a series of requests.
+    pub(crate) fn new_tag(&mut self, owner: Owner) -> Tag {
+        self.agent.new_tag(self.host, owner)
+    }
+
+    /// A path to `hop`, now or later.
+    pub(crate) fn reach(&mut self, hop: &Hop, owner: Owner) -> Reach {
+        self.agent.reach(self.host, hop, owner)
+    }
+
+    /// A Call-ID that nobody else makes (§8.1.1.4).
+    pub(crate) fn new_call_id(&mut self) -> String {
+        format!("{:016x}{:016x}", self.host.random(), self.host.random())
+    }
+}

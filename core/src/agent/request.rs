@@ -1,0 +1,243 @@
+//! Requests that we send (RFC 3261 §8.1), and the credentials in them (§22).
+
+use super::{Agent, Crossing, Owner, Path};
+use crate::auth::{Asker, AuthError, Authorization, Rounds};
+use crate::dialog::Course;
+use crate::host::{Host, Outbound};
+use crate::sip::{HeaderName, Message, Method, Writer};
+use crate::transaction::{ClientId, Layer};
+
+/// A request to be written. What every request has is added: Via, Max-Forwards, User-Agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) course: Course<'a>,
+    /// The From header field, with its tag.
+    pub(crate) from: &'a str,
+    /// The To header field.
+    pub(crate) to: &'a str,
+    pub(crate) call_id: &'a str,
+    pub(crate) seq: u32,
+    /// The header fields that this method has beyond those, in order.
+    pub(crate) fields: Vec<(HeaderName, String)>,
+    /// Header fields of the application.
+    pub(crate) extensions: &'a [(String, String)],
+    /// A session description.
+    pub(crate) body: Option<&'a str>,
+}
+
+/// How often and with what a request has been tried so far: kept from the first sending to the final
+/// response, through every challenge.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    /// The transaction of the latest sending.
+    client: Option<ClientId>,
+    rounds: Rounds,
+    /// The credentials in the latest sending; the ACK of an INVITE repeats them (§22.1).
+    credentials: Vec<Authorization>,
+}
+
+/// Why a challenge is the end of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// The response is no challenge, or one that cannot be met: nothing to show, or nobody to show it
+    /// to.
+    Unmet,
+    /// What we showed was refused; to show it again is forbidden (§22.1).
+    Rejected,
+}
+
+/// How many hops a request may take (§8.1.1.6).
+const MAX_FORWARDS: u32 = 70;
+
+impl Attempt {
+    /// Whether this is its latest transaction.
+    pub(crate) fn is(&self, client: ClientId) -> bool {
+        self.client == Some(client)
+    }
+
+    /// Its latest transaction.
+    pub(crate) fn client(&self) -> Option<ClientId> {
+        self.client
+    }
+
+    /// What another ACK of the same INVITE needs: the credentials, without the transaction.
+    pub(crate) fn for_ack(&self) -> Self {
+        Self { client: None, rounds: Rounds::default(), credentials: self.credentials.clone() }
+    }
+}
+
+impl Crossing<'_> {
+    /// Sends a request; its owner is told the outcome.
+    pub(crate) fn send(
+        &mut self,
+        path: &Path,
+        request: &Request<'_>,
+        attempt: &mut Attempt,
+        owner: Owner,
+    ) {
+        if let Some(old) = attempt.client.take() {
+            self.agent.forget_client(old);
+        }
+        attempt.credentials = self.agent.credentials(self.host, path, request, attempt);
+        let branch = Layer::new_branch(self.host);
+        let mut buffer = core::mem::take(&mut self.agent.buffer);
+        self.agent.write(&mut buffer, path, request, &branch, &attempt.credentials);
+        let client = self.agent.transactions(self.host).request(
+            self.host,
+            path.flow,
+            path.to,
+            &request.method,
+            &branch,
+            &buffer,
+        );
+        self.agent.buffer = buffer;
+        self.agent.clients.insert(client, owner);
+        attempt.client = Some(client);
+    }
+
+    /// Sends the ACK of a 2xx, which is outside all transactions (§13.2.2.4), with the credentials
+    /// of its INVITE. Returns it, to be sent again.
+    pub(crate) fn send_ack(
+        &mut self,
+        path: &Path,
+        request: &Request<'_>,
+        invite: &Attempt,
+    ) -> Box<[u8]> {
+        let branch = Layer::new_branch(self.host);
+        let mut bytes = Vec::new();
+        self.agent.write(&mut bytes, path, request, &branch, &invite.credentials);
+        self.resend(path, &bytes);
+        bytes.into()
+    }
+
+    /// Sends the CANCEL of an INVITE (§9.1), if that may be.
+    pub(crate) fn cancel_invite(&mut self, invite: ClientId, owner: Owner) -> Option<ClientId> {
+        let cancel = self.agent.transactions(self.host).cancel(self.host, invite)?;
+        self.agent.clients.insert(cancel, owner);
+        Some(cancel)
+    }
+
+    /// Sends bytes outside all transactions.
+    pub(crate) fn resend(&mut self, path: &Path, bytes: &[u8]) {
+        self.host.send(Outbound::Datagram { flow: path.flow, to: path.to, bytes });
+    }
+
+    /// Takes a 401 or 407. After `Ok` the request goes out once more, with the next CSeq number
+    /// (§22.2).
+    ///
+    /// # Errors
+    /// When that would be of no use.
+    pub(crate) fn handle_challenge(
+        &mut self,
+        path: &Path,
+        response: &Message,
+        attempt: &mut Attempt,
+    ) -> Result<(), Refusal> {
+        let agent = &mut *self.agent;
+        let (asker, name) = match response.status().and_then(Asker::of_status) {
+            Some(asker @ Asker::Server) => (asker, HeaderName::WwwAuthenticate),
+            Some(asker @ Asker::Proxy) => (asker, HeaderName::ProxyAuthenticate),
+            None => return Err(Refusal::Unmet),
+        };
+        let from_home = agent.is_home(path);
+        let (pin, parameters) = (&mut agent.pin, &agent.parameters);
+        let credentials = |realm: &str| {
+            if !pin.admits(from_home, realm) {
+                return None;
+            }
+            let server = parameters.server.as_deref().unwrap_or_default();
+            let (name, password) = parameters.credentials.find(server, realm, &parameters.user)?;
+            Some((name.to_owned(), password.to_owned()))
+        };
+        let fields = response.headers(name);
+        agent.digest.handle_challenge(&mut attempt.rounds, asker, fields, credentials).map_err(
+            |error| match error {
+                AuthError::Rejected { .. } => Refusal::Rejected,
+                _ => {
+                    agent.counters.unanswered_challenges += 1;
+                    Refusal::Unmet
+                }
+            },
+        )
+    }
+
+    /// Takes what a success says about the next nonce (RFC 7616 §3.5).
+    pub(crate) fn handle_success(&mut self, path: &Path, response: &Message) {
+        if !self.agent.is_home(path) {
+            return;
+        }
+        let server = (Asker::Server, HeaderName::AuthenticationInfo);
+        let proxy = (Asker::Proxy, HeaderName::ProxyAuthenticationInfo);
+        for (asker, name) in [server, proxy] {
+            if let Some(value) = response.header(name) {
+                self.agent.digest.handle_info(asker, value);
+            }
+        }
+    }
+
+    /// Forgets an attempt's transaction: whatever comes for it is a stray.
+    pub(crate) fn abandon(&mut self, attempt: &mut Attempt) {
+        if let Some(client) = attempt.client.take() {
+            self.agent.forget_client(client);
+            self.transactions().abandon(client);
+        }
+    }
+}
+
+impl Agent {
+    /// The credentials for a request: only for the configured server or proxy, whatever is known.
+    fn credentials(
+        &mut self,
+        host: &mut dyn Host,
+        path: &Path,
+        request: &Request<'_>,
+        attempt: &mut Attempt,
+    ) -> Vec<Authorization> {
+        if !self.is_home(path) {
+            return Vec::new();
+        }
+        let (method, uri) = (request.method.as_str(), request.course.request_uri);
+        let body = request.body.unwrap_or_default().as_bytes();
+        self.digest.authorize(host, &mut attempt.rounds, method, uri, body)
+    }
+
+    fn write(
+        &self,
+        buffer: &mut Vec<u8>,
+        path: &Path,
+        request: &Request<'_>,
+        branch: &str,
+        credentials: &[Authorization],
+    ) {
+        let Request { method, course, from, to, call_id, seq, fields, extensions, body } = request;
+        let mut writer = Writer::request(buffer, method, course.request_uri);
+        writer.via(path.flow.transport, &path.told, branch, true);
+        writer.field(HeaderName::MaxForwards, MAX_FORWARDS);
+        for route in &course.routes {
+            writer.field(HeaderName::Route, route);
+        }
+        writer.field(HeaderName::From, from);
+        writer.field(HeaderName::To, to);
+        writer.field(HeaderName::CallId, call_id);
+        writer.field(HeaderName::CSeq, format_args!("{seq} {method}"));
+        for (name, value) in fields {
+            writer.field(*name, value);
+        }
+        for Authorization { asker, value } in credentials {
+            let name = match asker {
+                Asker::Server => HeaderName::Authorization,
+                Asker::Proxy => HeaderName::ProxyAuthorization,
+            };
+            writer.field(name, value);
+        }
+        writer.field(HeaderName::UserAgent, &self.parameters.user_agent);
+        for (name, value) in *extensions {
+            writer.extension(name, value);
+        }
+        match body {
+            Some(body) => writer.body("application/sdp", body.as_bytes()),
+            None => writer.finish(),
+        }
+    }
+}

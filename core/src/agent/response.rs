@@ -1,0 +1,123 @@
+//! Requests that we receive, and our responses to them (RFC 3261 §8.2.6).
+
+use core::net::SocketAddr;
+
+use super::{Crossing, Path, Tag};
+use crate::sip::{HeaderName, Message, Writer, escape_user, reason_phrase};
+use crate::transaction::ServerId;
+
+/// A request that came, to be answered once.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    /// Its transaction.
+    pub(crate) id: ServerId,
+    pub(crate) request: Message,
+    /// Where it came from.
+    pub(crate) from: SocketAddr,
+}
+
+/// A response to be written. What every response has is copied from the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Response<'a> {
+    status: u16,
+    reason: Option<&'a str>,
+    tag: Option<Tag>,
+    fields: Vec<(HeaderName, String)>,
+    body: Option<&'a str>,
+}
+
+/// The methods that we understand (§20.5).
+pub(crate) const ALLOWED: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO";
+
+/// The body that we understand (§20.1).
+pub(crate) const ACCEPTED: &str = "application/sdp";
+
+impl<'a> Response<'a> {
+    /// A response with that status and nothing of its own.
+    pub(crate) fn new(status: u16) -> Self {
+        Self { status, reason: None, tag: None, fields: Vec::new(), body: None }
+    }
+
+    /// Says it in these words; by default in those of the RFC.
+    pub(crate) fn reason(mut self, reason: Option<&'a str>) -> Self {
+        self.reason = reason;
+        self
+    }
+
+    /// Our tag for To, in a dialog that has one; by default a new one.
+    pub(crate) fn tag(mut self, tag: Tag) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
+    /// The status code.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The words, if they are not the RFC's.
+    pub(crate) fn words(&self) -> Option<&'a str> {
+        self.reason
+    }
+
+    /// Adds a header field.
+    pub(crate) fn field(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Says what we can do (§11.2; §13.3.1.4 for INVITE).
+    pub(crate) fn capabilities(self) -> Self {
+        self.field(HeaderName::Allow, ALLOWED)
+            .field(HeaderName::Accept, ACCEPTED)
+            .field(HeaderName::Supported, "")
+    }
+
+    /// With a session description.
+    pub(crate) fn body(mut self, body: Option<&'a str>) -> Self {
+        self.body = body;
+        self
+    }
+}
+
+impl Crossing<'_> {
+    /// Answers a request. Returns the bytes of the response, for those that repeat it.
+    pub(crate) fn respond(&mut self, query: &Query, response: Response<'_>) -> Vec<u8> {
+        let Response { status, reason, tag, fields, body } = response;
+        let tag = match tag {
+            Some(tag) => Some(tag),
+            // §8.2.6.2: 100 needs none; where To has one it stays.
+            None if status == 100 || query.request.to_tag().is_some() => None,
+            None => Some(Tag::new(self.host.random())),
+        };
+        let tag = tag.filter(|_| query.request.to_tag().is_none()).map(|tag| tag.to_string());
+        let reason = reason.unwrap_or(reason_phrase(status));
+        let mut buffer = Vec::new();
+        let (request, from) = (&query.request, query.from);
+        let mut writer =
+            Writer::response_to(&mut buffer, request, status, reason, tag.as_deref(), Some(from));
+        for (name, value) in &fields {
+            writer.field(*name, value);
+        }
+        writer.field(HeaderName::Server, &self.agent.parameters.user_agent);
+        match body {
+            Some(body) => writer.body("application/sdp", body.as_bytes()),
+            None => writer.finish(),
+        }
+        self.repeat(query.id, status, &buffer);
+        buffer
+    }
+
+    /// Sends a response again.
+    pub(crate) fn repeat(&mut self, id: ServerId, status: u16, bytes: &[u8]) {
+        self.agent.transactions(self.host).respond(self.host, id, status, bytes);
+    }
+
+    /// What we write as Contact to a peer on this path.
+    pub(crate) fn contact(&self, path: &Path) -> String {
+        match self.agent.parameters.user.as_str() {
+            "" => format!("<sip:{}>", path.told),
+            user => format!("<sip:{}@{}>", escape_user(user), path.told),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Our own tags (RFC 3261 §19.3).
+
+use core::fmt;
+
+/// A tag that we made: 64 random bits, 16 hexadecimal digits on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Tag(u64);
+
+impl Tag {
+    pub(crate) fn new(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The tag of a message, if it can be one of ours: byte for byte as we write them.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let ours = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        u64::from_str_radix(text, 16).ok().filter(|_| ours).map(Self)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_we_write_is_read() {
+        let tag = Tag::new(0x0012_3456_789a_bcde);
+        assert_eq!(tag.to_string(), "00123456789abcde");
+        assert_eq!(Tag::parse("00123456789abcde"), Some(tag));
+        for other in ["", "123456789abcde", "00123456789ABCDE", "+0123456789abcde", "x"] {
+            assert_eq!(Tag::parse(other), None, "{other}");
+        }
+    }
+}

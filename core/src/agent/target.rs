@@ -1,0 +1,204 @@
+//! Whom the application wants to reach, and by way of whom.
+
+use super::{Agent, Hop};
+use crate::dialog::RouteSet;
+use crate::error::Error;
+use crate::sip::{NameAddr, Scheme, Uri, check_value, escape_user};
+
+/// Somebody to send a request to, outside a dialog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Target {
+    /// The Request-URI.
+    pub(crate) uri: String,
+    /// The display name, if the application gave one.
+    pub(crate) name: Option<String>,
+    /// The next hop.
+    pub(crate) hop: Hop,
+    /// The outbound proxy, if there is one.
+    pub(crate) routes: RouteSet,
+}
+
+impl Target {
+    /// What to write as To.
+    pub(crate) fn to(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} <{}>", crate::sip::quote(name), self.uri),
+            None => format!("<{}>", self.uri),
+        }
+    }
+}
+
+impl Agent {
+    /// Reads what an application calls: a URI, a URI with a display name, `user@host`, or a number
+    /// or name at the server.
+    pub(crate) fn target(&self, text: &str) -> Result<Target, Error> {
+        let invalid =
+            |problem| Error::InvalidValue { what: "target", value: text.to_owned(), problem };
+        let wanted = text.trim();
+        check_value(wanted).map_err(|_| invalid("it holds a line feed or a NUL"))?;
+        if wanted.is_empty() {
+            return Err(invalid("it is empty"));
+        }
+        let written = match (NameAddr::parse(wanted), wanted.contains('@')) {
+            (Ok(_), _) => wanted.to_owned(),
+            (Err(_), true) => format!("sip:{wanted}"),
+            (Err(_), false) => match self.home_host() {
+                Some(home) => format!("sip:{}@{home}", escape_user(wanted)),
+                None => return Err(invalid("without a server it has to be a SIP URI")),
+            },
+        };
+        let address = NameAddr::parse(&written).map_err(|_| invalid("it is no URI"))?;
+        let (uri, name) = (address.uri(), address.display_name());
+        if uri.has_headers() {
+            return Err(invalid("header fields in a URI are not taken; give them as options"));
+        }
+        match uri.scheme() {
+            Scheme::Sip => {}
+            Scheme::Tel if self.home_host().is_some() => {}
+            Scheme::Tel => return Err(invalid("a tel URI needs a server")),
+            Scheme::Sips => return Err(invalid("sips needs TLS, which this phone does not use")),
+            _ => return Err(invalid("only sip and tel URIs can be called")),
+        }
+        let (hop, routes) = match self.home()? {
+            Some(home) => home,
+            None => {
+                let hop = Hop::of(&uri).ok_or_else(|| invalid("its transport is not there"))?;
+                (hop, RouteSet::default())
+            }
+        };
+        let name = (!name.is_empty()).then(|| name.into_owned());
+        Ok(Target { uri: uri.as_str().to_owned(), name, hop, routes })
+    }
+
+    /// The registrar, as the target of REGISTER; `None` without a server.
+    pub(crate) fn registrar(&self) -> Result<Option<Target>, Error> {
+        let (Some(host), Some((hop, routes))) = (self.home_host(), self.home()?) else {
+            return Ok(None);
+        };
+        Ok(Some(Target { uri: format!("sip:{host}"), name: None, hop, routes }))
+    }
+
+    /// By way of whom requests outside dialogs go: the outbound proxy, as a loose route (RFC 3261
+    /// §8.1.2), or the server; `None` when they go to their target.
+    fn home(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
+        if let Some(proxy) = &self.parameters.outbound_proxy {
+            let problem = "it is no SIP URI that can be reached by UDP";
+            let (what, value) = ("outbound proxy", proxy.clone());
+            let (hop, uri) = self.proxy().ok_or(Error::InvalidValue { what, value, problem })?;
+            return Ok(Some((hop, RouteSet::through(&uri))));
+        }
+        Ok(self.server().map(|hop| (hop, RouteSet::default())))
+    }
+
+    /// Whether a hop is the configured server or proxy.
+    pub(super) fn leads_home(&self, hop: &Hop) -> bool {
+        let homes = [self.server(), self.proxy().map(|(hop, _)| hop)];
+        match self.parameters.next_hop {
+            Some(fixed) => homes.iter().any(Option::is_some) && *hop == Hop::from(fixed),
+            None => homes.iter().flatten().any(|home| home == hop),
+        }
+    }
+
+    fn server(&self) -> Option<Hop> {
+        let parameters = &self.parameters;
+        let server = parameters.server.as_deref()?;
+        Some(Hop::new(parameters.transport, server, parameters.port))
+    }
+
+    /// The outbound proxy, and its URI as a loose route.
+    fn proxy(&self) -> Option<(Hop, String)> {
+        let proxy = self.parameters.outbound_proxy.as_deref()?.trim();
+        let bare = proxy.strip_prefix('<').and_then(|p| p.strip_suffix('>')).unwrap_or(proxy);
+        let uri = Uri::parse(bare).ok().filter(|uri| !uri.has_headers())?;
+        let loose = if uri.param("lr").is_some() { "" } else { ";lr" };
+        Some((Hop::of(&uri)?, format!("{bare}{loose}")))
+    }
+
+    /// The server as the host of URIs: with its port, unless that is the usual one.
+    pub(crate) fn home_host(&self) -> Option<String> {
+        let parameters = &self.parameters;
+        let server = parameters.server.as_deref()?;
+        let bare = server.strip_prefix('[').and_then(|s| s.strip_suffix(']')).unwrap_or(server);
+        let joined = Hop::join(bare, parameters.port);
+        let usual = format!(":{}", parameters.transport.default_port());
+        Some(joined.strip_suffix(&usual).map_or(joined.clone(), str::to_owned))
+    }
+
+    /// What we write as From to a peer that is told `told`, without its tag.
+    pub(crate) fn identity(&self, told: &str) -> String {
+        let host = self.home_host().unwrap_or_else(|| told.to_owned());
+        let parameters = &self.parameters;
+        let uri = match parameters.user.as_str() {
+            "" => format!("sip:{host}"),
+            user => format!("sip:{}@{host}", escape_user(user)),
+        };
+        match &parameters.display_name {
+            Some(name) => format!("{} <{uri}>", crate::sip::quote(name)),
+            None => format!("<{uri}>"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PhoneParameters;
+
+    fn target(server: Option<&str>, text: &str) -> Result<Target, Error> {
+        let parameters = match server {
+            Some(server) => PhoneParameters::new(server, "alice"),
+            None => PhoneParameters::without_server("alice"),
+        };
+        Agent::new(parameters).target(text)
+    }
+
+    #[test]
+    fn a_number_is_one_at_the_server() {
+        let number = target(Some("pbx.example.com:5080"), "*21#").unwrap();
+        assert_eq!(number.uri, "sip:*21%23@pbx.example.com:5080");
+        assert_eq!(number.hop, Hop::new(Default::default(), "pbx.example.com", 5080));
+        assert_eq!(target(Some("10.0.0.9"), "bob").unwrap().uri, "sip:bob@10.0.0.9");
+        assert!(target(None, "bob").is_err());
+    }
+
+    #[test]
+    fn a_uri_goes_to_its_host_or_by_way_of_the_server() {
+        let direct = target(None, "\"Bob\" <sip:bob@10.0.0.2:5070>").unwrap();
+        assert_eq!((direct.uri.as_str(), direct.hop.port()), ("sip:bob@10.0.0.2:5070", 5070));
+        assert_eq!(direct.to(), "Bob <sip:bob@10.0.0.2:5070>");
+        assert_eq!(target(None, "bob@10.0.0.2").unwrap().uri, "sip:bob@10.0.0.2");
+        let proxied = target(Some("10.0.0.9"), "sip:bob@elsewhere.example").unwrap();
+        assert_eq!(proxied.uri, "sip:bob@elsewhere.example");
+        assert_eq!(proxied.hop.host(), "10.0.0.9");
+        assert_eq!(target(Some("10.0.0.9"), "tel:+1-201").unwrap().uri, "tel:+1-201");
+    }
+
+    #[test]
+    fn what_cannot_be_called_is_refused() {
+        for text in [
+            "",
+            "  ",
+            "tel:+1",
+            "sips:b@h",
+            "http://h/",
+            "sip:b@h?Subject=x",
+            "sip:b@h\r\nX: y",
+            "sip:b@h;transport=tcp",
+            "<sip:b@h",
+            "sip:",
+        ] {
+            assert!(target(None, text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_outbound_proxy_is_a_loose_route() {
+        let mut parameters = PhoneParameters::without_server("alice");
+        parameters.outbound_proxy = Some("sip:10.0.0.8:5090".to_owned());
+        let target = Agent::new(parameters).target("sip:bob@far.example").unwrap();
+        assert_eq!(target.hop.address(), Some("10.0.0.8:5090".parse().unwrap()));
+        let course = target.routes.course(&target.uri);
+        assert_eq!(course.request_uri, "sip:bob@far.example");
+        assert_eq!(course.routes, ["<sip:10.0.0.8:5090;lr>"]);
+    }
+}

@@ -1,0 +1,275 @@
+//! The callee's INVITE, up to our final response (RFC 3261 §13.3).
+
+use std::sync::Arc;
+
+use super::media::Body;
+use super::queries;
+use super::session::Session;
+use super::{Call, CallAlarm, Ending, Stage};
+use crate::agent::{Alarm, Crossing, Hop, Lost, MediaPorts, Owner, Path, Query, Reach, Response};
+use crate::dialog::Dialog;
+use crate::event::{CallState, Cause, EndedBy, Event};
+use crate::sdp::Agreed;
+use crate::sip::{HeaderName, Method, reason_phrase};
+use crate::time::Duration;
+use crate::timers::TimerId;
+
+/// A call that came in.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    query: Query,
+    state: State,
+}
+
+/// ```text
+///   INVITE ─► Seeking ── path ──► Binding ── ports ──► Ringing ── answer ──► (session)
+///                │                   │                 │ ▲ │
+///                │ none: 500         │ none: 503       │ └─┘ progress: 183, a minute: 180
+///                ▼                   ▼                 ▼
+///             (over) ◄───────────────┴─────────────────┘ deny, CANCEL: 487, BYE, too long
+/// ```
+/// Until it rings the application knows nothing of it.
+#[derive(Debug)]
+enum State {
+    Seeking { body: Body },
+    Binding { body: Body, path: Arc<Path> },
+    Ringing(Ringing),
+}
+
+#[derive(Debug)]
+struct Ringing {
+    dialog: Dialog,
+    contact: Box<str>,
+    /// Our answer to their offer; none when they leave the offer to us.
+    answer: Option<(String, Vec<Agreed>)>,
+    remind: TimerId,
+    unanswered: TimerId,
+    /// What we say when nobody answers: 480, or 487 when the caller set the time.
+    too_late: u16,
+}
+
+/// §13.3.1.1: a proxy that has heard nothing for three minutes gives up, so each minute tells it
+/// more.
+const REMIND_AFTER: Duration = Duration::from_secs(60);
+
+/// How long a call may ring here if the caller sets no time: one whose caller has vanished must not
+/// ring for ever.
+const RING_LIMIT: Duration = Duration::from_secs(600);
+
+/// §14.2: a second INVITE is asked to wait up to this many seconds.
+const RETRY_AFTER_LIMIT: u64 = 10;
+
+impl Incoming {
+    pub(super) fn new(query: Query, body: Body) -> Self {
+        Self { query, state: State::Seeking { body } }
+    }
+
+    pub(super) fn close(self, cx: &mut Crossing<'_>) {
+        if let State::Ringing(ringing) = self.state {
+            cx.cancel_timer(ringing.remind);
+            cx.cancel_timer(ringing.unanswered);
+        }
+    }
+}
+
+impl Call {
+    /// Begins: looks for the address by which the caller reaches us.
+    pub(crate) fn arrive(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Incoming(incoming) = &self.stage else { return };
+        let hop = Hop::from(incoming.query.from);
+        match cx.reach(&hop, Owner::Call(self.id)) {
+            Reach::Open(path) => self.incoming_path(cx, Ok(path)),
+            Reach::Later => {}
+            Reach::Full => self.incoming_path(cx, Err(Lost::Unreachable)),
+        }
+    }
+
+    /// Answers.
+    pub(crate) fn answer(&mut self, cx: &mut Crossing<'_>) {
+        let tag = self.tag(cx);
+        let Stage::Incoming(incoming) = core::mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
+        let Incoming { query, state: State::Ringing(ringing) } = *incoming else { return };
+        cx.cancel_timer(ringing.remind);
+        cx.cancel_timer(ringing.unanswered);
+        let (sdp, agreed) = match ringing.answer {
+            Some((answer, agreed)) => (Some(answer), agreed),
+            None => (self.media.offer(cx), Vec::new()),
+        };
+        let mut session = Session::of_callee(ringing.dialog, ringing.contact);
+        let response = Response::new(200).tag(tag).body(sdp.as_deref());
+        session.accept(cx, self.id, &query, response);
+        self.stage = Stage::Session(Box::new(session));
+        self.set_state(cx, CallState::Answered, None);
+        if !agreed.is_empty() {
+            self.media.configure(cx, &agreed);
+        }
+    }
+
+    /// Sends 183 with our answer, if there is an offer, and opens media (§13.3.1.1).
+    pub(crate) fn progress(&mut self, cx: &mut Crossing<'_>) {
+        let tag = self.tag(cx);
+        let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let State::Ringing(ringing) = &mut incoming.state else { return };
+        let answer = ringing.answer.as_ref().map(|(answer, _)| answer.as_str());
+        let response = Response::new(183)
+            .tag(tag)
+            .field(HeaderName::Contact, ringing.contact.as_ref())
+            .body(answer);
+        cx.respond(&incoming.query, response);
+        if let Some((_, agreed)) = &ringing.answer {
+            self.media.configure(cx, agreed);
+        }
+    }
+
+    /// Refuses: by the application's wish, or because something here forbids the call.
+    pub(crate) fn refuse(&mut self, cx: &mut Crossing<'_>, response: Response<'_>, by: EndedBy) {
+        let tag = self.tag(cx);
+        let Stage::Incoming(incoming) = &self.stage else { return };
+        let (code, reason) = (response.status(), response.words().map(str::to_owned));
+        cx.respond(&incoming.query, response.tag(tag));
+        let reason = reason.unwrap_or_else(|| reason_phrase(code).to_owned());
+        let cause = Some(Cause { code, reason });
+        self.finish(cx, Ending { cause, ..Ending::new(by) });
+    }
+
+    /// The caller gives up: a CANCEL that has been answered, or BYE (§9.2, §15.1.2).
+    pub(crate) fn cancelled(&mut self, cx: &mut Crossing<'_>) {
+        self.refuse(cx, Response::new(487), EndedBy::Remote);
+    }
+
+    pub(super) fn incoming_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+        let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let State::Seeking { body } = &mut incoming.state else { return };
+        match path {
+            Ok(path) => {
+                let body = core::mem::replace(body, Body::None);
+                cx.bind_ports(self.id, path.to.ip());
+                incoming.state = State::Binding { body, path };
+            }
+            Err(_) => self.refuse(cx, Response::new(500), EndedBy::Error),
+        }
+    }
+
+    pub(super) fn incoming_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+        let tag = self.tag(cx);
+        let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let State::Binding { body, path } = &mut incoming.state else { return };
+        let (body, path) = (core::mem::replace(body, Body::None), Arc::clone(path));
+        let Some(ports) = ports else {
+            return self.refuse(cx, Response::new(503), EndedBy::Error);
+        };
+        if self.media.set_ports(cx, ports, path.to.ip()).is_err() {
+            return self.refuse(cx, Response::new(500), EndedBy::Error);
+        }
+        let answer = match body {
+            Body::Session(offer) => match self.media.answer(cx, &offer) {
+                Ok(answer) => Some(answer),
+                Err(why) => {
+                    let warning = queries::warning(&why);
+                    let response = Response::new(488).field(HeaderName::Warning, warning);
+                    return self.refuse(cx, response, EndedBy::Error);
+                }
+            },
+            _ => None,
+        };
+        let request = &incoming.query.request;
+        let dialog = match Dialog::of_callee(request, &self.call_id, &tag.to_string()) {
+            Ok(dialog) => dialog,
+            Err(_) => return self.refuse(cx, Response::new(400), EndedBy::Error),
+        };
+        let contact: Box<str> = cx.contact(&path).into();
+        // §13.3.1: an INVITE may say itself how long it is good for.
+        let (limit, too_late) = match request.expires() {
+            Some(secs) if Duration::from_secs(secs.into()) < RING_LIMIT => {
+                (Duration::from_secs(secs.into()), 487)
+            }
+            _ => (RING_LIMIT, 480),
+        };
+        let alarm = |alarm| Alarm::Call(self.id, alarm);
+        let ringing = Ringing {
+            dialog,
+            contact,
+            answer,
+            remind: cx.set_timer(REMIND_AFTER, alarm(CallAlarm::Remind)),
+            unanswered: cx.set_timer(limit, alarm(CallAlarm::Unanswered)),
+            too_late,
+        };
+        let (from, to) = (request.from().uri_str().to_owned(), request.to().uri_str().to_owned());
+        incoming.state = State::Ringing(ringing);
+        self.ring(cx);
+        self.told = true;
+        cx.tell(Event::Incoming { call: self.id, from, to });
+    }
+
+    /// Says that it rings (§13.3.1.1).
+    fn ring(&mut self, cx: &mut Crossing<'_>) {
+        let tag = self.tag(cx);
+        let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let State::Ringing(ringing) = &mut incoming.state else { return };
+        let contact = ringing.contact.as_ref();
+        let response = Response::new(180).tag(tag).field(HeaderName::Contact, contact);
+        cx.respond(&incoming.query, response);
+    }
+
+    pub(super) fn incoming_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+        let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let State::Ringing(ringing) = &mut incoming.state else { return };
+        match alarm {
+            CallAlarm::Remind => {
+                let alarm = Alarm::Call(self.id, CallAlarm::Remind);
+                ringing.remind = cx.set_timer(REMIND_AFTER, alarm);
+                match self.state {
+                    CallState::Progress => self.progress(cx),
+                    _ => self.ring(cx),
+                }
+            }
+            CallAlarm::Unanswered => {
+                let code = ringing.too_late;
+                self.refuse(cx, Response::new(code), EndedBy::Timeout);
+            }
+            CallAlarm::Repeat | CallAlarm::Forget => {}
+        }
+    }
+
+    /// A request of the caller within the early dialog.
+    pub(super) fn incoming_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+        let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let State::Ringing(ringing) = &mut incoming.state else {
+            return queries::no_dialog(cx, query);
+        };
+        let request = &query.request;
+        if !ringing.dialog.is_of(request.call_id(), request.from_tag()) {
+            return queries::no_dialog(cx, query);
+        }
+        if ringing.dialog.handle_request(request).is_err() {
+            cx.respond(query, Response::new(500));
+            return;
+        }
+        let offers = !request.body().is_empty();
+        match request.method() {
+            Method::Bye => {
+                cx.respond(query, Response::new(200));
+                self.cancelled(cx);
+            }
+            // §14.2, RFC 3311 §5.2: the first offer has not been answered yet.
+            method if *method == Method::Invite || (*method == Method::Update && offers) => {
+                let wait = cx.host.random() % (RETRY_AFTER_LIMIT + 1);
+                let response = Response::new(500).field(HeaderName::RetryAfter, wait.to_string());
+                cx.respond(query, response);
+            }
+            Method::Update => match Dialog::target_of(request) {
+                Ok(target) => {
+                    ringing.dialog.set_target(target);
+                    let contact = ringing.contact.as_ref();
+                    cx.respond(query, Response::new(200).field(HeaderName::Contact, contact));
+                }
+                Err(_) => {
+                    cx.respond(query, Response::new(400));
+                }
+            },
+            _ => queries::answer(cx, query),
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! The caller's INVITE, up to its final response (RFC 3261 §13.2, §9.1).
+
+use std::sync::Arc;
+
+use super::media::Body;
+use super::queries;
+use super::session::Session;
+use super::{Call, CallAlarm, Ending, Stage};
+use crate::agent::Lost;
+use crate::agent::{
+    ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, MediaPorts, Owner, Path, Query, Reach, Refusal,
+    Request, Response, Target,
+};
+use crate::dialog::Dialog;
+use crate::error::Error;
+use crate::event::{CallState, Cause, EndedBy};
+use crate::sdp::Negotiator;
+use crate::sip::{HeaderName, Message, Method};
+use crate::timers::TimerId;
+use crate::transaction::{ClientId, FailureCause};
+
+/// A call that we place.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    target: Target,
+    /// Header fields of the application.
+    headers: Vec<(String, String)>,
+    state: State,
+}
+
+/// ```text
+///   place ─► Seeking ── path ──► Binding ── ports ──► Calling ── 2xx ──► (session)
+///               │                   │                  │ ▲ │
+///               │ none, withdrawn   │                  │ └─┘ 1xx, a challenge
+///               ▼                   ▼                  ▼
+///            (over) ◄───────────────┴──────────────────┘ 3xx to 6xx, nothing in time
+/// ```
+/// A call that is withdrawn stays Calling until its final response: before a provisional response
+/// CANCEL must not be sent (§9.1), and a 2xx that crosses it has to be acknowledged and hung up.
+#[derive(Debug)]
+enum State {
+    Seeking,
+    Binding(Arc<Path>),
+    Calling(Calling),
+}
+
+/// An INVITE under way.
+#[derive(Debug)]
+struct Calling {
+    path: Arc<Path>,
+    /// From, with our tag.
+    from: Arc<str>,
+    offer: String,
+    seq: u32,
+    attempt: Attempt,
+    /// Whether a provisional response to the latest INVITE has come.
+    heard: bool,
+    /// One for each party that has answered provisionally (§12.1, §13.2.2.4).
+    early: Vec<Early>,
+    /// How the call ends when it is given up.
+    withdrawal: Option<Ending>,
+    /// The CANCEL.
+    cancel: Option<ClientId>,
+    unanswered: TimerId,
+}
+
+/// An early dialog.
+#[derive(Debug)]
+struct Early {
+    dialog: Dialog,
+    negotiation: Option<Negotiator>,
+}
+
+/// How many early dialogs of one call are kept: more phones than anybody lets ring at once.
+const MAX_EARLY: usize = 16;
+
+impl Outgoing {
+    pub(super) fn new(target: Target, headers: Vec<(String, String)>) -> Self {
+        Self { target, headers, state: State::Seeking }
+    }
+
+    pub(super) fn close(self, cx: &mut Crossing<'_>) {
+        let State::Calling(mut calling) = self.state else { return };
+        cx.cancel_timer(calling.unanswered);
+        if let Some(cancel) = calling.cancel {
+            cx.agent.forget_client(cancel);
+        }
+        // The transaction lives on to acknowledge a repeated rejection.
+        if let Some(client) = calling.attempt.client() {
+            cx.agent.forget_client(client);
+        }
+        calling.early.clear();
+    }
+}
+
+impl Call {
+    /// Begins.
+    pub(crate) fn place(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Outgoing(outgoing) = &self.stage else { return };
+        self.call_id = cx.new_call_id().into();
+        match cx.reach(&outgoing.target.hop, Owner::Call(self.id)) {
+            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
+            Reach::Later => {}
+            Reach::Full => self.finish(cx, Ending::from(Lost::Unreachable)),
+        }
+    }
+
+    /// Gives it up at the application's wish.
+    pub(crate) fn cancel(&mut self, cx: &mut Crossing<'_>) {
+        self.withdraw(cx, Ending::new(EndedBy::Local));
+    }
+
+    /// Gives it up: at once while nothing was sent, else as §9.1 allows.
+    pub(super) fn withdraw(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else {
+            return self.finish(cx, ending);
+        };
+        calling.withdrawal.get_or_insert(ending);
+        calling.cancel_if_heard(cx, Owner::Call(self.id));
+        self.set_state(cx, CallState::Canceling, None);
+    }
+
+    pub(super) fn outgoing_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let path = match path {
+            Ok(path) => path,
+            Err(lost) => return self.finish(cx, lost.into()),
+        };
+        if let State::Seeking = outgoing.state {
+            cx.bind_ports(self.id, path.to.ip());
+            outgoing.state = State::Binding(path);
+        }
+    }
+
+    pub(super) fn outgoing_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Binding(path) = &outgoing.state else { return };
+        let path = Arc::clone(path);
+        let Some(ports) = ports else {
+            let parameters = &cx.agent.parameters;
+            let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
+            return self.finish(cx, Ending::error(Some(Error::NoPortsAvailable { low, high })));
+        };
+        if let Err(error) = self.media.set_ports(cx, ports, path.to.ip()) {
+            return self.finish(cx, Ending::error(Some(error)));
+        }
+        let Some(offer) = self.media.offer(cx) else { return };
+        let identity = cx.agent.identity(&path.told);
+        let from = format!("{identity};tag={}", self.tag(cx)).into();
+        self.local = identity.into();
+        let alarm = Alarm::Call(self.id, CallAlarm::Unanswered);
+        let unanswered = cx.set_timer(cx.agent.parameters.answer_timeout, alarm);
+        let calling = Calling {
+            path,
+            from,
+            offer,
+            seq: 0,
+            attempt: Attempt::default(),
+            heard: false,
+            early: Vec::new(),
+            withdrawal: None,
+            cancel: None,
+            unanswered,
+        };
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        outgoing.state = State::Calling(calling);
+        self.invite(cx);
+    }
+
+    /// Sends INVITE, for the first time or with credentials.
+    fn invite(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        calling.seq += 1;
+        calling.heard = false;
+        calling.early.clear();
+        let target = &outgoing.target;
+        let request = Request {
+            method: Method::Invite,
+            course: target.routes.course(&target.uri),
+            from: &calling.from,
+            to: &target.to(),
+            call_id: &self.call_id,
+            seq: calling.seq,
+            fields: vec![
+                (HeaderName::Contact, cx.contact(&calling.path)),
+                (HeaderName::Allow, ALLOWED.to_owned()),
+                (HeaderName::Accept, ACCEPTED.to_owned()),
+            ],
+            extensions: &outgoing.headers,
+            body: Some(&calling.offer),
+        };
+        cx.send(&calling.path, &request, &mut calling.attempt, Owner::Call(self.id));
+    }
+
+    pub(super) fn outgoing_response(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: ClientId,
+        response: &Message,
+    ) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        let status = response.status().unwrap_or_default();
+        if calling.cancel == Some(client) && status >= 200 {
+            // What CANCEL is answered changes nothing: the INVITE's own response decides.
+            cx.agent.forget_client(client);
+            return;
+        }
+        if !calling.attempt.is(client) {
+            return;
+        }
+        match status {
+            ..=199 => {
+                calling.heard = true;
+                calling.cancel_if_heard(cx, Owner::Call(self.id));
+                if status > 100 {
+                    self.provisional(cx, response);
+                }
+            }
+            200..=299 => self.answered(cx, response),
+            401 | 407 if calling.withdrawal.is_none() => {
+                let path = Arc::clone(&calling.path);
+                match cx.handle_challenge(&path, response, &mut calling.attempt) {
+                    Ok(()) => self.invite(cx),
+                    Err(Refusal::Unmet | Refusal::Rejected) => self.rejected(cx, response),
+                }
+            }
+            _ => self.rejected(cx, response),
+        }
+    }
+
+    /// A response from 101 to 199 (§13.2.2.1).
+    fn provisional(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        let mut early_media = false;
+        if let Some(early) = calling.early(&outgoing.target.uri, &self.call_id, response)
+            && let Body::Session(answer) = Body::of(response)
+        {
+            let negotiation = early.negotiation.get_or_insert_with(|| {
+                self.media.negotiator().cloned().unwrap_or_else(|| Negotiator::new(0))
+            });
+            if let Ok(agreed) = negotiation.accept(&answer) {
+                self.media.configure(cx, &agreed);
+                early_media = true;
+            }
+        }
+        let withdrawn = calling.withdrawal.is_some();
+        let progress = early_media || response.status() == Some(183);
+        match (withdrawn, progress) {
+            (true, _) => {}
+            (false, true) => {
+                self.set_state(cx, CallState::Progress, Some(Cause::of(response)));
+            }
+            (false, false) => self.set_state(cx, self.state, Some(Cause::of(response))),
+        }
+    }
+
+    /// A 3xx to 6xx (§13.2.2.2, §13.2.2.3); the transaction has acknowledged it.
+    fn rejected(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        let ending = calling.withdrawal.take().map(|ending| ending.or_cause(response));
+        self.finish(cx, ending.unwrap_or_else(|| Ending::of(EndedBy::Remote, response)));
+    }
+
+    /// The first 2xx (§13.2.2.4): its dialog is the call; those of further ones are ended.
+    fn answered(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        cx.handle_success(&calling.path, response);
+        // The route set and target of the 2xx replace those of the early dialog (§13.2.2.4).
+        let (from, target) = (&calling.from, &outgoing.target.uri);
+        let dialog = Dialog::of_caller(from, &self.call_id, calling.seq, target, response);
+        let Ok(mut dialog) = dialog else {
+            // Whoever cannot be addressed cannot be acknowledged either, and will give up.
+            let ending = Ending::of(EndedBy::Error, response);
+            let ending = calling.withdrawal.take().unwrap_or(ending);
+            return self.finish(cx, ending);
+        };
+        let Stage::Outgoing(outgoing) = core::mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
+        let State::Calling(mut calling) = outgoing.state else { return };
+        cx.cancel_timer(calling.unanswered);
+        if let Some(cancel) = calling.cancel {
+            cx.agent.forget_client(cancel);
+        }
+        let tag = response.to_tag();
+        let early = calling.early.iter_mut().find(|early| early.is_of(&self.call_id, tag));
+        dialog.set_remote_seq(early.as_ref().and_then(|early| early.dialog.remote_seq()));
+        let early = early.and_then(|early| early.negotiation.take());
+        let contact = cx.contact(&calling.path);
+        let answered_early = early.is_some();
+        if let Some(negotiation) = early {
+            self.media.set_negotiator(negotiation);
+        }
+        let withdrawal = calling.withdrawal;
+        let session =
+            Session::of_caller(cx, self.id, dialog, contact, calling.seq, calling.attempt);
+        self.stage = Stage::Session(Box::new(session));
+        if let Some(ending) = withdrawal {
+            // CANCEL and the answer crossed: ACK, then BYE.
+            return self.part(cx, ending);
+        }
+        let usable = match Body::of(response) {
+            Body::Session(answer) => self.media.accept(cx, &answer),
+            Body::None => answered_early,
+            Body::Malformed | Body::Unsupported => false,
+        };
+        if usable {
+            self.set_state(cx, CallState::Answered, Some(Cause::of(response)));
+            self.advance(cx);
+        } else {
+            // §13.2.2.4: an answer that cannot be used is acknowledged, and the session ended.
+            self.part(cx, Ending::error(None));
+        }
+    }
+
+    pub(super) fn outgoing_failure(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: ClientId,
+        cause: FailureCause,
+    ) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        if calling.attempt.is(client) {
+            let withdrawal = calling.withdrawal.take();
+            self.finish(cx, withdrawal.unwrap_or_else(|| cause.into()));
+        } else {
+            cx.agent.forget_client(client);
+        }
+    }
+
+    pub(super) fn outgoing_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+        if alarm == CallAlarm::Unanswered {
+            self.withdraw(cx, Ending::new(EndedBy::Timeout));
+        }
+    }
+
+    /// A request of the callee within an early dialog.
+    pub(super) fn outgoing_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else {
+            return queries::no_dialog(cx, query);
+        };
+        let request = &query.request;
+        let (call_id, tag) = (request.call_id(), request.from_tag());
+        let Some(early) = calling.early.iter_mut().find(|early| early.is_of(call_id, tag)) else {
+            return queries::no_dialog(cx, query);
+        };
+        if early.dialog.handle_request(request).is_err() {
+            cx.respond(query, Response::new(500));
+            return;
+        }
+        match request.method() {
+            // §14.2, RFC 3311 §5.2: our offer has no binding answer yet.
+            Method::Invite => {
+                cx.respond(query, Response::new(491));
+            }
+            Method::Update if !request.body().is_empty() => {
+                cx.respond(query, Response::new(491));
+            }
+            // §15: a callee does not end an early dialog so, but some do: it is out of the race.
+            Method::Bye => {
+                cx.respond(query, Response::new(200));
+                calling.early.retain(|early| !early.is_of(call_id, tag));
+            }
+            Method::Update => {
+                let contact = cx.contact(&calling.path);
+                let response = match Dialog::target_of(request) {
+                    Ok(target) => {
+                        early.dialog.set_target(target);
+                        Response::new(200).field(HeaderName::Contact, contact)
+                    }
+                    Err(_) => Response::new(400),
+                };
+                cx.respond(query, response);
+            }
+            _ => queries::answer(cx, query),
+        }
+    }
+}
+
+impl Calling {
+    /// Sends CANCEL once it is wanted and allowed.
+    fn cancel_if_heard(&mut self, cx: &mut Crossing<'_>, owner: Owner) {
+        if self.withdrawal.is_none() || self.cancel.is_some() || !self.heard {
+            return;
+        }
+        let Some(invite) = self.attempt.client() else { return };
+        self.cancel = cx.cancel_invite(invite, owner);
+    }
+
+    /// The early dialog of a response, made if it is new and there is room.
+    fn early(
+        &mut self,
+        target: &str,
+        call_id: &Arc<str>,
+        response: &Message,
+    ) -> Option<&mut Early> {
+        let tag = response.to_tag()?;
+        let known = self.early.iter().position(|early| early.is_of(call_id, Some(tag)));
+        let index = match known {
+            Some(index) => index,
+            None if self.early.len() < MAX_EARLY => {
+                let (from, seq) = (&self.from, self.seq);
+                let dialog = Dialog::of_caller(from, call_id, seq, target, response).ok()?;
+                self.early.push(Early { dialog, negotiation: None });
+                self.early.len() - 1
+            }
+            None => return None,
+        };
+        self.early.get_mut(index)
+    }
+}
+
+impl Early {
+    fn is_of(&self, call_id: &str, remote_tag: Option<&str>) -> bool {
+        self.dialog.is_of(call_id, remote_tag)
+    }
+}

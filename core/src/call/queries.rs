@@ -1,0 +1,71 @@
+//! Answers that need no state of a call, within a dialog or without one.
+
+use crate::agent::{ACCEPTED, ALLOWED, Crossing, Query, Response};
+use crate::sdp::NotAcceptable;
+use crate::sip::{HeaderName, Method};
+
+/// 481: there is no such dialog or transaction (RFC 3261 §12.2.2).
+pub(crate) fn no_dialog(cx: &mut Crossing<'_>, query: &Query) {
+    cx.respond(query, Response::new(481));
+}
+
+/// Answers a request that changes nothing here.
+pub(crate) fn answer(cx: &mut Crossing<'_>, query: &Query) {
+    match query.request.method() {
+        Method::Options => capabilities(cx, query),
+        Method::Info => info(cx, query),
+        // RFC 6665 §4.1.3: there is no subscription that it could belong to.
+        Method::Notify => no_dialog(cx, query),
+        // §8.2.1: a method that nobody here knows, and one that is known and not taken.
+        Method::Other(_) => {
+            cx.respond(query, Response::new(501).field(HeaderName::Allow, ALLOWED));
+        }
+        _ => {
+            cx.respond(query, Response::new(405).field(HeaderName::Allow, ALLOWED));
+        }
+    }
+}
+
+/// OPTIONS (§11.2).
+pub(crate) fn capabilities(cx: &mut Crossing<'_>, query: &Query) {
+    cx.respond(query, Response::new(200).capabilities());
+}
+
+/// INFO: one that says nothing is taken; what it could say is not understood (RFC 6086 §4.2.2).
+fn info(cx: &mut Crossing<'_>, query: &Query) {
+    let request = &query.request;
+    if request.header_by_name("Info-Package").is_some() {
+        cx.respond(query, Response::new(469).reason(Some("Bad Info Package")));
+    } else if request.body().is_empty() {
+        cx.respond(query, Response::new(200));
+    } else {
+        unsupported_body(cx, query);
+    }
+}
+
+/// 415, and what would be taken (§21.4.13).
+pub(crate) fn unsupported_body(cx: &mut Crossing<'_>, query: &Query) {
+    let accepted = match query.request.method() {
+        Method::Invite | Method::Update => ACCEPTED,
+        _ => "",
+    };
+    let response = Response::new(415)
+        .field(HeaderName::Accept, accepted)
+        .field(HeaderName::AcceptEncoding, "identity");
+    cx.respond(query, response);
+}
+
+/// 488, and why (§21.4.26, §20.43).
+pub(crate) fn not_acceptable(cx: &mut Crossing<'_>, query: &Query, why: &NotAcceptable) {
+    cx.respond(query, Response::new(488).field(HeaderName::Warning, warning(why)));
+}
+
+/// The Warning header field of a 488.
+pub(crate) fn warning(why: &NotAcceptable) -> String {
+    format!("{} offhook \"{}\"", why.warn_code(), printable(&why.to_string()))
+}
+
+/// Text for a quoted string: what a peer wrote may be in it.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).collect()
+}

@@ -1,0 +1,201 @@
+//! Messages that come in: which part of the phone they belong to, and what a user agent server
+//! checks first (RFC 3261 §8.2).
+
+use core::net::SocketAddr;
+
+use super::Phone;
+use crate::agent::{ALLOWED, Crossing, Owner, Query, Response};
+use crate::call::{Body, Call, queries};
+use crate::dialog::Dialog;
+use crate::event::PhoneStatus;
+use crate::host::{Flow, Host, Outbound};
+use crate::sip::{Fault, HeaderName, Message, Method, Scheme, unescape};
+use crate::transaction::{ClientId, Received};
+
+impl Phone {
+    pub(super) fn take_datagram(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) {
+        if self.status == PhoneStatus::Inactive {
+            return;
+        }
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                let tag = format!("{:016x}", host.random());
+                let mut answer = Vec::new();
+                if error.respond(&mut answer, &tag, from) {
+                    host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
+                } else if error.fault() != Fault::Empty {
+                    self.agent.counters.malformed += 1;
+                }
+                return;
+            }
+        };
+        self.agent.counters.received += 1;
+        match self.agent.transactions(host).handle_message(host, flow, from, message) {
+            Some(Received::Request { id, message: request, from, .. }) => {
+                self.take_request(host, &Query { id, request, from });
+            }
+            Some(Received::Ack { message, .. }) => self.take_ack(host, &message),
+            Some(Received::Response { id, message }) => {
+                self.take_response(host, Some(id), &message);
+            }
+            Some(Received::StrayResponse { message, .. }) => {
+                self.take_response(host, None, &message);
+            }
+            None => {}
+        }
+    }
+
+    fn take_ack(&mut self, host: &mut dyn Host, ack: &Message) {
+        match self.agent.owner_of_tag(ack.to_tag()) {
+            Some(Owner::Call(id)) => self.with_call(host, id, |call, cx| call.handle_ack(cx, ack)),
+            _ => self.agent.counters.stray += 1,
+        }
+    }
+
+    fn take_response(&mut self, host: &mut dyn Host, client: Option<ClientId>, response: &Message) {
+        // §8.1.3.3: one with a second Via was meant for somebody else.
+        if response.vias().nth(1).is_some() {
+            self.agent.counters.stray += 1;
+            return;
+        }
+        let asked = client.and_then(|client| self.agent.owner_of_client(client));
+        match (asked.or_else(|| self.agent.owner_of_tag(response.from_tag())), client) {
+            (Some(Owner::Call(id)), client) => {
+                self.with_call(host, id, |call, cx| call.handle_response(cx, client, response));
+            }
+            (Some(Owner::Registration), Some(client)) => {
+                self.with_registration(host, |it, cx| it.handle_response(cx, client, response));
+            }
+            (Some(Owner::Ping(id)), Some(client)) => self.with_ping(host, id, |ping, cx| {
+                ping.handle_response(cx, client, response).then_some(Some(response))
+            }),
+            _ => self.agent.counters.stray += 1,
+        }
+    }
+
+    fn take_request(&mut self, host: &mut dyn Host, query: &Query) {
+        let request = &query.request;
+        if *request.method() == Method::Cancel {
+            return self.take_cancel(host, query);
+        }
+        if let Some(refusal) = refusal(request) {
+            Crossing { host, agent: &mut self.agent }.respond(query, refusal);
+            return;
+        }
+        if let Some(tag) = request.to_tag() {
+            return match self.agent.owner_of_tag(Some(tag)) {
+                Some(Owner::Call(id)) => {
+                    self.with_call(host, id, |call, cx| call.handle_request(cx, query));
+                }
+                _ => queries::no_dialog(&mut Crossing { host, agent: &mut self.agent }, query),
+            };
+        }
+        let cx = &mut Crossing { host, agent: &mut self.agent };
+        match request.method() {
+            Method::Invite => self.take_invite(host, query),
+            // §11.2: it is answered as an INVITE would be.
+            Method::Options => match self.unavailable(request) {
+                Some(code) => drop(self.respond(host, query, Response::new(code))),
+                None => {
+                    queries::capabilities(&mut Crossing { host, agent: &mut self.agent }, query)
+                }
+            },
+            // What makes sense only within a dialog.
+            Method::Bye | Method::Update | Method::Info | Method::Prack => {
+                queries::no_dialog(cx, query);
+            }
+            _ => queries::answer(cx, query),
+        }
+    }
+
+    /// §9.2: a CANCEL is answered, and the INVITE that it means ends unless that was answered.
+    fn take_cancel(&mut self, host: &mut dyn Host, query: &Query) {
+        let invite = self.agent.transactions(host).server_for_cancel(&query.request);
+        let Some(invite) = invite else {
+            let cx = &mut Crossing { host, agent: &mut self.agent };
+            return queries::no_dialog(cx, query);
+        };
+        let call = self.invites.get(&invite).copied();
+        let tag = call.and_then(|id| self.calls.get(&id)).and_then(|call| call.own_tag());
+        let response = Response::new(200);
+        let response = match tag {
+            Some(tag) => response.tag(tag),
+            None => response,
+        };
+        self.respond(host, query, response);
+        if let Some(call) = call {
+            self.with_call(host, call, Call::cancelled);
+        }
+    }
+
+    fn take_invite(&mut self, host: &mut dyn Host, query: &Query) {
+        let request = &query.request;
+        if let Some(code) = self.unavailable(request) {
+            self.respond(host, query, Response::new(code));
+            return;
+        }
+        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let body = match Body::of(request) {
+            Body::Malformed => {
+                let reason = Some("Malformed Session Description");
+                return drop(cx.respond(query, Response::new(400).reason(reason)));
+            }
+            Body::Unsupported => return queries::unsupported_body(cx, query),
+            body => body,
+        };
+        // §8.1.1.8: INVITE has exactly one Contact.
+        if !matches!(Dialog::target_of(request), Ok(Some(_))) {
+            let reason = Some("Missing or Unusable Contact");
+            return drop(cx.respond(query, Response::new(400).reason(reason)));
+        }
+        let id = self.next_call();
+        self.calls.insert(id, Box::new(Call::incoming(id, query.clone(), body)));
+        self.invites.insert(query.id, id);
+        self.with_call(host, id, Call::arrive);
+    }
+
+    /// Why a call cannot be taken now, if it cannot.
+    fn unavailable(&mut self, request: &Message) -> Option<u16> {
+        let parameters = &self.agent.parameters;
+        if !matches!(self.status, PhoneStatus::Registering | PhoneStatus::Registered) {
+            return Some(480);
+        }
+        if self.calls.len() >= parameters.max_calls {
+            self.agent.counters.refused += 1;
+            return Some(486);
+        }
+        let user = request.uri().and_then(|uri| uri.user()).unwrap_or_default();
+        if !parameters.accept_any_user && unescape(user) != parameters.user {
+            return Some(404);
+        }
+        None
+    }
+
+    fn respond(&mut self, host: &mut dyn Host, query: &Query, response: Response<'_>) -> Vec<u8> {
+        Crossing { host, agent: &mut self.agent }.respond(query, response)
+    }
+}
+
+/// What forbids to look at a request further (§8.2.1, §8.2.2).
+fn refusal(request: &Message) -> Option<Response<'static>> {
+    if let Method::Other(_) = request.method() {
+        return Some(Response::new(501).field(HeaderName::Allow, ALLOWED));
+    }
+    // §8.2.2.1.
+    let scheme = request.uri().map(|uri| uri.scheme());
+    if !matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel)) {
+        return Some(Response::new(416));
+    }
+    // §8.2.2.3: there is no extension that we understand. Max-Forwards says nothing to the one at
+    // whom a request has arrived, even at zero.
+    let required: Vec<&str> = request.require().collect();
+    (!required.is_empty())
+        .then(|| Response::new(420).field(HeaderName::Unsupported, required.join(", ")))
+}

@@ -1,0 +1,348 @@
+//! What happens at a crossing: commands are carried out, deadlines met, and whoever waited is told.
+
+use std::sync::Arc;
+
+use super::{Intent, Phone, Stopping};
+use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Response, Settled};
+use crate::call::Call;
+use crate::event::{CallId, EndedBy, Event, PhoneStatus, PingId};
+use crate::host::{Host, Inbound, MediaPort, RequestId};
+use crate::registration::{Outcome, Registration};
+use crate::sip::{HeaderName, Message};
+use crate::time::Duration;
+use crate::transaction::{ClientId, Failure, FailureCause};
+
+/// How long a phone that stops waits for its calls to end: a few retransmissions of BYE.
+const STOP_CALLS_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long it then waits for the server to let it go.
+const STOP_REGISTRATION_WITHIN: Duration = Duration::from_secs(4);
+
+impl Phone {
+    /// Carries out what commands asked for.
+    pub(super) fn carry_out(&mut self, host: &mut dyn Host) {
+        while let Some(intent) = self.intents.pop_front() {
+            match intent {
+                Intent::Start => self.begin(host),
+                Intent::Stop => self.begin_stop(host),
+                Intent::Place(id) => self.with_call(host, id, Call::place),
+                Intent::Answer(id) => self.with_call(host, id, Call::answer),
+                Intent::Progress(id) => self.with_call(host, id, Call::progress),
+                Intent::Hangup(id) => self.with_call(host, id, Call::hangup),
+                Intent::Cancel(id) => self.with_call(host, id, Call::cancel),
+                Intent::Silent(id) => self.with_call(host, id, Call::silent),
+                Intent::Deny(id, denial) => self.with_call(host, id, |call, cx| {
+                    let mut response = Response::new(denial.code).reason(denial.reason.as_deref());
+                    if let Some(contact) = denial.contact {
+                        response = response.field(HeaderName::Contact, contact);
+                    }
+                    call.refuse(cx, response, EndedBy::Local);
+                }),
+                Intent::Ping(id) => {
+                    self.with_ping(host, id, |ping, cx| (!ping.start(cx, id)).then_some(None))
+                }
+            }
+        }
+    }
+
+    /// Takes what the host says.
+    pub(super) fn take(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        match inbound {
+            Inbound::Datagram { flow, from, bytes } => self.take_datagram(host, flow, from, bytes),
+            Inbound::SendFailed { flow, to } => {
+                self.agent.transactions(host).handle_send_failed(host, flow, to);
+            }
+            Inbound::Resolved { id, addresses } => {
+                let settled = self.agent.handle_resolved(host, id, addresses);
+                self.tell_path(host, settled);
+            }
+            Inbound::FlowOpened { id, flow, local } => {
+                let settled = self.agent.handle_flow_opened(host, id, flow, local);
+                self.tell_path(host, settled);
+            }
+            Inbound::FlowFailed { id } => self.flow_failed(host, id),
+            Inbound::MediaBound { id, port, rtp, rtcp } => {
+                match self.agent.take_bind(id) {
+                    Some(call) if self.calls.contains_key(&call) => {
+                        let ports = MediaPorts { port, rtp, rtcp };
+                        self.with_call(host, call, |call, cx| call.handle_ports(cx, Some(ports)));
+                    }
+                    // Late: its call has ended.
+                    _ => self.agent.release_now(host, port),
+                }
+            }
+            Inbound::MediaUnavailable { id } => self.no_ports(host, id),
+            // Media is the media machine's.
+            Inbound::Media { .. } => {}
+        }
+    }
+
+    /// Meets every deadline that is due.
+    pub(super) fn handle_alarms(&mut self, host: &mut dyn Host) {
+        let now = host.now();
+        if self.agent.next_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        self.agent.transactions(host).handle_deadline(host);
+        self.handle_failures(host);
+        let timers = &mut self.agent.timers;
+        let due: Vec<Alarm> =
+            core::iter::from_fn(|| timers.pop_due(now)).map(|(_, alarm)| alarm).collect();
+        for alarm in due {
+            match alarm {
+                Alarm::Path(request) => self.flow_failed(host, request),
+                Alarm::Bind(request) => self.no_ports(host, request),
+                Alarm::Release(port) => self.release(host, port),
+                Alarm::Call(id, alarm) => {
+                    self.with_call(host, id, |call, cx| call.handle_alarm(cx, alarm));
+                }
+                Alarm::Registration => self.with_registration(host, Registration::handle_alarm),
+                Alarm::Stop => self.stop_waiting(host),
+            }
+        }
+    }
+
+    /// Passes on what failed meanwhile, and goes on with stopping.
+    pub(super) fn settle(&mut self, host: &mut dyn Host) {
+        self.handle_failures(host);
+        self.go_on_stopping(host);
+    }
+
+    fn handle_failures(&mut self, host: &mut dyn Host) {
+        while let Some(failure) = self.agent.next_failure() {
+            match failure {
+                Failure::ClientFailed { id, cause } => self.client_failed(host, id, cause),
+                // The user of a server transaction waits for ACK itself, or for nothing.
+                _ => {}
+            }
+        }
+    }
+
+    fn client_failed(&mut self, host: &mut dyn Host, client: ClientId, cause: FailureCause) {
+        let owner = self.agent.owner_of_client(client);
+        self.agent.forget_client(client);
+        match owner {
+            Some(Owner::Call(id)) => {
+                self.with_call(host, id, |call, cx| call.handle_failure(cx, client, cause));
+            }
+            Some(Owner::Registration) => {
+                self.with_registration(host, |it, cx| it.handle_failure(cx, client));
+            }
+            Some(Owner::Ping(id)) => {
+                self.with_ping(host, id, |ping, cx| ping.handle_failure(cx, client).then_some(None))
+            }
+            None => {}
+        }
+    }
+
+    fn flow_failed(&mut self, host: &mut dyn Host, request: RequestId) {
+        let settled = self.agent.handle_flow_failed(host, request);
+        self.tell_path(host, settled);
+    }
+
+    fn no_ports(&mut self, host: &mut dyn Host, request: RequestId) {
+        if let Some(call) = self.agent.take_bind(request) {
+            self.with_call(host, call, |call, cx| call.handle_ports(cx, None));
+        }
+    }
+
+    fn release(&mut self, host: &mut dyn Host, port: MediaPort) {
+        self.agent.release_now(host, port);
+    }
+
+    /// Tells everybody who waited for a path.
+    fn tell_path(&mut self, host: &mut dyn Host, settled: Option<Settled>) {
+        let Some((owners, path)) = settled else { return };
+        for owner in owners {
+            self.tell_owner(host, owner, path.clone());
+        }
+    }
+
+    fn tell_owner(&mut self, host: &mut dyn Host, owner: Owner, path: Result<Arc<Path>, Lost>) {
+        match owner {
+            Owner::Call(id) => {
+                self.with_call(host, id, |call, cx| call.handle_path(cx, path));
+            }
+            Owner::Registration => {
+                self.with_registration(host, |it, cx| it.handle_path(cx, path));
+            }
+            Owner::Ping(id) => {
+                self.with_ping(host, id, |ping, cx| (!ping.handle_path(cx, path)).then_some(None))
+            }
+        }
+    }
+
+    /// Does something with a call, and what follows from it.
+    pub(super) fn with_call(
+        &mut self,
+        host: &mut dyn Host,
+        id: CallId,
+        act: impl FnOnce(&mut Call, &mut Crossing<'_>),
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        act(call, &mut Crossing { host, agent: &mut self.agent });
+        if let Some(server) = call.settled_invite() {
+            self.invites.remove(&server);
+        }
+        // Nobody was told that it began.
+        if call.is_over() && !call.is_told() {
+            self.calls.remove(&id);
+        }
+    }
+
+    /// Does something with a ping; an outcome, a response or none, ends it.
+    pub(super) fn with_ping<'m>(
+        &mut self,
+        host: &mut dyn Host,
+        id: PingId,
+        act: impl FnOnce(&mut super::Ping, &mut Crossing<'_>) -> Option<Option<&'m Message>>,
+    ) {
+        let Some(mut ping) = self.pings.remove(&id) else { return };
+        let cx = &mut Crossing { host, agent: &mut self.agent };
+        match act(&mut ping, cx) {
+            Some(response) => ping.finish(cx, id, response),
+            None => {
+                self.pings.insert(id, ping);
+            }
+        }
+    }
+
+    /// Does something with the registration, and tells the outcome.
+    pub(super) fn with_registration(
+        &mut self,
+        host: &mut dyn Host,
+        act: impl FnOnce(&mut Registration, &mut Crossing<'_>) -> Option<Outcome>,
+    ) {
+        let Some(registration) = &mut self.registration else { return };
+        let outcome = act(registration, &mut Crossing { host, agent: &mut self.agent });
+        if let Some(outcome) = outcome {
+            self.registered(host, outcome);
+        }
+    }
+
+    /// Takes an outcome of the registration.
+    fn registered(&mut self, host: &mut dyn Host, outcome: Outcome) {
+        let stopping = self.stopping.is_some();
+        match outcome {
+            Outcome::Bound(expires) => {
+                self.agent.events.push_back(Event::Registered { expires });
+                if !stopping {
+                    self.set_status(PhoneStatus::Registered);
+                }
+            }
+            Outcome::Failed { cause, lost } => {
+                self.agent.events.push_back(Event::RegistrationFailed { cause });
+                if stopping {
+                    return;
+                }
+                match lost {
+                    false => self.set_status(PhoneStatus::Registering),
+                    true => self.fail(host),
+                }
+            }
+            Outcome::Left(confirmed) => {
+                if confirmed {
+                    self.agent.events.push_back(Event::Unregistered);
+                }
+                self.end_registration(host);
+            }
+        }
+    }
+
+    /// Registration is lost for good: what no call needs is released.
+    fn fail(&mut self, host: &mut dyn Host) {
+        self.end_registration(host);
+        self.set_status(PhoneStatus::Failed);
+        if self.calls.values().all(|call| call.is_over()) {
+            self.close(host);
+        }
+    }
+
+    fn end_registration(&mut self, host: &mut dyn Host) {
+        if let Some(registration) = self.registration.take() {
+            registration.close(&mut Crossing { host, agent: &mut self.agent });
+        }
+    }
+
+    fn begin(&mut self, host: &mut dyn Host) {
+        let registrar = match self.agent.parameters.register {
+            true => self.agent.registrar().ok().flatten(),
+            false => None,
+        };
+        let Some(registrar) = registrar else {
+            return self.set_status(PhoneStatus::Registered);
+        };
+        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let (registration, outcome) = Registration::start(cx, registrar);
+        self.registration = Some(registration);
+        if let Some(outcome) = outcome {
+            self.registered(host, outcome);
+        }
+    }
+
+    fn begin_stop(&mut self, host: &mut dyn Host) {
+        let ids: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in ids {
+            self.with_call(host, id, Call::shut_down);
+        }
+        self.wait_for(host, Stopping::Calls, STOP_CALLS_WITHIN);
+    }
+
+    fn wait_for(&mut self, host: &mut dyn Host, what: Stopping, limit: Duration) {
+        if let Some((_, timer)) = self.stopping.take() {
+            self.agent.timers.cancel(timer);
+        }
+        let timer = self.agent.timers.set(host.now() + limit, Alarm::Stop);
+        self.stopping = Some((what, timer));
+    }
+
+    /// Goes on when what was waited for has come.
+    fn go_on_stopping(&mut self, host: &mut dyn Host) {
+        let Some((stopping, _)) = self.stopping else { return };
+        if stopping == Stopping::Calls && self.calls.values().all(|call| call.is_over()) {
+            self.leave(host);
+        }
+        let Some((Stopping::Registration, _)) = self.stopping else { return };
+        if self.registration.is_none() && !self.agent.has_leaving_ports() {
+            self.finish_stop(host);
+        }
+    }
+
+    /// Waiting has taken long enough.
+    fn stop_waiting(&mut self, host: &mut dyn Host) {
+        match self.stopping {
+            Some((Stopping::Calls, _)) => {
+                let ids: Vec<CallId> = self.calls.keys().copied().collect();
+                for id in ids {
+                    self.with_call(host, id, Call::abandon);
+                }
+                self.leave(host);
+            }
+            Some((Stopping::Registration, _)) => self.finish_stop(host),
+            None => {}
+        }
+    }
+
+    /// The calls have ended: takes the registration back.
+    fn leave(&mut self, host: &mut dyn Host) {
+        self.wait_for(host, Stopping::Registration, STOP_REGISTRATION_WITHIN);
+        self.with_registration(host, Registration::leave);
+    }
+
+    fn finish_stop(&mut self, host: &mut dyn Host) {
+        self.end_registration(host);
+        self.close(host);
+        self.stopping = None;
+        self.set_status(PhoneStatus::Inactive);
+    }
+
+    /// Gives everything back.
+    fn close(&mut self, host: &mut dyn Host) {
+        let pings: Vec<PingId> = self.pings.keys().copied().collect();
+        for id in pings {
+            self.with_ping(host, id, |_, _| Some(None));
+        }
+        self.invites.clear();
+        self.agent.close(host);
+    }
+}

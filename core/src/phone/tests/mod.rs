@@ -1,0 +1,4 @@
+//! Phones in virtual time: with each other, and with peers that say what a test wants.
+
+mod calls;
+mod scene;

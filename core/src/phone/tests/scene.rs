@@ -1,0 +1,256 @@
+//! A scene: phones and scripted peers on one simulated network, with all events kept.
+
+use core::net::SocketAddr;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::config::PhoneParameters;
+use crate::event::{CallId, CallState, EndedBy, Event, MediaControl, MediaParameters};
+use crate::phone::Phone;
+use crate::sim::{Arrival, NodeId, ScriptedPeer, Simulation};
+use crate::time::Duration;
+
+pub(super) const ALICE: [u8; 4] = [10, 0, 0, 1];
+pub(super) const BOB: [u8; 4] = [10, 0, 0, 2];
+
+/// How long anything is waited for: longer than every timer of a transaction.
+pub(super) const LONG: Duration = Duration::from_secs(40);
+
+/// A phone on the network, and what it has told.
+#[derive(Clone)]
+pub(super) struct Actor {
+    pub(super) id: NodeId<Phone>,
+    events: Rc<RefCell<Vec<Event>>>,
+}
+
+/// The network and those on it.
+pub(super) struct Scene {
+    pub(super) sim: Simulation,
+}
+
+impl Scene {
+    pub(super) fn new() -> Self {
+        let mut sim = Simulation::new(7);
+        sim.record_wire(10_000);
+        Self { sim }
+    }
+
+    /// A phone without a server, started.
+    pub(super) fn direct(&mut self, ip: [u8; 4], user: &str) -> Actor {
+        let actor = self.phone(ip, PhoneParameters::without_server(user));
+        self.start(&actor);
+        actor
+    }
+
+    /// A phone with these parameters, not started.
+    pub(super) fn phone(&mut self, ip: [u8; 4], parameters: PhoneParameters) -> Actor {
+        let phone = Phone::new(parameters).expect("the parameters are good");
+        let id = self.sim.add(ip, phone);
+        let events = Rc::new(RefCell::new(Vec::new()));
+        let kept = Rc::clone(&events);
+        self.sim.set_application(id, move |phone: &mut Phone, _| {
+            kept.borrow_mut().extend(core::iter::from_fn(|| phone.next_event()));
+        });
+        Actor { id, events }
+    }
+
+    pub(super) fn start(&mut self, actor: &Actor) {
+        self.sim[actor.id].start().expect("it may start");
+        self.run(Duration::from_millis(1));
+    }
+
+    /// A peer that answers as `reaction` says.
+    pub(super) fn peer(
+        &mut self,
+        ip: [u8; 4],
+        reaction: impl FnMut(&mut ScriptedPeer, &Arrival) + 'static,
+    ) -> NodeId<ScriptedPeer> {
+        self.sim.add(ip, ScriptedPeer::reacting(reaction))
+    }
+
+    pub(super) fn run(&mut self, time: Duration) {
+        self.sim.run_for(time);
+    }
+
+    /// Gives a phone a command.
+    pub(super) fn tell<R>(&mut self, actor: &Actor, act: impl FnOnce(&mut Phone) -> R) -> R {
+        act(&mut self.sim[actor.id])
+    }
+
+    /// Calls, and hands back the number.
+    pub(super) fn call(&mut self, actor: &Actor, target: &str) -> CallId {
+        self.tell(actor, |phone| phone.call(target, Default::default())).expect("it may call")
+    }
+
+    /// Runs until an event of the phone fits.
+    #[track_caller]
+    pub(super) fn until(&mut self, actor: &Actor, what: impl Fn(&Event) -> bool) {
+        let events = Rc::clone(&actor.events);
+        let seen = self.sim.run_until(|_| events.borrow().iter().any(&what), LONG);
+        if seen.is_err() {
+            panic!("it did not come; {:#?}\n{}", actor.events(), self.ladder());
+        }
+    }
+
+    /// Runs until the phone has an incoming call; its number.
+    #[track_caller]
+    pub(super) fn incoming(&mut self, actor: &Actor) -> CallId {
+        self.until(actor, |event| matches!(event, Event::Incoming { .. }));
+        let events = actor.events.borrow();
+        let call = events.iter().rev().find_map(|event| match event {
+            Event::Incoming { call, .. } => Some(*call),
+            _ => None,
+        });
+        call.expect("it was just seen")
+    }
+
+    /// Runs until the phone has told the call's state.
+    #[track_caller]
+    pub(super) fn reach(&mut self, actor: &Actor, call: CallId, wanted: CallState) {
+        self.until(actor, |event| {
+            matches!(event, Event::State { call: id, state, .. } if *id == call && *state == wanted)
+        });
+    }
+
+    /// Runs until the call has ended; how.
+    #[track_caller]
+    pub(super) fn ended(&mut self, actor: &Actor, call: CallId) -> (EndedBy, Option<u16>) {
+        self.until(actor, |event| matches!(event, Event::Ended { call: id, .. } if *id == call));
+        actor.assert_one_end(call);
+        let events = actor.events.borrow();
+        let ending = events.iter().find_map(|event| match event {
+            Event::Ended { call: id, by, cause, .. } if *id == call => {
+                Some((*by, cause.as_ref().map(|cause| cause.code)))
+            }
+            _ => None,
+        });
+        ending.expect("it was just seen")
+    }
+
+    /// Two phones in an answered call: the caller's number and the callee's.
+    #[track_caller]
+    pub(super) fn answered(&mut self, alice: &Actor, bob: &Actor) -> (CallId, CallId) {
+        let target = format!("sip:bob@{}", bob.id.address());
+        let calling = self.call(alice, &target);
+        let called = self.incoming(bob);
+        self.tell(bob, |phone| phone.answer(called)).expect("it rings");
+        self.reach(alice, calling, CallState::Answered);
+        self.run(Duration::from_millis(100));
+        (calling, called)
+    }
+
+    /// The first lines of what was sent, as `from -> to: line`, times left out.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let line = |packet: &crate::sim::WirePacket| {
+            let text = packet.text();
+            let first = text.lines().next().unwrap_or_default();
+            let words: Vec<&str> = first.split(' ').collect();
+            let short = match words.first() {
+                Some(&"SIP/2.0") => words[1],
+                _ => words[0],
+            };
+            let name = |address: SocketAddr| match address.ip().to_string().rsplit_once('.') {
+                Some((_, last)) => last.to_owned(),
+                None => address.to_string(),
+            };
+            format!("{}>{} {short}", name(packet.from), name(packet.to))
+        };
+        self.sip().map(line).collect()
+    }
+
+    /// The SIP messages that were sent.
+    pub(super) fn sip(&self) -> impl DoubleEndedIterator<Item = &crate::sim::WirePacket> {
+        self.sim.wire().filter(|packet| packet.kind == crate::trace::Kind::Sip)
+    }
+
+    /// The texts of the messages sent from `ip` whose first line contains `what`.
+    pub(super) fn sent(&self, ip: [u8; 4], what: &str) -> Vec<String> {
+        self.sip()
+            .filter(|packet| packet.from.ip() == core::net::IpAddr::from(ip))
+            .map(|packet| packet.text().into_owned())
+            .filter(|text| text.lines().next().unwrap_or_default().contains(what))
+            .collect()
+    }
+
+    pub(super) fn ladder(&self) -> String {
+        self.sip().map(|packet| format!("{:?} {}\n", packet.sent, packet.text())).collect()
+    }
+
+    /// Nothing is left behind: no call, no port.
+    #[track_caller]
+    pub(super) fn assert_idle(&mut self, actor: &Actor) {
+        self.run(Duration::from_secs(1));
+        assert_eq!(self.sim[actor.id].calls().count(), 0, "a call is left");
+        assert_eq!(self.sim.media_ports(actor.id), 0, "a port is left");
+    }
+}
+
+impl Actor {
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.events.borrow().clone()
+    }
+
+    /// Forgets the events so far.
+    pub(super) fn clear(&self) {
+        self.events.borrow_mut().clear();
+    }
+
+    /// The states that were told of a call, each with the code of its cause.
+    pub(super) fn states(&self, call: CallId) -> Vec<(CallState, Option<u16>)> {
+        let told = |event: &Event| match event {
+            Event::State { call: id, state, cause } if *id == call => {
+                Some((*state, cause.as_ref().map(|cause| cause.code)))
+            }
+            _ => None,
+        };
+        self.events.borrow().iter().filter_map(told).collect()
+    }
+
+    /// The media parameters that were told of a call, in order.
+    pub(super) fn media(&self, call: CallId) -> Vec<MediaParameters> {
+        let told = |event: &Event| match event {
+            Event::Media { call: id, control: MediaControl::Configure { parameters, .. } }
+                if *id == call =>
+            {
+                Some(parameters.clone())
+            }
+            _ => None,
+        };
+        self.events.borrow().iter().filter_map(told).collect()
+    }
+
+    /// A call's events end with exactly one Ended, and before it the state was told.
+    #[track_caller]
+    fn assert_one_end(&self, call: CallId) {
+        let events = self.events.borrow();
+        let of_call = |event: &&Event| match event {
+            Event::State { call: id, .. }
+            | Event::Ended { call: id, .. }
+            | Event::Media { call: id, .. }
+            | Event::Hold { call: id, .. }
+            | Event::Incoming { call: id, .. } => *id == call,
+            _ => false,
+        };
+        let of_call: Vec<&Event> = events.iter().filter(of_call).collect();
+        let ends = of_call.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
+        assert_eq!(ends, 1, "{of_call:#?}");
+        assert!(matches!(of_call.last(), Some(Event::Ended { .. })), "{of_call:#?}");
+        let told = |event: &&&Event| matches!(event, Event::State { state: CallState::Ended, .. });
+        assert_eq!(of_call.iter().filter(told).count(), 1, "{of_call:#?}");
+    }
+}
+
+/// The value of a header field in a message's text.
+pub(super) fn header<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    headers(text, name).into_iter().next()
+}
+
+/// The values of all header fields of that name.
+pub(super) fn headers<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let fields = text.lines().take_while(|line| !line.is_empty());
+    let named = fields.filter_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        field.eq_ignore_ascii_case(name).then_some(value.trim())
+    });
+    named.collect()
+}
