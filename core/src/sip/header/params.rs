@@ -48,7 +48,7 @@ impl<'a> Params<'a> {
     /// The first parameter of that name, in any case.
     pub fn find(self, name: &str) -> Option<Param<'a>> {
         let mut params = self;
-        params.find_map(|p| p.name.eq_ignore_ascii_case(name).then_some(p))
+        Iterator::find(&mut params, |p| p.name.eq_ignore_ascii_case(name))
     }
 }
 
