@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use super::testing::{FLOW, TestHost, address, instant};
 use super::*;
-use crate::host::Transport;
+use crate::host::{Entropy, Transport};
 use crate::sip::{HeaderName, Writer, reason_phrase};
 use crate::time::Instant;
 
@@ -247,4 +247,98 @@ fn every_datagram_after_some_is_lost() {
             assert_eq!(log.alice_failed, !answered && !ringing, "{method} {answers:?} {last}");
         }
     }
+}
+
+/// Whatever comes in whatever order, the tables stay true and everything ends.
+#[test]
+fn random_events_leave_nothing_behind() {
+    for seed in 0..6 {
+        let mut host = TestHost::new(seed);
+        let limits = Limits { transactions: 24, ..Limits::default() };
+        let mut layer = Layer::new(&mut host, limits);
+        let (mut clients, mut servers) = (Vec::new(), Vec::new());
+        for _ in 0..2_000 {
+            let mut pick = |n: u64| host.random() % n;
+            let (what, method, status) =
+                (pick(16), pick(5), [100, 180, 200, 401, 486][pick(5) as usize]);
+            let method =
+                [Method::Invite, Method::Ack, Method::Cancel, Method::Bye, Method::Options]
+                    [method as usize]
+                    .clone();
+            // A few branches, so that messages meet; some of RFC 2543.
+            let branch =
+                ["z9hG4bK", "1"][usize::from(pick(8) == 0)].to_owned() + &pick(9).to_string();
+            let (from, later) = (address(1 + pick(2) as u8), Duration::from_millis(pick(4_000)));
+            let bytes = random_request(&method, &branch);
+            let request = Message::parse(&bytes).expect("it is SIP");
+            match what {
+                0..=6 => {
+                    if let Some(Received::Request { id, message, .. }) =
+                        layer.handle_message(&mut host, FLOW, from, request)
+                    {
+                        servers.push((id, message));
+                    }
+                }
+                7..=8 if method != Method::Ack => {
+                    let branch = Layer::new_branch(&mut host);
+                    let bytes = random_request(&method, &branch);
+                    let id = layer.request(&mut host, FLOW, from, &method, &branch, &bytes);
+                    clients.push((id, Message::parse(&bytes).expect("it is SIP")));
+                }
+                9..=10 => {
+                    // To one of the latest requests, if any; to none otherwise.
+                    let recent = clients.iter().rev().nth(later.as_millis() as usize % 6);
+                    let response = random_response(recent.map_or(&request, |c| &c.1), status);
+                    let response = Message::parse(&response).expect("it is SIP");
+                    layer.handle_message(&mut host, FLOW, from, response);
+                }
+                11..=12 if !servers.is_empty() => {
+                    let (id, message) = servers.swap_remove(servers.len() / 2);
+                    layer.respond(&mut host, id, status, &random_response(&message, status));
+                    servers.push((id, message));
+                }
+                13 => layer.handle_send_failed(&mut host, FLOW, from),
+                14 if !clients.is_empty() => {
+                    let _ = layer.cancel(&mut host, clients[clients.len() - 1].0);
+                }
+                _ => {
+                    host.now += later;
+                    layer.handle_deadline(&mut host);
+                }
+            }
+            while layer.next_event().is_some() {}
+            layer.check();
+            assert!(layer.len() <= 25);
+        }
+        for (id, message) in servers {
+            layer.respond(&mut host, id, 486, &random_response(&message, 486));
+        }
+        for (id, _) in clients {
+            layer.cancel(&mut host, id);
+        }
+        for _ in 0..200 {
+            host.now += Duration::from_millis(500);
+            layer.handle_deadline(&mut host);
+        }
+        layer.check();
+        assert!(layer.is_empty(), "{layer:?}");
+    }
+}
+
+fn random_request(method: &Method, branch: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::request(&mut bytes, method, "sip:bob@192.0.2.2");
+    writer.via(Transport::Udp, "192.0.2.1", branch, false);
+    writer.field(HeaderName::From, "<sip:alice@192.0.2.1>;tag=a");
+    writer.field(HeaderName::To, "<sip:bob@192.0.2.2>");
+    writer.field(HeaderName::CallId, branch);
+    writer.cseq(1, method);
+    writer.finish();
+    bytes
+}
+
+fn random_response(request: &Message, status: u16) -> Vec<u8> {
+    let (mut bytes, reason) = (Vec::new(), reason_phrase(status));
+    Writer::response_to(&mut bytes, request, status, reason, Some("b"), None).finish();
+    bytes
 }
