@@ -5,26 +5,61 @@
 //! It is careful rather than large. It answers only where a packet came from, asks everyone who
 //! registers or begins something for a password, lets a user act only as himself, and forwards
 //! only to contacts that its users registered and within calls that it connected.
+//!
+//! Read `running` first (what becomes of a message), then `registrar` and `proxy`.
 
+mod admission;
+mod context;
+mod domain;
 mod event;
 mod parameters;
+mod proxy;
+mod registrar;
+mod rewrite;
+mod route;
+mod running;
+#[cfg(test)]
+mod tests;
 
 pub use event::ExchangeEvent;
 pub use parameters::ExchangeParameters;
 
 use crate::host::{Endpoint, Host, Inbound};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+use running::Running;
+
+/// How many contacts a user may have at once.
+pub const MAX_CONTACTS: usize = 10;
+/// How many requests may be under way at once; one more is answered 503.
+pub const MAX_REQUESTS: usize = 65_536;
+/// How many events are kept for who does not take them; the oldest are dropped.
+pub const MAX_EVENTS: usize = 10_000;
+/// How many transactions there may be: a forwarded request has one for itself and one a contact.
+const MAX_TRANSACTIONS: usize = 1 << 18;
+/// How many answers of the host are waited for at once.
+const MAX_WAITING: usize = 4_096;
+/// How many peers the exchange remembers the way to.
+const MAX_FLOWS: usize = 4_096;
+/// How long the host may take to open a flow or resolve a name.
+const HOST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timer C (RFC 3261 §16.6 step 11): more than three minutes since the last sign of life.
+const TIMER_C: Duration = Duration::from_secs(181);
+/// How long an accepted INVITE is kept for the 2xx of other branches: as long as their client
+/// transactions pass them on (RFC 6026, Timer M).
+const LINGER: Duration = Duration::from_secs(33);
 
 /// A registrar and proxy.
 #[derive(Debug)]
 pub struct Exchange {
     parameters: ExchangeParameters,
+    /// Made at the first crossing, for it needs the host's randomness.
+    running: Option<Box<Running>>,
 }
 
 impl Exchange {
-    /// An exchange that starts when it is first called.
+    /// An exchange that starts when its host first calls it.
     pub fn new(parameters: ExchangeParameters) -> Self {
-        Self { parameters }
+        Self { parameters, running: None }
     }
 
     /// How it was set up.
@@ -34,16 +69,38 @@ impl Exchange {
 
     /// The next thing that happened.
     pub fn next_event(&mut self) -> Option<ExchangeEvent> {
-        None
+        self.running.as_mut()?.next_event()
+    }
+
+    /// The URIs at which a user can be reached now; `None` when there is no such user.
+    pub fn contacts(&self, user: &str) -> Option<Vec<String>> {
+        match &self.running {
+            Some(running) => running.contacts(user),
+            None => self.parameters.users.iter().any(|(name, _)| name == user).then(Vec::new),
+        }
+    }
+
+    /// How many requests are under way: answered ones count until nothing more can come.
+    pub fn requests(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.requests())
+    }
+
+    fn running(&mut self, host: &mut dyn Host) -> &mut Running {
+        let parameters = &self.parameters;
+        self.running.get_or_insert_with(|| Box::new(Running::new(host, parameters.clone())))
     }
 }
 
 impl Endpoint for Exchange {
-    fn handle_inbound(&mut self, _host: &mut dyn Host, _inbound: Inbound<'_>) {}
+    fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        self.running(host).handle_inbound(host, inbound);
+    }
 
-    fn handle_deadline(&mut self, _host: &mut dyn Host) {}
+    fn handle_deadline(&mut self, host: &mut dyn Host) {
+        self.running(host).handle_deadline(host);
+    }
 
     fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.running.as_ref()?.next_deadline()
     }
 }

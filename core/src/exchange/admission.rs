@@ -1,0 +1,92 @@
+//! Who may do what (RFC 3261 §22; §10.3 steps 3 to 5; §26.3.2.1).
+
+use super::ExchangeParameters;
+use super::domain::Domain;
+use crate::auth::{Asker, DigestServer, Refusal};
+use crate::host::Host;
+use crate::sip::{HeaderName, Message, NameAddr, unescape};
+
+/// Asks for passwords, for the registrar and for the proxy.
+#[derive(Debug)]
+pub(super) struct Admission {
+    registrar: DigestServer,
+    proxy: DigestServer,
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Denied {
+    /// It has to be sent again with credentials (or with a fresh nonce).
+    Challenge { stale: bool },
+    /// It is refused for good.
+    Refused(u16),
+}
+
+impl Admission {
+    pub(super) fn new(host: &mut dyn Host, parameters: &ExchangeParameters) -> Self {
+        let mut server =
+            |asker| DigestServer::new(host, asker, &parameters.realm, &parameters.algorithms);
+        Self { registrar: server(Asker::Server), proxy: server(Asker::Proxy) }
+    }
+
+    /// Lets a request in if its sender proves to be the user that `identity` names: To in a
+    /// REGISTER, From elsewhere. Tells the user's name.
+    pub(super) fn admit(
+        &mut self,
+        host: &mut dyn Host,
+        asker: Asker,
+        request: &Message,
+        identity: &NameAddr<'_>,
+        parameters: &ExchangeParameters,
+        domain: &Domain,
+    ) -> Result<String, Denied> {
+        let name = match asker {
+            Asker::Server => HeaderName::Authorization,
+            Asker::Proxy => HeaderName::ProxyAuthorization,
+        };
+        let password = |user: &str| {
+            let entry = parameters.users.iter().find(|(name, _)| name == user);
+            entry.map(|(_, password)| password.clone())
+        };
+        let method = request.method().as_str();
+        let uri = request.request_uri().unwrap_or_default();
+        let fields = request.headers(name);
+        let verified =
+            self.server(asker).verify(host, fields, method, uri, request.body(), password);
+        let user = match verified {
+            Ok(verified) => verified.username,
+            Err(Refusal::Missing) => return Err(Denied::Challenge { stale: false }),
+            Err(Refusal::Stale) => return Err(Denied::Challenge { stale: true }),
+            Err(Refusal::Malformed) => return Err(Denied::Refused(400)),
+            Err(Refusal::Wrong) => return Err(Denied::Refused(403)),
+        };
+        match user_of(identity, domain) {
+            Some(claimed) if claimed == user => Ok(user),
+            _ => Err(Denied::Refused(403)),
+        }
+    }
+
+    /// The challenges to send.
+    pub(super) fn challenges(
+        &mut self,
+        host: &mut dyn Host,
+        asker: Asker,
+        stale: bool,
+    ) -> Vec<String> {
+        self.server(asker).challenges(host, stale)
+    }
+
+    fn server(&mut self, asker: Asker) -> &mut DigestServer {
+        match asker {
+            Asker::Server => &mut self.registrar,
+            Asker::Proxy => &mut self.proxy,
+        }
+    }
+}
+
+/// The name of the user of ours that an address means.
+pub(super) fn user_of(address: &NameAddr<'_>, domain: &Domain) -> Option<String> {
+    let uri = address.uri();
+    let user = uri.user().filter(|_| domain.is_ours(&uri))?;
+    Some(unescape(user).into_owned())
+}

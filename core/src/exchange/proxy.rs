@@ -1,0 +1,528 @@
+//! Forwarding (RFC 3261 §16.6 to §16.10).
+
+use core::net::{IpAddr, SocketAddr};
+
+use super::context::{Branch, BranchState, Context, Outcome};
+use super::domain::{Hop, hop_of_route};
+use super::rewrite::{self, Changes};
+use super::route::Plan;
+use super::running::{Asked, Due, Running};
+use super::{HOST_TIMEOUT, LINGER, MAX_FLOWS, MAX_REQUESTS, MAX_WAITING, TIMER_C};
+use crate::host::{Flow, Host, Outbound, RequestId, Transport};
+use crate::sip::{Message, Method, NameAddr, Writer, reason_phrase};
+use crate::slab::Slot;
+use crate::time::Duration;
+use crate::timers::TimerId;
+use crate::transaction::{ClientId, FailureCause, Layer};
+
+/// How many hops a request without Max-Forwards may still take (§16.6 step 3).
+const MAX_FORWARDS: u8 = 70;
+
+/// What waits for an answer of the host, and where it is to go then.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    what: Parcel,
+    to: Destination,
+}
+
+/// What is to be sent.
+#[derive(Debug)]
+enum Parcel {
+    /// The request of a branch.
+    Branch(Slot, usize),
+    /// An ACK, which has no transaction.
+    Ack(Box<(Message, SocketAddr, Plan)>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Destination {
+    Address(SocketAddr),
+    /// The address comes with the answer.
+    Port(u16),
+}
+
+impl Running {
+    /// Forwards a request to all targets at once (§16.6).
+    pub(super) fn forward(
+        &mut self,
+        host: &mut dyn Host,
+        asked: Asked,
+        plan: Plan,
+        targets: Vec<String>,
+    ) {
+        if self.contexts.len() >= MAX_REQUESTS {
+            return self.refuse(host, &asked, 503);
+        }
+        let Asked { server, message: request, source } = asked;
+        let branch = |uri| {
+            let state = BranchState::Done(Outcome::Failed(480));
+            Branch { uri, state, client: None, timer: None }
+        };
+        let branches: Vec<Branch> = targets.into_iter().map(branch).collect();
+        let count = branches.len();
+        let (answered, linger) = (false, None);
+        let context = Context { server, request, source, plan, branches, answered, linger };
+        let slot = self.contexts.insert(context);
+        self.by_server.insert(server, slot);
+        for branch in 0..count {
+            self.launch(host, slot, branch);
+        }
+        self.conclude(host, slot);
+    }
+
+    /// Begins a branch: finds out where its next hop is (§16.6 steps 6 and 7).
+    fn launch(&mut self, host: &mut dyn Host, slot: Slot, branch: usize) {
+        let Some(context) = self.contexts.get(slot) else { return };
+        let Some(target) = context.branches.get(branch) else { return };
+        if let Some(hop) = next_hop(&context.plan, &target.uri) {
+            self.find_way(host, Parcel::Branch(slot, branch), hop);
+        }
+    }
+
+    fn find_way(&mut self, host: &mut dyn Host, what: Parcel, hop: Hop) {
+        match hop {
+            Hop::Address(to) => self.find_flow(host, what, to),
+            Hop::Name(name, port) => {
+                let waiting = Waiting { what, to: Destination::Port(port) };
+                if let Some(id) = self.wait(host, waiting) {
+                    host.send(Outbound::Resolve { id, name: &name });
+                }
+            }
+        }
+    }
+
+    fn find_flow(&mut self, host: &mut dyn Host, what: Parcel, to: SocketAddr) {
+        if let Some(&(flow, local)) = self.flows.get(&to.ip()) {
+            return self.dispatch(host, what, flow, local, to);
+        }
+        let waiting = Waiting { what, to: Destination::Address(to) };
+        if let Some(id) = self.wait(host, waiting) {
+            host.send(Outbound::OpenFlow { id, transport: Transport::Udp, to });
+        }
+    }
+
+    /// Keeps something until the host answers.
+    fn wait(&mut self, host: &mut dyn Host, waiting: Waiting) -> Option<RequestId> {
+        if self.waiting.len() >= MAX_WAITING {
+            self.give_up(waiting.what, 503);
+            return None;
+        }
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        if let Parcel::Branch(slot, branch) = waiting.what {
+            self.set_state(slot, branch, BranchState::Waiting(id));
+            self.set_timer(host, slot, branch, Some(HOST_TIMEOUT));
+        }
+        self.waiting.insert(id, waiting);
+        Some(id)
+    }
+
+    // --- the host's answers ---
+
+    pub(super) fn flow_opened(
+        &mut self,
+        host: &mut dyn Host,
+        id: RequestId,
+        flow: Flow,
+        local: SocketAddr,
+    ) {
+        self.domain.learn(local);
+        let Some(Waiting { what, to: Destination::Address(to) }) = self.waiting.remove(&id) else {
+            return;
+        };
+        if self.flows.len() >= MAX_FLOWS {
+            self.flows.clear();
+        }
+        self.flows.insert(to.ip(), (flow, local));
+        let slot = what.slot();
+        self.dispatch(host, what, flow, local, to);
+        slot.into_iter().for_each(|slot| self.conclude(host, slot));
+    }
+
+    pub(super) fn resolved(&mut self, host: &mut dyn Host, id: RequestId, addresses: &[IpAddr]) {
+        let Some(Waiting { what, to: Destination::Port(port) }) = self.waiting.remove(&id) else {
+            return;
+        };
+        let slot = what.slot();
+        match addresses.first() {
+            Some(ip) => self.find_flow(host, what, SocketAddr::new(*ip, port)),
+            None => self.give_up(what, 480),
+        }
+        slot.into_iter().for_each(|slot| self.conclude(host, slot));
+    }
+
+    pub(super) fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
+        let Some(Waiting { what, .. }) = self.waiting.remove(&id) else { return };
+        let slot = what.slot();
+        self.give_up(what, 503);
+        slot.into_iter().for_each(|slot| self.conclude(host, slot));
+    }
+
+    // --- sending ---
+
+    fn dispatch(
+        &mut self,
+        host: &mut dyn Host,
+        what: Parcel,
+        flow: Flow,
+        local: SocketAddr,
+        to: SocketAddr,
+    ) {
+        // A name may turn out to be ours, which §16.3 step 4 could not see.
+        if self.domain.is_own_address(to) {
+            return self.give_up(what, 482);
+        }
+        match what {
+            Parcel::Ack(ack) => {
+                let (message, source, plan) = *ack;
+                // §16.11: an ACK of a 2xx is its own transaction at each hop.
+                let branch = Layer::new_branch(host);
+                self.write(&message, &plan, &plan.uri, local, &branch, source);
+                host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
+            }
+            Parcel::Branch(slot, index) => {
+                let branch = Layer::new_branch(host);
+                let Some(context) = self.contexts.get(slot) else { return };
+                let Some(target) = context.branches.get(index) else { return };
+                let (request, source) = (context.request.clone(), context.source);
+                let (plan, uri) = (context.plan.clone(), target.uri.clone());
+                self.write(&request, &plan, &uri, local, &branch, source);
+                let method = request.method();
+                let client = self.layer.request(host, flow, to, method, &branch, &self.buffer);
+                self.by_client.insert(client, (slot, index));
+                let state = BranchState::Sent { client, provisional: false, cancelled: false };
+                self.set_state(slot, index, state);
+                if let Some(branch) = self.branch(slot, index) {
+                    branch.client = Some(client);
+                }
+                let timer = (*method == Method::Invite).then_some(TIMER_C);
+                self.set_timer(host, slot, index, timer);
+            }
+        }
+    }
+
+    /// Writes a request for its next hop into the buffer (§16.6).
+    fn write(
+        &mut self,
+        request: &Message,
+        plan: &Plan,
+        target: &str,
+        local: SocketAddr,
+        branch: &str,
+        source: SocketAddr,
+    ) {
+        let mut routes = plan.routes.clone();
+        let mut uri = target.to_owned();
+        // Step 6: for a strict router its own route goes into the Request-URI, the target last.
+        if let Some(first) = routes.first()
+            && hop_of_route(first).is_some_and(|(_, loose)| !loose)
+            && let Ok(first) = NameAddr::parse(first)
+        {
+            let strict = first.uri_str().to_owned();
+            routes.remove(0);
+            routes.push(format!("<{uri}>"));
+            uri = strict;
+        }
+        let record_route = request
+            .method()
+            .makes_dialog()
+            .then(|| self.seal.record_route(local, request.call_id()));
+        let changes = Changes {
+            uri: &uri,
+            routes: &routes,
+            local,
+            branch,
+            record_route: record_route.as_deref(),
+            source,
+            max_forwards: request.max_forwards().map_or(MAX_FORWARDS, |n| n.saturating_sub(1)),
+            realm: &self.parameters.realm,
+            keep_identity: plan.sealed,
+        };
+        rewrite::request(&mut self.buffer, request, &changes);
+    }
+
+    /// Forwards an ACK of a 2xx, if it belongs to a call of ours.
+    pub(super) fn forward_ack(&mut self, host: &mut dyn Host, ack: Message, source: SocketAddr) {
+        let Ok(plan) = Plan::read(&ack, &self.domain, self.seal) else { return };
+        if !plan.sealed || ack.max_forwards() == Some(0) {
+            return;
+        }
+        if let Some(hop) = next_hop(&plan, &plan.uri) {
+            self.find_way(host, Parcel::Ack(Box::new((ack, source, plan))), hop);
+        }
+    }
+
+    // --- responses ---
+
+    /// §16.7.
+    pub(super) fn handle_response(
+        &mut self,
+        host: &mut dyn Host,
+        client: ClientId,
+        response: Message,
+    ) {
+        let Some(&(slot, branch)) = self.by_client.get(&client) else { return };
+        match response.status().unwrap_or(500) {
+            ..=199 => self.handle_provisional(host, slot, branch, client, &response),
+            200..=299 => {
+                let fresh = self.contexts.get(slot).is_some_and(|c| c.is_invite() || !c.answered);
+                if fresh {
+                    self.pass_on(host, slot, &response);
+                }
+                self.end_branch(host, slot, branch, Outcome::Response(response));
+                self.cancel_rest(host, slot);
+            }
+            status => {
+                self.end_branch(host, slot, branch, Outcome::Response(response));
+                if status >= 600 {
+                    self.cancel_rest(host, slot);
+                }
+            }
+        }
+        self.conclude(host, slot);
+    }
+
+    fn handle_provisional(
+        &mut self,
+        host: &mut dyn Host,
+        slot: Slot,
+        branch: usize,
+        client: ClientId,
+        response: &Message,
+    ) {
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        let (is_invite, answered) = (context.is_invite(), context.answered);
+        let Some(Branch { state: BranchState::Sent { provisional, cancelled, .. }, .. }) =
+            context.branches.get_mut(branch)
+        else {
+            return;
+        };
+        // §9.1: a CANCEL that had to wait for this.
+        let cancel_now = *cancelled && !*provisional;
+        let is_cancelled = *cancelled;
+        *provisional = true;
+        if cancel_now {
+            self.layer.cancel(host, client);
+        }
+        if response.status() == Some(100) {
+            return;
+        }
+        if is_invite && !is_cancelled {
+            self.set_timer(host, slot, branch, Some(TIMER_C));
+        }
+        if !answered {
+            self.pass_on(host, slot, response);
+        }
+    }
+
+    /// A branch got no response (§16.9: as if it were a 503; §16.7: a timeout is a 408).
+    pub(super) fn client_failed(
+        &mut self,
+        host: &mut dyn Host,
+        client: ClientId,
+        cause: FailureCause,
+    ) {
+        let Some(&(slot, branch)) = self.by_client.get(&client) else { return };
+        let state = self.contexts.get(slot).and_then(|c| c.branches.get(branch)).map(|b| &b.state);
+        let status = match (state, cause) {
+            (Some(BranchState::Sent { cancelled: true, .. }), _) => 487,
+            (_, FailureCause::Timeout) => 408,
+            _ => 503,
+        };
+        self.end_branch(host, slot, branch, Outcome::Failed(status));
+        self.conclude(host, slot);
+    }
+
+    /// The host did not answer, or Timer C fired (§16.8).
+    pub(super) fn branch_is_late(&mut self, host: &mut dyn Host, slot: Slot, branch: usize) {
+        let Some(late) = self.branch(slot, branch) else { return };
+        late.timer = None;
+        match late.state {
+            BranchState::Waiting(id) => {
+                self.waiting.remove(&id);
+                self.set_state(slot, branch, BranchState::Done(Outcome::Failed(503)));
+            }
+            BranchState::Sent { provisional: true, .. } => self.cancel_branch(host, slot, branch),
+            BranchState::Sent { client, .. } => {
+                self.layer.abandon(client);
+                self.end_branch(host, slot, branch, Outcome::Failed(408));
+            }
+            BranchState::Done(_) => {}
+        }
+        self.conclude(host, slot);
+    }
+
+    /// Passes the best response on when every branch is over, and forgets what needs no more.
+    fn conclude(&mut self, host: &mut dyn Host, slot: Slot) {
+        let Some(context) = self.contexts.get_mut(slot).filter(|context| context.is_done()) else {
+            return;
+        };
+        if !context.answered {
+            context.answered = true;
+            let best = context.best().cloned().unwrap_or(Outcome::Failed(480));
+            match best {
+                // §16.7 step 6: a 503 of one server says nothing of the next request.
+                ref failed if failed.status() == 503 => self.answer(host, slot, 500),
+                Outcome::Response(response) => self.pass_on(host, slot, &response),
+                // RFC 4320 §4.2: nobody waits any more for the 408 of anything but INVITE.
+                Outcome::Failed(408) if !context.is_invite() => {}
+                Outcome::Failed(status) => self.answer(host, slot, status),
+            }
+        }
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        if !(context.is_invite() && context.is_accepted()) {
+            self.forget(slot);
+        } else if context.linger.is_none() {
+            context.linger = Some(self.timers.set(host.now() + LINGER, Due::Linger(slot)));
+        }
+    }
+
+    /// Sends a response of a branch back to where the request came from.
+    fn pass_on(&mut self, host: &mut dyn Host, slot: Slot, response: &Message) {
+        let Some(context) = self.contexts.get_mut(slot) else { return };
+        let status = response.status().unwrap_or(500);
+        context.answered |= status >= 200;
+        let challenges = match status {
+            401 | 407 => context.other_challenges(response),
+            _ => Vec::new(),
+        };
+        rewrite::response(&mut self.buffer, response, &challenges);
+        self.layer.respond(host, context.server, status, &self.buffer);
+    }
+
+    /// Answers a forwarded request ourselves.
+    fn answer(&mut self, host: &mut dyn Host, slot: Slot, status: u16) {
+        let Some(context) = self.contexts.get(slot) else { return };
+        let server = context.server;
+        let tag = format!("{:016x}", host.random());
+        let (request, source) = (&context.request, Some(context.source));
+        let reason = reason_phrase(status);
+        Writer::response_to(&mut self.buffer, request, status, reason, Some(&tag), source).finish();
+        self.layer.respond(host, server, status, &self.buffer);
+    }
+
+    // --- cancelling ---
+
+    /// §16.10, §9.2.
+    pub(super) fn handle_cancel(&mut self, host: &mut dyn Host, asked: &Asked) {
+        let Some(server) = self.layer.server_for_cancel(&asked.message) else {
+            return self.refuse(host, asked, 481);
+        };
+        self.respond(host, asked, 200, |_| {});
+        if let Some(&slot) = self.by_server.get(&server) {
+            self.cancel_rest(host, slot);
+            self.conclude(host, slot);
+        }
+    }
+
+    /// Cancels every branch of an INVITE that is not over (§16.7 step 10).
+    fn cancel_rest(&mut self, host: &mut dyn Host, slot: Slot) {
+        let Some(context) = self.contexts.get(slot).filter(|context| context.is_invite()) else {
+            return;
+        };
+        for branch in 0..context.branches.len() {
+            self.cancel_branch(host, slot, branch);
+        }
+    }
+
+    fn cancel_branch(&mut self, host: &mut dyn Host, slot: Slot, index: usize) {
+        let Some(branch) = self.contexts.get_mut(slot).and_then(|c| c.branches.get_mut(index))
+        else {
+            return;
+        };
+        match &mut branch.state {
+            BranchState::Waiting(id) => {
+                self.waiting.remove(id);
+                branch.state = BranchState::Done(Outcome::Failed(487));
+                self.set_timer(host, slot, index, None);
+            }
+            BranchState::Sent { client, provisional, cancelled } if !*cancelled => {
+                *cancelled = true;
+                // Before a provisional response there must be no CANCEL: it follows the first.
+                if *provisional {
+                    let client = *client;
+                    self.layer.cancel(host, client);
+                }
+                // From here on the transaction itself ends in time.
+                self.set_timer(host, slot, index, None);
+            }
+            BranchState::Sent { .. } | BranchState::Done(_) => {}
+        }
+    }
+
+    // --- book-keeping ---
+
+    fn give_up(&mut self, what: Parcel, status: u16) {
+        if let Parcel::Branch(slot, branch) = what {
+            self.set_state(slot, branch, BranchState::Done(Outcome::Failed(status)));
+            if let Some(timer) = self.take_timer(slot, branch) {
+                self.timers.cancel(timer);
+            }
+        }
+    }
+
+    fn end_branch(&mut self, host: &mut dyn Host, slot: Slot, branch: usize, outcome: Outcome) {
+        self.set_timer(host, slot, branch, None);
+        self.set_state(slot, branch, BranchState::Done(outcome));
+    }
+
+    fn branch(&mut self, slot: Slot, index: usize) -> Option<&mut Branch> {
+        self.contexts.get_mut(slot)?.branches.get_mut(index)
+    }
+
+    fn set_state(&mut self, slot: Slot, index: usize, state: BranchState) {
+        if let Some(branch) = self.branch(slot, index) {
+            branch.state = state;
+        }
+    }
+
+    fn set_timer(
+        &mut self,
+        host: &mut dyn Host,
+        slot: Slot,
+        index: usize,
+        after: Option<Duration>,
+    ) {
+        if let Some(timer) = self.take_timer(slot, index) {
+            self.timers.cancel(timer);
+        }
+        let Some(after) = after else { return };
+        let timer = self.timers.set(host.now() + after, Due::Branch(slot, index));
+        match self.branch(slot, index) {
+            Some(branch) => branch.timer = Some(timer),
+            None => drop(self.timers.cancel(timer)),
+        }
+    }
+
+    fn take_timer(&mut self, slot: Slot, index: usize) -> Option<TimerId> {
+        self.branch(slot, index)?.timer.take()
+    }
+
+    /// Lets a request go with all that belongs to it.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        let Some(context) = self.contexts.remove(slot) else { return };
+        self.by_server.remove(&context.server);
+        for branch in &context.branches {
+            branch.client.map(|client| self.by_client.remove(&client));
+            branch.timer.map(|timer| self.timers.cancel(timer));
+        }
+        context.linger.map(|timer| self.timers.cancel(timer));
+    }
+}
+
+impl Parcel {
+    fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Branch(slot, _) => Some(*slot),
+            Self::Ack(_) => None,
+        }
+    }
+}
+
+/// §16.6 step 7: the topmost route left, else the target.
+fn next_hop(plan: &Plan, target: &str) -> Option<Hop> {
+    match plan.routes.first() {
+        Some(route) => hop_of_route(route).map(|(hop, _)| hop),
+        None => Hop::of(&crate::sip::Uri::parse(target).ok()?),
+    }
+}

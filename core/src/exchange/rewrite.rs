@@ -1,0 +1,114 @@
+//! The messages that a proxy passes on (RFC 3261 §16.6, §16.7).
+
+use core::fmt::Write;
+use core::net::SocketAddr;
+
+use crate::sip::{HeaderName, Message, Via, Writer};
+
+/// What a proxy changes in a request.
+#[derive(Debug)]
+pub(super) struct Changes<'a> {
+    /// The new Request-URI.
+    pub(super) uri: &'a str,
+    /// What is left of Route, in order.
+    pub(super) routes: &'a [String],
+    /// Who we are for the next hop, and the branch there.
+    pub(super) local: SocketAddr,
+    pub(super) branch: &'a str,
+    /// Our route, if the request may begin a dialog.
+    pub(super) record_route: Option<&'a str>,
+    /// Where the request came from.
+    pub(super) source: SocketAddr,
+    /// Max-Forwards, already one less.
+    pub(super) max_forwards: u8,
+    /// The realm whose credentials were for us.
+    pub(super) realm: &'a str,
+    /// Whether the sender may say who he is in P-Asserted-Identity: strangers to the trust domain
+    /// may not (RFC 3325 §5).
+    pub(super) keep_identity: bool,
+}
+
+/// Writes a request as it goes on.
+pub(super) fn request(buf: &mut Vec<u8>, request: &Message, changes: &Changes<'_>) {
+    let mut writer = Writer::request(buf, request.method(), changes.uri);
+    let sent_by = changes.local.to_string();
+    writer.via(crate::host::Transport::Udp, &sent_by, changes.branch, true);
+    writer.field(HeaderName::Via, received(&request.via(), changes.source));
+    for via in request.values(HeaderName::Via).skip(1) {
+        writer.field(HeaderName::Via, via);
+    }
+    if let Some(record_route) = changes.record_route {
+        writer.field(HeaderName::RecordRoute, record_route);
+    }
+    for route in changes.routes {
+        writer.field(HeaderName::Route, route);
+    }
+    writer.field(HeaderName::MaxForwards, changes.max_forwards);
+    pass(writer, request, |name, value| match name {
+        HeaderName::Via | HeaderName::Route | HeaderName::MaxForwards => false,
+        HeaderName::PAssertedIdentity => changes.keep_identity,
+        // §22.3: credentials for our realm have done their work.
+        HeaderName::ProxyAuthorization => !is_for_realm(value, changes.realm),
+        _ => true,
+    });
+}
+
+/// Writes a response as it goes on: without our Via (§16.7 step 3), with the challenges of other
+/// branches (step 7).
+pub(super) fn response(buf: &mut Vec<u8>, response: &Message, challenges: &[(HeaderName, String)]) {
+    let mut writer = Writer::response(buf, response.status().unwrap_or(500), response.reason());
+    for via in response.values(HeaderName::Via).skip(1) {
+        writer.field(HeaderName::Via, via);
+    }
+    for (name, challenge) in challenges {
+        writer.field(*name, challenge);
+    }
+    pass(writer, response, |name, _| name != HeaderName::Via);
+}
+
+/// Passes on the fields that are wanted, and the body.
+fn pass(mut writer: Writer<'_>, message: &Message, is_wanted: impl Fn(HeaderName, &str) -> bool) {
+    let body = message.body();
+    for (label, value) in message.fields() {
+        match HeaderName::from_str(label) {
+            HeaderName::ContentLength => {}
+            HeaderName::ContentType if !body.is_empty() => {}
+            name if is_wanted(name, value) => writer.extension(label, value),
+            _ => {}
+        }
+    }
+    match message.header(HeaderName::ContentType) {
+        Some(kind) if !body.is_empty() => writer.body(kind, body),
+        // §20.15: a body without a type is of a type nobody knows.
+        None if !body.is_empty() => writer.body("application/octet-stream", body),
+        _ => writer.finish(),
+    }
+}
+
+/// A Via as the one who received it completes it (§18.2.1, RFC 3581 §4).
+fn received(via: &Via<'_>, source: SocketAddr) -> String {
+    let text = via.as_str();
+    let mut completed = text.split(';').next().unwrap_or(text).trim_end().to_owned();
+    for param in via.params() {
+        if !["received", "rport"].iter().any(|name| param.name.eq_ignore_ascii_case(name)) {
+            // Writing into a String cannot fail.
+            let _ = write!(completed, "{param}");
+        }
+    }
+    let ip = source.ip().to_canonical();
+    if via.rport().is_some() {
+        let _ = write!(completed, ";received={ip};rport={}", source.port());
+    } else if via.ip() != Some(ip) {
+        let _ = write!(completed, ";received={ip}");
+    }
+    completed
+}
+
+/// Whether credentials are for a realm.
+fn is_for_realm(credentials: &str, realm: &str) -> bool {
+    let params = credentials.split_once(' ').map_or("", |(_, params)| params);
+    params.split(',').any(|param| {
+        let (name, value) = param.split_once('=').unwrap_or((param, ""));
+        name.trim().eq_ignore_ascii_case("realm") && value.trim().trim_matches('"') == realm
+    })
+}

@@ -1,0 +1,387 @@
+//! An exchange at work: what becomes of each message.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, VecDeque};
+
+use super::admission::{Admission, Denied, user_of};
+use super::context::Context;
+use super::domain::{Domain, Seal};
+use super::proxy::Waiting;
+use super::registrar::{Refused, Registrar, unsupported};
+use super::route::Plan;
+use super::{ExchangeEvent, ExchangeParameters, MAX_EVENTS, MAX_TRANSACTIONS};
+use crate::auth::Asker;
+use crate::host::{Flow, Host, Inbound, RequestId};
+use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
+use crate::slab::{Slab, Slot};
+use crate::table::Table;
+use crate::time::Instant;
+use crate::timers::Timers;
+use crate::transaction::{ClientId, Failure, Layer, Limits, Received, ServerId};
+
+/// What the exchange answers and forwards, for Allow (RFC 3261 §20.5).
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE, MESSAGE";
+
+/// The state of an exchange that has started.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) parameters: ExchangeParameters,
+    pub(super) layer: Layer,
+    pub(super) domain: Domain,
+    pub(super) seal: Seal,
+    registrar: Registrar,
+    admission: Admission,
+    events: VecDeque<ExchangeEvent>,
+    // The proxy's; see there.
+    pub(super) contexts: Slab<Context>,
+    pub(super) by_client: Table<ClientId, (Slot, usize)>,
+    pub(super) by_server: Table<ServerId, Slot>,
+    pub(super) timers: Timers<Due>,
+    pub(super) waiting: BTreeMap<RequestId, Waiting>,
+    pub(super) last_request: u64,
+    pub(super) flows: BTreeMap<IpAddr, (Flow, SocketAddr)>,
+    /// For what is written.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// What a timer of the proxy is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Due {
+    /// A branch took too long.
+    Branch(Slot, usize),
+    /// No further 2xx is to be expected.
+    Linger(Slot),
+}
+
+/// A request to be answered.
+pub(super) struct Asked {
+    pub(super) server: ServerId,
+    pub(super) message: Message,
+    pub(super) source: SocketAddr,
+}
+
+impl Running {
+    pub(super) fn new(host: &mut dyn Host, parameters: ExchangeParameters) -> Self {
+        let limits = Limits {
+            transactions: MAX_TRANSACTIONS,
+            // A proxy passes each branch of an upstream fork on (RFC 3261 §16.2).
+            merged_requests_are_loops: false,
+            ..Limits::default()
+        };
+        Self {
+            layer: Layer::new(host, limits),
+            domain: Domain::new(&parameters),
+            seal: Seal::new(host),
+            registrar: Registrar::new(&parameters),
+            admission: Admission::new(host, &parameters),
+            events: VecDeque::new(),
+            contexts: Slab::new(),
+            by_client: Table::new(host),
+            by_server: Table::new(host),
+            timers: Timers::new(),
+            waiting: BTreeMap::new(),
+            last_request: 0,
+            flows: BTreeMap::new(),
+            buffer: Vec::new(),
+            parameters,
+        }
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<ExchangeEvent> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn contacts(&self, user: &str) -> Option<Vec<String>> {
+        self.registrar.contacts(user)
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.contexts.len()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.layer.next_deadline(),
+            self.timers.next_deadline(),
+            self.registrar.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(super) fn handle_deadline(&mut self, host: &mut dyn Host) {
+        let now = host.now();
+        self.layer.handle_deadline(host);
+        while let Some((_, due)) = self.timers.pop_due(now) {
+            match due {
+                Due::Branch(slot, branch) => self.branch_is_late(host, slot, branch),
+                Due::Linger(slot) => self.forget(slot),
+            }
+        }
+        let mut events = Vec::new();
+        self.registrar.expire(now, &mut events);
+        self.tell_all(events);
+        self.handle_failures(host);
+    }
+
+    pub(super) fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        match inbound {
+            Inbound::Datagram { flow, from, bytes } => {
+                self.handle_datagram(host, flow, from, bytes);
+            }
+            Inbound::SendFailed { flow, to } => self.layer.handle_send_failed(host, flow, to),
+            Inbound::FlowOpened { id, flow, local } => self.flow_opened(host, id, flow, local),
+            Inbound::FlowFailed { id } => self.no_way(host, id),
+            Inbound::Resolved { id, addresses } => self.resolved(host, id, addresses),
+            // The exchange asks for nothing else.
+            _ => {}
+        }
+        self.handle_failures(host);
+    }
+
+    fn handle_datagram(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, bytes: &[u8]) {
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                let tag = new_tag(host);
+                if error.respond(&mut self.buffer, &tag, from) {
+                    let bytes = &self.buffer;
+                    host.send(crate::host::Outbound::Datagram { flow, to: from, bytes });
+                }
+                return;
+            }
+        };
+        match self.layer.handle_message(host, flow, from, message) {
+            Some(Received::Request { id: server, message, from: source, .. }) => {
+                self.handle_request(host, Asked { server, message, source });
+            }
+            Some(Received::Ack { message, from, .. }) => self.forward_ack(host, message, from),
+            Some(Received::Response { id, message }) => self.handle_response(host, id, message),
+            // RFC 6026 §7.3: not to be forwarded.
+            Some(Received::StrayResponse { .. }) | None => {}
+        }
+    }
+
+    fn handle_failures(&mut self, host: &mut dyn Host) {
+        while let Some(failure) = self.layer.next_event() {
+            // Who did not take our answer is no longer there.
+            if let Failure::ClientFailed { id, cause } = failure {
+                self.client_failed(host, id, cause);
+            }
+        }
+    }
+
+    // --- requests ---
+
+    fn handle_request(&mut self, host: &mut dyn Host, asked: Asked) {
+        let request = asked.message.clone();
+        if *request.method() == Method::Cancel {
+            return self.handle_cancel(host, &asked);
+        }
+        let Some(uri) = request.uri() else { return self.refuse(host, &asked, 400) };
+        // §16.3 step 2; no secure transport leads here, so sips cannot be served.
+        if !matches!(uri.scheme(), Scheme::Sip | Scheme::Tel) {
+            return self.refuse(host, &asked, 416);
+        }
+        if *request.method() == Method::Register {
+            return self.handle_register(host, &asked, &uri);
+        }
+        match Plan::read(&request, &self.domain, self.seal) {
+            Ok(plan) => self.handle_plan(host, asked, plan),
+            Err(status) => self.refuse(host, &asked, status),
+        }
+    }
+
+    /// Decides where a request goes (§16.3, §16.5).
+    fn handle_plan(&mut self, host: &mut dyn Host, asked: Asked, plan: Plan) {
+        let request = asked.message.clone();
+        let Ok(uri) = Uri::parse(&plan.uri) else { return self.refuse(host, &asked, 400) };
+        let ours = uri.scheme() == Scheme::Tel || self.domain.is_ours(&uri);
+        let is_options = *request.method() == Method::Options;
+        if is_options && !plan.sealed && ours && uri.user().is_none() {
+            return self.answer_options(host, &asked);
+        }
+        match request.max_forwards() {
+            // §16.3 step 3; §11: who asks about this hop is answered.
+            Some(0) if is_options => return self.answer_options(host, &asked),
+            Some(0) => return self.refuse(host, &asked, 483),
+            _ => {}
+        }
+        if self.came_from_here(&request) {
+            return self.refuse(host, &asked, 482);
+        }
+        if request.header(HeaderName::ProxyRequire).is_some() {
+            return self.refuse_extensions(host, &asked, HeaderName::ProxyRequire);
+        }
+        if plan.sealed {
+            let target = plan.uri.clone();
+            return self.forward(host, asked, plan, vec![target]);
+        }
+        // Within a call, but none that we know: of before a restart perhaps.
+        if request.to_tag().is_some() && (!ours || uri.user().is_none()) {
+            return self.refuse(host, &asked, 481);
+        }
+        if !ours || !plan.routes.is_empty() {
+            return self.refuse(host, &asked, 403);
+        }
+        if !self.admit(host, &asked, Asker::Proxy) {
+            return;
+        }
+        let user = uri.user().map(|user| unescape(user).into_owned());
+        match user.and_then(|user| self.registrar.contacts(&user)) {
+            None => self.refuse(host, &asked, 404),
+            Some(contacts) if contacts.is_empty() => self.refuse(host, &asked, 480),
+            Some(contacts) => {
+                if *request.method() == Method::Invite {
+                    let from = request.from().uri_str().to_owned();
+                    let (to, contacts) = (plan.uri.clone(), contacts.len());
+                    self.tell(ExchangeEvent::Call { from, to, contacts });
+                }
+                self.forward(host, asked, plan, contacts);
+            }
+        }
+    }
+
+    /// §16.3 step 4: a request that passed here before. Nothing legitimate comes by twice, so it
+    /// is not looked at whether it changed on its way (which would be a spiral).
+    fn came_from_here(&self, request: &Message) -> bool {
+        request.vias().flatten().any(|via| {
+            let port = via.port().unwrap_or(5060);
+            via.ip().is_some_and(|ip| self.domain.is_own_address(SocketAddr::new(ip, port)))
+        })
+    }
+
+    fn handle_register(&mut self, host: &mut dyn Host, asked: &Asked, uri: &Uri<'_>) {
+        let request = &asked.message;
+        if !self.domain.is_ours(uri) {
+            return self.refuse(host, asked, 403);
+        }
+        if !unsupported(request).is_empty() {
+            return self.refuse_extensions(host, asked, HeaderName::Require);
+        }
+        if !self.admit(host, asked, Asker::Server) {
+            return;
+        }
+        let Some(user) = user_of(&request.to(), &self.domain) else {
+            return self.refuse(host, asked, 404);
+        };
+        if self.registers_us(request) {
+            return self.refuse(host, asked, 403);
+        }
+        let (now, mut events) = (host.now(), Vec::new());
+        let result = self.registrar.register(&user, request, now, &mut events);
+        self.tell_all(events);
+        match result {
+            Ok(()) => {
+                let listing = self.registrar.listing(&user, now);
+                self.respond(host, asked, 200, |writer| {
+                    listing.iter().for_each(|line| writer.field(HeaderName::Contact, line));
+                });
+            }
+            Err(Refused(status)) => self.refuse(host, asked, status),
+        }
+    }
+
+    /// Whether a contact is the exchange itself: calls to it would go round in circles.
+    fn registers_us(&self, request: &Message) -> bool {
+        request.contacts().flatten().any(|contact| {
+            let uri = contact.uri();
+            let port = uri.port().unwrap_or(5060);
+            uri.ip().is_some_and(|ip| self.domain.is_own_address(SocketAddr::new(ip, port)))
+        })
+    }
+
+    /// Lets a request in, or answers it.
+    fn admit(&mut self, host: &mut dyn Host, asked: &Asked, asker: Asker) -> bool {
+        let request = &asked.message;
+        let identity = match asker {
+            Asker::Server => request.to(),
+            Asker::Proxy => request.from(),
+        };
+        let (parameters, domain) = (&self.parameters, &self.domain);
+        match self.admission.admit(host, asker, request, &identity, parameters, domain) {
+            Ok(_) => return true,
+            Err(Denied::Refused(status)) => self.refuse(host, asked, status),
+            Err(Denied::Challenge { stale }) => {
+                let challenges = self.admission.challenges(host, asker, stale);
+                let name = match asker {
+                    Asker::Server => HeaderName::WwwAuthenticate,
+                    Asker::Proxy => HeaderName::ProxyAuthenticate,
+                };
+                self.respond(host, asked, asker.status(), |writer| {
+                    challenges.iter().for_each(|challenge| writer.field(name, challenge));
+                });
+            }
+        }
+        false
+    }
+
+    // --- answers ---
+
+    fn answer_options(&mut self, host: &mut dyn Host, asked: &Asked) {
+        self.respond(host, asked, 200, |writer| {
+            writer.field(HeaderName::Allow, ALLOW);
+            writer.field(HeaderName::Accept, "application/sdp");
+        });
+    }
+
+    /// §8.2.2.3, §16.3 step 5.
+    fn refuse_extensions(&mut self, host: &mut dyn Host, asked: &Asked, name: HeaderName) {
+        self.respond(host, asked, 420, |writer| {
+            asked.message.values(name).for_each(|tag| writer.field(HeaderName::Unsupported, tag));
+        });
+    }
+
+    /// Answers with an error, and tells it.
+    pub(super) fn refuse(&mut self, host: &mut dyn Host, asked: &Asked, status: u16) {
+        let min_expires = self.registrar.min_expires();
+        self.respond(host, asked, status, |writer| match status {
+            423 => writer.field(HeaderName::MinExpires, min_expires),
+            503 => writer.field(HeaderName::RetryAfter, 10),
+            _ => {}
+        });
+        let (message, source) = (&asked.message, asked.source);
+        let identity = match message.method() {
+            Method::Register => message.to(),
+            _ => message.from(),
+        };
+        let user = identity.uri().user().map(|user| unescape(user).into_owned());
+        let method = message.method().clone();
+        self.tell(ExchangeEvent::Refused { method, source, user, code: status });
+    }
+
+    /// Writes and sends a response of our own.
+    pub(super) fn respond(
+        &mut self,
+        host: &mut dyn Host,
+        asked: &Asked,
+        status: u16,
+        more: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let tag = new_tag(host);
+        let (reason, source) = (reason_phrase(status), Some(asked.source));
+        let buffer = &mut self.buffer;
+        let mut writer =
+            Writer::response_to(buffer, &asked.message, status, reason, Some(&tag), source);
+        more(&mut writer);
+        writer.field(HeaderName::Server, &self.parameters.server);
+        writer.finish();
+        self.layer.respond(host, asked.server, status, &self.buffer);
+    }
+
+    // --- events ---
+
+    fn tell(&mut self, event: ExchangeEvent) {
+        if self.events.len() >= MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn tell_all(&mut self, events: Vec<ExchangeEvent>) {
+        events.into_iter().for_each(|event| self.tell(event));
+    }
+}
+
+fn new_tag(host: &mut dyn Host) -> String {
+    format!("{:016x}", host.random())
+}
