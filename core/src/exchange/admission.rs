@@ -4,7 +4,7 @@ use super::ExchangeParameters;
 use super::domain::Domain;
 use crate::auth::{Asker, DigestServer, Refusal};
 use crate::host::Host;
-use crate::sip::{HeaderName, Message, NameAddr, unescape};
+use crate::sip::{HeaderName, Message, NameAddr, Uri, unescape};
 
 /// Asks for passwords, for the registrar and for the proxy.
 #[derive(Debug)]
@@ -48,13 +48,11 @@ impl Admission {
             let entry = parameters.users.iter().find(|(name, _)| name == user);
             entry.map(|(_, password)| password.clone())
         };
-        let method = request.method().as_str();
-        let uri = request.request_uri().unwrap_or_default();
-        let fields = request.headers(name);
-        let verified =
-            self.server(asker).verify(host, fields, method, uri, request.body(), password);
+        let (method, fields) = (request.method().as_str(), request.headers(name));
+        let verified = self.server(asker).verify(host, fields, method, request.body(), password);
         let user = match verified {
-            Ok(verified) => verified.username,
+            Ok(verified) if is_meant(&verified.uri, request, domain) => verified.username,
+            Ok(_) => return Err(Denied::Refused(400)),
             Err(Refusal::Missing) => return Err(Denied::Challenge { stale: false }),
             Err(Refusal::Stale) => return Err(Denied::Challenge { stale: true }),
             Err(Refusal::Malformed) => return Err(Denied::Refused(400)),
@@ -82,6 +80,12 @@ impl Admission {
             Asker::Proxy => &mut self.proxy,
         }
     }
+}
+
+/// Whether credentials were made for this request (RFC 7616 §3.4.6). Not every phone repeats the
+/// Request-URI to the letter, so any URI of ours will do.
+fn is_meant(uri: &str, request: &Message, domain: &Domain) -> bool {
+    request.request_uri() == Some(uri) || Uri::parse(uri).is_ok_and(|uri| domain.is_ours(&uri))
 }
 
 /// The name of the user of ours that an address means.
