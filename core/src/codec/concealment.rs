@@ -67,6 +67,12 @@ impl Concealer {
         if self.period.is_empty() {
             self.begin();
         }
+        if self.period.iter().all(|s| *s == 0) {
+            // Silence is repeated as silence; there is nothing to make up.
+            self.made_up = self.made_up.saturating_add(samples.len()).max(1);
+            samples.fill(0);
+            return 0;
+        }
         let faded = self.faded_after();
         let audible = faded.saturating_sub(self.made_up).min(samples.len());
         let (sounding, silent) = samples.split_at_mut(audible);
@@ -77,6 +83,18 @@ impl Concealer {
         self.made_up = self.made_up.saturating_add(silent.len());
         self.remember(samples);
         audible
+    }
+
+    /// Plays silence that is meant to be; what still fades goes on fading.
+    pub fn rest(&mut self, samples: &mut [i16]) {
+        if self.made_up > 0 && self.made_up < self.faded_after() {
+            self.conceal(samples);
+            return;
+        }
+        samples.fill(0);
+        self.made_up = 0;
+        self.period.clear();
+        self.remember(samples);
     }
 
     fn faded_after(&self) -> usize {

@@ -131,6 +131,15 @@ impl Resampler {
         }
     }
 
+    /// What [`output_len`](Self::output_len) tells of a converter that has converted nothing yet.
+    pub fn first_output_len(from: u32, to: u32, input: usize) -> usize {
+        if !RATES.contains(&from) || !RATES.contains(&to) {
+            return 0;
+        }
+        // The k-th output lies k * from / to after the first input sample.
+        (input as u64 * u64::from(to)).div_ceil(u64::from(from)) as usize
+    }
+
     /// How many samples of input the output lags behind.
     pub fn lag(&self) -> usize {
         self.taps / 2
@@ -240,6 +249,8 @@ mod tests {
     fn convert(from: u32, to: u32, input: &[i16], chunk: usize) -> Vec<i16> {
         let mut resampler = Resampler::new(from, to).unwrap();
         let mut output = Vec::new();
+        let first = input.chunks(chunk).next().map_or(0, <[i16]>::len);
+        assert_eq!(Resampler::first_output_len(from, to, first), resampler.output_len(first));
         for piece in input.chunks(chunk) {
             let expected = resampler.output_len(piece.len());
             let mut part = vec![0; expected + 5];

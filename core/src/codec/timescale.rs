@@ -27,6 +27,11 @@ pub fn needed(rate: u32) -> usize {
     (rate / MAX_LAG + seam(rate)) as usize
 }
 
+/// How many samples [`shrink`] and [`grow`] take away or add at most.
+pub fn longest(rate: u32) -> usize {
+    (rate / MAX_LAG) as usize
+}
+
 /// Drops one period at the beginning of `samples`; returns how many samples that were, or none.
 pub fn shrink(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
     let Some(lag) = best_lag(samples, rate, patience) else { return 0 };

@@ -66,11 +66,6 @@ impl Latch {
         self.current.unwrap_or(self.negotiated)
     }
 
-    /// Whether packets have come from there.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.current.is_some()
-    }
-
     /// Judges a packet with a sound header and an agreed payload type.
     pub(crate) fn check(
         &mut self,

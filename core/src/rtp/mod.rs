@@ -4,14 +4,26 @@
 //! ([`crate::event::MediaControl`]) and packets, sends and receives audio and digits, and keeps
 //! statistics.
 
+mod audio;
+mod headroom;
+pub mod jitter;
 mod latch;
 mod pacer;
 pub mod packet;
+mod playout;
+mod receiver;
+mod reporter;
 pub mod rtcp;
+mod sender;
 mod session;
 mod source;
 mod stats;
+mod stream;
 pub mod telephone_event;
 
+pub use audio::{MAX_QUEUED_SECONDS, MAX_UNREAD_SECONDS};
 pub use session::{DtmfError, MediaOptions, MediaSession};
 pub use stats::MediaStats;
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,7 @@ struct Held {
 
 impl EventReceiver {
     /// Whether a key is being held down.
+    #[cfg(test)]
     pub(crate) fn is_active(&self) -> bool {
         self.current.is_some()
     }

@@ -1,0 +1,327 @@
+//! The application's two ends of a stream: what it wrote and is to be sent, what was heard and is to
+//! be read. Both change the sampling rate on the application's side.
+
+use std::collections::VecDeque;
+
+use crate::codec::resampler::Resampler;
+use crate::time::Duration;
+
+/// How much written audio may wait to be sent, in seconds.
+pub const MAX_QUEUED_SECONDS: u32 = 60;
+/// How much heard audio may wait to be read, in seconds; the oldest goes first.
+pub const MAX_UNREAD_SECONDS: u32 = 1;
+/// How many samples are converted at a time.
+const PIECE: usize = 256;
+
+/// Audio that waits to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    rate: u32,
+    resampler: Option<Resampler>,
+    /// Whether the resampler still holds the end of what was written.
+    tail: bool,
+    samples: VecDeque<i16>,
+    sent: u64,
+    /// Whether something was written since the last frame was taken.
+    fresh: bool,
+    /// Whether something was written and its end has not been told.
+    untold: bool,
+}
+
+impl Outgoing {
+    /// Towards a codec of that sample rate.
+    pub(crate) fn new(rate: u32) -> Self {
+        Self {
+            rate,
+            resampler: None,
+            tail: false,
+            samples: VecDeque::new(),
+            sent: 0,
+            fresh: false,
+            untold: false,
+        }
+    }
+
+    /// Takes samples at a rate as far as there is room; returns how many.
+    pub(crate) fn write(&mut self, rate: u32, samples: &[i16]) -> usize {
+        let limit = (self.rate * MAX_QUEUED_SECONDS) as usize;
+        let mut read = 0;
+        if rate == self.rate {
+            self.drain_tail();
+            read = limit.saturating_sub(self.samples.len()).min(samples.len());
+            self.samples.extend(&samples[..read]);
+        } else if self.set_rate(rate)
+            && let Some(resampler) = &mut self.resampler
+        {
+            let mut piece = [0; PIECE];
+            while read < samples.len() {
+                let room = limit.saturating_sub(self.samples.len()).min(PIECE);
+                if room == 0 {
+                    break;
+                }
+                let (taken, made) = resampler.process(&samples[read..], &mut piece[..room]);
+                read += taken;
+                self.samples.extend(&piece[..made]);
+            }
+            self.tail |= read > 0;
+        }
+        self.fresh |= read > 0;
+        self.untold |= read > 0;
+        read
+    }
+
+    /// Fills a frame with what waits, and with silence after it; returns how many samples waited.
+    ///
+    /// While the application writes piece by piece and is just too slow, half a frame waits for its
+    /// other half rather than to be torn.
+    pub(crate) fn take(&mut self, frame: &mut [i16]) -> usize {
+        if self.samples.len() < frame.len() && !self.fresh {
+            self.drain_tail();
+        }
+        let waits = self.fresh && self.samples.len() < frame.len();
+        self.fresh = false;
+        let count = if waits { 0 } else { self.samples.len().min(frame.len()) };
+        for (place, sample) in frame.iter_mut().zip(self.samples.drain(..count)) {
+            *place = sample;
+        }
+        frame[count..].fill(0);
+        count
+    }
+
+    /// What was taken has really been sent.
+    pub(crate) fn handle_sent(&mut self, samples: usize) {
+        self.sent += samples as u64;
+    }
+
+    /// Whether everything written has been taken; true once after each time.
+    pub(crate) fn take_end(&mut self) -> bool {
+        let end = self.untold && !self.fresh && !self.tail && self.samples.is_empty();
+        self.untold &= !end;
+        end
+    }
+
+    /// Drops what waits; returns how much that was.
+    pub(crate) fn flush(&mut self) -> Duration {
+        let dropped = self.queued();
+        self.samples.clear();
+        if let Some(resampler) = &mut self.resampler {
+            resampler.reset();
+        }
+        (self.tail, self.fresh, self.untold) = (false, false, false);
+        dropped
+    }
+
+    pub(crate) fn queued(&self) -> Duration {
+        to_duration(self.samples.len() as u64, self.rate)
+    }
+
+    pub(crate) fn played(&self) -> Duration {
+        to_duration(self.sent, self.rate)
+    }
+
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    fn set_rate(&mut self, rate: u32) -> bool {
+        if self.resampler.as_ref().is_some_and(|r| r.from() == rate) {
+            return true;
+        }
+        self.drain_tail();
+        self.resampler = Resampler::new(rate, self.rate);
+        self.resampler.is_some()
+    }
+
+    /// Lets out what the resampler still holds.
+    fn drain_tail(&mut self) {
+        if !core::mem::take(&mut self.tail) {
+            return;
+        }
+        let Some(resampler) = &mut self.resampler else { return };
+        let (zeros, mut left) = ([0; PIECE], resampler.lag());
+        let mut piece = [0; PIECE];
+        while left > 0 {
+            let (taken, made) = resampler.process(&zeros[..left.min(PIECE)], &mut piece);
+            left -= taken;
+            self.samples.extend(&piece[..made]);
+        }
+        resampler.reset();
+    }
+}
+
+/// Audio that was heard and waits to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    rate: u32,
+    resampler: Option<Resampler>,
+    samples: VecDeque<i16>,
+    unread: u64,
+}
+
+impl Incoming {
+    /// From a codec of that sample rate.
+    pub(crate) fn new(rate: u32) -> Self {
+        Self { rate, resampler: None, samples: VecDeque::new(), unread: 0 }
+    }
+
+    pub(crate) fn push(&mut self, frame: &[i16]) {
+        let limit = (self.rate * MAX_UNREAD_SECONDS) as usize;
+        let surplus = (self.samples.len() + frame.len()).saturating_sub(limit);
+        self.unread += surplus as u64;
+        self.samples.drain(..surplus.min(self.samples.len()));
+        self.samples.extend(frame);
+    }
+
+    /// Takes samples at a rate; returns how many.
+    pub(crate) fn read(&mut self, rate: u32, out: &mut [i16]) -> usize {
+        if rate == self.rate {
+            let count = out.len().min(self.samples.len());
+            for (place, sample) in out.iter_mut().zip(self.samples.drain(..count)) {
+                *place = sample;
+            }
+            return count;
+        }
+        if self.resampler.as_ref().is_none_or(|r| r.to() != rate) {
+            self.resampler = Resampler::new(self.rate, rate);
+        }
+        let Some(resampler) = &mut self.resampler else { return 0 };
+        let mut written = 0;
+        loop {
+            let (input, _) = self.samples.as_slices();
+            let (taken, made) = resampler.process(input, &mut out[written..]);
+            self.samples.drain(..taken);
+            written += made;
+            if written == out.len() || self.samples.is_empty() {
+                return written;
+            }
+        }
+    }
+
+    pub(crate) fn available(&self, rate: u32) -> usize {
+        if rate == self.rate {
+            return self.samples.len();
+        }
+        match &self.resampler {
+            Some(resampler) if resampler.to() == rate => resampler.output_len(self.samples.len()),
+            _ => Resampler::first_output_len(self.rate, rate, self.samples.len()),
+        }
+    }
+
+    /// How many samples were dropped because nobody read them.
+    pub(crate) fn unread(&self) -> u64 {
+        self.unread
+    }
+}
+
+fn to_duration(samples: u64, rate: u32) -> Duration {
+    Duration::from_micros(samples * 1_000_000 / u64::from(rate.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::measure::{self, Tone};
+
+    fn take_all(outgoing: &mut Outgoing) -> Vec<i16> {
+        let mut all = Vec::new();
+        let mut frame = [0; 160];
+        loop {
+            let count = outgoing.take(&mut frame);
+            if count == 0 {
+                return all;
+            }
+            all.extend(&frame[..count]);
+        }
+    }
+
+    #[test]
+    fn any_rate_in_any_pieces_comes_out_whole() {
+        for rate in [8_000, 16_000, 24_000, 44_100, 48_000] {
+            for chunk in [1, 160, 441, 1_024, 100_000] {
+                let mut outgoing = Outgoing::new(8_000);
+                let tone = Tone::new(rate, 1_000, 12_000).take(rate as usize);
+                for piece in tone.chunks(chunk) {
+                    assert_eq!(outgoing.write(rate, piece), piece.len());
+                }
+                let mut frame = [0; 160];
+                outgoing.take(&mut frame);
+                let mut sent = frame.to_vec();
+                sent.extend(take_all(&mut outgoing));
+                let tail = sent.len() as i64 - 8_000;
+                assert!((0..=26).contains(&tail), "{rate} by {chunk}: {tail}");
+                let share = measure::share_at(&sent[100..7_900], 8_000, 1_000.0);
+                assert!(share > 0.999_9, "{rate} by {chunk}: {share}");
+                assert!(outgoing.take_end() && !outgoing.take_end());
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_frame_waits_for_its_other_half_but_not_for_long() {
+        let mut outgoing = Outgoing::new(8_000);
+        let mut frame = [0; 160];
+        outgoing.write(8_000, &[5; 80]);
+        assert_eq!(outgoing.take(&mut frame), 0, "more may come");
+        outgoing.write(8_000, &[6; 100]);
+        assert_eq!(outgoing.take(&mut frame), 160);
+        assert_eq!((frame[79], frame[80]), (5, 6));
+        assert_eq!(outgoing.take(&mut frame), 20, "nothing came");
+        assert_eq!((frame[19], frame[20]), (6, 0));
+        assert!(outgoing.take_end());
+    }
+
+    #[test]
+    fn a_queue_holds_a_minute_and_no_more() {
+        let mut outgoing = Outgoing::new(8_000);
+        assert_eq!(outgoing.write(8_000, &vec![1; 500_000]), 480_000);
+        assert_eq!(outgoing.write(8_000, &[1; 10]), 0);
+        assert_eq!(outgoing.queued(), Duration::from_secs(60));
+        let mut frame = [0; 160];
+        outgoing.take(&mut frame);
+        assert!((479..=481).contains(&outgoing.write(24_000, &[1; 1_000])));
+        assert_eq!(outgoing.flush(), Duration::from_secs(60));
+        assert_eq!(outgoing.queued(), Duration::ZERO);
+        assert!(!outgoing.take_end(), "dropped is not sent");
+        assert_eq!(outgoing.write(0, &[1; 10]), 0);
+        assert_eq!(outgoing.write(1_000_000, &[1; 10]), 0);
+    }
+
+    #[test]
+    fn reading_gives_what_is_available_at_any_rate() {
+        for rate in [8_000, 16_000, 24_000, 44_100, 48_000] {
+            let mut incoming = Incoming::new(8_000);
+            let mut tone = Tone::new(8_000, 700, 9_000);
+            let mut heard = Vec::new();
+            for i in 0..100 {
+                incoming.push(&tone.take(160));
+                let available = incoming.available(rate);
+                let mut out = vec![0; available + 7];
+                // All of it, or a part and the rest.
+                let first = if i % 2 == 0 { available + 7 } else { available / 3 };
+                let count = incoming.read(rate, &mut out[..first]);
+                let rest = incoming.read(rate, &mut out[count..]);
+                assert_eq!(count + rest, available, "{rate}");
+                heard.extend(&out[..available]);
+            }
+            assert!(heard.len().abs_diff(2 * rate as usize) <= 1, "{rate}: {}", heard.len());
+            let steady = &heard[heard.len() / 10..];
+            assert!(measure::share_at(steady, rate, 700.0) > 0.999_9);
+            assert_eq!(incoming.unread(), 0);
+        }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_dropped_oldest_first() {
+        let mut incoming = Incoming::new(8_000);
+        for i in 0..100i16 {
+            incoming.push(&[i; 160]);
+        }
+        assert_eq!(incoming.available(8_000), 8_000);
+        assert_eq!(incoming.unread(), 8_000);
+        let mut out = [0; 1];
+        incoming.read(8_000, &mut out);
+        assert_eq!(out, [50]);
+        assert_eq!(incoming.available(1), 0);
+        assert_eq!(incoming.read(1, &mut out), 0);
+    }
+}

@@ -1,0 +1,427 @@
+//! The jitter buffer: puts packets in order and says what is to be played next.
+//!
+//! Every packet has a position on one line of samples, and what is played moves along that line at
+//! the pace of our own clock. How early packets come before their turn ([`Headroom`]) decides
+//! whether the line is stretched or shortened ([`super::playout`] does it with the sound itself).
+//! So loss, reordering, jitter and a clock that runs at another speed are one matter.
+//!
+//! Gaps are distances between positions and hold no memory, whatever a timestamp claims.
+
+use std::collections::VecDeque;
+
+use super::headroom::{Headroom, Wish};
+use crate::codec::Codec;
+use crate::codec::timescale::{self, Patience};
+use crate::time::Duration;
+
+/// How many packets may wait.
+pub const MAX_PACKETS: usize = 128;
+/// How many payload bytes may wait.
+pub const MAX_BYTES: usize = 32_768;
+/// How much sound may wait, in seconds; what is further away than this is on another clock.
+pub const MAX_SECONDS: u32 = 1;
+/// Without packets for this part of a second, the next one begins a new stretch of sound: 100 ms.
+const SILENCE: u32 = 10;
+/// How many spare payload buffers are kept.
+const SPARE: usize = 16;
+/// How many frames are played between two changes of the delay.
+const REST: u32 = 3;
+
+/// A packet as it arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrived<'a> {
+    /// Its sequence number, counted on past 65535.
+    pub sequence: u64,
+    /// Its timestamp.
+    pub timestamp: u32,
+    /// What it is coded with.
+    pub codec: Codec,
+    /// How many samples it holds.
+    pub samples: u32,
+    /// What it carries.
+    pub payload: &'a [u8],
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Put {
+    /// It waits for its turn.
+    Stored,
+    /// Its turn is over.
+    Late,
+    /// It is there already.
+    Duplicate,
+    /// There is no room for it.
+    Discarded,
+}
+
+/// A packet that waits, or whose turn it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    position: i64,
+    sequence: u64,
+    samples: u32,
+    /// What it is coded with.
+    pub codec: Codec,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
+/// What is to be played next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// This packet, without its first `skip` samples. Give it back with [`JitterBuffer::recycle`].
+    Packet {
+        /// The packet.
+        packet: Waiting,
+        /// How many of its samples come too late.
+        skip: usize,
+    },
+    /// That many samples are missing before the next packet.
+    Missing(usize),
+    /// That many samples of silence precede the first packet.
+    Quiet(usize),
+    /// Nothing is there.
+    Starved,
+}
+
+/// Whether playing should catch up or hold back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Adjustment {
+    /// Neither.
+    None,
+    /// Play less than there is.
+    Shrink(Patience),
+    /// Play more than there is.
+    Grow(Patience),
+}
+
+/// The packets of one source that wait for their turn.
+#[derive(Clone, Debug)]
+pub struct JitterBuffer {
+    rate: u32,
+    /// How many samples are played at once.
+    frame: u32,
+    packets: VecDeque<Waiting>,
+    spare: Vec<Vec<u8>>,
+    bytes: usize,
+    /// The position that is taken next, and how many samples before it were taken and not played.
+    next: i64,
+    staged: u32,
+    /// Maps timestamps to positions.
+    origin: Option<Origin>,
+    /// The next packet continues the sound, but not the timestamps.
+    resync: bool,
+    /// How many samples were wanted since the last packet was taken and none was there.
+    starved: u32,
+    /// Before this position there is silence by intent.
+    quiet_until: i64,
+    headroom: Headroom,
+    /// Whether packets hold whole frames, so that all of them lie alike in our frames.
+    aligned: bool,
+    rest: u32,
+    discarded: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    timestamp: u32,
+    position: i64,
+    sequence: u64,
+}
+
+impl JitterBuffer {
+    /// For sound at `rate` samples a second, of which `frame` are played at once.
+    pub fn new(rate: u32, frame: u32) -> Self {
+        let frame = frame.max(1);
+        Self {
+            rate,
+            frame,
+            packets: VecDeque::new(),
+            spare: Vec::new(),
+            bytes: 0,
+            next: 0,
+            staged: 0,
+            origin: None,
+            resync: false,
+            starved: 0,
+            quiet_until: 0,
+            headroom: Headroom::new(rate),
+            aligned: false,
+            rest: 0,
+            discarded: 0,
+        }
+    }
+
+    /// From now on that many samples are played at once.
+    pub fn set_frame(&mut self, frame: u32) {
+        self.frame = frame.max(1);
+    }
+
+    /// Another source speaks, or the same one with another clock: what comes now follows what is
+    /// there.
+    pub fn restart(&mut self) {
+        self.resync = true;
+    }
+
+    /// Takes a packet that arrives `until_pull` before the next frame is played.
+    pub fn put(&mut self, until_pull: Duration, arrived: Arrived<'_>) -> Put {
+        let span = i64::from(self.rate * MAX_SECONDS);
+        let samples = i64::from(arrived.samples);
+        if arrived.samples == 0 || samples > span || arrived.payload.len() > MAX_BYTES {
+            self.discarded += 1;
+            return Put::Discarded;
+        }
+        let until_pull = self.to_samples(until_pull);
+        let Some((position, continues)) = self.place(until_pull, &arrived) else {
+            self.discarded += 1;
+            return Put::Discarded;
+        };
+        if self.packets.is_empty() {
+            if !continues || self.starved >= self.rate / SILENCE {
+                self.anchor(until_pull, position, continues);
+            } else if position < self.next {
+                // It is late, but nothing was played in its place yet save repetition: it is
+                // played all the same, and the delay has grown.
+                let back = (self.next - position).min(i64::from(self.starved));
+                self.next -= back;
+                self.headroom.shift(back as i32);
+            }
+        }
+        let end = position + samples;
+        // Also of packets that come too late to be played, so that others will not.
+        self.headroom.note(self.early(until_pull, position));
+        if end <= self.next {
+            return Put::Late;
+        }
+        let index = self.packets.partition_point(|p| p.position <= position);
+        let same = |p: &Waiting| p.sequence == arrived.sequence;
+        if self.packets.iter().skip(index.saturating_sub(1)).take(2).any(same) {
+            return Put::Duplicate;
+        }
+        // The newest sound is worth more than the oldest.
+        let mut index = index;
+        while self.packets.len() >= MAX_PACKETS
+            || self.bytes + arrived.payload.len() > MAX_BYTES
+            || end - self.next > span
+        {
+            if index == 0 && !self.packets.is_empty() {
+                self.discarded += 1;
+                return Put::Discarded;
+            }
+            self.discard_oldest(position);
+            index = index.saturating_sub(1);
+        }
+        self.starved = 0;
+        self.aligned = arrived.samples % self.frame == 0;
+        let mut payload = self.spare.pop().unwrap_or_default();
+        payload.clear();
+        payload.extend_from_slice(arrived.payload);
+        self.bytes += payload.len();
+        let waiting = Waiting {
+            position,
+            sequence: arrived.sequence,
+            samples: arrived.samples,
+            codec: arrived.codec,
+            payload,
+        };
+        if index == self.packets.len() {
+            self.packets.push_back(waiting);
+        } else {
+            self.packets.insert(index, waiting);
+        }
+        Put::Stored
+    }
+
+    /// What is to be played next, at most `wanted` samples when it is not a packet.
+    pub fn take(&mut self, wanted: usize) -> Taken {
+        loop {
+            let Some(front) = self.packets.front() else {
+                if self.origin.is_some() {
+                    self.next += wanted as i64;
+                    self.starved = self.starved.saturating_add(wanted as u32);
+                }
+                return Taken::Starved;
+            };
+            let (position, end) = (front.position, front.position + i64::from(front.samples));
+            if position > self.next {
+                let gap = (position - self.next).min(wanted as i64);
+                let quiet = self.next < self.quiet_until;
+                self.next += gap;
+                return if quiet {
+                    Taken::Quiet(gap as usize)
+                } else {
+                    Taken::Missing(gap as usize)
+                };
+            }
+            let Some(packet) = self.packets.pop_front() else { return Taken::Starved };
+            self.bytes -= packet.payload.len();
+            if end <= self.next {
+                self.discarded += 1;
+                self.recycle(packet);
+                continue;
+            }
+            let skip = (self.next - position) as usize;
+            self.next = end;
+            return Taken::Packet { packet, skip };
+        }
+    }
+
+    /// Whether the next thing to be taken is a packet.
+    pub fn is_ready(&self) -> bool {
+        self.packets.front().is_some_and(|p| p.position <= self.next)
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Takes back the memory of a packet.
+    pub fn recycle(&mut self, packet: Waiting) {
+        if self.spare.len() < SPARE {
+            self.spare.push(packet.payload);
+        }
+    }
+
+    /// A frame was played; `staged` samples were taken and not yet played.
+    pub fn handle_played(&mut self, staged: usize) {
+        self.staged = staged as u32;
+        self.headroom.played(self.frame);
+        self.rest = self.rest.saturating_sub(1);
+    }
+
+    /// That many samples of time went by without anything being played, as when the host stalls.
+    pub fn handle_skipped(&mut self, samples: u64) {
+        let samples = samples.min(u64::from(self.rate) * 60);
+        self.headroom.shift(samples as i32);
+    }
+
+    /// Whether playing should catch up or hold back, with `staged` samples taken and not yet played.
+    pub fn adjustment(&self, staged: usize) -> Adjustment {
+        if self.rest > 0 || self.starved > 0 {
+            return Adjustment::None;
+        }
+        let Some(origin) = self.origin else { return Adjustment::None };
+        // A packet is needed when the frame begins in which it begins. To move it within that frame
+        // costs nothing, to move it into the one before costs a frame.
+        let frame = i64::from(self.frame);
+        let into = (origin.position - (self.next - staged as i64)).rem_euclid(frame);
+        let free = self.aligned && into >= timescale::longest(self.rate) as i64;
+        let cost = if free { 0 } else { frame as i32 };
+        let patience = |urgent| if urgent { Patience::Now } else { Patience::Wait };
+        match self.headroom.wish(cost) {
+            Wish::Keep => Adjustment::None,
+            Wish::Less { urgent } => Adjustment::Shrink(patience(urgent)),
+            Wish::More { urgent } => Adjustment::Grow(patience(urgent)),
+        }
+    }
+
+    /// The sound that was taken has been made shorter or longer, from so many samples to so many.
+    pub fn handle_resized(&mut self, before: usize, after: usize) {
+        let Some(origin) = self.origin else { return };
+        if before == after {
+            return;
+        }
+        // What this does to the headroom of a packet like the newest.
+        let frame = i64::from(self.frame);
+        let ahead =
+            |staged: usize| (origin.position - self.next + staged as i64).div_euclid(frame) * frame;
+        self.headroom.shift((ahead(after) - ahead(before)) as i32);
+        self.rest = if after < before { REST } else { 1 };
+    }
+
+    /// How long a packet waits here as a rule.
+    pub fn delay(&self) -> Duration {
+        let samples = self.headroom.typical().max(0) as u64;
+        Duration::from_micros(samples * 1_000_000 / u64::from(self.rate.max(1)))
+    }
+
+    /// How many packets were thrown away because too much was waiting.
+    pub fn discarded(&self) -> u64 {
+        self.discarded
+    }
+
+    /// Where a packet belongs, and whether it continues what was there; `None` when it belongs
+    /// nowhere.
+    fn place(&mut self, until_pull: i64, arrived: &Arrived<'_>) -> Option<(i64, bool)> {
+        let last_end = self.packets.back().map(|p| p.position + i64::from(p.samples));
+        let Some(origin) = self.origin else {
+            return self.set_origin(arrived, self.next, false);
+        };
+        let step = arrived.timestamp.wrapping_sub(origin.timestamp) as i32;
+        let position = origin.position + i64::from(step);
+        if core::mem::take(&mut self.resync) {
+            return self.set_origin(arrived, last_end.unwrap_or(self.next), false);
+        }
+        if arrived.sequence <= origin.sequence {
+            // Sent before the newest one, and so about sound before it.
+            return (position <= origin.position).then_some((position, true));
+        }
+        let far = (position - self.next).abs() > i64::from(self.rate * MAX_SECONDS);
+        // A gap on the line that was no gap in time: the sender's clock has jumped.
+        let in_sequence = arrived.sequence == origin.sequence + 1;
+        let jumped = in_sequence
+            && last_end.is_some_and(|end| {
+                let limit = i64::from(self.rate / SILENCE);
+                let early = i64::from(self.early(until_pull, position));
+                position > end + limit && early > i64::from(self.headroom.typical()) + limit
+            });
+        if far || jumped {
+            self.set_origin(arrived, last_end.unwrap_or(self.next), false)
+        } else {
+            self.set_origin(arrived, position, true)
+        }
+    }
+
+    fn set_origin(
+        &mut self,
+        arrived: &Arrived<'_>,
+        position: i64,
+        continues: bool,
+    ) -> Option<(i64, bool)> {
+        let (timestamp, sequence) = (arrived.timestamp, arrived.sequence);
+        self.origin = Some(Origin { timestamp, position, sequence });
+        Some((position, continues))
+    }
+
+    /// Chooses when the first packet after a silence is played.
+    fn anchor(&mut self, until_pull: i64, position: i64, continues: bool) {
+        let frame = i64::from(self.frame);
+        let before = self.early(until_pull, position);
+        let wanted = i64::from(self.headroom.wanted()) - until_pull;
+        let frames = (wanted.max(i64::from(self.staged)).max(0) + frame - 1) / frame;
+        self.next = position - frames * frame + i64::from(self.staged);
+        self.quiet_until = position;
+        self.starved = 0;
+        if continues {
+            let after = self.early(until_pull, position);
+            self.headroom.shift(after.saturating_sub(before));
+        }
+    }
+
+    /// How many samples of time are left until a position's frame is played.
+    fn early(&self, until_pull: i64, position: i64) -> i32 {
+        let frame = i64::from(self.frame);
+        let ahead = position - (self.next - i64::from(self.staged));
+        let early = until_pull + ahead.div_euclid(frame) * frame;
+        early.clamp(-1 << 24, 1 << 24) as i32
+    }
+
+    fn discard_oldest(&mut self, newest: i64) {
+        if let Some(packet) = self.packets.pop_front() {
+            self.bytes -= packet.payload.len();
+            self.recycle(packet);
+            self.discarded += 1;
+        }
+        let next = self.packets.front().map_or(newest, |p| p.position.min(newest));
+        if next > self.next {
+            self.headroom.shift(-((next - self.next).min(1 << 24) as i32));
+            self.next = next;
+        }
+    }
+
+    fn to_samples(&self, time: Duration) -> i64 {
+        (time.as_micros().min(60_000_000) * u64::from(self.rate) / 1_000_000) as i64
+    }
+}

@@ -1,0 +1,376 @@
+//! One audio stream of a call: at each tick a frame leaves and a frame is heard.
+
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+
+use super::audio::{Incoming, Outgoing};
+use super::latch::{self, Latch};
+use super::pacer::Pacer;
+use super::receiver::{Heard, Receiver};
+use super::reporter::{Report, Reporter, to_micros, to_units};
+use super::sender::{Path, Sender};
+use super::session::MediaOptions;
+use super::stats::{MediaStats, mos_x100};
+use super::telephone_event::{Press, Timing};
+use crate::event::{MediaEvent, MediaParameters};
+use crate::host::{Channel, Host, Outbound};
+use crate::sdp::Direction;
+use crate::time::{Duration, Instant};
+
+/// The shortest and longest packets that are sent.
+const PTIME: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
+/// How much the tap keeps when nobody drains it, in seconds.
+const MAX_TAP_SECONDS: u32 = 2;
+/// How many frames are played at once when a call ends, so that nothing heard is lost.
+const LAST_FRAMES: usize = 200;
+
+/// Both directions, side by side: what was sent, what was heard.
+pub(crate) type Tap = VecDeque<[i16; 2]>;
+
+/// One audio stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    parameters: MediaParameters,
+    timing: Timing,
+    pacer: Pacer,
+    pub(crate) sender: Sender,
+    receiver: Receiver,
+    reporter: Reporter,
+    pub(crate) incoming: Incoming,
+    frame: Vec<i16>,
+    silence_timeout: Option<Duration>,
+    /// Since when something should have come.
+    silent_since: Instant,
+    silence_told: bool,
+    renumbered: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        host: &mut dyn Host,
+        options: &MediaOptions,
+        parameters: MediaParameters,
+        outgoing: Outgoing,
+    ) -> Self {
+        let now = host.now();
+        let codec = parameters.send.codec;
+        let rate = codec.sample_rate();
+        let ptime = clamp_ptime(parameters.ptime);
+        let latch = Latch::new(now, parameters.remote_rtp, options.strict_source);
+        let mut stream = Self {
+            timing: Timing {
+                press: to_units(options.digit_duration, codec),
+                pause: to_units(options.digit_pause, codec),
+            },
+            pacer: Pacer::new(now, ptime),
+            sender: Sender::new(host, parameters.send, outgoing),
+            receiver: Receiver::new(latch, rate, 1),
+            reporter: Reporter::new(host),
+            incoming: Incoming::new(rate),
+            frame: Vec::new(),
+            silence_timeout: options.silence_timeout,
+            silent_since: now,
+            silence_told: false,
+            renumbered: false,
+            parameters,
+        };
+        stream.apply();
+        stream
+    }
+
+    /// Signalling has agreed anew.
+    pub(crate) fn configure(&mut self, now: Instant, parameters: MediaParameters) {
+        let ptime = clamp_ptime(parameters.ptime);
+        if ptime != self.pacer.period() {
+            self.pacer = Pacer::new(self.pacer.next_deadline(), ptime);
+        }
+        self.receiver.latch.negotiate(now, parameters.remote_rtp);
+        if parameters.remote_rtcp != self.parameters.remote_rtcp {
+            self.reporter.heard_from = None;
+        }
+        let received = self.receives();
+        self.parameters = parameters;
+        if self.receives() != received {
+            self.receiver.playout.restart();
+            self.silent_since = now;
+            self.silence_told = false;
+        }
+        self.apply();
+    }
+
+    fn apply(&mut self) {
+        let parameters = &self.parameters;
+        let events = parameters.telephone_event_send;
+        self.sender.configure(parameters.send, events, self.pacer.period());
+        self.receiver.configure(&parameters.receive, parameters.telephone_event_receive);
+        self.frame.resize(self.sender.frame_len(), 0);
+        self.receiver.playout.set_frame(self.sender.frame_len() as u32);
+    }
+
+    pub(crate) fn parameters(&self) -> &MediaParameters {
+        &self.parameters
+    }
+
+    fn sends(&self) -> bool {
+        matches!(self.parameters.direction, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    fn receives(&self) -> bool {
+        matches!(self.parameters.direction, Direction::SendRecv | Direction::RecvOnly)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Instant {
+        let mut next = self.pacer.next_deadline().min(self.reporter.next_deadline());
+        if let Some(deadline) = self.receiver.events.next_deadline() {
+            next = next.min(deadline);
+        }
+        if let Some(deadline) = self.silence_deadline() {
+            next = next.min(deadline);
+        }
+        next
+    }
+
+    fn silence_deadline(&self) -> Option<Instant> {
+        let expected = self.receives() && !self.silence_told;
+        self.silence_timeout.filter(|_| expected).map(|timeout| self.silent_since + timeout)
+    }
+
+    /// Carries out what is due. The work is bounded: a few frames, however late it is.
+    pub(crate) fn handle_deadline(
+        &mut self,
+        host: &mut dyn Host,
+        mut tap: Option<&mut Tap>,
+        mut emit: impl FnMut(MediaEvent),
+    ) {
+        let now = host.now();
+        while let Some(skipped) = self.pacer.advance(now) {
+            self.tick(host, skipped, tap.as_deref_mut());
+        }
+        if self.sender.outgoing.take_end() {
+            emit(MediaEvent::AudioSent);
+        }
+        if self.sender.take_digits_end() {
+            emit(MediaEvent::DtmfSent);
+        }
+        if let Some(press) = self.receiver.events.handle_deadline(now) {
+            emit(self.to_event(press));
+        }
+        if now >= self.reporter.next_deadline() {
+            self.report(host, false);
+        }
+        if self.silence_deadline().is_some_and(|deadline| now >= deadline) {
+            self.silence_told = true;
+            emit(MediaEvent::Silent);
+        }
+    }
+
+    fn tick(&mut self, host: &mut dyn Host, skipped: u64, mut tap: Option<&mut Tap>) {
+        let (period, frame) = (self.pacer.period(), self.frame.len());
+        if skipped > 0 {
+            self.sender.skip(skipped);
+            self.receiver.playout.skip(skipped.saturating_mul(frame as u64));
+            if let Some(tap) = tap.as_deref_mut() {
+                let samples = skipped.saturating_mul(frame as u64).min(self.tap_limit() as u64);
+                push_tap(tap, self.tap_limit(), (0..samples).map(|_| [0, 0]));
+            }
+        }
+        let begins = self.pacer.next_deadline() - period;
+        let path = self.path();
+        self.sender.tick(host, begins, period, path, self.timing);
+        if self.receives() {
+            let pause = self.receiver.is_pausing(begins);
+            self.receiver.playout.pull(&mut self.frame, pause);
+            self.incoming.push(&self.frame);
+        } else {
+            self.frame.fill(0);
+        }
+        if let Some(tap) = tap {
+            let both = self.sender.last_frame().iter().zip(&self.frame);
+            push_tap(tap, self.tap_limit(), both.map(|(sent, heard)| [*sent, *heard]));
+        }
+    }
+
+    fn tap_limit(&self) -> usize {
+        (self.sender.rate() * MAX_TAP_SECONDS) as usize
+    }
+
+    fn path(&self) -> Option<Path> {
+        let to = self.receiver.latch.target();
+        (self.sends() && is_reachable(to)).then_some(Path { port: self.parameters.port, to })
+    }
+
+    /// Takes a packet of this stream's ports.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        host: &mut dyn Host,
+        channel: Channel,
+        from: SocketAddr,
+        datagram: &[u8],
+        emit: impl FnMut(MediaEvent),
+    ) {
+        let heard = match channel {
+            Channel::Rtp => self.handle_rtp(host, from, datagram, emit),
+            Channel::Rtcp => self.handle_rtcp(host.now(), from, datagram, emit),
+        };
+        if heard {
+            self.silent_since = host.now();
+            self.silence_told = false;
+        }
+    }
+
+    fn handle_rtp(
+        &mut self,
+        host: &mut dyn Host,
+        from: SocketAddr,
+        datagram: &[u8],
+        mut emit: impl FnMut(MediaEvent),
+    ) -> bool {
+        let now = host.now();
+        let until_pull = self.receives().then(|| self.pacer.next_deadline().since(now));
+        let codec = self.sender.codec();
+        let ours = self.sender.ssrc();
+        let heard = self.receiver.handle_datagram(now, from, datagram, until_pull, ours, |press| {
+            emit(to_event(press, codec));
+        });
+        // §8.2: two with one number; one changes it. If our new one comes back too, the peer sends
+        // us our own packets, as an echo does, and that is no collision.
+        if heard == Heard::OurNumber && !self.renumbered {
+            self.renumbered = true;
+            self.report(host, true);
+            self.sender.renumber(host);
+        }
+        heard != Heard::Rejected
+    }
+
+    fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+        mut emit: impl FnMut(MediaEvent),
+    ) -> bool {
+        let of_peer = latch::same_host(from, self.receiver.latch.target());
+        if !of_peer && !latch::same_host(from, self.parameters.remote_rtcp) {
+            self.receiver.handle_rejected();
+            return false;
+        }
+        let source = self.receiver.source().map(|s| s.ssrc());
+        let ours = self.sender.ssrc();
+        let Some(goodbye) = self.reporter.handle_compound(now, datagram, source, ours) else {
+            self.receiver.handle_rejected();
+            return false;
+        };
+        if of_peer {
+            // Behind a NAT the port is another than signalling told.
+            self.reporter.heard_from = Some(from);
+        }
+        if goodbye {
+            if let Some(press) = self.receiver.events.finish() {
+                emit(self.to_event(press));
+            }
+            emit(MediaEvent::Goodbye);
+        }
+        true
+    }
+
+    fn report(&mut self, host: &mut dyn Host, goodbye: bool) {
+        let now = host.now();
+        let received = self.receiver.counts().received;
+        let report = Report {
+            ssrc: self.sender.ssrc(),
+            cname: &self.parameters.cname,
+            packets: self.sender.packets(),
+            bytes: self.sender.bytes(),
+            timestamp: self.sender.timestamp_at(now),
+            source: self.receiver.source_mut(),
+            received,
+        };
+        let to = self.reporter.heard_from.unwrap_or(self.parameters.remote_rtcp);
+        let bytes = if goodbye {
+            self.reporter.write_goodbye(host, report)
+        } else {
+            self.reporter.write_report(host, report)
+        };
+        if is_reachable(to) {
+            let port = self.parameters.port;
+            host.send(Outbound::Media { port, channel: Channel::Rtcp, to, bytes });
+        }
+    }
+
+    /// Says goodbye and plays what has been received.
+    pub(crate) fn close(&mut self, host: &mut dyn Host, mut tap: Option<&mut Tap>) {
+        self.report(host, true);
+        for _ in 0..LAST_FRAMES {
+            if !self.receives() || self.receiver.playout.is_empty() {
+                break;
+            }
+            self.receiver.playout.pull(&mut self.frame, true);
+            self.incoming.push(&self.frame);
+            if let Some(tap) = tap.as_deref_mut() {
+                push_tap(tap, self.tap_limit(), self.frame.iter().map(|heard| [0, *heard]));
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self) -> MediaStats {
+        let codec = self.sender.codec();
+        let counts = self.receiver.counts();
+        let jitter = self.receiver.playout.jitter();
+        let remote = self.reporter.remote();
+        let (late, discarded) = (self.receiver.late(), jitter.discarded());
+        let playout_delay_us = jitter.delay().as_micros();
+        let expected = counts.received + counts.lost;
+        let missed = counts.lost + late + discarded;
+        let lost_ppm = missed.min(expected) * 1_000_000 / expected.max(1);
+        let delay_us =
+            remote.rtt_us.unwrap_or(0) / 2 + playout_delay_us + self.pacer.period().as_micros();
+        MediaStats {
+            codec: Some(codec),
+            sent: self.sender.packets(),
+            sent_bytes: self.sender.bytes(),
+            received: counts.received,
+            received_bytes: self.receiver.bytes(),
+            lost: counts.lost,
+            duplicates: counts.duplicates,
+            late,
+            discarded,
+            rejected: self.receiver.rejected(),
+            jitter_us: self
+                .receiver
+                .source()
+                .map_or(0, |s| to_micros(u64::from(s.jitter_x16()), codec) / 16),
+            rtt_us: remote.rtt_us,
+            playout_delay_us,
+            concealed_ms: to_micros(self.receiver.playout.concealed(), codec) / 1_000,
+            stalled_frames: self.sender.stalled(),
+            unread_samples: self.incoming.unread(),
+            remote_lost: remote.lost,
+            remote_jitter_us: to_micros(u64::from(remote.jitter), codec),
+            mos_x100: if counts.received == 0 { 0 } else { mos_x100(delay_us, lost_ppm) },
+        }
+    }
+
+    fn to_event(&self, press: Press) -> MediaEvent {
+        to_event(press, self.sender.codec())
+    }
+}
+
+fn to_event(press: Press, codec: crate::codec::Codec) -> MediaEvent {
+    let duration = Duration::from_micros(to_micros(press.duration, codec));
+    MediaEvent::Dtmf { digit: press.digit, duration }
+}
+
+fn clamp_ptime(ptime: Duration) -> Duration {
+    ptime.clamp(PTIME.0, PTIME.1)
+}
+
+/// An unspecified address or port zero means that the peer receives nothing (RFC 3264 §5.1, §8.4).
+fn is_reachable(address: SocketAddr) -> bool {
+    address.port() != 0 && !address.ip().is_unspecified()
+}
+
+fn push_tap(tap: &mut Tap, limit: usize, samples: impl Iterator<Item = [i16; 2]>) {
+    tap.extend(samples);
+    let surplus = tap.len().saturating_sub(limit);
+    tap.drain(..surplus);
+}
