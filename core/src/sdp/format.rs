@@ -122,24 +122,33 @@ impl Media {
     /// The RTP formats in their order. What has neither a known static meaning nor an `rtpmap` that
     /// can be read is left out, and so is a number's second mention.
     pub fn rtp_formats(&self) -> Vec<Format> {
+        // One pass, however many attributes there are.
+        let mut maps: [Option<&str>; 128] = [None; 128];
+        for map in self.attributes("rtpmap") {
+            let Some((number, encoding)) = map.split_once([' ', '\t']) else { continue };
+            if let Some(place) = integer::<usize>(number).and_then(|number| maps.get_mut(number)) {
+                place.get_or_insert(encoding.trim());
+            }
+        }
         let mut formats: Vec<Format> = Vec::new();
         for payload_type in self.formats.iter().filter_map(|format| integer::<u8>(format)) {
-            if payload_type > 127 || formats.iter().any(|f| f.payload_type == payload_type) {
+            let Some(map) = maps.get(usize::from(payload_type)) else { continue };
+            if formats.iter().any(|format| format.payload_type == payload_type) {
                 continue;
             }
-            let encoding = self.rtpmap(payload_type).or_else(|| Encoding::of_static(payload_type));
+            let encoding =
+                map.and_then(Encoding::parse).or_else(|| Encoding::of_static(payload_type));
             formats.extend(encoding.map(|encoding| Format { payload_type, encoding }));
         }
         formats
     }
 
-    fn rtpmap(&self, payload_type: u8) -> Option<Encoding> {
-        Encoding::parse(of_format(self.attributes("rtpmap"), payload_type)?)
-    }
-
     /// The parameters of a format, from `fmtp` (RFC 8866 §6.15).
     pub fn fmtp(&self, payload_type: u8) -> Option<&str> {
-        of_format(self.attributes("fmtp"), payload_type)
+        self.attributes("fmtp")
+            .filter_map(|value| value.split_once([' ', '\t']))
+            .find(|(format, _)| integer(format) == Some(payload_type))
+            .map(|(_, parameters)| parameters.trim())
     }
 
     /// How much audio the speaker would like in a packet (RFC 8866 §6.4), clamped.
@@ -160,14 +169,6 @@ impl Media {
         let port = integer(port).filter(|port| *port != 0)?;
         Some((port, Connection::parse(address).and_then(|address| address.ip())))
     }
-}
-
-/// The value that stands for this payload type: `101 0-15` gives `0-15`.
-fn of_format<'a>(values: impl Iterator<Item = &'a str>, payload_type: u8) -> Option<&'a str> {
-    values
-        .filter_map(|value| value.split_once([' ', '\t']))
-        .find(|(format, _)| integer(format) == Some(payload_type))
-        .map(|(_, value)| value.trim())
 }
 
 /// Reads whole or fractional milliseconds, a fraction rounded down to microseconds. Zero, which

@@ -201,6 +201,23 @@ fn the_answers_direction_bounds_ours() {
 }
 
 #[test]
+fn hold_and_resume() {
+    // RFC 3264 §8.4; the held party does not hold in return.
+    let (mut alice, mut bob) = (Negotiator::new(1), Negotiator::new(2));
+    for (wanted, at_alice, at_bob) in [
+        (Direction::SendRecv, Direction::SendRecv, Direction::SendRecv),
+        (Direction::SendOnly, Direction::SendOnly, Direction::RecvOnly),
+        (Direction::Inactive, Direction::Inactive, Direction::Inactive),
+        (Direction::SendRecv, Direction::SendRecv, Direction::SendRecv),
+    ] {
+        let offer = alice.offer(&[LocalMedia { direction: wanted, ..local() }]);
+        let (answer, bobs) = bob.answer(&offer, &[local()]).unwrap();
+        let alices = alice.accept(&answer).unwrap();
+        assert_eq!((alices[0].direction, bobs[0].direction), (at_alice, at_bob), "{wanted}");
+    }
+}
+
+#[test]
 fn hold_by_an_unspecified_address() {
     // RFC 3264 §8.4, as RFC 2543 did it: nothing may be sent, and RTCP neither.
     for hold in ["c=IN IP4 0.0.0.0", "c=IN IP6 ::"] {
@@ -311,6 +328,16 @@ fn a_reoffer_keeps_sections_and_numbers() {
     assert_eq!(agreed.len(), 1);
     assert_eq!(agreed[0].telephone_event_send, None);
     assert_eq!(agreed[0].telephone_events, TelephoneEvents::default());
+}
+
+#[test]
+fn a_number_keeps_its_meaning_while_it_is_not_used() {
+    let mut negotiator = Negotiator::new(1);
+    let offer = theirs("m=audio 4000 RTP/AVP 101\r\na=rtpmap:101 PCMA/8000\r\n");
+    negotiator.answer(&offer, &[local()]).unwrap();
+    negotiator.answer(&theirs("m=audio 4000 RTP/AVP 0\r\n"), &[local()]).unwrap();
+    // 101 stays PCMA (RFC 3264 §8.3.2), so telephone-event takes another number.
+    assert_eq!(negotiator.offer(&[local()]).media[0].formats, ["0", "101", "96"]);
 }
 
 #[test]
