@@ -2,6 +2,7 @@
 
 mod calls;
 mod forks;
+mod phones;
 mod refusals;
 mod registrations;
 
@@ -56,7 +57,11 @@ impl Site {
     }
 
     fn with(change: impl FnOnce(ExchangeParameters) -> ExchangeParameters) -> Self {
-        let mut sim = Simulation::new(1);
+        Self::seeded(1, change)
+    }
+
+    fn seeded(seed: u64, change: impl FnOnce(ExchangeParameters) -> ExchangeParameters) -> Self {
+        let mut sim = Simulation::new(seed);
         sim.record_wire(100_000);
         let listen = SocketAddr::from(([10, 0, 0, 9], 5060));
         let mut parameters = ExchangeParameters::new(listen).realm("example.com");
