@@ -87,10 +87,11 @@ impl Phone {
     pub async fn start(&self) -> Result<(), Error> {
         let running = self.spawn()?;
         let mut status = self.held.bulletin.status.subscribe();
-        let settled = status.wait_for(|status| {
+        let settled = |status: &PhoneStatus| {
             !matches!(status, PhoneStatus::Registering | PhoneStatus::Deregistering)
-        });
-        match settled.await.as_deref().copied() {
+        };
+        let settled = status.wait_for(settled).await.map(|status| *status);
+        match settled {
             Ok(PhoneStatus::Registered) => Ok(()),
             Ok(PhoneStatus::Failed) => {
                 let error = self.registration_error();

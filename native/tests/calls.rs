@@ -1,0 +1,404 @@
+//! Calls between phones over real sockets of this machine.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use offhook::{
+    CallEvent, CallState, Codec, EndedBy, Error, Event, Phone, PhoneParameters, PhoneStatus,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_and_digits_pass_both_ways() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (caller, called) = connect(&alice, &bob).await;
+    let (there, back) = (tone(440, 800), tone(1_000, 800));
+    let (a, b, heard_there, heard_back) = soon(async {
+        tokio::join!(
+            caller.play_samples(8_000, &there),
+            called.play_samples(8_000, &back),
+            listen(&called, 1_300),
+            listen(&caller, 1_300),
+        )
+    })
+    .await;
+    a.unwrap();
+    b.unwrap();
+    assert_tone(&heard_there, 440, 800);
+    assert_tone(&heard_back, 1_000, 800);
+
+    caller.send_dtmf("159*").unwrap();
+    called.send_dtmf("0#D").unwrap();
+    assert_eq!(soon(called.read_dtmf(4)).await.unwrap(), "159*");
+    assert_eq!(soon(caller.read_dtmf(3)).await.unwrap(), "0#D");
+    assert_eq!(caller.take_dtmf(), "");
+
+    caller.hangup().await.unwrap();
+    let (ending, other) = soon(async { tokio::join!(caller.ended(), called.ended()) }).await;
+    assert_eq!((ending.by, other.by), (EndedBy::Local, EndedBy::Remote));
+    assert_eq!(ending.stats.codec, Some(Codec::Pcmu));
+    assert!(ending.stats.sent > 50 && ending.stats.received > 50, "{:?}", ending.stats);
+    assert_eq!((ending.stats.lost, ending.stats.rejected), (0, 0), "{:?}", ending.stats);
+    assert!(ending.duration > Duration::from_secs(1), "{:?}", ending.duration);
+    assert!(matches!(caller.hangup().await, Err(Error::Ended { .. } | Error::Phone(_))));
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+}
+
+/// Everything that waits can be spawned.
+#[test]
+fn handles_and_futures_cross_threads() {
+    fn crosses<T: Send>(_: &T) {}
+    fn shared<T: Clone + Send + Sync>() {}
+    shared::<Phone>();
+    shared::<offhook::Call>();
+    shared::<offhook::Exchange>();
+    let phone = Phone::new(direct("alice"));
+    crosses(&phone.start());
+    crosses(&phone.stop());
+    crosses(&phone.call("sip:a@b"));
+    crosses(&phone.options("sip:a@b"));
+    crosses(&phone.incoming());
+    crosses(&phone.events());
+    let _ = |call: offhook::Call| {
+        crosses(&call.answer());
+        crosses(&call.ended());
+        crosses(&call.play("a.wav"));
+        crosses(&call.read_dtmf(1));
+        crosses(&call.read_audio(8_000, &mut []));
+    };
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_through_the_exchange() {
+    let (exchange, server) = exchange();
+    let alice = registered(&server, "alice", "a").await;
+    let bob = registered(&server, "bob", "b").await;
+    assert_eq!(alice.status(), PhoneStatus::Registered);
+    let mut incoming = bob.incoming();
+    let mut events = alice.events();
+    let call = soon(alice.call("bob")).await.unwrap();
+    let called = soon(incoming.next()).await.unwrap();
+    assert_eq!(called.state(), CallState::Ringing);
+    soon(called.answer()).await.unwrap();
+    soon(call.answered()).await.unwrap();
+    soon(called.hangup()).await.unwrap();
+    assert_eq!(soon(call.ended()).await.by, EndedBy::Remote);
+    assert_eq!(soon(called.ended()).await.by, EndedBy::Local);
+    // One Ended, after everything else of the call, and a state before it.
+    let mut states = Vec::new();
+    loop {
+        match soon(events.next()).await.unwrap() {
+            Event::Call { event: CallEvent::State { state, .. }, .. } => states.push(state),
+            Event::Call { event: CallEvent::Ended(_), .. } => break,
+            _ => {}
+        }
+    }
+    states.dedup();
+    let end = states.len() - 2;
+    assert_eq!(&states[end..], [CallState::Answered, CallState::Ended], "{states:?}");
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+    assert_eq!(alice.status(), PhoneStatus::Inactive);
+    soon(exchange.stop()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_peer() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let mut incoming = bob.incoming();
+    let call = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    soon(incoming.next()).await.unwrap().deny(486, None).await.unwrap();
+    let error = soon(call.answered()).await.unwrap_err();
+    assert!(matches!(&error, Error::Rejected { cause } if cause.code == 486), "{error:?}");
+    assert_eq!(error.to_string(), "the call was refused: 486 Busy Here (the other side is busy)");
+    let ending = soon(call.ended()).await;
+    assert_eq!((ending.by, ending.was_answered()), (EndedBy::Remote, false));
+    assert_eq!(call.state(), CallState::Ended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_never_answers() {
+    let mut patient = direct("alice");
+    patient.answer_timeout = Duration::from_millis(500).into();
+    let (alice, bob) = (start(patient).await, start(direct("bob")).await);
+    let mut incoming = bob.incoming();
+    let call = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    let called = soon(incoming.next()).await.unwrap();
+    let error = soon(call.answered()).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+    assert_eq!(soon(call.ended()).await.by, EndedBy::Timeout);
+    // It was cancelled at the other end.
+    assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
+    assert!(soon(called.answer()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_not_there() {
+    let alice = start(direct("alice")).await;
+    let gone = start(direct("bob")).await;
+    let target = uri(&gone, "bob");
+    soon(gone.stop()).await;
+    let call = soon(alice.call(&target)).await.unwrap();
+    // The network says so at once; without that it would be 32 s (RFC 3261 §17.1.1.2).
+    within(Duration::from_secs(40), call.answered()).await.unwrap_err();
+    assert_ne!(soon(call.ended()).await.by, EndedBy::Remote);
+    assert!(within(Duration::from_secs(40), alice.options(&target)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_call() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let mut incoming = bob.incoming();
+    let call = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    let called = soon(incoming.next()).await.unwrap();
+    soon(call.cancel()).await.unwrap();
+    assert_eq!(soon(call.ended()).await.by, EndedBy::Local);
+    assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_codec_in_common() {
+    let alice = start(direct("alice").codecs(&[Codec::Pcmu])).await;
+    let bob = start(direct("bob").codecs(&[Codec::Pcma])).await;
+    let call = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    let error = soon(call.answered()).await.unwrap_err();
+    assert!(matches!(&error, Error::Rejected { cause } if cause.code == 488), "{error:?}");
+    assert!(error.to_string().contains("no codec in common"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use() {
+    let alice = start(direct("alice")).await;
+    let taken = alice.bound_address().unwrap();
+    let second = Phone::new(PhoneParameters::without_server("second").bind(taken));
+    let error = soon(second.start()).await.unwrap_err();
+    assert!(matches!(error, Error::Bind { .. }), "{error:?}");
+    let sentence = error.to_string();
+    assert!(sentence.contains(&taken.to_string()) && sentence.contains("in use"), "{sentence}");
+    assert_eq!(second.status(), PhoneStatus::Inactive);
+    assert!(matches!(alice.start().await, Err(Error::AlreadyRunning)));
+    assert!(matches!(second.call("sip:a@127.0.0.1").await, Err(Error::NotRunning)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_rtp_port_left() {
+    // A range with one pair, which somebody else holds.
+    let holder = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let even = holder.local_addr().unwrap().port() & !1;
+    let narrow = |user| direct(user).rtp_ports(even, even + 1);
+    let (alice, bob) = (start(narrow("alice")).await, start(direct("bob")).await);
+    let error = soon(alice.call(&uri(&bob, "bob"))).await.unwrap_err();
+    assert_eq!(error.code(), "no_ports_available", "{error:?}");
+    let call = soon(bob.call(&uri(&alice, "alice"))).await.unwrap();
+    let error = soon(call.answered()).await;
+    let called = soon(alice.incoming().next());
+    match error {
+        Err(Error::Rejected { cause }) => assert_eq!(cause.code, 503),
+        other => panic!("{other:?}, {:?}", called.await),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_without_a_pair() {
+    let phone = Phone::new(direct("alice").rtp_ports(20_000, 10_000));
+    assert_eq!(soon(phone.start()).await.unwrap_err().code(), "invalid_range");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password() {
+    let (_exchange, server) = exchange();
+    let parameters = PhoneParameters::new(&server, "alice").password("wrong").bind(here());
+    let phone = Phone::new(parameters);
+    let error = soon(phone.start()).await.unwrap_err();
+    assert!(matches!(&error, Error::RegistrationRefused { .. }), "{error:?}");
+    assert!(error.to_string().contains("is the password right?"), "{error}");
+    assert_eq!(phone.status(), PhoneStatus::Failed);
+    assert!(phone.bound_address().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_peer() {
+    let mut watchful = direct("alice");
+    watchful.media_timeout = Some(Duration::from_secs(1).into());
+    let alice = start(watchful).await;
+    // The peer lives in a runtime of its own, which dies with everything in it and no word.
+    let peer = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let peer = peer.unwrap();
+    let bob = peer.spawn(start(direct("bob"))).await.unwrap();
+    let (caller, called) = connect(&alice, &bob).await;
+    let _ = soon(caller.read_audio(8_000, &mut [0; 800])).await.unwrap();
+    peer.shutdown_background();
+    let ending = soon(caller.ended()).await;
+    assert_eq!(ending.by, EndedBy::Timeout);
+    drop((bob, called));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_last_handle_ends_a_call_in_every_state() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let mut incoming = bob.incoming();
+
+    let (caller, called) = connect(&alice, &bob).await;
+    drop(caller.clone());
+    assert_eq!(caller.state(), CallState::Answered);
+    drop(caller);
+    assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
+
+    let caller = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    let called = soon(incoming.next()).await.unwrap();
+    drop(caller);
+    assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
+
+    let caller = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    drop(soon(incoming.next()).await.unwrap());
+    let error = soon(caller.answered()).await.unwrap_err();
+    assert!(matches!(error, Error::Rejected { cause } if cause.code == 480));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_a_phone_ends_its_calls_and_streams() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (caller, called) = connect(&alice, &bob).await;
+    let mut incoming = alice.incoming();
+    soon(alice.stop()).await;
+    assert_eq!(soon(caller.ended()).await.by, EndedBy::Local);
+    assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
+    assert!(soon(incoming.next()).await.is_none());
+    // And it can be started again.
+    soon(alice.start()).await.unwrap();
+    connect(&bob, &alice).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_last_phone_stops_it() {
+    let (exchange, server) = exchange();
+    let mut events = exchange.events();
+    let alice = registered(&server, "alice", "a").await;
+    drop(alice.clone());
+    assert_eq!(alice.status(), PhoneStatus::Registered);
+    drop(alice);
+    loop {
+        use offhook::{ExchangeEvent, ExchangeNotice};
+        if let ExchangeNotice::Event(ExchangeEvent::Unregistered { user, expired, .. }) =
+            soon(events.next()).await.unwrap()
+        {
+            assert_eq!((user.as_str(), expired), ("alice", false));
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_can_be_given_up_without_loss() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (caller, called) = connect(&alice, &bob).await;
+    caller.send_dtmf("12").unwrap();
+    let short = Duration::from_millis(300);
+    assert!(tokio::time::timeout(short, called.read_dtmf(3)).await.is_err());
+    caller.send_dtmf("3").unwrap();
+    assert_eq!(soon(called.read_dtmf(3)).await.unwrap(), "123");
+
+    // A play that is given up stops; the next begins with its own sound.
+    let long = tone(440, 5_000);
+    assert!(tokio::time::timeout(short, caller.play_samples(8_000, &long)).await.is_err());
+    let mut drain = [0; 8_000];
+    let _ = soon(called.read_audio(8_000, &mut drain)).await;
+    while called.take_audio(8_000, &mut drain) > 0 {}
+    let next = tone(1_000, 400);
+    let (played, heard) =
+        soon(async { tokio::join!(caller.play_samples(8_000, &next), listen(&called, 900)) }).await;
+    played.unwrap();
+    assert_tone(&heard, 1_000, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("call.wav");
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (caller, called) = connect(&alice, &bob).await;
+    let mut recording = caller.record(&path).unwrap();
+    let (left, right) = (tone(440, 600), tone(1_000, 600));
+    let (a, b) = soon(async {
+        tokio::join!(caller.play_samples(8_000, &left), called.play_samples(8_000, &right))
+    })
+    .await;
+    a.unwrap();
+    b.unwrap();
+    // What was played last is still on its way; the echo of it would be, too.
+    let _ = soon(caller.read_audio(8_000, &mut [0; 2_400])).await;
+    listen(&caller, 300).await;
+    caller.hangup().await.unwrap();
+    soon(recording.finished()).await.unwrap();
+    let mut wav = hound::WavReader::open(&path).unwrap();
+    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 8_000));
+    let samples: Vec<i16> = wav.samples().map(Result::unwrap).collect();
+    let side = |side| samples.iter().skip(side).step_by(2).copied().collect::<Vec<i16>>();
+    assert_tone(&side(0), 440, 600);
+    assert_tone(&side(1), 1_000, 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_in_the_wrong_state_are_refused() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let mut incoming = bob.incoming();
+    let caller = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    let called = soon(incoming.next()).await.unwrap();
+    for refused in [
+        caller.answer().await,
+        caller.hangup().await,
+        called.hangup().await,
+        called.cancel().await,
+        caller.send_dtmf("1"),
+        caller.write_audio(8_000, &[0]).map(drop),
+        called.play("nothing.wav").await,
+    ] {
+        assert_eq!(refused.as_ref().map_err(Error::code), Err("invalid_state"), "{refused:?}");
+    }
+    soon(called.answer()).await.unwrap();
+    soon(caller.answered()).await.unwrap();
+    assert_eq!(caller.play("nothing.wav").await.unwrap_err().code(), "file");
+    assert_eq!(caller.send_dtmf("1x").unwrap_err().code(), "dtmf");
+    let error = soon(alice.call("not a uri at all")).await.unwrap_err();
+    assert_eq!(error.code(), "invalid_value", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ping() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (cause, round_trip) = soon(alice.options(&uri(&bob, "bob"))).await.unwrap();
+    assert_eq!(cause.code, 200);
+    assert!(round_trip < Duration::from_secs(1), "{round_trip:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_on_one_socket() {
+    const CALLS: usize = 100;
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let target = uri(&bob, "bob");
+    let mut incoming = bob.incoming();
+    let answering = tokio::spawn(async move {
+        let mut calls = Vec::new();
+        while calls.len() < CALLS {
+            let call = incoming.next().await.unwrap();
+            call.answer().await.unwrap();
+            calls.push(call);
+        }
+        calls
+    });
+    let mut calls = Vec::new();
+    for _ in 0..CALLS {
+        calls.push(soon(alice.call(&target)).await.unwrap());
+    }
+    for call in &calls {
+        within(Duration::from_secs(30), call.answered()).await.unwrap();
+    }
+    let answered = within(Duration::from_secs(30), answering).await.unwrap();
+    for call in &calls {
+        call.hangup().await.unwrap();
+    }
+    for call in calls.iter().chain(&answered) {
+        soon(call.ended()).await;
+    }
+    within(Duration::from_secs(30), async { tokio::join!(alice.stop(), bob.stop()) }).await;
+}

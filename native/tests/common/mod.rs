@@ -1,0 +1,107 @@
+//! What the tests share: phones on this machine, and waiting with a deadline.
+#![allow(dead_code, reason = "each test program uses a part")]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use offhook::core::codec::measure::{self, Tone};
+use offhook::{Call, Exchange, ExchangeParameters, Phone, PhoneParameters};
+
+/// Any free port of this machine.
+pub fn here() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// Waits for something that has to come soon.
+pub async fn soon<F: Future>(what: F) -> F::Output {
+    within(Duration::from_secs(10), what).await
+}
+
+/// Waits for something that has to come in time.
+#[track_caller]
+pub fn within<F: Future>(time: Duration, what: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(time, what).await {
+            Ok(value) => value,
+            Err(_) => panic!("nothing happened within {time:?} at {caller}"),
+        }
+    }
+}
+
+/// Parameters of a phone on this machine that registers nowhere.
+pub fn direct(user: &str) -> PhoneParameters {
+    PhoneParameters::without_server(user).bind(here())
+}
+
+/// A started phone.
+pub async fn start(parameters: PhoneParameters) -> Phone {
+    let phone = Phone::new(parameters);
+    soon(phone.start()).await.expect("the phone starts");
+    phone
+}
+
+/// The URI at which a phone without a server can be called.
+pub fn uri(phone: &Phone, user: &str) -> String {
+    format!("sip:{user}@{}", phone.bound_address().expect("the phone is running"))
+}
+
+/// An exchange that knows alice (a) and bob (b), and its address.
+pub fn exchange() -> (Exchange, String) {
+    let parameters = ExchangeParameters::new(here()).user("alice", "a").user("bob", "b");
+    let exchange = Exchange::start(parameters).expect("the exchange starts");
+    let server = exchange.addresses()[0].to_string();
+    (exchange, server)
+}
+
+/// A phone of a user of [`exchange`], registered.
+pub async fn registered(server: &str, user: &str, password: &str) -> Phone {
+    start(PhoneParameters::new(server, user).password(password).bind(here())).await
+}
+
+/// Places a call from one phone without a server to another, and answers it: both ends.
+pub async fn connect(from: &Phone, to: &Phone) -> (Call, Call) {
+    let mut incoming = to.incoming();
+    let caller = soon(from.call(&uri(to, "bob"))).await.expect("the call is placed");
+    let called = soon(incoming.next()).await.expect("the call comes in");
+    let (answer, answered) = soon(async { tokio::join!(called.answer(), caller.answered()) }).await;
+    answer.expect("the call can be answered");
+    answered.expect("the call is answered");
+    (caller, called)
+}
+
+/// A tone of `ms` milliseconds at 8 kHz.
+pub fn tone(frequency: u32, ms: usize) -> Vec<i16> {
+    Tone::new(8_000, frequency, 8_000).take(8 * ms)
+}
+
+/// Reads `ms` milliseconds at 8 kHz.
+pub async fn listen(call: &Call, ms: usize) -> Vec<i16> {
+    let mut heard = Vec::new();
+    let mut samples = [0; 160];
+    while heard.len() < ms * 8 {
+        match call.read_audio(8_000, &mut samples).await.expect("the call can be heard") {
+            0 => break,
+            count => heard.extend_from_slice(&samples[..count]),
+        }
+    }
+    heard
+}
+
+/// Panics unless `heard` has `ms` milliseconds of that tone in one piece, at its level.
+#[track_caller]
+pub fn assert_tone(heard: &[i16], frequency: u32, ms: usize) {
+    let first = heard.iter().position(|s| s.unsigned_abs() > 1_000).expect("something is heard");
+    let last = heard.iter().rposition(|s| s.unsigned_abs() > 1_000).unwrap_or(first);
+    let sound = &heard[first..=last];
+    let length = sound.len() / 8;
+    assert!(length.abs_diff(ms) <= 45, "{length} ms of sound instead of {ms}");
+    let measured = measure::dominant_frequency(sound, 8_000);
+    assert!((measured - f64::from(frequency)).abs() < 5.0, "{measured} Hz, not {frequency}");
+    let (level, expected) =
+        (measure::level_dbov(sound), measure::level_dbov(&tone(frequency, 500)));
+    assert!((level - expected).abs() < 1.5, "{level} dBov, not {expected}");
+    let gap = measure::longest_gap(sound, 8_000, -40.0);
+    assert!(gap.as_millis() < 10, "a gap of {gap:?}");
+}
