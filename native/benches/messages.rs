@@ -308,7 +308,10 @@ mod compose {
             let mut w = Writer::request(&mut buf, &Method::Invite, black_box(uri));
             w.via(Transport::Udp, "pc33.atlanta.example.com:5060", "z9hG4bK74bf9a1c2d", true);
             w.field(HeaderName::MaxForwards, 70);
-            w.field(HeaderName::From, "\"Alice Liddell\" <sip:alice@atlanta.example.com>;tag=9fxced");
+            w.field(
+                HeaderName::From,
+                "\"Alice Liddell\" <sip:alice@atlanta.example.com>;tag=9fxced",
+            );
             w.field(HeaderName::To, "Bob <sip:bob@biloxi.example.com>");
             w.field(HeaderName::CallId, "3848276298220188511@atlanta.example.com");
             w.cseq(314_159, &Method::Invite);

@@ -120,15 +120,15 @@ impl Ending {
 
     /// The error for somebody who still wanted something of the call.
     pub(crate) fn error(&self) -> crate::Error {
-        match (&self.error, &self.cause) {
-            (Some(error), _) => error.clone().into(),
-            (None, Some(cause)) if !self.was_answered() && self.by != EndedBy::Local => {
-                crate::Error::Rejected { cause: cause.clone() }
-            }
-            _ if !self.was_answered() && self.by == EndedBy::Timeout => {
+        match (&self.error, &self.cause, self.by) {
+            (Some(error), ..) => error.clone().into(),
+            (None, _, EndedBy::Timeout) if !self.was_answered() => {
                 crate::Error::Timeout { what: "an answer to the call" }
             }
-            _ => crate::Error::Ended { by: self.by },
+            (None, Some(cause), EndedBy::Remote | EndedBy::Error) if !self.was_answered() => {
+                crate::Error::Rejected { cause: cause.clone() }
+            }
+            (None, _, by) => crate::Error::Ended { by },
         }
     }
 }

@@ -9,18 +9,19 @@ use offhook::core::codec::measure::{self, Tone};
 use offhook::{Call, Exchange, ExchangeParameters, Phone, PhoneParameters};
 
 /// Any free port of this machine.
-pub fn here() -> SocketAddr {
+pub(crate) fn here() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 /// Waits for something that has to come soon.
-pub async fn soon<F: Future>(what: F) -> F::Output {
-    within(Duration::from_secs(10), what).await
+#[track_caller]
+pub(crate) fn soon<F: Future>(what: F) -> impl Future<Output = F::Output> {
+    within(Duration::from_secs(10), what)
 }
 
 /// Waits for something that has to come in time.
 #[track_caller]
-pub fn within<F: Future>(time: Duration, what: F) -> impl Future<Output = F::Output> {
+pub(crate) fn within<F: Future>(time: Duration, what: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
         match tokio::time::timeout(time, what).await {
@@ -31,24 +32,24 @@ pub fn within<F: Future>(time: Duration, what: F) -> impl Future<Output = F::Out
 }
 
 /// Parameters of a phone on this machine that registers nowhere.
-pub fn direct(user: &str) -> PhoneParameters {
+pub(crate) fn direct(user: &str) -> PhoneParameters {
     PhoneParameters::without_server(user).bind(here())
 }
 
 /// A started phone.
-pub async fn start(parameters: PhoneParameters) -> Phone {
+pub(crate) async fn start(parameters: PhoneParameters) -> Phone {
     let phone = Phone::new(parameters);
     soon(phone.start()).await.expect("the phone starts");
     phone
 }
 
 /// The URI at which a phone without a server can be called.
-pub fn uri(phone: &Phone, user: &str) -> String {
+pub(crate) fn uri(phone: &Phone, user: &str) -> String {
     format!("sip:{user}@{}", phone.bound_address().expect("the phone is running"))
 }
 
 /// An exchange that knows alice (a) and bob (b), and its address.
-pub fn exchange() -> (Exchange, String) {
+pub(crate) fn exchange() -> (Exchange, String) {
     let parameters = ExchangeParameters::new(here()).user("alice", "a").user("bob", "b");
     let exchange = Exchange::start(parameters).expect("the exchange starts");
     let server = exchange.addresses()[0].to_string();
@@ -56,12 +57,12 @@ pub fn exchange() -> (Exchange, String) {
 }
 
 /// A phone of a user of [`exchange`], registered.
-pub async fn registered(server: &str, user: &str, password: &str) -> Phone {
+pub(crate) async fn registered(server: &str, user: &str, password: &str) -> Phone {
     start(PhoneParameters::new(server, user).password(password).bind(here())).await
 }
 
 /// Places a call from one phone without a server to another, and answers it: both ends.
-pub async fn connect(from: &Phone, to: &Phone) -> (Call, Call) {
+pub(crate) async fn connect(from: &Phone, to: &Phone) -> (Call, Call) {
     let mut incoming = to.incoming();
     let caller = soon(from.call(&uri(to, "bob"))).await.expect("the call is placed");
     let called = soon(incoming.next()).await.expect("the call comes in");
@@ -72,12 +73,12 @@ pub async fn connect(from: &Phone, to: &Phone) -> (Call, Call) {
 }
 
 /// A tone of `ms` milliseconds at 8 kHz.
-pub fn tone(frequency: u32, ms: usize) -> Vec<i16> {
+pub(crate) fn tone(frequency: u32, ms: usize) -> Vec<i16> {
     Tone::new(8_000, frequency, 8_000).take(8 * ms)
 }
 
 /// Reads `ms` milliseconds at 8 kHz.
-pub async fn listen(call: &Call, ms: usize) -> Vec<i16> {
+pub(crate) async fn listen(call: &Call, ms: usize) -> Vec<i16> {
     let mut heard = Vec::new();
     let mut samples = [0; 160];
     while heard.len() < ms * 8 {
@@ -91,7 +92,7 @@ pub async fn listen(call: &Call, ms: usize) -> Vec<i16> {
 
 /// Panics unless `heard` has `ms` milliseconds of that tone in one piece, at its level.
 #[track_caller]
-pub fn assert_tone(heard: &[i16], frequency: u32, ms: usize) {
+pub(crate) fn assert_tone(heard: &[i16], frequency: u32, ms: usize) {
     let first = heard.iter().position(|s| s.unsigned_abs() > 1_000).expect("something is heard");
     let last = heard.iter().rposition(|s| s.unsigned_abs() > 1_000).unwrap_or(first);
     let sound = &heard[first..=last];
