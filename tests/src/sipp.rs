@@ -2,9 +2,9 @@
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A SIPp that runs one scenario.
 pub struct Sipp {
@@ -43,7 +43,14 @@ impl Sipp {
             .args(arguments)
             .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin"])
             .args(["-p", &port.to_string(), "-mp", &media.to_string()])
-            .args(["-timeout", &limit.as_secs().to_string(), "-timeout_error"])
+            .args([
+                "-timeout",
+                &limit.as_secs().to_string(),
+                "-timeout_error",
+                "-trace_err",
+                "-error_file",
+                "/dev/stderr",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -52,21 +59,40 @@ impl Sipp {
         Self { child, port }
     }
 
+    /// Waits until its SIP port is taken, so that what is sent there arrives.
+    ///
+    /// # Panics
+    /// When it is not within ten seconds.
+    pub fn wait_until_bound(&self) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while UdpSocket::bind(("127.0.0.1", self.port)).is_ok() {
+            assert!(Instant::now() < end, "sipp did not bind its port");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
     /// When a call in it failed, with what it printed last.
     pub fn finish(self) {
+        let (status, screen) = self.end();
+        assert!(status.success(), "sipp failed ({status}):\n{screen}");
+    }
+
+    /// Waits for its end, which has to be a failure; what it printed.
+    ///
+    /// # Panics
+    /// When all its calls succeeded.
+    pub fn fail(self) -> String {
+        let (status, screen) = self.end();
+        assert!(!status.success(), "sipp succeeded:\n{screen}");
+        screen
+    }
+
+    fn end(self) -> (ExitStatus, String) {
         let Output { status, stdout, stderr } = self.child.wait_with_output().expect("sipp ends");
-        let screen = String::from_utf8_lossy(&stdout);
-        let last: Vec<&str> = screen.lines().rev().take(40).collect();
-        let last: Vec<&str> = last.into_iter().rev().collect();
-        assert!(
-            status.success(),
-            "sipp failed ({status}):\n{}\n{}",
-            last.join("\n"),
-            String::from_utf8_lossy(&stderr)
-        );
+        (status, String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
     }
 }
 

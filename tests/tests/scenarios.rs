@@ -1,0 +1,53 @@
+//! The table of scenarios, played natively.
+
+use std::time::{Duration, Instant};
+
+use offhook_tests::scenarios::{SCENARIOS, named};
+
+/// The seed of a plain run; `OFFHOOK_SEED` chooses another.
+fn seed() -> u64 {
+    std::env::var("OFFHOOK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn every_scenario_holds() {
+    let failures: Vec<String> = SCENARIOS.iter().filter_map(|s| s.run(seed()).err()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_seed_gives_the_same_trace_twice() {
+    for scenario in SCENARIOS {
+        assert_eq!(scenario.run(seed()), scenario.run(seed()), "{}", scenario.name);
+    }
+}
+
+#[test]
+fn names_are_unique_and_found() {
+    for scenario in SCENARIOS {
+        let found = named(scenario.name).map(|s| s.shows);
+        assert_eq!(found, Some(scenario.shows), "{}", scenario.name);
+    }
+}
+
+#[test]
+fn calls_complete_at_a_little_loss_from_a_thousand_seeds() {
+    sweep("a_little_loss", 1_000);
+}
+
+#[test]
+fn calls_end_at_any_loss_from_a_thousand_seeds() {
+    sweep("any_loss", 1_000);
+}
+
+/// Plays a scenario from many seeds and tells how long it took.
+fn sweep(name: &str, count: u64) {
+    let scenario = named(name).expect("a scenario");
+    let began = Instant::now();
+    let failures: Vec<String> =
+        (seed()..seed() + count).filter_map(|seed| scenario.run(seed).err()).collect();
+    let took: Duration = began.elapsed();
+    println!("{name}: {count} seeds in {:.1} s", took.as_secs_f64());
+    let shown: Vec<&String> = failures.iter().take(5).collect();
+    assert!(failures.is_empty(), "{} of {count} seeds failed: {shown:#?}", failures.len());
+}
