@@ -84,7 +84,7 @@ impl Call {
         }
     }
 
-    /// Answers.
+    /// Answers (§13.3.1.4); the application has been told the state.
     pub(crate) fn answer(&mut self, cx: &mut Crossing<'_>) {
         let tag = self.tag(cx);
         let Stage::Incoming(incoming) = core::mem::replace(&mut self.stage, Stage::Over) else {
@@ -101,7 +101,6 @@ impl Call {
         let response = Response::new(200).tag(tag).body(sdp.as_deref());
         session.accept(cx, self.id, &query, response);
         self.stage = Stage::Session(Box::new(session));
-        self.set_state(cx, CallState::Answered, None);
         if !agreed.is_empty() {
             self.media.configure(cx, &agreed);
         }

@@ -30,7 +30,11 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new() -> Self {
-        let mut sim = Simulation::new(7);
+        Self::with_seed(7)
+    }
+
+    pub(super) fn with_seed(seed: u64) -> Self {
+        let mut sim = Simulation::new(seed);
         sim.record_wire(10_000);
         Self { sim }
     }
@@ -190,6 +194,11 @@ impl Actor {
         self.events.borrow().clone()
     }
 
+    /// Where its events are kept.
+    pub(super) fn kept(&self) -> Rc<RefCell<Vec<Event>>> {
+        Rc::clone(&self.events)
+    }
+
     /// Forgets the events so far.
     pub(super) fn clear(&self) {
         self.events.borrow_mut().clear();
@@ -253,4 +262,131 @@ pub(super) fn headers<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
         field.eq_ignore_ascii_case(name).then_some(value.trim())
     });
     named.collect()
+}
+
+/// Where the scripted peer of a test is.
+pub(super) const PEER: [u8; 4] = [10, 0, 0, 9];
+
+/// What a scripted peer offers or answers: PCMU and PCMA at one of its ports.
+pub(super) fn sdp(direction: &str) -> String {
+    format!(
+        "v=0\no=- 1 1 IN IP4 10.0.0.9\ns=-\nc=IN IP4 10.0.0.9\nt=0 0\n\
+         m=audio 4000 RTP/AVP 0 8\na={direction}\n"
+    )
+}
+
+/// A body with the header field that says so.
+pub(super) fn session(description: &str) -> String {
+    format!("Content-Type: application/sdp\n\n{description}")
+}
+
+/// A request of the scripted peer, in one series by its Call-ID and tag: `more` are header lines
+/// and perhaps an empty line and a body.
+pub(super) fn request(method: &str, seq: u32, to_tag: Option<&str>, more: &str) -> String {
+    request_to("sip:bob@10.0.0.2", method, seq, to_tag, more)
+}
+
+/// The same with a Request-URI.
+pub(super) fn request_to(
+    uri: &str,
+    method: &str,
+    seq: u32,
+    to_tag: Option<&str>,
+    more: &str,
+) -> String {
+    let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
+    let (head, body) = more.split_once("\n\n").unwrap_or((more.trim_end_matches('\n'), ""));
+    let head = if head.is_empty() { String::new() } else { format!("{head}\n") };
+    let body = body.replace('\n', "\r\n");
+    let head = format!(
+        "{method} {uri} SIP/2.0\n\
+         Via: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bK{method}{seq};rport\n\
+         Max-Forwards: 70\nFrom: Tester <sip:tester@10.0.0.9>;tag=tester\n\
+         To: <sip:bob@10.0.0.2>{to_tag}\nCall-ID: scripted@10.0.0.9\nCSeq: {seq} {method}\n\
+         Contact: <sip:tester@10.0.0.9:5060>\n{head}Content-Length: {}\n\n",
+        body.len()
+    );
+    head.replace('\n', "\r\n") + &body
+}
+
+/// A response of the scripted peer to a request that came, with this tag in To.
+pub(super) fn response(request: &Arrival, status: &str, tag: &str, more: &str) -> String {
+    let text = request.text();
+    let mut head = format!("SIP/2.0 {status}\n");
+    for line in text.lines().skip(1).take_while(|line| !line.is_empty()) {
+        let name = line.split(':').next().unwrap_or_default();
+        let tagged = name == "To" && !line.contains(";tag=") && !tag.is_empty();
+        if ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name) {
+            head += line;
+            head += &if tagged { format!(";tag={tag}\n") } else { "\n".to_owned() };
+        }
+    }
+    let (fields, body) = more.split_once("\n\n").unwrap_or((more.trim_end_matches('\n'), ""));
+    if !fields.is_empty() {
+        head += fields;
+        head += "\n";
+    }
+    let body = body.replace('\n', "\r\n");
+    (head + &format!("Content-Length: {}\n\n", body.len())).replace('\n', "\r\n") + &body
+}
+
+/// The header lines and body of a 2xx or 1xx that answers our offer.
+pub(super) fn taken() -> String {
+    format!("Contact: <sip:bob@10.0.0.9:5060>\n{}", session(&sdp("sendrecv")))
+}
+
+/// The tag in a header field's value.
+pub(super) fn tag(value: &str) -> &str {
+    let (_, tag) = value.split_once(";tag=").expect("there is a tag");
+    tag.split(';').next().unwrap_or_default()
+}
+
+impl Scene {
+    /// A peer that only listens, to be driven by the test.
+    pub(super) fn silent_peer(&mut self) -> NodeId<ScriptedPeer> {
+        self.sim.add(PEER, ScriptedPeer::new())
+    }
+
+    /// Lets the peer send to a phone, and time for what follows at once.
+    pub(super) fn say(&mut self, peer: NodeId<ScriptedPeer>, to: &Actor, text: &str) {
+        self.sim[peer].send(to.id.address(), text);
+        self.run(Duration::from_millis(50));
+    }
+
+    /// The last response with that status to a request of that method that came to the peer.
+    #[track_caller]
+    pub(super) fn answer_to(
+        &self,
+        peer: NodeId<ScriptedPeer>,
+        method: &str,
+        seq: u32,
+    ) -> (u16, String) {
+        let wanted = format!("{seq} {method}");
+        let arrivals = self.sim[peer].received().iter().rev();
+        let mut responses = arrivals.filter(|arrival| {
+            arrival.first_line().starts_with("SIP/2.0")
+                && arrival.header("CSeq").as_deref() == Some(wanted.as_str())
+        });
+        let response = responses.next().expect("there is a response").text().into_owned();
+        (response[8..11].parse().unwrap(), response)
+    }
+
+    /// A call of the scripted peer to the phone, answered and acknowledged: our number for it, and
+    /// the phone's tag.
+    #[track_caller]
+    pub(super) fn called_by(
+        &mut self,
+        peer: NodeId<ScriptedPeer>,
+        bob: &Actor,
+    ) -> (CallId, String) {
+        self.say(peer, bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+        let call = self.incoming(bob);
+        self.tell(bob, |phone| phone.answer(call)).unwrap();
+        self.run(Duration::from_millis(50));
+        let (status, response) = self.answer_to(peer, "INVITE", 1);
+        assert_eq!(status, 200, "{response}");
+        let tag = tag(header(&response, "To").unwrap()).to_owned();
+        self.say(peer, bob, &request("ACK", 1, Some(&tag), ""));
+        (call, tag)
+    }
 }

@@ -1,0 +1,541 @@
+//! What a phone does with the requests of others, word by word.
+
+use super::scene::{BOB, PEER, Scene, header, headers, request, request_to, sdp, session, tag};
+use crate::config::PhoneParameters;
+use crate::event::{CallState, EndedBy, Event};
+use crate::sdp::Direction;
+use crate::time::Duration;
+
+/// A phone, bob, and what it answers to one request outside a dialog.
+fn answered(text: &str) -> (u16, String) {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, text);
+    let response = scene.sim[peer].received().last().expect("it is answered").text().into_owned();
+    (response[8..11].parse().unwrap(), response)
+}
+
+#[test]
+fn options_are_answered_outside_and_inside_a_dialog() {
+    let (status, response) = answered(&request("OPTIONS", 1, None, ""));
+    assert_eq!(status, 200);
+    let allow = header(&response, "Allow").unwrap();
+    for method in ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"] {
+        assert!(allow.contains(method), "{allow}");
+    }
+    assert_eq!(header(&response, "Accept"), Some("application/sdp"));
+    assert!(header(&response, "Supported").is_some());
+    assert!(header(&response, "To").unwrap().contains(";tag="));
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (_, tag) = scene.called_by(peer, &bob);
+    scene.say(peer, &bob, &request("OPTIONS", 2, Some(&tag), ""));
+    let (status, response) = scene.answer_to(peer, "OPTIONS", 2);
+    assert_eq!(status, 200);
+    assert!(header(&response, "Allow").is_some());
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_its_own_code() {
+    let cases = [
+        (501, request("JUGGLE", 1, None, "")),
+        (405, request("REGISTER", 1, None, "")),
+        (405, request("MESSAGE", 1, None, "Content-Type: text/plain\n\nhello\n")),
+        (405, request("REFER", 1, None, "Refer-To: <sip:c@d>")),
+        (481, request("BYE", 1, None, "")),
+        (481, request("BYE", 1, Some("unknown"), "")),
+        (481, request("INVITE", 1, Some("0123456789abcdef"), "")),
+        (481, request("OPTIONS", 1, Some("unknown"), "")),
+        (481, request("CANCEL", 1, None, "")),
+        (481, request("NOTIFY", 1, None, "Event: message-summary")),
+        (481, request("INFO", 1, None, "")),
+        (420, request("INVITE", 1, None, "Require: 100rel, norefersub")),
+        (420, request("OPTIONS", 1, None, "Require: x")),
+        (416, request_to("http://example.com/", "OPTIONS", 1, None, "")),
+        (415, request("INVITE", 1, None, "Content-Type: text/plain\n\nhello\n")),
+        (
+            415,
+            request(
+                "INVITE",
+                1,
+                None,
+                "Content-Encoding: gzip\nContent-Type: application/sdp\n\nx\n",
+            ),
+        ),
+        (400, request("INVITE", 1, None, "Content-Type: application/sdp\n\nnonsense\n")),
+        (
+            400,
+            request("INVITE", 1, None, "").replace("Contact: <sip:tester@10.0.0.9:5060>\r\n", ""),
+        ),
+        (400, request("OPTIONS", 1, None, "").replace("CSeq: 1 OPTIONS", "CSeq: x OPTIONS")),
+        (505, request("OPTIONS", 1, None, "").replace("SIP/2.0\r\nVia", "SIP/7.0\r\nVia")),
+    ];
+    for (expected, text) in cases {
+        let (status, response) = answered(&text);
+        assert_eq!(status, expected, "{text}\n{response}");
+        match status {
+            405 | 501 => assert!(header(&response, "Allow").is_some(), "{response}"),
+            415 => assert!(header(&response, "Accept").is_some(), "{response}"),
+            420 => assert!(header(&response, "Unsupported").is_some(), "{response}"),
+            _ => {}
+        }
+    }
+    let (_, response) = answered(&request("INVITE", 1, None, "Require: 100rel, norefersub"));
+    assert_eq!(header(&response, "Unsupported"), Some("100rel, norefersub"));
+}
+
+#[test]
+fn a_request_has_arrived_even_with_no_hop_left() {
+    let text = request("OPTIONS", 1, None, "").replace("Max-Forwards: 70", "Max-Forwards: 0");
+    assert_eq!(answered(&text).0, 200);
+}
+
+#[test]
+fn junk_is_counted_and_a_stray_ack_is_not_answered() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, "hello\n\n");
+    scene.say(peer, &bob, "\n\n");
+    scene.say(peer, &bob, &request("ACK", 1, Some("unknown"), ""));
+    let stray = "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKx\nFrom: <sip:a@b>;tag=1\n\
+                 To: <sip:a@b>;tag=2\nCall-ID: x\nCSeq: 1 INVITE\nContent-Length: 0\n\n";
+    scene.say(peer, &bob, stray);
+    assert!(scene.sim[peer].received().is_empty());
+    let counters = scene.sim[bob.id].counters();
+    assert_eq!((counters.malformed, counters.stray, counters.received), (1, 2, 2));
+}
+
+#[test]
+fn a_merged_request_is_a_loop() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let invite = request("INVITE", 1, None, &session(&sdp("sendrecv")));
+    scene.say(peer, &bob, &invite);
+    scene.say(peer, &bob, &invite.replace("branch=z9hG4bK", "branch=z9hG4bKother"));
+    assert_eq!(scene.answer_to(peer, "INVITE", 1).0, 482);
+    let calls = bob.events().iter().filter(|e| matches!(e, Event::Incoming { .. })).count();
+    assert_eq!(calls, 1);
+}
+
+#[test]
+fn responses_go_to_the_source_and_say_it() {
+    let text = request("OPTIONS", 1, None, "").replace("UDP 10.0.0.9:5060", "UDP nat.example:1234");
+    let (_, response) = answered(&text);
+    let via = header(&response, "Via").unwrap();
+    assert!(via.contains("received=10.0.0.9") && via.contains("rport=5060"), "{via}");
+}
+
+#[test]
+fn nothing_common_is_488_and_no_call() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let offer = sdp("sendrecv").replace("RTP/AVP 0 8", "RTP/AVP 18");
+    scene.say(peer, &bob, &request("INVITE", 1, None, &session(&offer)));
+    let (status, response) = scene.answer_to(peer, "INVITE", 1);
+    assert_eq!(status, 488);
+    assert!(header(&response, "Warning").unwrap().starts_with("305 "), "{response}");
+    assert!(!bob.events().iter().any(|event| matches!(event, Event::Incoming { .. })));
+    scene.assert_idle(&bob);
+}
+
+#[test]
+fn a_call_rings_is_answered_and_advertises_a_real_address() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, _) = scene.called_by(peer, &bob);
+    let (_, response) = scene.answer_to(peer, "INVITE", 1);
+    assert_eq!(header(&response, "Contact"), Some("<sip:bob@10.0.0.2:5060>"));
+    assert!(response.contains("c=IN IP4 10.0.0.2") && !response.contains("0.0.0.0"), "{response}");
+    let media = bob.media(call);
+    assert_eq!(media.len(), 1);
+    assert_eq!(media[0].remote_rtp, "10.0.0.9:4000".parse().unwrap());
+    let info = scene.sim[bob.id].info(call).unwrap();
+    assert_eq!(info.remote, "sip:tester@10.0.0.9");
+    assert_eq!(info.remote_name.as_deref(), Some("Tester"));
+    assert_eq!(info.call_id, "scripted@10.0.0.9");
+    assert!(info.headers.iter().any(|(name, value)| name == "Max-Forwards" && value == "70"));
+    assert_eq!(scene.sent(BOB, "180").len(), 1);
+}
+
+#[test]
+fn the_2xx_is_repeated_until_ack() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+    scene.run(Duration::from_millis(3_600));
+    // At 0, 0.5, 1.5 and 3.5 s.
+    assert_eq!(scene.sent(BOB, "200").len(), 4);
+    let (_, response) = scene.answer_to(peer, "INVITE", 1);
+    let tag = tag(header(&response, "To").unwrap()).to_owned();
+    // An ACK of another INVITE does not count.
+    scene.say(peer, &bob, &request("ACK", 7, Some(&tag), ""));
+    scene.run(Duration::from_secs(4));
+    assert_eq!(scene.sent(BOB, "200").len(), 5);
+    scene.say(peer, &bob, &request("ACK", 1, Some(&tag), ""));
+    scene.run(Duration::from_secs(40));
+    assert_eq!(scene.sent(BOB, "200").len(), 5);
+    assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Answered));
+}
+
+#[test]
+fn without_ack_the_call_is_hung_up() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.peer(PEER, |peer, arrival| {
+        if arrival.first_line().starts_with("BYE") {
+            peer.reply(arrival, "200 OK", "");
+        }
+    });
+    scene.say(peer, &bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+    let start = scene.sim.now();
+    assert_eq!(scene.ended(&bob, call), (EndedBy::Timeout, None));
+    assert_eq!(scene.sim.now().since(start).as_secs(), 32);
+    // 0, 0.5, 1.5, 3.5, 7.5, then each 4 s up to 31.5 s.
+    assert_eq!(scene.sent(BOB, "200 OK").len(), 11);
+    assert_eq!(scene.sent(BOB, "BYE").len(), 1);
+    scene.assert_idle(&bob);
+}
+
+#[test]
+fn a_hangup_before_ack_waits_for_it() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.peer(PEER, |peer, arrival| {
+        if arrival.first_line().starts_with("BYE") {
+            peer.reply(arrival, "200 OK", "");
+        }
+    });
+    scene.say(peer, &bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call).and_then(|()| phone.hangup(call))).unwrap();
+    scene.run(Duration::from_millis(200));
+    assert!(scene.sent(BOB, "BYE").is_empty(), "§15 forbids BYE before ACK");
+    let (_, response) = scene.answer_to(peer, "INVITE", 1);
+    let tag = tag(header(&response, "To").unwrap()).to_owned();
+    scene.say(peer, &bob, &request("ACK", 1, Some(&tag), ""));
+    assert_eq!(scene.ended(&bob, call), (EndedBy::Local, None));
+    let bye = scene.sent(BOB, "BYE").remove(0);
+    assert!(bye.starts_with("BYE sip:tester@10.0.0.9:5060 SIP/2.0"), "{bye}");
+    assert!(header(&bye, "From").unwrap().ends_with(&tag));
+    assert!(header(&bye, "To").unwrap().ends_with(";tag=tester"));
+}
+
+#[test]
+fn cancel_ends_a_ringing_call() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+    let call = scene.incoming(&bob);
+    let cancel = request("CANCEL", 1, None, "").replace("z9hG4bKCANCEL", "z9hG4bKINVITE");
+    scene.say(peer, &bob, &cancel);
+    assert_eq!(scene.answer_to(peer, "CANCEL", 1).0, 200);
+    let (status, response) = scene.answer_to(peer, "INVITE", 1);
+    assert_eq!(status, 487);
+    let (_, cancelled) = scene.answer_to(peer, "CANCEL", 1);
+    assert_eq!(header(&response, "To"), header(&cancelled, "To"), "§9.2: one tag for both");
+    assert_eq!(scene.ended(&bob, call), (EndedBy::Remote, Some(487)));
+    scene.assert_idle(&bob);
+}
+
+#[test]
+fn a_cancel_that_comes_too_late_changes_nothing() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, _) = scene.called_by(peer, &bob);
+    let cancel = request("CANCEL", 1, None, "").replace("z9hG4bKCANCEL", "z9hG4bKINVITE");
+    scene.say(peer, &bob, &cancel);
+    assert_eq!(scene.answer_to(peer, "CANCEL", 1).0, 200);
+    assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Answered));
+}
+
+#[test]
+fn bye_ends_a_ringing_call_and_an_answered_one() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+    let call = scene.incoming(&bob);
+    let tag = tag(header(&scene.answer_to(peer, "INVITE", 1).1, "To").unwrap()).to_owned();
+    scene.say(peer, &bob, &request("BYE", 2, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "BYE", 2).0, 200);
+    assert_eq!(scene.answer_to(peer, "INVITE", 1).0, 487);
+    assert_eq!(scene.ended(&bob, call).0, EndedBy::Remote);
+
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, tag) = scene.called_by(peer, &bob);
+    scene.say(peer, &bob, &request("BYE", 2, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "BYE", 2).0, 200);
+    assert_eq!(scene.ended(&bob, call), (EndedBy::Remote, None));
+    scene.say(peer, &bob, &request("BYE", 3, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "BYE", 3).0, 481);
+}
+
+#[test]
+fn requests_out_of_order_are_refused() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, tag) = scene.called_by(peer, &bob);
+    scene.say(peer, &bob, &request("OPTIONS", 10, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "OPTIONS", 10).0, 200);
+    scene.say(peer, &bob, &request("BYE", 9, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "BYE", 9).0, 500);
+    // And one with another's tag is of no dialog.
+    let stranger = request("BYE", 11, Some(&tag), "").replace(";tag=tester", ";tag=stranger");
+    scene.say(peer, &bob, &stranger);
+    assert_eq!(scene.answer_to(peer, "BYE", 11).0, 481);
+    assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Answered));
+}
+
+#[test]
+fn a_late_offer_is_ours_in_the_2xx_and_theirs_in_the_ack() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, &request("INVITE", 1, None, ""));
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+    scene.run(Duration::from_millis(50));
+    let (_, response) = scene.answer_to(peer, "INVITE", 1);
+    assert!(response.contains("m=audio "), "{response}");
+    assert!(bob.media(call).is_empty());
+    let tag = tag(header(&response, "To").unwrap()).to_owned();
+    // A re-INVITE before the answer is glare.
+    let early = request("INVITE", 2, Some(&tag), &session(&sdp("sendrecv")));
+    scene.say(peer, &bob, &early);
+    assert_eq!(scene.answer_to(peer, "INVITE", 2).0, 491);
+    let answer = sdp("sendrecv").replace("0 8", "8").replace("4000", "4444");
+    scene.say(peer, &bob, &request("ACK", 1, Some(&tag), &session(&answer)));
+    let media = bob.media(call);
+    assert_eq!(media.len(), 1);
+    assert_eq!((media[0].remote_rtp.port(), media[0].send.payload_type), (4444, 8));
+}
+
+#[test]
+fn a_late_offer_without_an_answer_is_hung_up() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, &request("INVITE", 1, None, ""));
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+    scene.run(Duration::from_millis(50));
+    let tag = tag(header(&scene.answer_to(peer, "INVITE", 1).1, "To").unwrap()).to_owned();
+    scene.say(peer, &bob, &request("ACK", 1, Some(&tag), ""));
+    assert_eq!(scene.sent(BOB, "BYE").len(), 1);
+    assert_eq!(scene.ended(&bob, call).0, EndedBy::Error);
+}
+
+#[test]
+fn a_reinvite_holds_resumes_and_moves_the_call() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, tag) = scene.called_by(peer, &bob);
+    let version = |text: &str| -> u64 {
+        let origin = text.lines().find(|line| line.starts_with("o=")).unwrap();
+        origin.split(' ').nth(2).unwrap().parse().unwrap()
+    };
+    let first = version(&scene.answer_to(peer, "INVITE", 1).1);
+    let reinvite = |scene: &mut Scene, seq, body: &str| {
+        scene.say(peer, &bob, &request("INVITE", seq, Some(&tag), &session(body)));
+        let (status, response) = scene.answer_to(peer, "INVITE", seq);
+        assert_eq!(status, 200, "{response}");
+        scene.say(peer, &bob, &request("ACK", seq, Some(&tag), ""));
+        response
+    };
+    let held = reinvite(&mut scene, 2, &sdp("sendonly"));
+    assert!(held.contains("a=recvonly"), "{held}");
+    assert_eq!(version(&held), first + 1);
+    assert_eq!(bob.media(call).last().unwrap().direction, Direction::RecvOnly);
+    assert!(scene.sim[bob.id].info(call).unwrap().held);
+    reinvite(&mut scene, 3, &sdp("sendrecv"));
+    let holds: Vec<bool> = bob
+        .events()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Hold { held, .. } => Some(*held),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(holds, [true, false]);
+    // The old way to hold.
+    reinvite(&mut scene, 4, &sdp("sendrecv").replace("c=IN IP4 10.0.0.9", "c=IN IP4 0.0.0.0"));
+    assert!(!bob.media(call).last().unwrap().direction.sends());
+    // Another address and another codec.
+    let moved =
+        sdp("sendrecv").replace("c=IN IP4 10.0.0.9", "c=IN IP4 10.0.0.77").replace("0 8", "8");
+    reinvite(&mut scene, 5, &moved);
+    let media = bob.media(call).pop().unwrap();
+    assert_eq!(media.remote_rtp, "10.0.0.77:4000".parse().unwrap());
+    assert_eq!(media.send.payload_type, 8);
+    // Nothing common: the session stays as it was.
+    let refused = sdp("sendrecv").replace("0 8", "18");
+    scene.say(peer, &bob, &request("INVITE", 6, Some(&tag), &session(&refused)));
+    assert_eq!(scene.answer_to(peer, "INVITE", 6).0, 488);
+    assert_eq!(bob.media(call).pop().unwrap(), media);
+    // Without an offer: ours is in the 2xx.
+    scene.say(peer, &bob, &request("INVITE", 7, Some(&tag), ""));
+    let (status, offer) = scene.answer_to(peer, "INVITE", 7);
+    assert!(status == 200 && offer.contains("m=audio"), "{offer}");
+    let answer = session(&sdp("sendrecv").replace("4000", "4040"));
+    scene.say(peer, &bob, &request("ACK", 7, Some(&tag), &answer));
+    assert_eq!(bob.media(call).pop().unwrap().remote_rtp.port(), 4040);
+    assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Answered));
+    scene.tell(&bob, |phone| phone.hangup(call)).unwrap();
+    scene.run(Duration::from_millis(50));
+    assert_eq!(scene.sent(BOB, "BYE").len(), 1);
+}
+
+#[test]
+fn a_reinvite_that_is_not_acknowledged_ends_the_call() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, tag) = scene.called_by(peer, &bob);
+    scene.say(peer, &bob, &request("INVITE", 2, Some(&tag), &session(&sdp("sendrecv"))));
+    scene.run(Duration::from_secs(33));
+    assert!(!scene.sent(BOB, "BYE").is_empty());
+    assert_eq!(scene.ended(&bob, call).0, EndedBy::Timeout);
+}
+
+#[test]
+fn contact_moves_the_target_of_our_requests() {
+    for method in ["INVITE", "UPDATE"] {
+        let mut scene = Scene::new();
+        let bob = scene.direct(BOB, "bob");
+        let peer = scene.silent_peer();
+        let (call, tag) = scene.called_by(peer, &bob);
+        let moved = request(method, 2, Some(&tag), &session(&sdp("sendrecv")))
+            .replace("<sip:tester@10.0.0.9:5060>", "<sip:moved@10.0.0.77:5099>");
+        scene.say(peer, &bob, &moved);
+        assert_eq!(scene.answer_to(peer, method, 2).0, 200);
+        if method == "INVITE" {
+            scene.say(peer, &bob, &request("ACK", 2, Some(&tag), ""));
+        }
+        scene.tell(&bob, |phone| phone.hangup(call)).unwrap();
+        scene.run(Duration::from_millis(100));
+        let bye = scene.sent(BOB, "BYE").remove(0);
+        assert!(bye.starts_with("BYE sip:moved@10.0.0.77:5099 "), "{bye}");
+        let to = scene.sip().find(|packet| packet.text().starts_with("BYE")).unwrap().to;
+        assert_eq!(to, "10.0.0.77:5099".parse().unwrap());
+    }
+}
+
+#[test]
+fn a_second_invite_while_it_rings_waits() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+    let call = scene.incoming(&bob);
+    let tag = tag(header(&scene.answer_to(peer, "INVITE", 1).1, "To").unwrap()).to_owned();
+    for (seq, method) in [(2, "INVITE"), (3, "UPDATE")] {
+        let text = request(method, seq, Some(&tag), &session(&sdp("sendrecv")));
+        scene.say(peer, &bob, &text);
+        let (status, response) = scene.answer_to(peer, method, seq);
+        assert_eq!(status, 500);
+        let wait: u32 = header(&response, "Retry-After").unwrap().parse().unwrap();
+        assert!(wait <= 10);
+    }
+    scene.say(peer, &bob, &request("UPDATE", 4, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "UPDATE", 4).0, 200);
+    assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Ringing));
+}
+
+#[test]
+fn update_and_info_within_a_dialog() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, tag) = scene.called_by(peer, &bob);
+    scene.say(peer, &bob, &request("UPDATE", 2, Some(&tag), &session(&sdp("inactive"))));
+    let (status, response) = scene.answer_to(peer, "UPDATE", 2);
+    assert!(status == 200 && response.contains("a=inactive"), "{response}");
+    assert!(scene.sim[bob.id].info(call).unwrap().held);
+    scene.say(peer, &bob, &request("UPDATE", 3, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "UPDATE", 3).0, 200);
+    let info =
+        [(200, ""), (415, "Content-Type: application/x\n\nx\n"), (469, "Info-Package: foo\n")];
+    for (seq, (expected, more)) in (4..).zip(info) {
+        scene.say(peer, &bob, &request("INFO", seq, Some(&tag), more));
+        assert_eq!(scene.answer_to(peer, "INFO", seq).0, expected, "{more}");
+    }
+    scene.say(peer, &bob, &request("JUGGLE", 9, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "JUGGLE", 9).0, 501);
+    scene.say(peer, &bob, &request("REFER", 10, Some(&tag), ""));
+    assert_eq!(scene.answer_to(peer, "REFER", 10).0, 405);
+    assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Answered));
+}
+
+#[test]
+fn record_route_is_echoed_and_obeyed() {
+    let route = "Record-Route: <sip:10.0.0.9:5060;lr>, <sip:10.0.0.8;lr>\n";
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let invite = request("INVITE", 1, None, &format!("{route}{}", session(&sdp("sendrecv"))));
+    scene.say(peer, &bob, &invite);
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+    scene.run(Duration::from_millis(50));
+    let (_, response) = scene.answer_to(peer, "INVITE", 1);
+    assert_eq!(headers(&response, "Record-Route").join(", "), route[14..].trim());
+    let tag = tag(header(&response, "To").unwrap()).to_owned();
+    scene.say(peer, &bob, &request("ACK", 1, Some(&tag), ""));
+    scene.tell(&bob, |phone| phone.hangup(call)).unwrap();
+    scene.run(Duration::from_millis(50));
+    let bye = scene.sim[peer].last("BYE").expect("it goes to the first proxy").text().into_owned();
+    assert_eq!(headers(&bye, "Route"), ["<sip:10.0.0.9:5060;lr>", "<sip:10.0.0.8;lr>"]);
+}
+
+#[test]
+fn a_caller_that_gives_up_without_a_word_does_not_ring_for_ever() {
+    for (expires, seconds, code) in [("", 600, 480), ("Expires: 7\n", 7, 487)] {
+        let mut scene = Scene::new();
+        let bob = scene.direct(BOB, "bob");
+        let peer = scene.silent_peer();
+        let more = format!("{expires}{}", session(&sdp("sendrecv")));
+        scene.say(peer, &bob, &request("INVITE", 1, None, &more));
+        let call = scene.incoming(&bob);
+        scene.run(Duration::from_secs(seconds - 1));
+        assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Ringing));
+        // A sign of life each minute.
+        let minutes = usize::try_from((seconds - 1) / 60).unwrap();
+        assert_eq!(scene.sent(BOB, "180").len(), 1 + minutes);
+        assert_eq!(scene.ended(&bob, call), (EndedBy::Timeout, Some(code)));
+    }
+}
+
+#[test]
+fn limits_and_names_are_refused() {
+    let mut parameters = PhoneParameters::without_server("bob");
+    (parameters.max_calls, parameters.accept_any_user) = (1, false);
+    let mut scene = Scene::new();
+    let bob = scene.phone(BOB, parameters);
+    scene.start(&bob);
+    let peer = scene.silent_peer();
+    scene.say(peer, &bob, &request_to("sip:eve@10.0.0.2", "OPTIONS", 1, None, ""));
+    assert_eq!(scene.answer_to(peer, "OPTIONS", 1).0, 404);
+    scene.say(peer, &bob, &request("INVITE", 2, None, &session(&sdp("sendrecv"))));
+    scene.incoming(&bob);
+    let other = request("INVITE", 3, None, &session(&sdp("sendrecv")));
+    scene.say(peer, &bob, &other.replace("Call-ID: ", "Call-ID: other-"));
+    assert_eq!(scene.answer_to(peer, "INVITE", 3).0, 486);
+    assert_eq!(scene.sim[bob.id].counters().refused, 1);
+}
