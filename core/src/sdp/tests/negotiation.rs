@@ -398,7 +398,7 @@ fn mutated_offers_and_answers_never_panic() {
     let mut random = super::Random(0xd1a1);
     let mut negotiator = Negotiator::new(1);
     let mut taken = 0;
-    for _ in 0..20_000 {
+    for _ in 0..5_000 {
         let Ok(theirs) = SessionDescription::parse(&random.mutate(text.as_bytes())) else {
             continue;
         };
@@ -411,5 +411,5 @@ fn mutated_offers_and_answers_never_panic() {
         negotiator.offer(&[local()]);
         taken += negotiator.accept(&theirs).map_or(0, |agreed| agreed.len());
     }
-    assert!(taken > 10_000, "the damage leaves enough to agree on: {taken}");
+    assert!(taken > 2_500, "the damage leaves enough to agree on: {taken}");
 }

@@ -232,7 +232,7 @@ fn truncation_at_every_byte_is_harmless() {
 #[test]
 fn mutations_are_harmless() {
     let mut random = super::Random(0x5eed);
-    for round in 0..20_000_u32 {
+    for round in 0..5_000_u32 {
         let text = if round % 2 == 0 { LECTURE } else { FIELD };
         assert_fixed_point(&random.mutate(text.as_bytes()));
     }
