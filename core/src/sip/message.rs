@@ -53,23 +53,23 @@ impl Message {
     pub fn request_uri(&self) -> Option<&str> {
         match self.draft().start {
             Start::Request { uri } => Some(uri.of(self.text())),
-            Start::Response { .. } => None,
+            _ => None,
         }
     }
 
     /// The status code, 100 to 699; `None` in a request.
     pub fn status(&self) -> Option<u16> {
         match self.draft().start {
-            Start::Request { .. } => None,
             Start::Response { status, .. } => Some(status),
+            _ => None,
         }
     }
 
     /// The reason phrase, as it came; empty in a request.
     pub fn reason(&self) -> &str {
         match self.draft().start {
-            Start::Request { .. } => "",
             Start::Response { reason, .. } => reason.of(self.text()),
+            _ => "",
         }
     }
 
@@ -245,11 +245,9 @@ impl Message {
     /// folds, a Content-Length; every value as it came. Parsing that and writing it again changes
     /// nothing.
     pub fn write(&self, buf: &mut Vec<u8>) {
-        let mut writer = match self.draft().start {
-            Start::Request { uri } => Writer::request(buf, self.method(), uri.of(self.text())),
-            Start::Response { status, reason } => {
-                Writer::response(buf, status, reason.of(self.text()))
-            }
+        let mut writer = match self.status() {
+            None => Writer::request(buf, self.method(), self.request_uri().unwrap_or_default()),
+            Some(status) => Writer::response(buf, status, self.reason()),
         };
         writer.copy_others(self, &[]);
         writer.finish_with(self.body());

@@ -34,8 +34,15 @@ pub(crate) struct Field {
 /// What the first line says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Start {
-    Request { uri: Span },
-    Response { status: u16, reason: Span },
+    Request {
+        uri: Span,
+    },
+    Response {
+        status: u16,
+        reason: Span,
+    },
+    /// Not read yet, or not to be read.
+    Unknown,
 }
 
 /// A message whose lines are known, and nothing more.
@@ -55,18 +62,21 @@ pub(crate) struct Draft {
     folded: bool,
 }
 
-/// The fields that are looked at while parsing; the first of each name.
-#[derive(Clone, Copy, Default)]
+/// The fields that are looked at while parsing: the number of the first of each name.
+#[derive(Clone, Copy)]
 struct Firsts {
-    via: Option<Field>,
-    from: Option<Field>,
-    to: Option<Field>,
-    call_id: Option<Field>,
-    cseq: Option<Field>,
-    max_forwards: Option<Field>,
-    content_length: Option<Field>,
-    vias: usize,
+    via: u16,
+    from: u16,
+    to: u16,
+    call_id: u16,
+    cseq: u16,
+    max_forwards: u16,
+    content_length: u16,
+    vias: u16,
 }
+
+/// No field has this number.
+const NONE: u16 = u16::MAX;
 
 /// The five header fields that every message has (§8.1.1), and where their values stand.
 #[derive(Clone, Copy)]
@@ -105,82 +115,95 @@ pub(crate) fn parse(datagram: &[u8]) -> Result<(Draft, Typed), ParseError> {
     // §7.5: empty lines before the start line are ignored.
     let skip = datagram.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     let bytes = datagram.get(skip..).unwrap_or_default();
-    let (draft, outcome) = read(bytes).map_err(|wrong| wrong.error(None))?;
-    match outcome.and_then(|()| draft.check()) {
-        Ok(typed) => Ok((draft, typed)),
-        Err(wrong) => {
-            let request = draft.is_answerable().then(|| Box::new(draft));
-            Err(wrong.error(request))
-        }
-    }
-}
-
-/// Reads the lines. The outer error is one after which nothing can be answered.
-fn read(bytes: &[u8]) -> Result<(Draft, Result<(), Wrong>), Wrong> {
+    let refuse = |fault, at| Err(Wrong::new(fault, at).error(None));
     if bytes.is_empty() {
-        return Err(Wrong::new(Fault::Empty, 0));
+        return refuse(Fault::Empty, 0);
     }
     if bytes.len() > MAX_MESSAGE_BYTES {
-        return Err(Wrong::new(Fault::MessageTooLong, MAX_MESSAGE_BYTES));
+        return refuse(Fault::MessageTooLong, MAX_MESSAGE_BYTES);
     }
-    if let Ok(text) = core::str::from_utf8(bytes) {
-        let (draft, outcome) = Draft::read(text.to_owned(), Vec::new(), 0)?;
+    let text = core::str::from_utf8(bytes);
+    if text.is_err() && !is_sip(bytes) {
+        return refuse(Fault::NotSip, 0);
+    }
+    if let Ok(text) = text {
+        let mut draft = Draft::new(text.to_owned(), Vec::new());
+        let outcome = draft.read(0);
         if !draft.folded {
-            return Ok((draft, outcome));
+            return draft.finish(outcome);
         }
-    } else if !is_sip(bytes) {
-        return Err(Wrong::new(Fault::NotSip, 0));
     }
     let (text, body) = rewrite(bytes);
     if text.len() > MAX_MESSAGE_BYTES {
-        return Err(Wrong::new(Fault::MessageTooLong, MAX_MESSAGE_BYTES));
+        return refuse(Fault::MessageTooLong, MAX_MESSAGE_BYTES);
     }
-    Draft::read(text, bytes.to_vec(), body)
+    let mut draft = Draft::new(text, bytes.to_vec());
+    let outcome = draft.read(body);
+    draft.finish(outcome)
 }
 
 impl Draft {
-    /// `body` is where the body begins in `raw`, if there is one.
-    fn read(text: String, raw: Vec<u8>, body: usize) -> Result<(Self, Result<(), Wrong>), Wrong> {
-        let line = StartLine::read(&text)?;
-        let mut draft = Self {
+    fn new(text: String, raw: Vec<u8>) -> Self {
+        Self {
             text,
             raw,
-            start: line.start,
-            method: line.method,
-            fields: Vec::with_capacity(USUAL_FIELDS),
+            start: Start::Unknown,
+            method: Method::Ack,
+            fields: Vec::new(),
             body: (0, 0),
-            firsts: Firsts::default(),
+            firsts: Firsts::new(),
             folded: false,
-        };
-        let outcome = draft.read_fields(line.end).map(|end| {
-            draft.body = match draft.raw.len() {
-                0 => (end, draft.text.len()),
-                len => (body, len),
-            };
-        });
+        }
+    }
+
+    /// Reads the lines and types what every message has. `body` is where the body begins in `raw`, if
+    /// there is one.
+    fn read(&mut self, body: usize) -> Result<Typed, Wrong> {
+        let (line, outcome) = StartLine::read(&self.text)?;
+        (self.start, self.method) = (line.start, line.method);
+        self.fields.reserve_exact(USUAL_FIELDS);
+        let end = self.read_fields(line.end);
         // What is wrong with the first line comes first, but the fields are needed to answer it.
-        let outcome = match line.wrong {
-            Some(wrong) => Err(wrong),
-            None => outcome.and_then(|()| draft.cut_body()),
+        outcome?;
+        self.body = match self.raw.len() {
+            0 => (end?, self.text.len()),
+            len => end.map(|_| (body, len))?,
         };
-        Ok((draft, outcome))
+        self.cut_body()?;
+        self.check()
+    }
+
+    fn finish(self, outcome: Result<Typed, Wrong>) -> Result<(Self, Typed), ParseError> {
+        match outcome {
+            Ok(typed) => Ok((self, typed)),
+            Err(wrong) => {
+                let request = self.is_answerable().then(|| Box::new(self));
+                Err(wrong.error(request))
+            }
+        }
     }
 
     /// Reads the header fields from `at` on; returns where the body begins.
     fn read_fields(&mut self, mut at: usize) -> Result<usize, Wrong> {
-        let Self { text, fields, firsts, .. } = self;
-        let bytes = text.as_bytes();
-        while let Some(line) = next_line(bytes, at)? {
+        while let Some(line) = next_line(self.text.as_bytes(), at)? {
+            let bytes = self.text.as_bytes();
             if line.end == at {
                 return Ok(line.next);
             }
-            let label_end = run(bytes, at, TOKEN);
-            let colon = skip_space(bytes, label_end);
-            if label_end == at || bytes.get(colon) != Some(&b':') {
-                self.folded = self.raw.is_empty() && bytes.get(at).is_some_and(|&b| is_space(b));
-                return Err(Wrong::new(Fault::Field, at));
+            let content = bytes.get(at..line.end).unwrap_or_default();
+            let Some(colon) = content.iter().position(|&b| b == b':') else {
+                return Err(self.no_field(at));
+            };
+            let mut label_end = at + colon;
+            while label_end > at && bytes.get(label_end - 1).is_some_and(|&b| is_space(b)) {
+                label_end -= 1;
             }
-            let from = skip_space(bytes, colon + 1).min(line.end);
+            let label = bytes.get(at..label_end).unwrap_or_default();
+            let name = HeaderName::from_bytes(label);
+            if name == HeaderName::Other && !all(label, TOKEN) {
+                return Err(self.no_field(at));
+            }
+            let from = skip_space(bytes, at + colon + 1).min(line.end);
             let mut to = line.end;
             while to > from && bytes.get(to - 1).is_some_and(|&b| is_space(b)) {
                 to -= 1;
@@ -188,21 +211,27 @@ impl Draft {
             if label_end - at > MAX_NAME_BYTES || to - from > MAX_FIELD_BYTES {
                 return Err(Wrong::new(Fault::FieldTooLong, at));
             }
-            let name = HeaderName::from_bytes(bytes.get(at..label_end).unwrap_or_default());
             let field = Field { name, label: Span::new(at, label_end), value: Span::new(from, to) };
-            if fields.len() == MAX_FIELDS {
+            if self.fields.len() == MAX_FIELDS {
                 return Err(Wrong::new(Fault::TooManyFields, at));
             }
-            fields.push(field);
-            firsts.note(text, field, at)?;
+            self.firsts.note(&self.text, &self.fields, field, at)?;
+            self.fields.push(field);
             at = line.next;
         }
         Err(Wrong::new(Fault::Unterminated, at))
     }
 
+    /// A line that is no field: a fold, if the text is still as it came.
+    fn no_field(&mut self, at: usize) -> Wrong {
+        let first = self.text.as_bytes().get(at);
+        self.folded = self.raw.is_empty() && first.is_some_and(|&b| is_space(b));
+        Wrong::new(Fault::Field, at)
+    }
+
     /// §18.3: what follows Content-Length bytes is dropped; fewer are an error.
     fn cut_body(&mut self) -> Result<(), Wrong> {
-        let Some(field) = self.firsts.content_length else { return Ok(()) };
+        let Some(field) = self.first(self.firsts.content_length) else { return Ok(()) };
         let at = usize::from(field.value.start);
         let length = decimal(field.value.of(&self.text).as_bytes());
         let length = length.and_then(|n| usize::try_from(n).ok());
@@ -217,8 +246,8 @@ impl Draft {
     /// Types the five header fields that every message has.
     fn check(&self) -> Result<Typed, Wrong> {
         let end = self.body.0.min(self.text.len());
-        let have = |field: Option<Field>, name| {
-            field
+        let have = |number, name| {
+            self.first(number)
                 .map(|field| (field, field.value.of(&self.text)))
                 .ok_or(Wrong::new(Fault::Missing(name), end))
         };
@@ -257,7 +286,7 @@ impl Draft {
 
     /// The method that CSeq names: of a response, the request's.
     pub(crate) fn cseq_method(&self) -> Option<Method> {
-        let value = self.firsts.cseq?.value.of(&self.text);
+        let value = self.first(self.firsts.cseq)?.value.of(&self.text);
         number::cseq(value).ok().map(|(_, method)| Method::from_str(method.of(value)))
     }
 
@@ -265,21 +294,41 @@ impl Draft {
     fn is_answerable(&self) -> bool {
         matches!(self.start, Start::Request { .. })
             && self.method != Method::Ack
-            && self.firsts.via.is_some()
+            && self.firsts.via != NONE
+    }
+
+    fn first(&self, number: u16) -> Option<Field> {
+        self.fields.get(usize::from(number)).copied()
     }
 }
 
 impl Firsts {
+    const fn new() -> Self {
+        Self {
+            via: NONE,
+            from: NONE,
+            to: NONE,
+            call_id: NONE,
+            cseq: NONE,
+            max_forwards: NONE,
+            content_length: NONE,
+            vias: 0,
+        }
+    }
+
+    /// Takes note of a field that comes after `fields`.
     #[inline]
-    fn note(&mut self, text: &str, field: Field, at: usize) -> Result<(), Wrong> {
+    fn note(&mut self, text: &str, fields: &[Field], field: Field, at: usize) -> Result<(), Wrong> {
         let slot = match field.name {
             HeaderName::Via => {
                 self.vias += 1;
-                if self.vias > MAX_VIAS {
+                if usize::from(self.vias) > MAX_VIAS {
                     return Err(Wrong::new(Fault::TooManyFields, at));
                 }
-                self.via.get_or_insert(field);
-                return Ok(());
+                if self.via != NONE {
+                    return Ok(());
+                }
+                &mut self.via
             }
             HeaderName::From => &mut self.from,
             HeaderName::To => &mut self.to,
@@ -289,15 +338,15 @@ impl Firsts {
             HeaderName::ContentLength => &mut self.content_length,
             _ => return Ok(()),
         };
-        match slot {
-            None => *slot = Some(field),
-            // Twice the same length contradicts nothing.
-            Some(first)
-                if field.name == HeaderName::ContentLength
-                    && first.value.of(text) == field.value.of(text) => {}
-            Some(_) => return Err(Wrong::new(Fault::Repeated(field.name), at)),
+        if *slot == NONE {
+            *slot = u16::try_from(fields.len()).unwrap_or(NONE);
+            return Ok(());
         }
-        Ok(())
+        // Twice the same length contradicts nothing.
+        let same = |first: &Field| first.value.of(text) == field.value.of(text);
+        let agrees = field.name == HeaderName::ContentLength
+            && fields.get(usize::from(*slot)).is_some_and(same);
+        if agrees { Ok(()) } else { Err(Wrong::new(Fault::Repeated(field.name), at)) }
     }
 }
 
@@ -330,22 +379,19 @@ struct StartLine {
     method: Method,
     /// Where the header fields begin.
     end: usize,
-    /// What is wrong with it, though it is clear enough to be answered.
-    wrong: Option<Wrong>,
 }
 
 impl StartLine {
-    fn read(text: &str) -> Result<Self, Wrong> {
+    /// The outer error is one after which nothing can be answered, the inner one another.
+    fn read(text: &str) -> Result<(Self, Result<(), Wrong>), Wrong> {
         let bytes = text.as_bytes();
         let Some(line) = next_line(bytes, 0)? else {
             let fault = if is_sip(bytes) { Fault::Unterminated } else { Fault::NotSip };
             return Err(Wrong::new(fault, bytes.len()));
         };
-        let Some(content) = text.get(..line.end) else {
-            return Err(Wrong::new(Fault::NotSip, 0));
-        };
-        if is_version(content) {
-            Self::response(content, line.next)
+        let content = text.get(..line.end).unwrap_or_default();
+        if is_version(content.as_bytes()) {
+            Self::response(content, line.next).map(|line| (line, Ok(())))
         } else {
             Self::request(content, line.next)
         }
@@ -354,7 +400,7 @@ impl StartLine {
     /// `SIP/2.0 200 OK` (§7.2). The phrase may be missing, and the space before it.
     fn response(line: &str, end: usize) -> Result<Self, Wrong> {
         let (version, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if !version.eq_ignore_ascii_case("SIP/2.0") {
+        if !is_our_version(version.as_bytes()) {
             return Err(Wrong::new(Fault::Version, 0));
         }
         let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -364,50 +410,56 @@ impl StartLine {
         let status = status.ok_or(Wrong::new(Fault::StatusCode, at))?;
         let reason = Span::new(line.len() - reason.len(), line.len());
         // The method is CSeq's, known later.
-        let start = Start::Response { status, reason };
-        Ok(Self { start, method: Method::Ack, end, wrong: None })
+        Ok(Self { start: Start::Response { status, reason }, method: Method::Ack, end })
     }
 
     /// `INVITE sip:bob@example.com SIP/2.0` (§7.1). More spaces than one between the three, or at the
     /// end, are ignored (RFC 4475 §3.1.2.9, §3.1.2.10).
-    fn request(line: &str, end: usize) -> Result<Self, Wrong> {
-        let content = line.trim_end_matches(' ');
-        let (Some((method, _)), Some((_, version))) =
-            (content.split_once(' '), content.rsplit_once(' '))
-        else {
-            return Err(Wrong::new(Fault::NotSip, 0));
-        };
+    fn request(line: &str, end: usize) -> Result<(Self, Result<(), Wrong>), Wrong> {
+        let text = line.as_bytes();
+        let is_space = |b: &u8| *b == b' ';
+        let back = |text: &[u8]| text.iter().rposition(|b| !is_space(b)).map_or(0, |n| n + 1);
+        let text = text.get(..back(text)).unwrap_or_default();
+        let method_end = run(text, 0, TOKEN);
+        let from = text.iter().position(is_space).ok_or(Wrong::new(Fault::NotSip, 0))?;
+        let version_start = text.iter().rposition(is_space).map_or(0, |n| n + 1);
+        let version = text.get(version_start..).unwrap_or_default();
         if !is_version(version) {
-            return Err(Wrong::new(Fault::NotSip, content.len() - version.len()));
+            return Err(Wrong::new(Fault::NotSip, version_start));
         }
-        let middle = line.get(method.len()..content.len() - version.len()).unwrap_or_default();
-        let uri = middle.trim_matches(' ');
-        let from = method.len() + (middle.len() - middle.trim_start_matches(' ').len());
-        let uri_span = Span::new(from, from + uri.len());
-        let wrong = if !all(method.as_bytes(), TOKEN) || method.len() > MAX_METHOD_BYTES {
-            Some(Wrong::new(Fault::Method, 0))
-        } else if !version.eq_ignore_ascii_case("SIP/2.0") {
-            Some(Wrong::new(Fault::Version, content.len() - version.len()))
+        let method = line.get(..from).unwrap_or_default();
+        let uri_end = back(text.get(..version_start).unwrap_or_default()).max(from);
+        let uri_start = from + text.iter().skip(from).take_while(|b| is_space(b)).count();
+        let uri = line.get(uri_start..uri_end).unwrap_or_default();
+        let outcome = if method_end != from || from == 0 || from > MAX_METHOD_BYTES {
+            Err(Wrong::new(Fault::Method, 0))
+        } else if !is_our_version(version) {
+            Err(Wrong::new(Fault::Version, version_start))
         } else {
             match UriParts::parse(uri) {
                 // §19.1.1: no headers in a Request-URI; RFC 4475 §3.1.2.11 has one.
-                Ok(parts) if parts.has_headers() => Some(Wrong::new(Fault::RequestUri, from)),
-                Ok(_) => None,
-                Err(e) => Some(Wrong {
+                Ok(parts) if parts.has_headers() => Err(Wrong::new(Fault::RequestUri, uri_start)),
+                Ok(_) => Ok(()),
+                Err(e) => Err(Wrong {
                     fault: Fault::RequestUri,
-                    at: from.saturating_add(e.at),
+                    at: uri_start.saturating_add(e.at),
                     detail: Some(e.problem),
                 }),
             }
         };
-        let start = Start::Request { uri: uri_span };
-        Ok(Self { start, method: Method::from_str(method), end, wrong })
+        let start = Start::Request { uri: Span::new(uri_start, uri_end) };
+        Ok((Self { start, method: Method::from_str(method), end }, outcome))
     }
 }
 
 /// `SIP/2.0`, or the same with other numbers.
-fn is_version(text: &str) -> bool {
-    text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case("SIP/"))
+fn is_version(text: &[u8]) -> bool {
+    text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case(b"SIP/"))
+}
+
+/// §7.1: in any case.
+fn is_our_version(text: &[u8]) -> bool {
+    text == b"SIP/2.0" || text.eq_ignore_ascii_case(b"SIP/2.0")
 }
 
 /// Whether the first line has a SIP version in it.

@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2_iter};
+
 use super::chars::{HOST, SCHEME, Span, URI, USER, all, decimal, is, run, skip_space};
 use super::error::Malformed;
 use super::header::params::Param;
@@ -219,15 +221,14 @@ impl UriParts {
         }
         let scheme = text.get(..colon).unwrap_or_default();
         let at = colon + 1;
-        let end = run(text, at, URI);
-        if end != text.len() {
-            return Err(Malformed::new("no URI may hold this character", end));
-        }
         if scheme.eq_ignore_ascii_case(b"sip") {
-            Self::sip(text, at, Scheme::Sip)
-        } else if scheme.eq_ignore_ascii_case(b"sips") {
-            Self::sip(text, at, Scheme::Sips)
-        } else if at == end {
+            return Self::sip(text, at, Scheme::Sip);
+        }
+        if scheme.eq_ignore_ascii_case(b"sips") {
+            return Self::sip(text, at, Scheme::Sips);
+        }
+        only_uri(text, at)?;
+        if at == text.len() {
             Err(Malformed::new("nothing follows the scheme", at))
         } else if scheme.eq_ignore_ascii_case(b"tel") {
             Self::tel(text, at)
@@ -238,26 +239,37 @@ impl UriParts {
 
     fn sip(text: &[u8], start: usize, scheme: Scheme) -> Result<Self, Malformed> {
         let mut parts = Self { scheme, ..Self::default() };
-        let mut at = start;
-        let rest = text.get(at..).unwrap_or_default();
         // Nothing behind the user part may hold an @ unescaped, so the first one ends it (§25.1).
-        if let Some(sign) = rest.iter().position(|&b| b == b'@') {
-            let user = rest.get(..sign).unwrap_or_default();
-            let colon = user.iter().position(|&b| b == b':');
-            let user_end = at + colon.unwrap_or(sign);
-            if user_end == at {
-                return Err(Malformed::new("the user part is empty", at));
+        let mut colon = None;
+        let mut at = start;
+        let sign = loop {
+            match text.get(at) {
+                Some(b'@') => break Some(at),
+                Some(b':') => colon = colon.or(Some(at)),
+                Some(&b) if is(b, URI) => {}
+                Some(_) => return Err(Malformed::new(NOT_IN_URI, at)),
+                None => break None,
             }
-            parts.user = Span::new(at, user_end);
-            if colon.is_some() {
-                parts.password = Span::new(user_end + 1, at + sign);
+            at += 1;
+        };
+        let host = sign.map_or(start, |sign| sign + 1);
+        if let Some(sign) = sign {
+            let user_end = colon.unwrap_or(sign);
+            if user_end == start {
+                return Err(Malformed::new("the user part is empty", start));
             }
-            at += sign + 1;
+            parts.user = Span::new(start, user_end);
+            parts.password = Span::new((user_end + 1).min(sign), sign);
         }
-        let (host, port, mut at) = host_and_port(text, at)?;
-        (parts.host, parts.port) = (host, port);
+        let mut at;
+        (parts.host, parts.port, at) = host_and_port(text, host)?;
+        if at == text.len() {
+            return Ok(parts);
+        }
+        let after = at;
+        only_uri(text, at)?;
         if text.get(at) == Some(&b';') {
-            let end = text.get(at..).and_then(|t| t.iter().position(|&b| b == b'?'));
+            let end = memchr(b'?', text.get(at..).unwrap_or_default());
             let end = end.map_or(text.len(), |n| at + n);
             parts.params = Span::new(at + 1, end);
             at = end;
@@ -269,9 +281,9 @@ impl UriParts {
         if at != text.len() {
             return Err(Malformed::new("this does not follow a host", at));
         }
-        let after = text.get(usize::from(parts.host.end)..).unwrap_or_default();
-        if after.iter().filter(|b| matches!(b, b';' | b'&')).count() > MAX_URI_PARAMS {
-            return Err(Malformed::new("too many parameters", parts.host.end.into()));
+        let after = text.get(after..).unwrap_or_default();
+        if memchr2_iter(b';', b'&', after).count() > MAX_URI_PARAMS {
+            return Err(Malformed::new("too many parameters", at));
         }
         Ok(parts)
     }
@@ -292,6 +304,16 @@ impl UriParts {
     }
 }
 
+const NOT_IN_URI: &str = "no URI may hold this character";
+
+/// Checks that the text from `at` on holds nothing that no URI may hold.
+fn only_uri(text: &[u8], at: usize) -> Result<(), Malformed> {
+    match run(text, at, URI) {
+        end if end == text.len() => Ok(()),
+        end => Err(Malformed::new(NOT_IN_URI, end)),
+    }
+}
+
 /// `host`, `host:port`, `[v6]:port` at `at` (§25.1 hostport; in sent-by spaces may stand around the
 /// colon): the host's place, the port, where it ends.
 pub(crate) fn host_and_port(
@@ -299,7 +321,7 @@ pub(crate) fn host_and_port(
     at: usize,
 ) -> Result<(Span, Option<u16>, usize), Malformed> {
     let end = if text.get(at) == Some(&b'[') {
-        let close = text.get(at..).and_then(|t| t.iter().position(|&b| b == b']'));
+        let close = text.get(at..).and_then(|t| memchr(b']', t));
         let close = at + close.ok_or(Malformed::new("[ is not closed", at))?;
         let inner = text.get(at + 1..close).and_then(|t| core::str::from_utf8(t).ok());
         if inner.and_then(ipv6).is_none() {
@@ -313,7 +335,10 @@ pub(crate) fn host_and_port(
         return Err(Malformed::new("the host is empty", at));
     }
     let host = Span::new(at, end);
-    let colon = skip_space(text, end);
+    let colon = match text.get(end) {
+        None | Some(b';') => return Ok((host, None, end)),
+        _ => skip_space(text, end),
+    };
     if text.get(colon) != Some(&b':') {
         return Ok((host, None, end));
     }

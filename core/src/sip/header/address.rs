@@ -4,6 +4,8 @@
 use core::fmt;
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use crate::sip::chars::{Span, TOKEN, all, is_space, skip_space, trim};
 use crate::sip::error::Malformed;
 use crate::sip::header::number;
@@ -132,13 +134,13 @@ impl NameAddrParts {
                 if parts.display.is_empty() {
                     parts.display = trimmed(text, start, open);
                 }
-                let close = text.get(open..).and_then(|t| t.iter().position(|&b| b == b'>'));
+                let close = text.get(open..).and_then(|t| memchr(b'>', t));
                 let close = open + close.ok_or(Malformed::new("< is not closed", open))?;
                 (open + 1, close, close + 1)
             }
             None => {
                 let rest = text.get(start..).unwrap_or_default();
-                let end = rest.iter().position(|&b| b == b';').map_or(text.len(), |n| start + n);
+                let end = memchr(b';', rest).map_or(text.len(), |n| start + n);
                 (start, end, end)
             }
         };

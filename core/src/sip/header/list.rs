@@ -1,5 +1,7 @@
 //! Values joined by commas (RFC 3261 §7.3.1).
 
+use memchr::memchr;
+
 use crate::sip::chars::trim;
 use crate::sip::header::params::quoted_end;
 
@@ -36,6 +38,7 @@ impl<'a> Iterator for Values<'a> {
 /// the end of the text, and the value is then found malformed by whoever reads it.
 pub(crate) fn comma(text: &[u8]) -> Option<usize> {
     let mut at = 0;
+    memchr(b',', text)?;
     while let Some(&b) = text.get(at) {
         at = match b {
             b',' => return Some(at),

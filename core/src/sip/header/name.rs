@@ -133,7 +133,8 @@ impl HeaderName {
         while let Some(&index) = TABLE.get(slot)
             && let Some(&(found, long)) = NAMES.get(usize::from(index))
         {
-            if name.eq_ignore_ascii_case(long.as_bytes()) {
+            // Nearly always written as in the RFC.
+            if name == long.as_bytes() || name.eq_ignore_ascii_case(long.as_bytes()) {
                 return found;
             }
             slot = (slot + 1) % SLOTS;
