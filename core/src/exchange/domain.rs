@@ -41,6 +41,15 @@ impl Domain {
         self.listen.contains(&address) || self.locals.contains(&address)
     }
 
+    /// Whether a route leads to us for certain: by an address or a name that is ours alone.
+    pub(super) fn is_surely_ours(&self, route: &Uri<'_>) -> bool {
+        let port = route.port().unwrap_or(5060);
+        match route.ip() {
+            Some(ip) => self.is_own_address(SocketAddr::new(ip, port)),
+            None => self.is_ours(route),
+        }
+    }
+
     /// Whether a URI is in our domain (RFC 3261 §16.4, §10.3). A URI without a port is, whatever
     /// port we listen at: an address of record has none.
     pub(super) fn is_ours(&self, uri: &Uri<'_>) -> bool {

@@ -35,7 +35,7 @@ pub const MAX_REQUESTS: usize = 65_536;
 /// How many events are kept for who does not take them; the oldest are dropped.
 pub const MAX_EVENTS: usize = 10_000;
 /// How many transactions there may be: a forwarded request has one for itself and one a contact.
-const MAX_TRANSACTIONS: usize = 1 << 18;
+const MAX_TRANSACTIONS: usize = 1 << 17;
 /// How many answers of the host are waited for at once.
 const MAX_WAITING: usize = 4_096;
 /// How many peers the exchange remembers the way to.

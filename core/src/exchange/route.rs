@@ -31,13 +31,17 @@ impl Plan {
             let last = routes.pop().ok_or(400_u16)?;
             uri = NameAddr::parse(&last).map_err(|_| 400_u16)?.uri_str().to_owned();
         }
+        let mut is_ours: fn(&Domain, &Uri<'_>) -> bool = Domain::is_ours;
         while let Some(first) = routes.first() {
             let first = NameAddr::parse(first).map_err(|_| 400_u16)?;
-            if !domain.is_ours(&first.uri()) {
+            if !is_ours(domain, &first.uri()) {
                 break;
             }
             sealed |= seal.is_on(&first.uri(), request.call_id());
             routes.remove(0);
+            // The request came here by the first; the next may be another proxy at an address
+            // that only looks like one of ours.
+            is_ours = Domain::is_surely_ours;
         }
         match routes.iter().all(|route| NameAddr::parse(route).is_ok()) {
             true => Ok(Self { uri, routes, sealed }),

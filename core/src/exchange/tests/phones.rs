@@ -1,5 +1,6 @@
 //! Real phones at the exchange.
 
+use core::net::IpAddr;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -38,9 +39,13 @@ impl Handset {
     ) -> Self {
         let mut parameters = PhoneParameters::new(EXCHANGE, user).password(password);
         parameters.registration_attempts = 2;
+        Self::at(site, [10, 0, 0, last].into(), parameters, manner)
+    }
+
+    fn at(site: &mut Site, ip: IpAddr, parameters: PhoneParameters, manner: Manner) -> Self {
         let mut phone = phone::Phone::new(parameters).unwrap();
         phone.start().unwrap();
-        let node = site.sim.add([10, 0, 0, last], phone);
+        let node = site.sim.add(ip, phone);
         let events = Rc::new(RefCell::new(Vec::new()));
         let kept = Rc::clone(&events);
         site.sim.set_application(node, move |phone: &mut phone::Phone, _| {
@@ -238,4 +243,82 @@ fn calls_come_about_on_a_bad_network() {
         site.sim.run_for(SECOND * 70);
         assert_eq!(site.sim[site.exchange].requests(), 0, "seed {seed}");
     }
+}
+
+#[test]
+fn it_works_over_ipv6() {
+    let listen: SocketAddr = "[2001:db8::9]:5060".parse().unwrap();
+    let mut sim = Simulation::new(1);
+    sim.record_wire(1_000);
+    let parameters = ExchangeParameters::new(listen).user("alice", "a").user("bob", "b");
+    let exchange = sim.add_at(listen, Exchange::new(parameters));
+    let mut site = Site { sim, exchange };
+    let mut handset = |user: &str, ip: &str, manner| {
+        let mut parameters = PhoneParameters::new("[2001:db8::9]", user).password(&user[..1]);
+        parameters.bind_ip = "::".parse().unwrap();
+        Handset::at(&mut site, ip.parse().unwrap(), parameters, manner)
+    };
+    let alice = handset("alice", "2001:db8::1", Manner::Rings);
+    let bob = handset("bob", "2001:db8::2", Manner::Answers);
+    site.wait_registered(&[&alice, &bob]);
+    let call = site.dial(&alice, "bob");
+    site.wait(|_| bob.state() == Some(CallState::Answered));
+    site.wait(|_| alice.state() == Some(CallState::Answered));
+    site.sim[alice.node].hangup(call).unwrap();
+    assert_eq!(site.wait_end(&bob).0, EndedBy::Remote);
+}
+
+#[test]
+fn it_may_listen_at_every_address() {
+    let mut site = Site::with(|mut parameters| {
+        parameters.listen = vec!["0.0.0.0:5060".parse().unwrap()];
+        parameters
+    });
+    let alice = Handset::new(&mut site, 1, "alice", Manner::Rings);
+    let bob = Handset::new(&mut site, 2, "bob", Manner::Answers);
+    site.wait_registered(&[&alice, &bob]);
+    let call = site.dial(&alice, "bob");
+    site.wait(|_| alice.state() == Some(CallState::Answered));
+    site.sim[alice.node].hangup(call).unwrap();
+    assert_eq!(site.wait_end(&bob).0, EndedBy::Remote);
+    let told = |packet: &&crate::sim::WirePacket| packet.text().contains("0.0.0.0");
+    assert_eq!(site.sim.wire().filter(told).count(), 0);
+}
+
+#[test]
+fn damaged_messages_leave_nothing_behind() {
+    let mut site = Site::new();
+    let alice = Handset::new(&mut site, 1, "alice", Manner::Rings);
+    let bob = Handset::new(&mut site, 2, "bob", Manner::Answers);
+    site.wait_registered(&[&alice, &bob]);
+    let call = site.dial(&alice, "bob");
+    site.wait(|_| bob.state() == Some(CallState::Answered));
+    site.sim.run_for(SECOND);
+    let exchange = site.exchange.address();
+    let good: Vec<Vec<u8>> = site
+        .sim
+        .wire()
+        .filter(|packet| packet.to == exchange)
+        .map(|packet| packet.bytes.to_vec())
+        .collect();
+    let vandal = site.sim.add([10, 0, 0, 66], ScriptedPeer::new());
+    for number in 0..3_000 {
+        let mut bytes = good[number % good.len()].clone();
+        for _ in 0..=site.sim.random() % 4 {
+            let at = site.sim.random() as usize % bytes.len();
+            match site.sim.random() % 4 {
+                0 => bytes[at] = site.sim.random() as u8,
+                1 => drop(bytes.remove(at)),
+                2 => bytes.truncate(at.max(1)),
+                _ => bytes.extend_from_within(at..),
+            }
+        }
+        site.sim[vandal].send_bytes(exchange, bytes);
+        site.sim.run_for(Duration::from_millis(5));
+    }
+    site.sim[alice.node].hangup(call).unwrap();
+    assert_eq!(site.wait_end(&bob).0, EndedBy::Remote);
+    site.sim.run_for(SECOND * 300);
+    assert_eq!(site.sim[site.exchange].requests(), 0);
+    assert_eq!(site.contacts("alice").len() + site.contacts("bob").len(), 2);
 }
