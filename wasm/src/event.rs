@@ -125,6 +125,7 @@ pub(crate) fn stats(stats: &MediaStats) -> JsValue {
         .maybe("rttMs", stats.rtt_us.map(|rtt| number(rtt) / 1_000.0))
         .with("playoutDelayMs", number(stats.playout_delay_us) / 1_000.0)
         .with("concealedMs", number(stats.concealed_ms))
+        .with("stalledFrames", number(stats.stalled_frames))
         .with("mos", f64::from(stats.mos_x100) / 100.0)
         .done()
 }

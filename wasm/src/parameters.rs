@@ -39,6 +39,9 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
     fields.put("bindNetwork", parsed, &mut parameters.bind_network)?;
     fields.put("register", boolean, &mut parameters.register)?;
     fields.put("expires", seconds, &mut parameters.expires)?;
+    if let Some(attempts) = fields.take("registrationAttempts", whole)? {
+        parameters.registration_attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+    }
     if let Some((low, high)) = fields.take("rtpPorts", ports)? {
         (parameters.rtp_port_low, parameters.rtp_port_high) = (low, high);
     }

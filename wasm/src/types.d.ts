@@ -22,6 +22,8 @@ export interface PhoneParameters {
   register?: boolean;
   /** How long a registration is asked for, in seconds. Default 120. */
   expires?: number;
+  /** How many registrations in a row may fail before the phone has failed. Default 5. */
+  registrationAttempts?: number;
   /** The lowest and the highest RTP port. Default 10000 and 20000. */
   rtpPorts?: [low: number, high: number];
   /** The codecs offered and accepted, best first. Default PCMU, PCMA. */
@@ -109,6 +111,8 @@ export interface CallStats {
   rttMs?: number;
   playoutDelayMs: number;
   concealedMs: number;
+  /** Frames of one packet time that were skipped because the host came too late. */
+  stalledFrames: number;
   /** Conversational quality, 1 to 4.5. */
   mos: number;
 }

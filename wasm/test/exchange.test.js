@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Phone } from "../node/phone.js";
-import { amplitude, record, sounding, tone, weakest } from "./sound.js";
+import { assertTone, record, tone } from "./sound.js";
 
 const built = fileURLToPath(new URL("../../target/debug/offhook", import.meta.url));
 const binary = process.env.OFFHOOK_BIN ?? built;
@@ -66,17 +66,15 @@ test("a call with sound and digits through the exchange", OPTIONS, async (t) => 
   await call.hangup();
   assert.equal((await answering.event("ended")).by, "remote");
 
-  const sound = sounding(await heard);
-  assert.ok(Math.abs(sound.length - 8_000) < 800, `${sound.length} samples came back`);
-  const level = amplitude(sound, 1_000);
-  assert.ok(Math.abs(level - 8_000) < 1_000, `the tone came back at ${level}, not 8000`);
-  assert.ok(weakest(sound, 1_000) > 5_000, "a gap in the tone");
   const { stats } = await call.ended();
   assert.equal(stats.lost, 0);
+  // The echo goes through another process, which may be late once.
+  assertTone(await heard, 1_000, 8_000, 1, stats.stalledFrames + 2);
 });
 
 test("a wrong password is refused", OPTIONS, async (t) => {
-  const phone = new Phone({ ...alice(await exchange(t)), password: "wrong" });
+  const given = { ...alice(await exchange(t)), password: "wrong", registrationAttempts: 1 };
+  const phone = new Phone(given);
   await assert.rejects(phone.start(), { code: "registration_failed" });
   assert.equal(phone.status, "failed");
 });

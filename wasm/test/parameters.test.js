@@ -18,6 +18,7 @@ test("every parameter is taken", () => {
     remoteHostname: "203.0.113.1",
     register: false,
     expires: 60,
+    registrationAttempts: 2,
     rtpPorts: [40_000, 40_010],
     codecs: ["pcma"],
     ptime: 30,
