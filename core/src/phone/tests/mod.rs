@@ -3,4 +3,6 @@
 mod callee;
 mod caller;
 mod calls;
+mod hosts;
+mod registering;
 mod scene;
