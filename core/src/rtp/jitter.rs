@@ -127,6 +127,8 @@ pub struct JitterBuffer {
 struct Origin {
     timestamp: u32,
     position: i64,
+    /// Where that packet ends.
+    end: i64,
     sequence: u64,
 }
 
@@ -173,18 +175,19 @@ impl JitterBuffer {
             return Put::Discarded;
         }
         let until_pull = self.to_samples(until_pull);
+        let first = self.origin.is_none();
         let Some((position, continues)) = self.place(until_pull, &arrived) else {
             self.discarded += 1;
             return Put::Discarded;
         };
         if self.packets.is_empty() {
-            if !continues || self.starved >= self.rate / SILENCE {
+            if first || self.starved >= self.rate / SILENCE {
                 self.anchor(until_pull, position, continues);
-            } else if position < self.next {
+            } else if position < self.next && position >= self.next - i64::from(self.starved) {
                 // It is late, but nothing was played in its place yet save repetition: it is
                 // played all the same, and the delay has grown.
-                let back = (self.next - position).min(i64::from(self.starved));
-                self.next -= back;
+                let back = self.next - position;
+                self.next = position;
                 self.headroom.shift(back as i32);
             }
         }
@@ -342,47 +345,63 @@ impl JitterBuffer {
         self.discarded
     }
 
-    /// Where a packet belongs, and whether it continues what was there; `None` when it belongs
-    /// nowhere.
-    fn place(&mut self, until_pull: i64, arrived: &Arrived<'_>) -> Option<(i64, bool)> {
-        let last_end = self.packets.back().map(|p| p.position + i64::from(p.samples));
-        let Some(origin) = self.origin else {
-            return self.set_origin(arrived, self.next, false);
-        };
-        let step = arrived.timestamp.wrapping_sub(origin.timestamp) as i32;
-        let position = origin.position + i64::from(step);
-        if core::mem::take(&mut self.resync) {
-            return self.set_origin(arrived, last_end.unwrap_or(self.next), false);
-        }
-        if arrived.sequence <= origin.sequence {
-            // Sent before the newest one, and so about sound before it.
-            return (position <= origin.position).then_some((position, true));
-        }
-        let far = (position - self.next).abs() > i64::from(self.rate * MAX_SECONDS);
-        // A gap on the line that was no gap in time: the sender's clock has jumped.
-        let in_sequence = arrived.sequence == origin.sequence + 1;
-        let jumped = in_sequence
-            && last_end.is_some_and(|end| {
-                let limit = i64::from(self.rate / SILENCE);
-                let early = i64::from(self.early(until_pull, position));
-                position > end + limit && early > i64::from(self.headroom.typical()) + limit
-            });
-        if far || jumped {
-            self.set_origin(arrived, last_end.unwrap_or(self.next), false)
-        } else {
-            self.set_origin(arrived, position, true)
-        }
+    /// How many bytes are held, used or not.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        let payloads = self.packets.iter().map(|p| p.payload.capacity());
+        let spare = self.spare.iter().map(Vec::capacity);
+        self.packets.capacity() * size_of::<Waiting>()
+            + self.spare.capacity() * size_of::<Vec<u8>>()
+            + payloads.sum::<usize>()
+            + spare.sum::<usize>()
     }
 
-    fn set_origin(
-        &mut self,
-        arrived: &Arrived<'_>,
-        position: i64,
-        continues: bool,
-    ) -> Option<(i64, bool)> {
+    /// Where a packet belongs, and whether its timestamp continues those before; `None` when it
+    /// belongs nowhere.
+    fn place(&mut self, until_pull: i64, arrived: &Arrived<'_>) -> Option<(i64, bool)> {
+        let resync = core::mem::take(&mut self.resync);
+        let (mut position, mut continues) = (self.next, false);
+        if let Some(origin) = self.origin {
+            let step = arrived.timestamp.wrapping_sub(origin.timestamp) as i32;
+            position = origin.position + i64::from(step);
+            if !resync && arrived.sequence <= origin.sequence {
+                // Sent before the newest one, and so about sound before it.
+                return (position <= origin.position).then_some((position, true));
+            }
+            let in_sequence = !resync && arrived.sequence == origin.sequence + 1;
+            let far = (position - self.next).abs() > i64::from(self.rate * MAX_SECONDS);
+            continues = !resync && !far && !(in_sequence && self.jumps(until_pull, position));
+            if !continues {
+                position = self.continuation(until_pull, in_sequence);
+            }
+        }
         let (timestamp, sequence) = (arrived.timestamp, arrived.sequence);
-        self.origin = Some(Origin { timestamp, position, sequence });
+        let end = position + i64::from(arrived.samples);
+        self.origin = Some(Origin { timestamp, position, end, sequence });
         Some((position, continues))
+    }
+
+    /// Whether the sender's clock has jumped between two packets in sequence: back, or forward by a
+    /// gap on the line that was no gap in time.
+    fn jumps(&self, until_pull: i64, position: i64) -> bool {
+        let Some(origin) = self.origin else { return false };
+        let limit = i64::from(self.rate / SILENCE);
+        let early = i64::from(self.early(until_pull, position));
+        let gap = position > origin.end + limit
+            && self.starved < self.rate / SILENCE
+            && early > i64::from(self.headroom.typical()) + limit;
+        gap || position < origin.position
+    }
+
+    /// Where sound belongs that continues what was there in time, though not in its timestamps: right
+    /// after it when nothing is missing in between, else as early as packets are as a rule.
+    fn continuation(&self, until_pull: i64, in_sequence: bool) -> i64 {
+        let frame = i64::from(self.frame);
+        let ahead = (i64::from(self.headroom.typical()) - until_pull).div_euclid(frame) * frame;
+        let timed = (self.next - i64::from(self.staged) + ahead).max(self.next);
+        let end = self.origin.map_or(timed, |origin| origin.end);
+        let near = timed < end + i64::from(self.rate / SILENCE);
+        if timed < end || (in_sequence && near) { end } else { timed }
     }
 
     /// Chooses when the first packet after a silence is played.

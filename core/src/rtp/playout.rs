@@ -74,6 +74,12 @@ impl Playout {
         self.concealed
     }
 
+    /// How many bytes are held, used or not.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.jitter.memory() + 2 * self.staged.capacity() + 2 * 3 * self.rate as usize / 40
+    }
+
     fn stage(&mut self, wanted: usize, pause: bool) {
         let start = self.staged.len();
         match self.jitter.take(wanted) {
@@ -110,8 +116,11 @@ impl Playout {
         if adjustment == Adjustment::None {
             return;
         }
-        // More than a frame has to be seen, and there has to be a frame afterwards.
-        let wanted = frame + timescale::needed(self.rate);
+        // Enough has to be seen, and there has to be a frame afterwards.
+        let wanted = match adjustment {
+            Adjustment::Grow(_) => timescale::needed(self.rate).max(frame),
+            _ => timescale::needed(self.rate) + frame,
+        };
         while self.staged.len() < wanted && self.jitter.is_ready() {
             self.stage(0, false);
         }

@@ -306,6 +306,18 @@ impl MediaSession {
         self.streams.iter().find(|(s, _)| *s == stream).map(|(_, stream)| stream.stats())
     }
 
+    /// How many bytes the buffers hold, used or not; not those that only the application fills.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        let tap = self.tap.as_ref().map_or(0, |t| 4 * t.capacity());
+        let streams = self.streams.iter().map(|(_, s)| size_of::<Stream>() + s.memory());
+        size_of::<Self>()
+            + tap
+            + streams.sum::<usize>()
+            + self.events.capacity() * size_of::<MediaEvent>()
+            + self.digits.capacity() * size_of::<char>()
+    }
+
     /// Samples a second inside the call: what the codec carries; 8000 before one is agreed.
     pub fn rate(&self) -> u32 {
         self.streams.first().map_or(DEFAULT_RATE, |(_, stream)| stream.sender.rate())

@@ -350,6 +350,12 @@ impl Stream {
         }
     }
 
+    /// How many bytes the buffers hold, used or not.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.receiver.playout.memory() + 2 * self.frame.capacity() + 2 * self.sender.frame_len()
+    }
+
     fn to_event(&self, press: Press) -> MediaEvent {
         to_event(press, self.sender.codec())
     }
