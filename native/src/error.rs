@@ -51,6 +51,9 @@ pub enum Error {
         /// The final response.
         cause: Cause,
     },
+    /// The call did not get through: the network refused it, or its target has no address.
+    #[error("the call did not get through: is the far end running, and is its address right?")]
+    Unreachable,
     /// Something that had to come did not come in time.
     #[error("{what} did not come within the time allowed")]
     Timeout {
@@ -107,6 +110,7 @@ impl Error {
             Self::RegistrationRefused { .. } => "registration_refused",
             Self::RegistrationUnanswered { .. } => "registration_unanswered",
             Self::Rejected { .. } => "rejected",
+            Self::Unreachable => "unreachable",
             Self::Timeout { .. } => "timeout",
             Self::Ended { .. } => "ended",
             Self::NotRunning => "not_running",

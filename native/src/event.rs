@@ -128,6 +128,7 @@ impl Ending {
             (None, Some(cause), EndedBy::Remote | EndedBy::Error) if !self.was_answered() => {
                 crate::Error::Rejected { cause: cause.clone() }
             }
+            (None, None, EndedBy::Error) if !self.was_answered() => crate::Error::Unreachable,
             (None, _, by) => crate::Error::Ended { by },
         }
     }

@@ -67,7 +67,10 @@ impl From<Error> for Failure {
             Error::RegistrationRefused { .. } | Error::RegistrationUnanswered { .. } => {
                 Status::Registration
             }
-            Error::Rejected { .. } | Error::Ended { .. } | Error::Timeout { .. } => Status::Call,
+            Error::Rejected { .. }
+            | Error::Unreachable
+            | Error::Ended { .. }
+            | Error::Timeout { .. } => Status::Call,
             _ => match error.code() {
                 "no_ports_available" => Status::Resource,
                 "invalid_value" | "invalid_range" => Status::Usage,
