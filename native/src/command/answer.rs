@@ -167,15 +167,17 @@ pub(crate) async fn echo(call: &Call) -> Result<(), Error> {
     let rate = call.rate();
     let packet = rate as usize / PACKETS;
     let mut samples = vec![0; packet * CUSHION];
-    let first = call.read_audio(rate, &mut samples).await?;
-    call.write_audio(rate, samples.get(..first).unwrap_or_default())?;
-    samples.truncate(packet);
     loop {
         let count = call.read_audio(rate, &mut samples).await?;
         if count == 0 {
             return Ok(());
         }
-        call.write_audio(rate, samples.get(..count).unwrap_or_default())?;
+        // The call may have ended between the two.
+        match call.write_audio(rate, samples.get(..count).unwrap_or_default()) {
+            Err(Error::Ended { .. }) => return Ok(()),
+            taken => taken?,
+        };
+        samples.truncate(packet);
     }
 }
 
