@@ -29,6 +29,8 @@ pub(crate) struct Registration {
     asked: u32,
     /// How many attempts in a row have failed.
     failures: u32,
+    /// Whether the server has ever held our binding.
+    was_bound: bool,
     timer: Option<TimerId>,
 }
 
@@ -79,6 +81,7 @@ impl Registration {
             state: State::Seeking,
             asked: u32::try_from(expires).unwrap_or(LONGEST_BINDING),
             failures: 0,
+            was_bound: false,
             timer: None,
         };
         let outcome = registration.attempt(cx);
@@ -88,8 +91,10 @@ impl Registration {
     /// Takes the binding back (§10.2.2); the outcome is [`Outcome::Left`].
     pub(crate) fn leave(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
         self.set_timer(cx, None);
+        // What was refused or not answered, and never held, need not be taken back.
+        let nothing_held = self.state == State::Waiting && !self.was_bound;
         self.state = State::Leaving;
-        if !self.series.has_sent() {
+        if !self.series.has_sent() || nothing_held {
             return Some(Outcome::Left(false));
         }
         self.attempt(cx)
@@ -136,7 +141,9 @@ impl Registration {
             423 => self.too_brief(cx, response),
             _ => {
                 // §22.1: what was refused is not shown again, so there is nothing left to try.
-                let lost = refusal.is_some();
+                // Nor is there when the server forbids it or does not know the user (§21.4.4,
+                // §21.4.5); but a server that has held our binding may just be coming back.
+                let lost = refusal.is_some() || (!self.was_bound && matches!(status, 403 | 404));
                 self.failed(cx, Some(Cause::of(response)), lost, response.retry_after())
             }
         }
@@ -199,6 +206,7 @@ impl Registration {
         let granted = self.granted(cx, response).clamp(1, LONGEST_BINDING);
         let granted = Duration::from_secs(granted.into());
         self.failures = 0;
+        self.was_bound = true;
         self.state = State::Bound;
         self.set_timer(cx, Some((granted - REFRESH_BEFORE).max(granted / 2)));
         Outcome::Bound(granted)
