@@ -40,6 +40,8 @@ impl Agent {
             return Err(invalid("it is empty"));
         }
         let written = match (NameAddr::parse(wanted), wanted.contains('@')) {
+            // Here the parameters of a bare URI are its own, not those of a header field (§20.10).
+            _ if Uri::parse(wanted).is_ok() => format!("<{wanted}>"),
             (Ok(_), _) => wanted.to_owned(),
             (Err(_), true) => format!("sip:{wanted}"),
             (Err(_), false) => match self.home_host() {
