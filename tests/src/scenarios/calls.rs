@@ -22,8 +22,9 @@ pub(super) const FIRST_CALL: Scenario = Scenario {
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         super::audio::speak(&mut world, &alice, out, 440)?;
         super::audio::speak(&mut world, &bob, inc, 880)?;
-        world.media(&alice, out)?.send_dtmf("195").map_err(|e| e.to_string())?;
         world.pass(Duration::from_secs(3));
+        world.media(&alice, out)?.send_dtmf("195").map_err(|e| e.to_string())?;
+        world.pass(Duration::from_secs(1));
         super::audio::expect_tone(&world, &bob.heard(inc), 440)?;
         super::audio::expect_tone(&world, &alice.heard(out), 880)?;
         world.expect(bob.digits(inc) == "195", &format!("digits {:?}", bob.digits(inc)))?;
