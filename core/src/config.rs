@@ -26,6 +26,9 @@ pub struct PhoneParameters {
     pub credentials: CredentialsManager,
     /// The realm in which the server may ask for them; by default that of its first challenge.
     pub realm: Option<String>,
+    /// Whether to answer a server that asks for no stronger digest than MD5; many know nothing else.
+    /// Default true.
+    pub allow_md5: bool,
     /// Whether to register at the server. Default true.
     pub register: bool,
     /// How long a registration is asked for, in whole seconds. Default 120 s.
@@ -89,6 +92,7 @@ impl PhoneParameters {
             display_name: None,
             credentials: CredentialsManager::default(),
             realm: None,
+            allow_md5: true,
             register: true,
             expires: Duration::from_secs(120),
             registration_attempts: 5,

@@ -122,7 +122,7 @@ impl Agent {
             tags: BTreeMap::new(),
             paths: paths::Paths::default(),
             ports: ports::Ports::default(),
-            digest: DigestClient::default(),
+            digest: DigestClient::new(parameters.allow_md5),
             pin: RealmPin::new(parameters.realm.as_deref()),
             requests: 0,
             buffer: Vec::new(),

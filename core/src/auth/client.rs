@@ -63,10 +63,10 @@ pub enum AuthError {
 
 /// Answers challenges: remembers nonces and counts their uses. One may serve a whole phone, for the
 /// requests that go to its server and nowhere else.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct DigestClient {
     sessions: Vec<Session>,
-    refuse_md5: bool,
+    allow_md5: bool,
 }
 
 /// An authentication session: from a challenge to the next (RFC 7616 §3.6).
@@ -86,10 +86,10 @@ struct Session {
 }
 
 impl DigestClient {
-    /// A client that ignores challenges whose algorithm is MD5. By default they are answered when
-    /// nothing stronger is offered, for many servers know nothing else.
-    pub fn without_md5() -> Self {
-        Self { sessions: Vec::new(), refuse_md5: true }
+    /// A client that knows no nonce yet. `allow_md5` says whether it answers challenges whose
+    /// algorithm is MD5 where nothing stronger is offered.
+    pub fn new(allow_md5: bool) -> Self {
+        Self { sessions: Vec::new(), allow_md5 }
     }
 
     /// Takes the challenges of a 401 or 407: `fields` are the values of every
@@ -178,7 +178,7 @@ impl DigestClient {
         let mut best: Vec<Challenge> = Vec::new();
         for challenge in fields.into_iter().flat_map(Challenge::parse) {
             let strength = challenge.algorithm.strength();
-            if self.refuse_md5 && strength == 0 {
+            if strength == 0 && !self.allow_md5 {
                 continue;
             }
             match best.iter_mut().find(|known| known.realm == challenge.realm) {

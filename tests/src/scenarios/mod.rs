@@ -47,6 +47,7 @@ pub const SCENARIOS: &[Scenario] = &[
     calls::STOP_ENDS_CALLS,
     calls::THOUSAND_CALLS,
     registration::WRONG_PASSWORD,
+    registration::DIGESTS,
     registration::REFRESH,
     registration::SERVER_COMES_BACK,
     registration::SERVER_GONE,

@@ -1,6 +1,11 @@
 //! Registration: kept, lost and refused.
 
+use std::net::{IpAddr, SocketAddr};
+
+use offhook_core::auth::Algorithm;
+use offhook_core::config::PhoneParameters;
 use offhook_core::event::{Event, PhoneStatus};
+use offhook_core::exchange::{Exchange, ExchangeParameters};
 use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
@@ -23,6 +28,51 @@ pub(super) const WRONG_PASSWORD: Scenario = Scenario {
         });
         let code = cause.map(|cause| cause.code);
         world.expect(matches!(code, Some(401 | 403)), &format!("the cause is {code:?}"))?;
+        Ok(world)
+    },
+};
+
+pub(super) const DIGESTS: Scenario = Scenario {
+    name: "digests",
+    shows: "each digest algorithm registers, the strongest is taken, and MD5 can be refused",
+    play: |seed| {
+        use Algorithm::{Md5, Md5Sess, Sha256, Sha256Sess, Sha512256, Sha512256Sess};
+        let offers: &[(&[Algorithm], Option<&str>)] = &[
+            (&[Md5], Some("MD5")),
+            (&[Md5Sess], Some("MD5-sess")),
+            (&[Sha256Sess], Some("SHA-256-sess")),
+            (&[Sha512256], Some("SHA-512-256")),
+            (&[Sha512256Sess], Some("SHA-512-256-sess")),
+            (&[Md5, Sha256], Some("SHA-256")),
+            // These two phones refuse MD5.
+            (&[Md5, Sha512256], Some("SHA-512-256")),
+            (&[Md5, Md5Sess], None),
+        ];
+        let mut world = World::new(seed);
+        world.sim.record_wire(1_000);
+        for (number, (algorithms, taken)) in (10..).zip(offers) {
+            let server = IpAddr::from([10, 0, 0, number]);
+            let mut parameters =
+                ExchangeParameters::new(SocketAddr::new(server, 5060)).user("alice", "secret");
+            parameters.algorithms = algorithms.to_vec();
+            world.sim.add(server, Exchange::new(parameters));
+            let mut parameters = PhoneParameters::new(&server.to_string(), "alice");
+            parameters.allow_md5 = number < 16;
+            let alice = world.add(parameters.password("secret"))?;
+            if taken.is_some() {
+                world.start(&alice)?;
+            } else {
+                world.act(&alice, |phone| phone.start())?;
+                world.wait_status(&alice, PhoneStatus::Failed)?;
+            }
+            let named = world.sim.wire().filter(|packet| packet.to.ip() == server).find_map(|p| {
+                let text = p.text().into_owned();
+                let (_, after) = text.split_once(", algorithm=")?;
+                Some(after.split([',', '\r']).next()?.to_owned())
+            });
+            let named = named.as_deref();
+            world.expect(named == *taken, &format!("{algorithms:?} gave {named:?}"))?;
+        }
         Ok(world)
     },
 };

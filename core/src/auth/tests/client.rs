@@ -107,7 +107,7 @@ fn what_is_not_known_is_ignored() {
         "",
     ] {
         assert_eq!(Challenge::parse(field), [], "{field}");
-        let (mut client, mut rounds) = (DigestClient::default(), Rounds::default());
+        let (mut client, mut rounds) = (DigestClient::new(true), Rounds::default());
         let result = client.handle_challenge(&mut rounds, Asker::Server, [field], mufasa);
         assert_eq!(result, Err(AuthError::NoChallenge), "{field}");
     }
@@ -115,7 +115,7 @@ fn what_is_not_known_is_ignored() {
 
 #[test]
 fn md5_can_be_refused() {
-    let mut client = DigestClient::without_md5();
+    let mut client = DigestClient::new(false);
     let mut take = |fields: &[&str]| {
         let fields = fields.iter().copied();
         client.handle_challenge(&mut Rounds::default(), Asker::Server, fields, mufasa)
@@ -127,7 +127,7 @@ fn md5_can_be_refused() {
 
 #[test]
 fn realms_and_askers_are_kept_apart() {
-    let (mut client, mut rounds) = (DigestClient::default(), Rounds::default());
+    let (mut client, mut rounds) = (DigestClient::new(true), Rounds::default());
     let fields = ["Digest realm=\"a\", nonce=\"1\"", "Digest realm=\"b\", nonce=\"2\""];
     let only_b = |realm: &str| if realm == "b" { mufasa(realm) } else { None };
     client.handle_challenge(&mut rounds, Asker::Proxy, fields, only_b).unwrap();
@@ -242,7 +242,7 @@ fn a_hashed_name_is_sent_where_it_is_wanted() {
 
 #[test]
 fn what_is_remembered_is_bounded_and_hidden() {
-    let mut client = DigestClient::default();
+    let mut client = DigestClient::new(true);
     for realm in 0..100 {
         let field = format!("Digest realm=\"{realm}\", nonce=\"n\"");
         let fields = [field.as_str()];

@@ -60,7 +60,7 @@ fn password(name: &str) -> Option<String> {
 
 /// A client that was challenged, and its request's rounds.
 fn challenged(challenges: &[&str]) -> (DigestClient, Rounds) {
-    let (mut client, mut rounds) = (DigestClient::default(), Rounds::default());
+    let (mut client, mut rounds) = (DigestClient::new(true), Rounds::default());
     let fields = challenges.iter().copied();
     client.handle_challenge(&mut rounds, Asker::Server, fields, mufasa).unwrap();
     (client, rounds)

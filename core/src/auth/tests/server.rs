@@ -66,7 +66,7 @@ fn a_wrong_password_and_an_unknown_name_look_alike() {
     let mut server = server(&mut host);
     let challenges = server.challenges(&mut host, false);
     for name in ["Mufasa", "Scar"] {
-        let (mut client, mut rounds) = (DigestClient::default(), Rounds::default());
+        let (mut client, mut rounds) = (DigestClient::new(true), Rounds::default());
         let wrong = |_: &str| Some((name.to_owned(), String::new()));
         let fields = challenges.iter().map(String::as_str);
         client.handle_challenge(&mut rounds, Asker::Server, fields, wrong).unwrap();
@@ -222,7 +222,7 @@ fn damaged_fields_never_panic() {
             String::from_utf8_lossy(&bytes).into_owned()
         };
         let (challenge, field) = (damaged(&challenge), damaged(&field));
-        let (mut client, mut rounds) = (DigestClient::default(), Rounds::default());
+        let (mut client, mut rounds) = (DigestClient::new(true), Rounds::default());
         let fields = [challenge.as_str()];
         if client.handle_challenge(&mut rounds, Asker::Server, fields, mufasa).is_ok() {
             answered += client.authorize(&mut bench(), &mut rounds, "INVITE", URI, b"").len();

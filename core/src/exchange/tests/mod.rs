@@ -78,7 +78,7 @@ impl Site {
             node,
             user: user.to_owned(),
             password: user.chars().rev().collect(),
-            digest: DigestClient::default(),
+            digest: DigestClient::new(true),
             call_id: format!("{user}-{last}"),
             cseq: 0,
         }
