@@ -14,6 +14,7 @@ mod series;
 mod tag;
 mod target;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) use hop::Hop;
@@ -170,8 +171,8 @@ impl Agent {
     pub(crate) fn new_tag(&mut self, host: &mut dyn Host, owner: Owner) -> Tag {
         loop {
             let tag = Tag::new(host.random());
-            if !self.tags.contains_key(&tag) {
-                self.tags.insert(tag, owner);
+            if let Entry::Vacant(entry) = self.tags.entry(tag) {
+                entry.insert(owner);
                 return tag;
             }
         }

@@ -97,7 +97,7 @@ impl Crossing<'_> {
     }
 
     /// Sends the ACK of a 2xx, which is outside all transactions (§13.2.2.4), with the credentials
-    /// of its INVITE. Returns it, to be sent again.
+    /// of its INVITE if it goes the same way. Returns it, to be sent again.
     pub(crate) fn send_ack(
         &mut self,
         path: &Path,
@@ -105,8 +105,13 @@ impl Crossing<'_> {
         invite: &Attempt,
     ) -> Box<[u8]> {
         let branch = Layer::new_branch(self.host);
+        // Not past the server to a peer, who would learn a hash of the password.
+        let credentials = match self.agent.is_home(path) {
+            true => &invite.credentials[..],
+            false => &[],
+        };
         let mut bytes = Vec::new();
-        self.agent.write(&mut bytes, path, request, &branch, &invite.credentials);
+        self.agent.write(&mut bytes, path, request, &branch, credentials);
         self.resend(path, &bytes);
         bytes.into()
     }

@@ -22,6 +22,8 @@ pub(crate) struct CallMedia {
     /// What we want.
     direction: Direction,
     agreed: Option<Box<Agreed>>,
+    /// Whether the media machine was ever told anything.
+    opened: bool,
     held: bool,
     /// Our RTCP canonical name: random, so that calls cannot be linked by it (RFC 7022 §4.2).
     cname: u64,
@@ -74,6 +76,7 @@ impl CallMedia {
             codecs,
             direction,
             agreed: None,
+            opened: false,
             held: false,
             cname: 0,
         }
@@ -183,6 +186,7 @@ impl CallMedia {
             ptime: agreed.ptime,
             cname: format!("{:016x}", self.cname),
         };
+        self.opened = true;
         let control = MediaControl::Configure { stream: agreed.stream, parameters };
         cx.tell(Event::Media { call, control });
         // RFC 3264 §8.4: who is held may not send, though it would.
@@ -196,7 +200,8 @@ impl CallMedia {
 
     /// Ends it: media says goodbye, and the ports go back.
     pub(crate) fn close(&mut self, cx: &mut Crossing<'_>) {
-        if self.agreed.take().is_some() {
+        self.agreed = None;
+        if core::mem::take(&mut self.opened) {
             cx.tell(Event::Media { call: self.call, control: MediaControl::Close });
         }
         if let Some((ports, _)) = self.ports.take() {

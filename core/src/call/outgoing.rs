@@ -8,8 +8,8 @@ use super::session::Session;
 use super::{Call, CallAlarm, Ending, Stage};
 use crate::agent::Lost;
 use crate::agent::{
-    ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, MediaPorts, Owner, Path, Query, Reach, Refusal,
-    Request, Response, Target,
+    ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, MediaPorts, Owner, Path, Query, Reach, Request,
+    Response, Target,
 };
 use crate::dialog::Dialog;
 use crate::error::Error;
@@ -41,7 +41,7 @@ pub(super) struct Outgoing {
 enum State {
     Seeking,
     Binding(Arc<Path>),
-    Calling(Calling),
+    Calling(Box<Calling>),
 }
 
 /// An INVITE under way.
@@ -164,7 +164,7 @@ impl Call {
             unanswered,
         };
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        outgoing.state = State::Calling(calling);
+        outgoing.state = State::Calling(Box::new(calling));
         self.invite(cx);
     }
 
@@ -224,7 +224,7 @@ impl Call {
                 let path = Arc::clone(&calling.path);
                 match cx.handle_challenge(&path, response, &mut calling.attempt) {
                     Ok(()) => self.invite(cx),
-                    Err(Refusal::Unmet | Refusal::Rejected) => self.rejected(cx, response),
+                    Err(_) => self.rejected(cx, response),
                 }
             }
             _ => self.rejected(cx, response),
@@ -235,6 +235,9 @@ impl Call {
     fn provisional(&mut self, cx: &mut Crossing<'_>, response: &Message) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
+        if calling.withdrawal.is_some() {
+            return;
+        }
         let mut early_media = false;
         if let Some(early) = calling.early(&outgoing.target.uri, &self.call_id, response)
             && let Body::Session(answer) = Body::of(response)
@@ -247,15 +250,11 @@ impl Call {
                 early_media = true;
             }
         }
-        let withdrawn = calling.withdrawal.is_some();
-        let progress = early_media || response.status() == Some(183);
-        match (withdrawn, progress) {
-            (true, _) => {}
-            (false, true) => {
-                self.set_state(cx, CallState::Progress, Some(Cause::of(response)));
-            }
-            (false, false) => self.set_state(cx, self.state, Some(Cause::of(response))),
-        }
+        let state = match early_media || response.status() == Some(183) {
+            true => CallState::Progress,
+            false => self.state,
+        };
+        self.set_state(cx, state, Some(Cause::of(response)));
     }
 
     /// A 3xx to 6xx (§13.2.2.2, §13.2.2.3); the transaction has acknowledged it.

@@ -344,6 +344,11 @@ impl Call {
     pub(super) fn session_failure(&mut self, cx: &mut Crossing<'_>, client: ClientId) {
         let Stage::Session(session) = &mut self.stage else { return };
         cx.agent.forget_client(client);
+        for fork in &mut session.forks {
+            if matches!(&fork.parting, Parting::Leaving { attempt, .. } if attempt.is(client)) {
+                fork.parting = Parting::Up;
+            }
+        }
         if let Parting::Leaving { attempt, ending, .. } = &session.parting
             && attempt.is(client)
         {

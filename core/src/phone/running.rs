@@ -110,10 +110,9 @@ impl Phone {
 
     fn handle_failures(&mut self, host: &mut dyn Host) {
         while let Some(failure) = self.agent.next_failure() {
-            match failure {
-                Failure::ClientFailed { id, cause } => self.client_failed(host, id, cause),
-                // The user of a server transaction waits for ACK itself, or for nothing.
-                _ => {}
+            // Whoever has answered waits for ACK itself, or for nothing.
+            if let Failure::ClientFailed { id, cause } = failure {
+                self.client_failed(host, id, cause);
             }
         }
     }
@@ -265,6 +264,10 @@ impl Phone {
     }
 
     fn begin(&mut self, host: &mut dyn Host) {
+        if self.status != PhoneStatus::Registering {
+            // It was told to stop before it could begin.
+            return;
+        }
         let registrar = match self.agent.parameters.register {
             true => self.agent.registrar().ok().flatten(),
             false => None,

@@ -235,7 +235,8 @@ fn the_state_says_what_may_be_done() {
         }
         (scene, alice, calling, bob, called)
     };
-    let table: [(usize, CallState, &[&str], CallState, &[&str]); 5] = [
+    type Row = (usize, CallState, &'static [&'static str], CallState, &'static [&'static str]);
+    let table: [Row; 5] = [
         (
             0,
             CallState::Dialing,

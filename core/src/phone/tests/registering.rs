@@ -200,12 +200,10 @@ fn credentials_go_to_nobody_but_the_server_in_its_realm() {
             }
         }),
     );
-    let invite = format!(
-        "INVITE sip:alice@10.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKa;rport\n\
+    let invite = "INVITE sip:alice@10.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKa;rport\n\
          From: <sip:t@10.0.0.2>;tag=t\nTo: <sip:alice@10.0.0.1>\nCall-ID: leak\nCSeq: 1 INVITE\n\
-         Contact: <sip:t@10.0.0.2>\nMax-Forwards: 70\nContent-Length: 0\n\n"
-    );
-    scene.say(thief, &alice, &invite);
+         Contact: <sip:t@10.0.0.2>\nMax-Forwards: 70\nContent-Length: 0\n\n";
+    scene.say(thief, &alice, invite);
     let call = scene.incoming(&alice);
     scene.tell(&alice, |phone| phone.answer(call)).unwrap();
     scene.run(Duration::from_millis(20));

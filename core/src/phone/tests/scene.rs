@@ -199,11 +199,6 @@ impl Actor {
         Rc::clone(&self.events)
     }
 
-    /// Forgets the events so far.
-    pub(super) fn clear(&self) {
-        self.events.borrow_mut().clear();
-    }
-
     /// The states that were told of a call, each with the code of its cause.
     pub(super) fn states(&self, call: CallId) -> Vec<(CallState, Option<u16>)> {
         let told = |event: &Event| match event {
