@@ -15,6 +15,7 @@ pub(crate) const USER: u8 = 32;
 
 static CLASS: [u8; 256] = classes();
 
+#[allow(clippy::indexing_slicing, reason = "runs when this is compiled")]
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
     let mut i = 0;
@@ -45,6 +46,7 @@ const fn classes() -> [u8; 256] {
     table
 }
 
+#[allow(clippy::indexing_slicing, reason = "runs when this is compiled")]
 const fn contains(set: &[u8], b: u8) -> bool {
     let mut i = 0;
     while i < set.len() {
@@ -58,6 +60,7 @@ const fn contains(set: &[u8], b: u8) -> bool {
 
 /// Whether `b` is of `class`.
 #[inline]
+#[allow(clippy::indexing_slicing, reason = "every byte has a place in the table")]
 pub(crate) fn is(b: u8, class: u8) -> bool {
     CLASS[usize::from(b)] & class != 0
 }

@@ -4,6 +4,16 @@
 //! header fields that every message has are typed there, the rest when asked for. [`Writer`] writes a
 //! message into one reused buffer. Text that an application gives goes through [`check_value`] before
 //! it comes here.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
 
 mod chars;
 mod error;

@@ -25,10 +25,19 @@ const USUAL_FIELDS: usize = 20;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     pub(crate) name: HeaderName,
+    /// The line is what [`Writer`](super::Writer) would write: long name, one space, CRLF.
+    pub(crate) plain: bool,
     /// The name as it came.
     pub(crate) label: Span,
     /// The value without the spaces around it.
     pub(crate) value: Span,
+}
+
+impl Field {
+    /// The whole line with its line end, if the field is plain.
+    pub(crate) fn line(&self) -> Span {
+        Span { start: self.label.start, end: self.value.end.saturating_add(2) }
+    }
 }
 
 /// What the first line says.
@@ -199,7 +208,7 @@ impl Draft {
                 label_end -= 1;
             }
             let label = bytes.get(at..label_end).unwrap_or_default();
-            let name = HeaderName::from_bytes(label);
+            let (name, exact) = HeaderName::find(label);
             if name == HeaderName::Other && !all(label, TOKEN) {
                 return Err(self.no_field(at));
             }
@@ -211,7 +220,12 @@ impl Draft {
             if label_end - at > MAX_NAME_BYTES || to - from > MAX_FIELD_BYTES {
                 return Err(Wrong::new(Fault::FieldTooLong, at));
             }
-            let field = Field { name, label: Span::new(at, label_end), value: Span::new(from, to) };
+            let plain = (exact || name == HeaderName::Other)
+                && from == label_end + 2
+                && bytes.get(label_end + 1) == Some(&b' ')
+                && line.next == to + 2;
+            let (label, value) = (Span::new(at, label_end), Span::new(from, to));
+            let field = Field { name, plain, label, value };
             if self.fields.len() == MAX_FIELDS {
                 return Err(Wrong::new(Fault::TooManyFields, at));
             }

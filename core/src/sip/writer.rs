@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 use core::net::SocketAddr;
 
-use super::chars::{TOKEN, all};
+use super::chars::{Span, TOKEN, all};
 use super::header::list::comma;
 use super::header::name::HeaderName;
 use super::header::via::Via;
@@ -187,11 +187,25 @@ impl<'b> Writer<'b> {
     /// Every field of `message`, in order, each value as it came, except those of these names and
     /// Content-Length: what a proxy does (§16.6).
     pub fn copy_others(&mut self, message: &Message, except: &[HeaderName]) {
-        for field in &message.draft().fields {
-            if field.name != HeaderName::ContentLength && !except.contains(&field.name) {
-                self.copy_field(message.draft(), field);
+        let draft = message.draft();
+        // Neighbours that need no change are copied as one.
+        let mut run = Span::default();
+        for field in &draft.fields {
+            if field.name == HeaderName::ContentLength || except.contains(&field.name) {
+                continue;
+            }
+            let line = field.line();
+            if field.plain && line.start == run.end {
+                run.end = line.end;
+                continue;
+            }
+            self.raw(run.of(&draft.text).as_bytes());
+            run = if field.plain { line } else { Span::default() };
+            if !field.plain {
+                self.copy_field(draft, field);
             }
         }
+        self.raw(run.of(&draft.text).as_bytes());
     }
 
     /// Of what may come once only the first.
@@ -202,6 +216,10 @@ impl<'b> Writer<'b> {
     }
 
     fn copy_field(&mut self, draft: &Draft, field: &Field) {
+        if field.plain {
+            self.raw(field.line().of(&draft.text).as_bytes());
+            return;
+        }
         let label = match field.name {
             HeaderName::Other => field.label.of(&draft.text),
             known => known.as_str(),

@@ -118,28 +118,31 @@ impl HeaderName {
     #[allow(clippy::should_implement_trait, reason = "cannot fail")]
     #[inline]
     pub fn from_str(name: &str) -> Self {
-        Self::from_bytes(name.as_bytes())
+        Self::find(name.as_bytes()).0
     }
 
+    /// The field that a name means, and whether it is the long name exactly as [`Self::as_str`] has it.
     #[inline]
-    pub(crate) fn from_bytes(name: &[u8]) -> Self {
+    pub(crate) fn find(name: &[u8]) -> (Self, bool) {
         let (Some(&first), Some(&last)) = (name.first(), name.last()) else {
-            return Self::Other;
+            return (Self::Other, false);
         };
         if name.len() == 1 {
-            return Self::from_letter(first | LOWER);
+            return (Self::from_letter(first | LOWER), false);
         }
         let mut slot = hash(name.len(), first, last);
         while let Some(&index) = TABLE.get(slot)
             && let Some(&(found, long)) = NAMES.get(usize::from(index))
         {
-            // Nearly always written as in the RFC.
-            if name == long.as_bytes() || name.eq_ignore_ascii_case(long.as_bytes()) {
-                return found;
+            if name == long.as_bytes() {
+                return (found, true);
+            }
+            if name.eq_ignore_ascii_case(long.as_bytes()) {
+                return (found, false);
             }
             slot = (slot + 1) % SLOTS;
         }
-        Self::Other
+        (Self::Other, false)
     }
 }
 
@@ -156,6 +159,7 @@ const FREE: u8 = 0xff;
 
 /// Where each name stands by its length, first and last letter; filled when this is compiled, the
 /// next free slot taken when two fall on one.
+#[allow(clippy::indexing_slicing, reason = "runs when this is compiled")]
 static TABLE: [u8; SLOTS] = {
     let mut table = [FREE; SLOTS];
     let mut index = 0;
