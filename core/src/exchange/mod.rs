@@ -20,6 +20,7 @@ mod route;
 mod running;
 #[cfg(test)]
 mod tests;
+mod way;
 
 pub use event::ExchangeEvent;
 pub use parameters::ExchangeParameters;

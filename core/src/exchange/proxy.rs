@@ -1,14 +1,15 @@
 //! Forwarding (RFC 3261 §16.6 to §16.10).
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use super::context::{Branch, BranchState, Context, Outcome};
-use super::domain::{Hop, hop_of_route};
+use super::domain::hop_of_route;
 use super::rewrite::{self, Changes};
 use super::route::Plan;
 use super::running::{Asked, Due, Running};
-use super::{HOST_TIMEOUT, LINGER, MAX_FLOWS, MAX_REQUESTS, MAX_WAITING, TIMER_C};
-use crate::host::{Flow, Host, Outbound, RequestId, Transport};
+use super::way::{Parcel, next_hop};
+use super::{LINGER, MAX_REQUESTS, TIMER_C};
+use crate::host::{Flow, Host, Outbound};
 use crate::sip::{Message, Method, NameAddr, Writer, reason_phrase};
 use crate::slab::Slot;
 use crate::time::Duration;
@@ -17,29 +18,6 @@ use crate::transaction::{ClientId, FailureCause, Layer};
 
 /// How many hops a request without Max-Forwards may still take (§16.6 step 3).
 const MAX_FORWARDS: u8 = 70;
-
-/// What waits for an answer of the host, and where it is to go then.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    what: Parcel,
-    to: Destination,
-}
-
-/// What is to be sent.
-#[derive(Debug)]
-enum Parcel {
-    /// The request of a branch.
-    Branch(Slot, usize),
-    /// An ACK, which has no transaction.
-    Ack(Box<(Message, SocketAddr, Plan)>),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Destination {
-    Address(SocketAddr),
-    /// The address comes with the answer.
-    Port(u16),
-}
 
 impl Running {
     /// Forwards a request to all targets at once (§16.6).
@@ -79,88 +57,9 @@ impl Running {
         }
     }
 
-    fn find_way(&mut self, host: &mut dyn Host, what: Parcel, hop: Hop) {
-        match hop {
-            Hop::Address(to) => self.find_flow(host, what, to),
-            Hop::Name(name, port) => {
-                let waiting = Waiting { what, to: Destination::Port(port) };
-                if let Some(id) = self.wait(host, waiting) {
-                    host.send(Outbound::Resolve { id, name: &name });
-                }
-            }
-        }
-    }
-
-    fn find_flow(&mut self, host: &mut dyn Host, what: Parcel, to: SocketAddr) {
-        if let Some(&(flow, local)) = self.flows.get(&to.ip()) {
-            return self.dispatch(host, what, flow, local, to);
-        }
-        let waiting = Waiting { what, to: Destination::Address(to) };
-        if let Some(id) = self.wait(host, waiting) {
-            host.send(Outbound::OpenFlow { id, transport: Transport::Udp, to });
-        }
-    }
-
-    /// Keeps something until the host answers.
-    fn wait(&mut self, host: &mut dyn Host, waiting: Waiting) -> Option<RequestId> {
-        if self.waiting.len() >= MAX_WAITING {
-            self.give_up(waiting.what, 503);
-            return None;
-        }
-        self.last_request += 1;
-        let id = RequestId(self.last_request);
-        if let Parcel::Branch(slot, branch) = waiting.what {
-            self.set_state(slot, branch, BranchState::Waiting(id));
-            self.set_timer(host, slot, branch, Some(HOST_TIMEOUT));
-        }
-        self.waiting.insert(id, waiting);
-        Some(id)
-    }
-
-    // --- the host's answers ---
-
-    pub(super) fn flow_opened(
-        &mut self,
-        host: &mut dyn Host,
-        id: RequestId,
-        flow: Flow,
-        local: SocketAddr,
-    ) {
-        self.domain.learn(local);
-        let Some(Waiting { what, to: Destination::Address(to) }) = self.waiting.remove(&id) else {
-            return;
-        };
-        if self.flows.len() >= MAX_FLOWS {
-            self.flows.clear();
-        }
-        self.flows.insert(to.ip(), (flow, local));
-        let slot = what.slot();
-        self.dispatch(host, what, flow, local, to);
-        slot.into_iter().for_each(|slot| self.conclude(host, slot));
-    }
-
-    pub(super) fn resolved(&mut self, host: &mut dyn Host, id: RequestId, addresses: &[IpAddr]) {
-        let Some(Waiting { what, to: Destination::Port(port) }) = self.waiting.remove(&id) else {
-            return;
-        };
-        let slot = what.slot();
-        match addresses.first() {
-            Some(ip) => self.find_flow(host, what, SocketAddr::new(*ip, port)),
-            None => self.give_up(what, 480),
-        }
-        slot.into_iter().for_each(|slot| self.conclude(host, slot));
-    }
-
-    pub(super) fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
-        let Some(Waiting { what, .. }) = self.waiting.remove(&id) else { return };
-        let slot = what.slot();
-        self.give_up(what, 503);
-        slot.into_iter().for_each(|slot| self.conclude(host, slot));
-    }
-
     // --- sending ---
 
-    fn dispatch(
+    pub(super) fn dispatch(
         &mut self,
         host: &mut dyn Host,
         what: Parcel,
@@ -353,7 +252,7 @@ impl Running {
     }
 
     /// Passes the best response on when every branch is over, and forgets what needs no more.
-    fn conclude(&mut self, host: &mut dyn Host, slot: Slot) {
+    pub(super) fn conclude(&mut self, host: &mut dyn Host, slot: Slot) {
         let Some(context) = self.contexts.get_mut(slot).filter(|context| context.is_done()) else {
             return;
         };
@@ -452,15 +351,6 @@ impl Running {
 
     // --- book-keeping ---
 
-    fn give_up(&mut self, what: Parcel, status: u16) {
-        if let Parcel::Branch(slot, branch) = what {
-            self.set_state(slot, branch, BranchState::Done(Outcome::Failed(status)));
-            if let Some(timer) = self.take_timer(slot, branch) {
-                self.timers.cancel(timer);
-            }
-        }
-    }
-
     fn end_branch(&mut self, host: &mut dyn Host, slot: Slot, branch: usize, outcome: Outcome) {
         self.set_timer(host, slot, branch, None);
         self.set_state(slot, branch, BranchState::Done(outcome));
@@ -470,13 +360,13 @@ impl Running {
         self.contexts.get_mut(slot)?.branches.get_mut(index)
     }
 
-    fn set_state(&mut self, slot: Slot, index: usize, state: BranchState) {
+    pub(super) fn set_state(&mut self, slot: Slot, index: usize, state: BranchState) {
         if let Some(branch) = self.branch(slot, index) {
             branch.state = state;
         }
     }
 
-    fn set_timer(
+    pub(super) fn set_timer(
         &mut self,
         host: &mut dyn Host,
         slot: Slot,
@@ -494,7 +384,7 @@ impl Running {
         }
     }
 
-    fn take_timer(&mut self, slot: Slot, index: usize) -> Option<TimerId> {
+    pub(super) fn take_timer(&mut self, slot: Slot, index: usize) -> Option<TimerId> {
         self.branch(slot, index)?.timer.take()
     }
 
@@ -507,22 +397,5 @@ impl Running {
             branch.timer.map(|timer| self.timers.cancel(timer));
         }
         context.linger.map(|timer| self.timers.cancel(timer));
-    }
-}
-
-impl Parcel {
-    fn slot(&self) -> Option<Slot> {
-        match self {
-            Self::Branch(slot, _) => Some(*slot),
-            Self::Ack(_) => None,
-        }
-    }
-}
-
-/// §16.6 step 7: the topmost route left, else the target.
-fn next_hop(plan: &Plan, target: &str) -> Option<Hop> {
-    match plan.routes.first() {
-        Some(route) => hop_of_route(route).map(|(hop, _)| hop),
-        None => Hop::of(&crate::sip::Uri::parse(target).ok()?),
     }
 }

@@ -22,9 +22,12 @@
 //!
 //! Start reading at [`Simulation`]; [`Link`] says what a network can do to a packet.
 
+mod clock;
 mod hash;
 mod link;
 mod network;
+mod node_host;
+mod node_id;
 mod ports;
 mod random;
 mod scripted;
@@ -32,8 +35,9 @@ mod simulation;
 mod wire;
 
 pub use link::{Burst, Link};
+pub use node_id::NodeId;
 pub use scripted::{Arrival, ScriptedPeer};
-pub use simulation::{Application, BoundMedia, Failure, NodeId, Simulation};
+pub use simulation::{Application, BoundMedia, Failure, Simulation};
 pub use wire::{Fate, WirePacket};
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! The network under the nodes: what is on its way, and the [`Host`](crate::host::Host) that each
-//! node sees.
+//! The network under the nodes: what is on its way, and what is due when.
 
 use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
@@ -7,14 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use bytes::Bytes;
 
+use super::clock::StationClock;
 use super::hash::TraceHash;
 use super::link::{Link, Path};
 use super::ports::{Ports, Socket};
 use super::random::Random;
 use super::wire::{Fate, Wire, WirePacket};
-use crate::host::{
-    Channel, Clock, Datagrams, Entropy, Flow, Inbound, MediaPort, Outbound, RequestId, Transport,
-};
+use crate::host::{Flow, Inbound, MediaPort, RequestId, Transport};
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::Kind;
 
@@ -38,6 +36,7 @@ pub(super) struct Network {
     pub(super) now: Instant,
     default_link: Link,
     pub(super) names: BTreeMap<String, Vec<IpAddr>>,
+    pub(super) name_delay: Duration,
     pub(super) reports_unreachable: bool,
     pub(super) ports: Ports,
     pub(super) hash: TraceHash,
@@ -68,15 +67,7 @@ pub(super) struct Station {
     buffered: BTreeMap<SocketAddr, usize>,
     /// The wake-up that counts; others in the queue are stale.
     wake: Option<Instant>,
-    random: Random,
-}
-
-/// A node's own clock, which may run fast or slow.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StationClock {
-    anchor: Instant,
-    local: Instant,
-    drift_ppm: i32,
+    pub(super) random: Random,
 }
 
 /// Something that is due at a time.
@@ -130,6 +121,7 @@ impl Network {
             now: START,
             default_link: Link::default(),
             names: BTreeMap::new(),
+            name_delay: Duration::ZERO,
             reports_unreachable: false,
             ports: Ports::default(),
             hash: TraceHash::new(),
@@ -155,7 +147,7 @@ impl Network {
             flow,
             alive: true,
             life: 0,
-            clock: StationClock { anchor: START, local: START, drift_ppm: 0 },
+            clock: StationClock::new(START),
             stalled: None,
             backlog: VecDeque::new(),
             buffered: BTreeMap::new(),
@@ -275,8 +267,7 @@ impl Network {
 
     pub(super) fn set_drift(&mut self, node: usize, ppm: i32) {
         let now = self.now;
-        let clock = &mut self.stations[node].clock;
-        *clock = StationClock { anchor: now, local: clock.read(now), drift_ppm: ppm };
+        self.stations[node].clock.set_drift(now, ppm);
     }
 
     fn schedule(&mut self, at: Instant, what: Happening) {
@@ -326,7 +317,13 @@ impl Network {
 
     // --- packets ---
 
-    fn transmit(&mut self, from: SocketAddr, to: SocketAddr, kind: Kind, bytes: &[u8]) -> Fate {
+    pub(super) fn transmit(
+        &mut self,
+        from: SocketAddr,
+        to: SocketAddr,
+        kind: Kind,
+        bytes: &[u8],
+    ) -> Fate {
         self.hash.number(self.now.as_micros());
         self.hash.address(from);
         self.hash.address(to);
@@ -378,114 +375,19 @@ impl Network {
 
     // --- answers ---
 
-    fn answer(&mut self, node: usize, answer: Answer) {
+    pub(super) fn answer(&mut self, node: usize, answer: Answer) {
         self.answer_at(self.now, node, answer);
     }
 
-    fn answer_at(&mut self, at: Instant, node: usize, answer: Answer) {
+    pub(super) fn answer_at(&mut self, at: Instant, node: usize, answer: Answer) {
         let life = self.stations[node].life;
         self.schedule(at, Happening::Answer { node, life, answer });
     }
 }
 
 /// Whether packets can be sent from one address to the other at all.
-fn is_route(from: IpAddr, to: SocketAddr) -> bool {
+pub(super) fn is_route(from: IpAddr, to: SocketAddr) -> bool {
     from.is_ipv4() == to.is_ipv4() && !to.ip().is_unspecified() && to.port() != 0
-}
-
-/// What a node sees of the network while it runs.
-pub(super) struct NodeHost<'a> {
-    pub(super) network: &'a mut Network,
-    pub(super) node: usize,
-}
-
-impl NodeHost<'_> {
-    fn station(&mut self) -> &mut Station {
-        &mut self.network.stations[self.node]
-    }
-}
-
-impl Clock for NodeHost<'_> {
-    fn now(&self) -> Instant {
-        self.network.local_now(self.node)
-    }
-
-    fn wall(&self) -> WallTime {
-        self.network.wall()
-    }
-}
-
-impl Entropy for NodeHost<'_> {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        self.station().random.fill(bytes);
-    }
-}
-
-impl Datagrams for NodeHost<'_> {
-    fn send(&mut self, outbound: Outbound<'_>) {
-        let node = self.node;
-        let Station { address, flow: own_flow, alive, .. } = *self.station();
-        if !alive {
-            return;
-        }
-        let network = &mut *self.network;
-        match outbound {
-            Outbound::Datagram { flow, to, bytes } => {
-                let sent = flow == own_flow
-                    && network.transmit(address, to, Kind::Sip, bytes) != Fate::Unsendable;
-                if !sent {
-                    network.answer(node, Answer::SendFailed { flow, to });
-                }
-            }
-            Outbound::Media { port, channel, to, bytes } => {
-                let kind = match channel {
-                    Channel::Rtp => Kind::Rtp,
-                    Channel::Rtcp => Kind::Rtcp,
-                };
-                if let Some(from) = network.ports.pair(node, port, channel) {
-                    network.transmit(from, to, kind, bytes);
-                }
-            }
-            Outbound::OpenFlow { id, transport: Transport::Udp, to } => {
-                let answer = match is_route(address.ip(), to) {
-                    true => Answer::FlowOpened { id, flow: own_flow, local: address },
-                    false => Answer::FlowFailed { id },
-                };
-                network.answer(node, answer);
-            }
-            // The one UDP socket stays open as long as its node lives.
-            Outbound::CloseFlow { .. } => {}
-            Outbound::BindMedia { id, toward: _, low, high } => {
-                let answer = match network.ports.bind_pair(node, address.ip(), low, high) {
-                    Some((port, rtp)) => Answer::MediaBound { id, port, rtp },
-                    None => Answer::MediaUnavailable { id },
-                };
-                network.answer(node, answer);
-            }
-            Outbound::ReleaseMedia { port } => network.ports.release_pair(node, port),
-            Outbound::Resolve { id, name } => {
-                let name = name.to_ascii_lowercase();
-                let addresses = network.names.get(&name).cloned().unwrap_or_default();
-                network.answer(node, Answer::Resolved { id, addresses });
-            }
-        }
-    }
-}
-
-impl StationClock {
-    fn read(self, at: Instant) -> Instant {
-        let passed = i128::from(at.since(self.anchor).as_micros());
-        let drifted = passed + passed * i128::from(self.drift_ppm) / 1_000_000;
-        self.local + Duration::from_micros(u64::try_from(drifted).unwrap_or(0))
-    }
-
-    /// When this clock first shows `local`.
-    fn when(self, local: Instant) -> Instant {
-        let passed = i128::from(local.since(self.local).as_micros());
-        let rate = 1_000_000 + i128::from(self.drift_ppm.max(-999_999));
-        let passed = (passed * 1_000_000 + rate - 1) / rate;
-        self.anchor + Duration::from_micros(u64::try_from(passed).unwrap_or(u64::MAX))
-    }
 }
 
 impl PartialEq for Scheduled {

@@ -7,7 +7,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::ops::{Index, IndexMut};
 
 use super::link::Link;
-use super::network::{Happening, Network, NodeHost};
+use super::network::{Happening, Network};
+use super::node_host::NodeHost;
+use super::node_id::NodeId;
 use super::ports::Socket;
 use super::wire::WirePacket;
 use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort};
@@ -26,13 +28,6 @@ pub struct Simulation {
     nodes: Vec<Node>,
     /// Nodes that were lent out mutably, whose next deadline has to be asked for again.
     touched: Vec<usize>,
-}
-
-/// Names a node, remembers what type its endpoint has and where it is.
-pub struct NodeId<E> {
-    index: usize,
-    address: SocketAddr,
-    endpoint: PhantomData<fn() -> E>,
 }
 
 /// Media ports bound for a node by [`Simulation::bind_media`].
@@ -285,6 +280,11 @@ impl Simulation {
         self.network.names.insert(name.to_ascii_lowercase(), addresses.to_vec());
     }
 
+    /// How long it takes to resolve a name, known or not. At first no time at all.
+    pub fn set_name_delay(&mut self, delay: Duration) {
+        self.network.name_delay = delay;
+    }
+
     /// Whether a host says so when a SIP message comes to a port where nobody listens (ICMP; the
     /// sender gets `SendFailed`). Off at first: on many networks nobody says anything.
     pub fn set_unreachable_reports(&mut self, on: bool) {
@@ -503,45 +503,5 @@ impl fmt::Debug for Simulation {
 impl fmt::Debug for Application<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Application").field("node", &self.host.node).finish_non_exhaustive()
-    }
-}
-
-impl<E> NodeId<E> {
-    /// The address of the node's SIP socket.
-    pub fn address(self) -> SocketAddr {
-        self.address
-    }
-
-    /// The address of the node's host.
-    pub fn ip(self) -> IpAddr {
-        self.address.ip()
-    }
-}
-
-impl<E> Clone for NodeId<E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E> Copy for NodeId<E> {}
-
-impl<E> PartialEq for NodeId<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.index == other.index
-    }
-}
-
-impl<E> Eq for NodeId<E> {}
-
-impl<E> fmt::Debug for NodeId<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {} at {}", self.index, self.address)
-    }
-}
-
-impl<E> From<NodeId<E>> for IpAddr {
-    fn from(id: NodeId<E>) -> Self {
-        id.ip()
     }
 }

@@ -353,6 +353,12 @@ fn names_resolve() {
     }
     sim.run_for(Duration::ZERO);
     assert_eq!(sim[alice].said(), ["resolved [10.0.0.9]", "resolved []"]);
+    sim.set_name_delay(SECOND);
+    sim.with(alice, |_, host| host.send(Outbound::Resolve { id: RequestId(1), name: "slow" }));
+    sim.run_for(Duration::from_millis(999));
+    assert_eq!(sim[alice].log.len(), 2);
+    sim.run_for(Duration::from_millis(1));
+    assert_eq!(sim[alice].log.len(), 3);
 }
 
 #[test]

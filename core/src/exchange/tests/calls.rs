@@ -294,6 +294,24 @@ fn names_are_resolved() {
 }
 
 #[test]
+fn a_name_server_that_is_too_slow_is_not_waited_for() {
+    let mut site = Site::new();
+    let (mut alice, mut bob) = (site.phone(1, "alice"), site.phone(2, "bob"));
+    site.sim.set_name("desk.example.com", &[bob.node.ip()]);
+    site.sim.set_name_delay(SECOND * 15);
+    site.register(&mut bob, "Contact: <sip:bob@desk.example.com>\n");
+    let start = site.sim.now();
+    assert_eq!(status(&site.ask(&mut alice, &INVITE)), 500);
+    assert!(site.sim.now().since(start) < SECOND * 11);
+    // Nor does a caller who gives up have to wait, and an answer that comes late does no harm.
+    site.start(&mut alice, &INVITE);
+    cancel(&mut site, &alice);
+    assert_eq!(status(&site.final_response(&alice)), 487);
+    site.sim.run_for(SECOND * 30);
+    assert_eq!((site.count(&bob, "INVITE"), site.sim[site.exchange].requests()), (0, 0));
+}
+
+#[test]
 fn a_contact_that_leads_back_here_is_no_loop() {
     let mut site = Site::new();
     let (mut alice, mut bob) = (site.phone(1, "alice"), site.phone(2, "bob"));

@@ -1,0 +1,87 @@
+//! The [`Host`](crate::host::Host) that each node sees.
+
+use super::network::{Answer, Network, Station, is_route};
+use super::wire::Fate;
+use crate::host::{Channel, Clock, Datagrams, Entropy, Outbound, Transport};
+use crate::time::{Instant, WallTime};
+use crate::trace::Kind;
+
+/// What a node sees of the network while it runs.
+pub(super) struct NodeHost<'a> {
+    pub(super) network: &'a mut Network,
+    pub(super) node: usize,
+}
+
+impl NodeHost<'_> {
+    fn station(&mut self) -> &mut Station {
+        &mut self.network.stations[self.node]
+    }
+}
+
+impl Clock for NodeHost<'_> {
+    fn now(&self) -> Instant {
+        self.network.local_now(self.node)
+    }
+
+    fn wall(&self) -> WallTime {
+        self.network.wall()
+    }
+}
+
+impl Entropy for NodeHost<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.station().random.fill(bytes);
+    }
+}
+
+impl Datagrams for NodeHost<'_> {
+    fn send(&mut self, outbound: Outbound<'_>) {
+        let node = self.node;
+        let Station { address, flow: own_flow, alive, .. } = *self.station();
+        if !alive {
+            return;
+        }
+        let network = &mut *self.network;
+        match outbound {
+            Outbound::Datagram { flow, to, bytes } => {
+                let sent = flow == own_flow
+                    && network.transmit(address, to, Kind::Sip, bytes) != Fate::Unsendable;
+                if !sent {
+                    network.answer(node, Answer::SendFailed { flow, to });
+                }
+            }
+            Outbound::Media { port, channel, to, bytes } => {
+                let kind = match channel {
+                    Channel::Rtp => Kind::Rtp,
+                    Channel::Rtcp => Kind::Rtcp,
+                };
+                if let Some(from) = network.ports.pair(node, port, channel) {
+                    network.transmit(from, to, kind, bytes);
+                }
+            }
+            Outbound::OpenFlow { id, transport: Transport::Udp, to } => {
+                let answer = match is_route(address.ip(), to) {
+                    true => Answer::FlowOpened { id, flow: own_flow, local: address },
+                    false => Answer::FlowFailed { id },
+                };
+                network.answer(node, answer);
+            }
+            // The one UDP socket stays open as long as its node lives.
+            Outbound::CloseFlow { .. } => {}
+            Outbound::BindMedia { id, toward: _, low, high } => {
+                let answer = match network.ports.bind_pair(node, address.ip(), low, high) {
+                    Some((port, rtp)) => Answer::MediaBound { id, port, rtp },
+                    None => Answer::MediaUnavailable { id },
+                };
+                network.answer(node, answer);
+            }
+            Outbound::ReleaseMedia { port } => network.ports.release_pair(node, port),
+            Outbound::Resolve { id, name } => {
+                let name = name.to_ascii_lowercase();
+                let addresses = network.names.get(&name).cloned().unwrap_or_default();
+                let at = network.now + network.name_delay;
+                network.answer_at(at, node, Answer::Resolved { id, addresses });
+            }
+        }
+    }
+}
