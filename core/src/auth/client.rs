@@ -76,6 +76,8 @@ struct Session {
     challenge: Challenge,
     username: String,
     password: String,
+    /// The Request-URI of the first request.
+    uri: String,
     /// How many requests were sent with the nonce.
     count: u32,
     /// The client's nonce, made for the first request. It stays for the whole session, so that a
@@ -128,6 +130,7 @@ impl DigestClient {
                 challenge,
                 username,
                 password,
+                uri: String::new(),
                 count: 0,
                 cnonce: String::new(),
                 secret: String::new(),
@@ -139,6 +142,10 @@ impl DigestClient {
 
     /// The credentials to put into a request, one for each realm that has asked; nothing before the
     /// first challenge. `method`, `uri` (the Request-URI) and `body` are those of the request.
+    ///
+    /// A proxy that asked once is told unasked from then on (RFC 3261 §22.3). A server is only told
+    /// unasked for the URI for which it asked, as a registrar is (§22.2): a proxy passes the field
+    /// on, so that otherwise whoever is called would be given a hash of the password.
     pub fn authorize(
         &mut self,
         host: &mut dyn Host,
@@ -149,11 +156,17 @@ impl DigestClient {
     ) -> Vec<Authorization> {
         // A count that cannot rise ends the session; the server will challenge anew.
         self.sessions.retain(|session| session.count < u32::MAX);
-        let authorize = |session: &mut Session| {
-            rounds.of(session.asker, &session.challenge.realm).note(&session.challenge.nonce);
-            Authorization { asker: session.asker, value: session.answer(host, method, uri, body) }
-        };
-        self.sessions.iter_mut().map(authorize).collect()
+        let mut fields = Vec::new();
+        for session in &mut self.sessions {
+            let Session { asker, challenge, .. } = &*session;
+            let round = rounds.of(*asker, &challenge.realm);
+            if *asker == Asker::Proxy || round.answers > 0 || session.uri == uri {
+                round.note(&challenge.nonce);
+                let value = session.answer(host, method, uri, body);
+                fields.push(Authorization { asker: session.asker, value });
+            }
+        }
+        fields
     }
 
     /// Takes the [`Asker::info_field`] of a success: the nonce to use next (RFC 7616 §3.5). The
@@ -257,6 +270,9 @@ impl Session {
     fn answer(&mut self, host: &mut dyn Host, method: &str, uri: &str, body: &[u8]) -> String {
         let Challenge { realm, nonce, opaque, algorithm, names_algorithm, qop, userhash, .. } =
             &self.challenge;
+        if self.uri.is_empty() {
+            uri.clone_into(&mut self.uri);
+        }
         if self.cnonce.is_empty() {
             let mut random = [0; 16];
             host.fill(&mut random);

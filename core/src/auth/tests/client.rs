@@ -40,9 +40,9 @@ fn the_count_rises_with_each_request() {
     // The same nonce in a new challenge goes on counting; another begins anew.
     let challenge = |client: &mut DigestClient, nonce: &str| {
         let field = format!("Digest realm=\"r\", nonce=\"{nonce}\", qop=\"auth\"");
-        let fields = [field.as_str()];
-        client.handle_challenge(&mut Rounds::default(), Asker::Server, fields, mufasa).unwrap();
-        param(&answer(client, &mut Rounds::default()), "nc").unwrap()
+        let (fields, rounds) = ([field.as_str()], &mut Rounds::default());
+        client.handle_challenge(rounds, Asker::Server, fields, mufasa).unwrap();
+        param(&answer(client, rounds), "nc").unwrap()
     };
     assert_eq!(challenge(&mut client, "n"), "00000003");
     assert_eq!(challenge(&mut client, "m"), "00000001");
@@ -59,10 +59,10 @@ fn without_qop_the_form_of_rfc_2069() {
 
 #[test]
 fn auth_int_covers_the_body() {
-    let (client, _) = challenged(&["Digest realm=\"r\", nonce=\"n\", qop=\"x-new,auth-int\""]);
+    let (client, rounds) = challenged(&["Digest realm=\"r\", nonce=\"n\", qop=\"x-new,auth-int\""]);
     let response = |body: &[u8]| {
         let mut client = client.clone();
-        let rounds = &mut Rounds::default();
+        let rounds = &mut rounds.clone();
         let field = client.authorize(&mut bench(), rounds, "INVITE", URI, body).remove(0).value;
         assert_eq!(param(&field, "qop").as_deref(), Some("auth-int"));
         param(&field, "response")
@@ -142,6 +142,24 @@ fn realms_and_askers_are_kept_apart() {
         client.handle_challenge(&mut rounds, Asker::Proxy, fields, only_b),
         Err(AuthError::NoCredentials { realm: "a".to_owned() })
     );
+}
+
+#[test]
+fn who_is_called_is_not_given_what_the_registrar_asked_for() {
+    // A proxy passes Authorization on to the callee, who could try passwords on it.
+    let (mut client, mut rounds) = challenged(&["Digest realm=\"r\", nonce=\"n\""]);
+    answer(&mut client, &mut rounds);
+    let fields = ["Digest realm=\"p\", nonce=\"n\""];
+    client.handle_challenge(&mut rounds, Asker::Proxy, fields, mufasa).unwrap();
+    let mut askers = |rounds: &mut Rounds, uri: &str| -> Vec<Asker> {
+        let fields = client.authorize(&mut bench(), rounds, "INVITE", uri, b"");
+        fields.iter().map(|field| field.asker).collect()
+    };
+    let other = "sip:mallory@example.net";
+    assert_eq!(askers(&mut Rounds::default(), other), [Asker::Proxy]);
+    assert_eq!(askers(&mut Rounds::default(), URI), [Asker::Server, Asker::Proxy]);
+    // A request that was itself challenged is answered wherever it goes.
+    assert_eq!(askers(&mut rounds, other), [Asker::Server, Asker::Proxy]);
 }
 
 #[test]
@@ -246,7 +264,7 @@ fn what_is_remembered_is_bounded_and_hidden() {
     for realm in 0..100 {
         let field = format!("Digest realm=\"{realm}\", nonce=\"n\"");
         let fields = [field.as_str()];
-        client.handle_challenge(&mut Rounds::default(), Asker::Server, fields, mufasa).unwrap();
+        client.handle_challenge(&mut Rounds::default(), Asker::Proxy, fields, mufasa).unwrap();
     }
     let fields = client.authorize(&mut bench(), &mut Rounds::default(), "BYE", URI, b"");
     assert_eq!(fields.len(), 8);

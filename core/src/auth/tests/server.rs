@@ -15,13 +15,14 @@ fn server(host: &mut Bench) -> DigestServer {
     DigestServer::new(host, Asker::Server, "pbx \"one\"", &ALL)
 }
 
-/// What a client that knows the password sends after these challenges.
-fn session(challenges: &[String]) -> DigestClient {
-    challenged(&challenges.iter().map(String::as_str).collect::<Vec<_>>()).0
+/// A client that knows the password, after these challenges.
+fn session(challenges: &[String]) -> (DigestClient, Rounds) {
+    challenged(&challenges.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-fn next(client: &mut DigestClient) -> String {
-    answer(client, &mut Rounds::default())
+/// What it sends next.
+fn next((client, rounds): &mut (DigestClient, Rounds)) -> String {
+    answer(client, rounds)
 }
 
 #[test]
@@ -45,11 +46,9 @@ fn auth_int_is_verified_with_its_body() {
     let mut host = bench();
     let mut server = server(&mut host);
     let challenge = server.challenges(&mut host, false).remove(0).replace("auth,", "");
-    let mut client = session(&[challenge]);
-    let mut field = || {
-        let rounds = &mut Rounds::default();
-        client.authorize(&mut bench(), rounds, "INVITE", URI, b"body").remove(0).value
-    };
+    let (mut client, mut rounds) = session(&[challenge]);
+    let mut field =
+        || client.authorize(&mut bench(), &mut rounds, "INVITE", URI, b"body").remove(0).value;
     let field = [field(), field()];
     let mut verify = |field: &str, method: &str, body: &[u8]| {
         server.verify(&mut host, [field], method, body, password).map(drop)
@@ -105,8 +104,7 @@ fn a_nonce_without_qop_is_good_once() {
 fn an_old_nonce_is_stale_and_the_client_goes_on() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let (mut client, mut rounds) =
-        (session(&server.challenges(&mut host, false)), Rounds::default());
+    let (mut client, mut rounds) = session(&server.challenges(&mut host, false));
     host.now += DigestServer::LIFETIME + Duration::from_micros(1);
     let field = answer(&mut client, &mut rounds);
     assert_eq!(verify(&mut server, &mut host, &field), Err(Refusal::Stale));
