@@ -1,6 +1,6 @@
 //! SIP messages (RFC 3261 §7, §18.3, §19, §20, §25).
 //!
-//! Read [`message`] first: [`Message::parse`] takes one datagram into spans over one buffer; the five
+//! Read `message.rs` first: [`Message::parse`] takes one datagram into spans over one buffer; the five
 //! header fields that every message has are typed there, the rest when asked for. [`Writer`] writes a
 //! message into one reused buffer. Text that an application gives goes through [`check_value`] before
 //! it comes here.
@@ -17,7 +17,7 @@
 
 mod chars;
 mod error;
-pub mod header;
+mod header;
 mod message;
 mod method;
 mod parser;

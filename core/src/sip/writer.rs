@@ -83,12 +83,7 @@ impl<'b> Writer<'b> {
     }
 
     fn echo(&mut self, request: &Draft, to_tag: Option<&str>, received: Option<SocketAddr>) {
-        let mut top = received;
-        for field in request.named(HeaderName::Via) {
-            self.raw(b"Via: ");
-            self.via_received(field.value.of(&request.text), top.take());
-            self.raw(b"\r\n");
-        }
+        self.vias(request, received);
         self.copy_first(request, HeaderName::From);
         if let Some(field) = request.named(HeaderName::To).next() {
             let value = field.value.of(&request.text);
@@ -106,6 +101,20 @@ impl<'b> Writer<'b> {
         self.copy_first(request, HeaderName::CSeq);
     }
 
+    /// Every Via of `request`, in order, the topmost completed with received and rport as in
+    /// [`response_to`](Self::response_to): what a proxy passes on below its own.
+    pub fn copy_vias(&mut self, request: &Message, received: Option<SocketAddr>) {
+        self.vias(request.draft(), received);
+    }
+
+    fn vias(&mut self, request: &Draft, mut received: Option<SocketAddr>) {
+        for field in request.named(HeaderName::Via) {
+            self.raw(b"Via: ");
+            self.via_received(field.value.of(&request.text), received.take());
+            self.raw(b"\r\n");
+        }
+    }
+
     /// Writes the value of a topmost Via field as its receiver completes it: `received` unless sent-by
     /// already is that address, and RFC 3581 §4's values when there is an rport.
     fn via_received(&mut self, value: &str, source: Option<SocketAddr>) {
@@ -117,16 +126,15 @@ impl<'b> Writer<'b> {
         };
         let ip = source.ip().to_canonical();
         let rport = via.rport().is_some();
-        let before = value.len() - others.len() - first.len();
-        let params: usize = first.find(';').unwrap_or(first.len());
-        self.raw(first.get(before..params).unwrap_or_default().trim_end().as_bytes());
+        let hop = first.split(';').next().unwrap_or(first);
+        self.raw(hop.trim_end().as_bytes());
         for param in via.params() {
             let replaced = ["received", "rport"].iter().any(|n| param.name.eq_ignore_ascii_case(n));
             if !replaced {
                 self.display(param);
             }
         }
-        if rport || via.ip() != Some(ip) {
+        if rport || via.ip().map(|ip| ip.to_canonical()) != Some(ip) {
             self.display(format_args!(";received={ip}"));
         }
         if rport {
