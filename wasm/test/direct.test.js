@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Phone } from "../node/phone.js";
-import { assertTone, record, tone } from "./sound.js";
+import { assertHears } from "./sound.js";
 
 const OPTIONS = { timeout: 30_000 };
 
@@ -30,10 +30,9 @@ test("sound and digits go both ways", OPTIONS, async (t) => {
   await Promise.all([answering.answer(), call.answered()]);
   assert.equal(call.info.codec, "PCMU");
 
-  const heard = Promise.all([record(call), record(answering)]);
   await Promise.all([
-    call.play(8_000, tone(1_000, 8_000, 1)),
-    answering.play(16_000, tone(700, 8_000, 1, 16_000)),
+    assertHears(answering, call, 1_000),
+    assertHears(call, answering, 700, 16_000),
   ]);
   call.sendDtmf("195#D");
   assert.equal(await answering.readDtmf(5), "195#D");
@@ -44,10 +43,6 @@ test("sound and digits go both ways", OPTIONS, async (t) => {
   assert.equal(end.by, "remote");
   assert.equal((await call.ended()).by, "local");
   assert.equal(end.stats.codec, "PCMU");
-  const skipped = end.stats.stalledFrames + call.stats.stalledFrames;
-  const [byAlice, byBob] = await heard;
-  assertTone(byBob, 1_000, 8_000, 1, skipped);
-  assertTone(byAlice, 700, 8_000, 1, skipped);
 });
 
 test("a call that is denied says why", OPTIONS, async (t) => {

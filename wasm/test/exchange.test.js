@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Phone } from "../node/phone.js";
-import { assertTone, record, tone } from "./sound.js";
+import { assertHears } from "./sound.js";
 
 const built = fileURLToPath(new URL("../../target/debug/offhook", import.meta.url));
 const binary = process.env.OFFHOOK_BIN ?? built;
@@ -57,8 +57,8 @@ test("a call with sound and digits through the exchange", OPTIONS, async (t) => 
   assert.equal(phone.status, "registered");
   const call = phone.call("bob");
   await call.answered();
-  const heard = record(call);
-  await call.play(8_000, tone(1_000, 8_000, 1));
+  // The far end sends back what it hears.
+  await assertHears(call, call, 1_000);
   call.sendDtmf("195");
   const digits = [];
   while (digits.length < 3) digits.push((await answering.event("dtmf")).digit);
@@ -68,8 +68,6 @@ test("a call with sound and digits through the exchange", OPTIONS, async (t) => 
 
   const { stats } = await call.ended();
   assert.equal(stats.lost, 0);
-  // The echo goes through another process, which may be late once.
-  assertTone(await heard, 1_000, 8_000, 1, stats.stalledFrames + 2);
 });
 
 test("a wrong password is refused", OPTIONS, async (t) => {

@@ -61,12 +61,7 @@ const STEPS: &[Step] = &[
         quick: false,
         run: wasm::check_imports,
     },
-    Step {
-        name: "wasm",
-        what: "the JavaScript package builds",
-        quick: false,
-        run: || wasm::package(wasm::Profile::Dev),
-    },
+    Step { name: "wasm", what: "the JavaScript package builds", quick: false, run: wasm::package },
     Step {
         name: "node",
         what: "calls with sound under Node, one with the native command",

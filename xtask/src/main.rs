@@ -18,7 +18,7 @@ cargo xtask COMMAND
   test [--quick] [STEP ...]   run the project's checks: all of them, those a developer runs before
                               each commit (--quick), or the steps named
   steps                       list the steps of `test`
-  wasm [--release]            build the JavaScript package into wasm/dist
+  wasm                        build the JavaScript package into wasm/dist
 ";
 
 fn main() -> ExitCode {
@@ -30,8 +30,7 @@ fn main() -> ExitCode {
             print!("{}", checks::list());
             ExitCode::SUCCESS
         }
-        ["wasm"] => report(wasm::package(wasm::Profile::Dev)),
-        ["wasm", "--release"] => report(wasm::package(wasm::Profile::Release)),
+        ["wasm"] => report(wasm::package()),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -11,13 +11,6 @@ use crate::tools;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// How to compile.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
-    Dev,
-    Release,
-}
-
 /// A compiler for [`TARGET`], as `scripts/wasm-toolchain.sh` found or made it.
 struct Toolchain {
     environment: Vec<(String, String)>,
@@ -34,15 +27,14 @@ impl Toolchain {
         Ok(Self { environment, target_dir })
     }
 
-    /// Compiles something of the package offhook-wasm; `what` is `--lib` or `--example NAME`.
-    fn build(&self, what: &str, profile: Profile) -> Result<PathBuf, Failure> {
-        let release = if profile == Profile::Release { " --profile wasm" } else { "" };
-        Run::cargo(&format!("build -q -p offhook-wasm {what} --target {TARGET}{release}"))
+    /// Compiles something of the package offhook-wasm as it is published; `what` is `--lib` or
+    /// `--example NAME`.
+    fn build(&self, what: &str) -> Result<PathBuf, Failure> {
+        Run::cargo(&format!("build -q -p offhook-wasm {what} --target {TARGET} --profile wasm"))
             .envs(&self.environment)
             .advice("the code does not build for WebAssembly")
             .go()?;
-        let folder = if profile == Profile::Release { "wasm" } else { "debug" };
-        let folder = self.target_dir.join(TARGET).join(folder);
+        let folder = self.target_dir.join(TARGET).join("wasm");
         Ok(match what.strip_prefix("--example ") {
             Some(name) => folder.join("examples").join(format!("{name}.wasm")),
             None => folder.join("offhook_wasm.wasm"),
@@ -63,7 +55,7 @@ pub(crate) fn target_dir() -> PathBuf {
 
 /// The step `imports`: a module that runs a phone, its media and the simulation imports nothing.
 pub(crate) fn check_imports() -> Result<Outcome, Failure> {
-    let module = Toolchain::find()?.build("--example probe", Profile::Dev)?;
+    let module = Toolchain::find()?.build("--example probe")?;
     let bytes = read(&module)?;
     let Some(found) = imports(&bytes) else {
         return Err(Failure(format!("{} is not a WebAssembly module", module.display())));
@@ -80,10 +72,10 @@ pub(crate) fn check_imports() -> Result<Outcome, Failure> {
 }
 
 /// Builds the JavaScript package into `wasm/dist`.
-pub(crate) fn package(profile: Profile) -> Result<Outcome, Failure> {
-    let module = Toolchain::find()?.build("--lib", profile)?;
+pub(crate) fn package() -> Result<Outcome, Failure> {
+    let module = Toolchain::find()?.build("--lib")?;
     let folder = top().join("wasm/dist");
-    bindgen(&module, &folder, profile)?;
+    bindgen(&module, &folder)?;
     let size = read(&folder.join("offhook_wasm_bg.wasm"))?.len();
     println!("wasm/dist: {size} bytes of WebAssembly");
     Ok(Outcome::Done)
@@ -96,7 +88,7 @@ pub(crate) fn test_under_node() -> Result<Outcome, Failure> {
     }
     Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
     let command = target_dir().join("debug/offhook");
-    package(Profile::Dev)?;
+    package()?;
     let mut run = Run::new("node --test").env("OFFHOOK_BIN", command);
     for file in test_files()? {
         run = run.arg(file);
@@ -125,9 +117,9 @@ pub(crate) fn compare_scenarios() -> Result<Outcome, Failure> {
     let native = Run::cargo("run -q -p offhook-wasm --example traces")
         .advice("a scenario failed natively")
         .read()?;
-    let module = Toolchain::find()?.build("--example scenarios", Profile::Dev)?;
+    let module = Toolchain::find()?.build("--example scenarios")?;
     let folder = target_dir().join("scenarios");
-    bindgen(&module, &folder, Profile::Dev)?;
+    bindgen(&module, &folder)?;
     let node = Run::new("node wasm/test/traces.js")
         .arg(folder.join("scenarios.js"))
         .advice("a scenario failed under Node")
@@ -159,11 +151,14 @@ fn compare_traces(native: &str, node: &str) -> Result<Outcome, Failure> {
 }
 
 /// Makes JavaScript of a module with the generator in `xtask/bindgen`, which is built on first use.
-fn bindgen(module: &Path, folder: &Path, profile: Profile) -> Result<(), Failure> {
-    let line = "run -q --locked --manifest-path xtask/bindgen/Cargo.toml --target-dir";
-    let run = Run::cargo(line).arg(target_dir().join("bindgen")).arg("--").arg(module).arg(folder);
-    let run = if profile == Profile::Release { run.arg("--strip") } else { run };
-    run.advice("are wasm/Cargo.toml and xtask/bindgen/Cargo.toml of one wasm-bindgen version?").go()
+fn bindgen(module: &Path, folder: &Path) -> Result<(), Failure> {
+    Run::cargo("run -q --locked --manifest-path xtask/bindgen/Cargo.toml --target-dir")
+        .arg(target_dir().join("bindgen"))
+        .arg("--")
+        .arg(module)
+        .arg(folder)
+        .advice("are wasm/Cargo.toml and xtask/bindgen/Cargo.toml of one wasm-bindgen version?")
+        .go()
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
