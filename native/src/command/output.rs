@@ -71,6 +71,7 @@ impl Output {
                 let value = json!({ "event": "incoming", "call": id, "from": from, "to": to });
                 let (from, to) = (printable(from), printable(to));
                 self.tell(&value, &format!("call {call}: from {from} to {to}"));
+                self.state(*call, CallState::Ringing, None);
             }
             Event::Call { call, event } => self.call_event(*call, event),
             Event::Lagged { missed } => {

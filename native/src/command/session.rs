@@ -1,8 +1,10 @@
 //! A phone made of the command's arguments, its events told as they come, and its clean end.
 
 use std::path::PathBuf;
+use std::task::Poll;
 
 use offhook::{Capture, Error, Event, PacketKind, Phone, PhoneParameters, PhoneStatus};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::arguments::{Account, Common, Local, Watch};
@@ -16,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) signals: Signals,
     pub(crate) output: Output,
     announcer: JoinHandle<()>,
+    /// Whether a registration has been told.
+    registered: watch::Receiver<bool>,
     recorder: Recorder,
 }
 
@@ -35,30 +39,29 @@ impl Session {
         }
         let mut events = phone.events();
         let mut failures = phone.events();
+        let (told, registered) = watch::channel(false);
         let announcer = tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 output.event(&event);
+                if matches!(event, Event::Registered { .. }) {
+                    told.send_replace(true);
+                }
             }
         });
-        let session = Self { phone, signals, output, announcer, recorder };
+        let session = Self { phone, signals, output, announcer, registered, recorder };
         let started = {
             let start = session.phone.start();
             tokio::pin!(start);
-            // Bound, or not, after the first poll.
-            let mut listening = false;
-            loop {
-                tokio::select! {
-                    biased;
-                    result = &mut start => break result.map_err(Failure::from),
-                    () = tokio::task::yield_now(), if !listening => {
-                        listening = true;
-                        session.tell_listening();
-                    }
-                    () = failed(&mut failures) => {
-                        break Err(session.phone.registration_error().into());
-                    }
-                    () = session.signals.came() => break Err(interrupted()),
-                }
+            // The first poll binds, or fails to; the rest waits for the server.
+            let early = std::future::poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await;
+            session.tell_listening();
+            match early {
+                Poll::Ready(result) => result.map_err(Failure::from),
+                Poll::Pending => tokio::select! {
+                    result = &mut start => result.map_err(Failure::from),
+                    () = failed(&mut failures) => Err(session.phone.registration_error().into()),
+                    () = session.signals.came() => Err(interrupted()),
+                },
             }
         };
         match started {
@@ -92,13 +95,15 @@ impl Session {
     /// Ends calls, deregisters, tells the rest, and writes what was to be kept.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         self.phone.stop().await;
-        // Ends with the stream of events, which ends with the phone.
+        // The stream of events ends with the phone.
+        drop(self.phone);
         let _ = self.announcer.await;
         self.recorder.finish(self.output)
     }
 
     /// Leaves without a word to the server: the registration stays until it expires.
-    pub(crate) async fn leave(self) -> Result<(), Failure> {
+    pub(crate) async fn leave(mut self) -> Result<(), Failure> {
+        let _ = self.registered.wait_for(|told| *told).await;
         self.recorder.finish(self.output)?;
         // Dropping the last handle would deregister.
         std::mem::forget(self.phone);

@@ -1,0 +1,359 @@
+//! The command, as scripts use it.
+#![cfg(all(feature = "cli", unix))]
+
+mod common;
+#[path = "common/process.rs"]
+mod process;
+
+use std::net::UdpSocket;
+use std::path::Path;
+
+use common::assert_tone;
+use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
+use offhook::core::codec::measure::Tone;
+use process::Offhook;
+use tempfile::{TempDir, tempdir};
+
+/// A directory with `tone.wav`: five seconds of 1 kHz at 16 kHz.
+fn with_tone() -> TempDir {
+    let directory = tempdir().unwrap();
+    let spec = WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut wav = WavWriter::create(directory.path().join("tone.wav"), spec).unwrap();
+    for sample in Tone::new(16_000, 1_000, 8_000).take(5 * 16_000) {
+        wav.write_sample(sample).unwrap();
+    }
+    wav.finalize().unwrap();
+    directory
+}
+
+fn read(directory: &Path, name: &str) -> Vec<i16> {
+    let mut wav = WavReader::open(directory.join(name)).unwrap();
+    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (1, 8_000));
+    wav.samples().map(Result::unwrap).collect()
+}
+
+/// The parts of `sound` between silences of more than 15 ms.
+fn parts(sound: &[i16]) -> Vec<&[i16]> {
+    const SILENCE: usize = 15 * 8;
+    let mut parts = Vec::new();
+    let (mut start, mut quiet) = (None, 0);
+    for (i, sample) in sound.iter().enumerate() {
+        match (sample.unsigned_abs() > 500, start) {
+            (true, None) => (start, quiet) = (Some(i), 0),
+            (true, Some(_)) => quiet = 0,
+            (false, Some(from)) => {
+                quiet += 1;
+                if quiet > SILENCE {
+                    parts.push(&sound[from..=i - quiet]);
+                    start = None;
+                }
+            }
+            (false, None) => {}
+        }
+    }
+    parts.extend(start.map(|from| &sound[from..sound.len() - quiet]));
+    parts
+}
+
+#[test]
+fn an_exchange_an_echo_and_a_caller() {
+    let directory = with_tone();
+    let at = directory.path();
+    let exchange = Offhook::start(at, "exchange --listen 127.0.0.1:0 --user alice:a --user bob:b");
+    let server = exchange.address();
+    let bob = Offhook::start(
+        at,
+        &format!(
+            "answer --server {server} --user bob --password b --echo --record-received bob.wav"
+        ),
+    );
+    bob.wait("registered");
+    let (status, sentence, events) = Offhook::run(
+        at,
+        &format!(
+            "call bob --server {server} --user alice --password a --play tone.wav \
+             --record-received alice.wav --dtmf 195 --duration 4"
+        ),
+    );
+    assert_eq!((status, sentence.as_str()), (0, ""), "{events:?}");
+    for digit in ["1", "9", "5"] {
+        assert_eq!(bob.wait("dtmf")["digit"], digit);
+    }
+    let ended = bob.wait("ended");
+    assert_eq!((&ended["by"], &ended["stats"]["lost"]), (&"remote".into(), &0.into()));
+    let ended = events.iter().find(|event| event["event"] == "ended").unwrap();
+    assert_eq!((&ended["by"], &ended["stats"]["codec"]), (&"local".into(), &"PCMU".into()));
+    bob.signal("-TERM");
+    assert_eq!(bob.end().0, 0);
+    exchange.signal("-INT");
+    assert_eq!(exchange.end().0, 0);
+
+    for name in ["bob.wav", "alice.wav"] {
+        let sound = read(at, name);
+        // Three digits may each make a silence, and nothing else.
+        let parts = parts(&sound);
+        assert!(parts.len() <= 4, "{name}: {} parts", parts.len());
+        for part in parts.iter().filter(|part| part.len() > 8 * 100) {
+            assert_tone(part, 1_000, part.len() / 8);
+        }
+        let sounding: usize = parts.iter().map(|part| part.len() / 8).sum();
+        assert!(sounding > 3_000, "{name}: {sounding} ms of sound");
+    }
+}
+
+#[test]
+fn a_wrong_password() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let exchange = Offhook::start(at, "exchange --listen 127.0.0.1:0 --user alice:a");
+    let server = exchange.address();
+    let asked = format!("--server {server} --user alice --password wrong");
+    for what in ["register", "call bob", "answer"] {
+        let (status, sentence, events) = Offhook::run(at, &format!("{what} {asked}"));
+        assert_eq!(status, 3, "{what}: {events:?}");
+        assert!(sentence.contains("refused to register alice"), "{what}: {sentence}");
+        assert!(sentence.contains("is the password right?"), "{what}: {sentence}");
+        assert_eq!(events.last().unwrap()["code"], "registration_refused");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there() {
+    let directory = tempdir().unwrap();
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let asked = format!("register --server {closed} --user alice --password a");
+    let (status, sentence, _) = Offhook::run(directory.path(), &asked);
+    assert_eq!(status, 3);
+    assert!(sentence.contains("did not answer the registration"), "{sentence}");
+}
+
+#[test]
+fn registering_once_and_for_a_while() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let exchange =
+        Offhook::start(at, "exchange --listen 127.0.0.1:0 --user alice:a --algorithm SHA-256");
+    let server = exchange.address();
+    std::fs::write(at.join("password"), "a\n").unwrap();
+    let asked = format!("register --server {server} --user alice --password-file password");
+    let (status, _, events) = Offhook::run(at, &format!("{asked} --expires 60 --once"));
+    assert_eq!(status, 0);
+    assert_eq!(events.iter().find(|e| e["event"] == "registered").unwrap()["expires"], 60);
+    assert!(events.iter().all(|e| e["event"] != "unregistered"));
+    exchange.wait("registered");
+    let (status, _, events) = Offhook::run(at, &format!("{asked} --for 0.2"));
+    assert_eq!((status, &events.last().unwrap()["event"]), (0, &"unregistered".into()));
+    assert_eq!(exchange.wait("unregistered")["user"], "alice");
+}
+
+#[test]
+fn a_busy_peer() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --reject 486 --calls 1");
+    let (status, sentence, events) = Offhook::run(at, &format!("call sip:bob@{}", bob.address()));
+    assert_eq!(status, 4);
+    assert!(sentence.contains("486 Busy Here (the other side is busy)"), "{sentence}");
+    let ended = events.iter().find(|event| event["event"] == "ended").unwrap();
+    assert_eq!((&ended["code"], &ended["by"]), (&486.into(), &"remote".into()));
+    assert_eq!(bob.end().0, 0);
+}
+
+#[test]
+fn a_peer_that_never_answers() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --delay 60");
+    let bob_at = bob.address();
+    let (status, sentence, _) =
+        Offhook::run(at, &format!("call sip:bob@{bob_at} --answer-timeout 0.5"));
+    assert_eq!(status, 4);
+    assert!(sentence.contains("nobody answered"), "{sentence}");
+    assert_eq!(bob.wait("ended")["by"], "remote");
+    // What was cancelled as asked is no failure.
+    let cancelled = format!("call sip:bob@{bob_at} --cancel-after 0.3");
+    assert_eq!(Offhook::run(at, &cancelled).0, 0);
+    bob.wait("ended");
+    bob.signal("-INT");
+    assert_eq!(bob.end().0, 0);
+}
+
+#[test]
+fn a_peer_that_is_not_there() {
+    let directory = tempdir().unwrap();
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (status, sentence, _) = Offhook::run(directory.path(), &format!("call sip:bob@{closed}"));
+    assert_eq!(status, 4);
+    assert!(sentence.contains("did not get through"), "{sentence}");
+    let (status, sentence, _) =
+        Offhook::run(directory.path(), &format!("options sip:bob@{closed}"));
+    assert_eq!(status, 5);
+    assert!(sentence.contains("does not answer"), "{sentence}");
+}
+
+#[test]
+fn a_port_in_use() {
+    let directory = tempdir().unwrap();
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
+    for asked in [
+        format!("answer --bind {taken}"),
+        format!("call sip:bob@127.0.0.1 --bind {taken}"),
+        format!("exchange --listen {taken} --user a:a"),
+    ] {
+        let (status, sentence, _) = Offhook::run(directory.path(), &asked);
+        assert_eq!(status, 6, "{asked}: {sentence}");
+        assert!(sentence.contains(&taken.to_string()) && sentence.contains("in use"), "{sentence}");
+    }
+}
+
+#[test]
+fn codecs_that_do_not_match() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --codecs PCMA");
+    let asked = format!("call sip:bob@{} --codecs PCMU", bob.address());
+    let (status, sentence, _) = Offhook::run(at, &asked);
+    assert_eq!(status, 4);
+    assert!(sentence.contains("488") && sentence.contains("no codec in common"), "{sentence}");
+}
+
+#[test]
+fn files_that_are_missing_or_cannot_be_written() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let (status, sentence, events) = Offhook::run(at, "call sip:bob@127.0.0.1:9 --play no.wav");
+    assert_eq!((status, events.len()), (6, 1), "{events:?}");
+    assert!(sentence.contains("no.wav: there is no such file"), "{sentence}");
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0");
+    let asked = format!("call sip:bob@{} --record nowhere/a.wav --duration 1", bob.address());
+    let (status, sentence, _) = Offhook::run(at, &asked);
+    assert_eq!(status, 6, "{sentence}");
+    assert!(sentence.contains("nowhere/a.wav"), "{sentence}");
+}
+
+#[test]
+fn signals_end_calls_and_close_recordings() {
+    let directory = with_tone();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --record-received bob.wav --calls 1");
+    let asked = format!("call sip:bob@{} --play tone.wav --loop --record alice.wav", bob.address());
+    let alice = Offhook::start(at, &asked);
+    alice.wait_state("answered");
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    alice.signal("-INT");
+    let (status, _, events) = alice.end();
+    assert_eq!(status, 0);
+    assert!(events.iter().any(|event| event["event"] == "ended" && event["by"] == "local"));
+    assert_eq!(bob.wait("ended")["by"], "remote");
+    assert_eq!(bob.end().0, 0);
+    assert!(parts(&read(at, "bob.wav")).iter().any(|part| part.len() > 8 * 400));
+    let wav = WavReader::open(at.join("alice.wav")).unwrap();
+    assert_eq!(wav.spec().channels, 2);
+    assert!(wav.duration() > 8 * 400);
+}
+
+#[test]
+fn a_menu_that_collects_digits() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --collect 4 --calls 1");
+    let asked =
+        format!("call sip:bob@{} --dtmf 0*#D --dtmf-after 0.1 --duration 20", bob.address());
+    let (status, _, events) = Offhook::run(at, &asked);
+    assert_eq!(status, 0);
+    assert!(events.iter().any(|event| event["event"] == "ended" && event["by"] == "remote"));
+    assert_eq!(bob.wait("collected")["digits"], "0*#D");
+    assert_eq!(bob.end().0, 0);
+}
+
+#[test]
+fn redirected_and_too_many() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob =
+        Offhook::start(at, "answer --bind 127.0.0.1:0 --redirect sip:carol@192.0.2.1 --calls 1");
+    let (status, _, events) = Offhook::run(at, &format!("call sip:bob@{}", bob.address()));
+    assert_eq!(status, 4);
+    assert!(events.iter().any(|event| event["code"] == 302), "{events:?}");
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --max-active 1");
+    let bob_at = bob.address();
+    let first = Offhook::start(at, &format!("call sip:bob@{bob_at}"));
+    first.wait_state("answered");
+    let (status, sentence, _) = Offhook::run(at, &format!("call sip:bob@{bob_at}"));
+    assert_eq!(status, 4);
+    assert!(sentence.contains("486"), "{sentence}");
+    first.signal("-TERM");
+    assert_eq!(first.end().0, 0);
+}
+
+#[test]
+fn early_media_is_heard_before_the_answer() {
+    let directory = with_tone();
+    let at = directory.path();
+    let bob = Offhook::start(
+        at,
+        "answer --bind 127.0.0.1:0 --early-media tone.wav --calls 1 --duration 0.1",
+    );
+    let asked = format!("call sip:bob@{} --record-received early.wav", bob.address());
+    let alice = Offhook::start(at, &asked);
+    alice.wait_state("progress");
+    alice.wait_state("answered");
+    assert_eq!(alice.end().0, 0);
+    assert_tone(&read(at, "early.wav"), 1_000, 5_000);
+}
+
+#[test]
+fn the_ladder_and_the_capture() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --calls 1");
+    let asked = format!("call sip:bob@{} --duration 0.3 --ladder --pcap call.pcap", bob.address());
+    let (status, _, events) = Offhook::run(at, &asked);
+    assert_eq!(status, 0);
+    let ladder = events.iter().find(|event| event["event"] == "ladder").unwrap();
+    let ladder = ladder["text"].as_str().unwrap();
+    for line in ["INVITE sip:bob@", "180 Ringing", "200 OK (INVITE) +SDP", "BYE", "RTP 0 PCMU"] {
+        assert!(ladder.contains(line), "{line} in\n{ladder}");
+    }
+    let capture = std::fs::read(at.join("call.pcap")).unwrap();
+    assert!(capture.len() > 5_000 && capture.windows(7).any(|bytes| bytes == b"INVITE "));
+}
+
+#[test]
+fn a_ping() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0");
+    let (status, _, events) = Offhook::run(at, &format!("options sip:bob@{}", bob.address()));
+    assert_eq!(status, 0);
+    let answer = events.iter().find(|event| event["event"] == "options").unwrap();
+    assert_eq!(answer["code"], 200);
+    assert!(answer["round_trip_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn usage_errors() {
+    let directory = tempdir().unwrap();
+    for asked in [
+        "call",
+        "call sip:a@127.0.0.1 --loop",
+        "call sip:a@127.0.0.1 --codecs GSM",
+        "answer --transport tls",
+        "exchange --listen 127.0.0.1",
+        "register --user a",
+        "frobnicate",
+        "call not/a/uri --bind 127.0.0.1:0",
+        "call sip:a@127.0.0.1 --rtp-ports 20000-10000",
+        "call sip:a@127.0.0.1 --bind 127.0.0.1:0 --header Via:x",
+    ] {
+        let (status, sentence, _) = Offhook::run(directory.path(), asked);
+        assert_eq!(status, 2, "{asked}: {sentence}");
+        assert!(!sentence.is_empty());
+    }
+}

@@ -1,0 +1,118 @@
+//! The command as a child process: its JSON lines, its sentence and its exit status, each waited
+//! for with a deadline.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A running `offhook`.
+pub(crate) struct Offhook {
+    child: Child,
+    lines: Receiver<Value>,
+    sentence: Receiver<String>,
+}
+
+/// Longer than anything takes that these tests start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Offhook {
+    /// Starts it with `arguments`, split at spaces, and `--json`; `directory` is where it works.
+    pub(crate) fn start(directory: &Path, arguments: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_offhook"))
+            .args(arguments.split_whitespace())
+            .arg("--json")
+            .current_dir(directory)
+            .env_remove("OFFHOOK_PASSWORD")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("offhook starts");
+        let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (line, lines) = channel();
+        thread::spawn(move || {
+            for text in BufReader::new(out).lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&text);
+                let _ = line.send(value.unwrap_or_else(|_| panic!("no JSON: {text}")));
+            }
+        });
+        let (told, sentence) = channel();
+        thread::spawn(move || {
+            let mut text = String::new();
+            let _ = err.read_to_string(&mut text);
+            let _ = told.send(text);
+        });
+        Self { child, lines, sentence }
+    }
+
+    /// Waits for the event of that name, passing over others.
+    #[track_caller]
+    pub(crate) fn wait(&self, event: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(value) if value["event"] == event => return value,
+                Ok(_) => {}
+                Err(error) => panic!("no event {event}: {error}"),
+            }
+        }
+    }
+
+    /// Waits for the state of that name.
+    #[track_caller]
+    pub(crate) fn wait_state(&self, state: &str) -> Value {
+        loop {
+            let value = self.wait("state");
+            if value["state"] == state {
+                return value;
+            }
+        }
+    }
+
+    /// The address that the first `listening` tells.
+    #[track_caller]
+    pub(crate) fn address(&self) -> String {
+        self.wait("listening")["local"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends SIGTERM, SIGINT or SIGKILL: `-TERM`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for the end: the exit status, the sentence on standard error, the events left.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> (i32, String, Vec<Value>) {
+        let deadline = Instant::now() + PATIENCE;
+        // Both streams end when the process does.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(sentence) = self.sentence.recv_timeout(left) else {
+            let _ = self.child.kill();
+            panic!("it does not end; it told {:?}", self.lines.try_iter().collect::<Vec<_>>());
+        };
+        let status = self.child.wait().expect("it has ended");
+        let events = self.lines.iter().collect();
+        (status.code().unwrap_or(-1), sentence, events)
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub(crate) fn run(directory: &Path, arguments: &str) -> (i32, String, Vec<Value>) {
+        Self::start(directory, arguments).end()
+    }
+}
+
+impl Drop for Offhook {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
