@@ -199,3 +199,80 @@ impl core::fmt::Debug for Media {
         f.debug_struct("Media").field("port", &self.port).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::CallState;
+    use crate::sim::{NodeId, Simulation};
+    use crate::time::Duration;
+
+    fn softphone(sim: &mut Simulation, ip: [u8; 4], user: &str) -> NodeId<Softphone> {
+        let mut parameters = PhoneParameters::without_server(user);
+        parameters.media_timeout = Some(Duration::from_secs(5));
+        let id = sim.add(ip, Softphone::new(parameters).unwrap());
+        sim[id].phone_mut().start().unwrap();
+        id
+    }
+
+    fn events(sim: &mut Simulation, id: NodeId<Softphone>) -> Vec<SoftphoneEvent> {
+        core::iter::from_fn(|| sim[id].next_event()).collect()
+    }
+
+    /// Two softphones in an answered call.
+    fn answered() -> (Simulation, NodeId<Softphone>, CallId, NodeId<Softphone>, CallId) {
+        let mut sim = Simulation::new(3);
+        let alice = softphone(&mut sim, [10, 0, 0, 1], "alice");
+        let bob = softphone(&mut sim, [10, 0, 0, 2], "bob");
+        sim.run_for(Duration::from_millis(1));
+        let calling = sim[alice].phone_mut().call("sip:bob@10.0.0.2", Default::default()).unwrap();
+        sim.run_for(Duration::from_millis(100));
+        let called = sim[bob].phone().calls().next().expect("it rings");
+        sim[bob].phone_mut().answer(called).unwrap();
+        sim.run_for(Duration::from_millis(100));
+        assert_eq!(sim[alice].phone().state(calling), Some(CallState::Answered));
+        (sim, alice, calling, bob, called)
+    }
+
+    #[test]
+    fn sound_and_digits_flow_and_statistics_outlive_the_call() {
+        let (mut sim, alice, calling, bob, called) = answered();
+        sim[alice].media_mut(calling).unwrap().send_dtmf("19").unwrap();
+        sim.run_for(Duration::from_secs(2));
+        let digits = |event: &SoftphoneEvent| match event {
+            SoftphoneEvent::Media(call, MediaEvent::Dtmf { digit, .. }) if *call == called => {
+                Some(*digit)
+            }
+            _ => None,
+        };
+        let heard = events(&mut sim, bob);
+        assert_eq!(heard.iter().filter_map(digits).collect::<String>(), "19");
+        let controls =
+            |event: &&SoftphoneEvent| matches!(event, SoftphoneEvent::Phone(Event::Media { .. }));
+        assert_eq!(heard.iter().filter(controls).count(), 0, "media is told within");
+        sim[bob].phone_mut().hangup(called).unwrap();
+        sim.run_for(Duration::from_secs(1));
+        let stats = sim[alice].stats(calling).expect("until Ended is taken");
+        assert!(stats.sent > 50 && stats.received > 50, "{stats:?}");
+        let last = events(&mut sim, alice).pop();
+        assert!(matches!(last, Some(SoftphoneEvent::Phone(Event::Ended { .. }))), "{last:?}");
+        assert!(sim[alice].stats(calling).is_none() && sim[alice].media(calling).is_none());
+        assert_eq!(sim.media_ports(alice), 0);
+        events(&mut sim, bob);
+        sim.run_for(Duration::from_secs(60));
+        assert_eq!(sim[alice].next_deadline(), None, "nothing goes on");
+        assert_eq!(sim[bob].next_deadline(), None);
+    }
+
+    #[test]
+    fn a_peer_that_falls_silent_is_hung_up() {
+        let (mut sim, alice, calling, bob, _) = answered();
+        sim.kill(bob);
+        sim.run_for(Duration::from_secs(60));
+        let ended = events(&mut sim, alice).into_iter().find_map(|event| match event {
+            SoftphoneEvent::Phone(Event::Ended { call, by, .. }) => Some((call, by)),
+            _ => None,
+        });
+        assert_eq!(ended, Some((calling, crate::event::EndedBy::Timeout)));
+    }
+}

@@ -44,8 +44,9 @@ pub(crate) struct Call {
     remote: Box<str>,
     /// Ourselves likewise.
     local: Box<str>,
-    /// The INVITE that came, for its header fields.
-    invite: Option<Message>,
+    /// The INVITE that came, for its header fields: as text, for a parsed message is larger and
+    /// calls are many.
+    invite: Option<Box<[u8]>>,
     /// Its transaction, until the INVITE is answered.
     server: Option<ServerId>,
     /// Whether the application knows of it.
@@ -143,7 +144,7 @@ impl Call {
             local: without_tag(request.to().as_str()),
             media: CallMedia::new(id, None, Default::default()),
             stage: Stage::Incoming(Box::new(Incoming::new(query, body))),
-            invite: Some(request),
+            invite: Some(request.bytes().into()),
             server: Some(server),
             told: false,
         }
@@ -186,7 +187,8 @@ impl Call {
     pub(crate) fn info(&self) -> CallInfo {
         let (remote, remote_name) = parts(&self.remote);
         let (local, _) = parts(&self.local);
-        let headers = self.invite.as_ref().map(|invite| {
+        let invite = self.invite.as_ref().and_then(|bytes| Message::parse(bytes).ok());
+        let headers = invite.map(|invite| {
             invite.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
         });
         CallInfo {

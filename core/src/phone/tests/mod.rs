@@ -6,3 +6,11 @@ mod calls;
 mod hosts;
 mod registering;
 mod scene;
+
+/// A phone may move to another thread.
+#[test]
+fn a_phone_can_be_sent() {
+    fn sends<T: Send>() {}
+    sends::<super::Phone>();
+    sends::<crate::softphone::Softphone>();
+}

@@ -385,3 +385,42 @@ fn a_call_by_way_of_the_server_and_an_outbound_proxy() {
     assert!(invite.starts_with("INVITE sip:100@10.0.0.9 SIP/2.0"), "{invite}");
     assert_eq!(header(&invite, "Route"), Some("<sip:10.0.0.2:5060;lr>"));
 }
+
+#[test]
+fn an_ack_past_the_server_shows_no_credentials() {
+    let mut parameters = parameters();
+    parameters.register = false;
+    let (mut scene, alice, _) = at_server(parameters, |peer, arrival| {
+        let given = arrival.header("Proxy-Authorization");
+        let contact = format!("Contact: <sip:bob@10.0.0.2>\n{}", session(&sdp("sendrecv")));
+        match (arrival.first_line().starts_with("INVITE"), given) {
+            (true, Some(_)) => peer.reply(arrival, "200 OK", &contact),
+            (true, None) => {
+                let challenge = format!("Proxy-Authenticate: {NONCE}");
+                peer.reply(arrival, "407 Who", &challenge);
+            }
+            _ => {}
+        }
+    });
+    let bob = scene.sim.add(BOB, ScriptedPeer::new());
+    let call = scene.call(&alice, "bob");
+    scene.reach(&alice, call, CallState::Answered);
+    scene.run(Duration::from_millis(50));
+    let ack = scene.sim[bob].last("ACK").expect("it goes straight to bob").text().into_owned();
+    assert!(header(&ack, "Proxy-Authorization").is_none(), "{ack}");
+}
+
+#[test]
+fn a_phone_told_to_stop_before_it_began_never_begins() {
+    let mut scene = Scene::new();
+    let server = scene.peer(PEER, taking(100));
+    for parameters in [parameters(), PhoneParameters::without_server("alice")] {
+        let alice = scene.phone(ALICE, parameters);
+        scene.tell(&alice, |phone| phone.start().map(|()| phone.stop())).unwrap();
+        scene.run(Duration::from_millis(50));
+        let expected =
+            [PhoneStatus::Registering, PhoneStatus::Deregistering, PhoneStatus::Inactive];
+        assert_eq!(statuses(&alice), expected);
+    }
+    assert!(registers(&scene, server).is_empty());
+}
