@@ -79,10 +79,13 @@ impl Outcome {
             6 => 0,
             class => class,
         };
-        let detail = match status {
-            401 | 407 | 415 | 420 | 484 => 0,
-            408 | 487 | 503 => 2,
-            _ => 1,
+        let detail = match self {
+            Self::Failed(_) => 3,
+            Self::Response(_) => match status {
+                401 | 407 | 415 | 420 | 484 => 0,
+                408 | 487 | 503 => 2,
+                _ => 1,
+            },
         };
         (class, detail)
     }

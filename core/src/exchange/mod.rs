@@ -6,6 +6,25 @@
 //! registers or begins something for a password, lets a user act only as himself, and forwards
 //! only to contacts that its users registered and within calls that it connected.
 //!
+//! ```
+//! use offhook_core::config::PhoneParameters;
+//! use offhook_core::event::PhoneStatus;
+//! use offhook_core::exchange::{Exchange, ExchangeParameters};
+//! use offhook_core::phone::Phone;
+//! use offhook_core::sim::Simulation;
+//! use offhook_core::time::Duration;
+//!
+//! let mut sim = Simulation::new(1);
+//! let parameters = ExchangeParameters::new("10.0.0.9:5060".parse()?).user("alice", "secret");
+//! let exchange = sim.add([10, 0, 0, 9], Exchange::new(parameters));
+//! let mut phone = Phone::new(PhoneParameters::new("10.0.0.9", "alice").password("secret"))?;
+//! phone.start()?;
+//! let alice = sim.add([10, 0, 0, 1], phone);
+//! sim.run_until(|sim| sim[alice].status() == PhoneStatus::Registered, Duration::from_secs(1))?;
+//! assert_eq!(sim[exchange].contacts("alice").map(|contacts| contacts.len()), Some(1));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
 //! Read `running` first (what becomes of a message), then `registrar` and `proxy`.
 
 mod admission;

@@ -214,7 +214,9 @@ impl Running {
         }
     }
 
-    /// A branch got no response (§16.9: as if it were a 503; §16.7: a timeout is a 408).
+    /// A branch got no response (§16.7: a timeout is a 408). That its contact cannot be reached
+    /// would be a 503 by §16.9, and so a 500 for the caller; but nothing here is broken, a telephone
+    /// is gone, and 480 says that.
     pub(super) fn client_failed(
         &mut self,
         host: &mut dyn Host,
@@ -226,6 +228,7 @@ impl Running {
         let status = match (state, cause) {
             (Some(BranchState::Sent { cancelled: true, .. }), _) => 487,
             (_, FailureCause::Timeout) => 408,
+            (_, FailureCause::Transport) => 480,
             _ => 503,
         };
         self.end_branch(host, slot, branch, Outcome::Failed(status));
@@ -239,7 +242,7 @@ impl Running {
         match late.state {
             BranchState::Waiting(id) => {
                 self.waiting.remove(&id);
-                self.set_state(slot, branch, BranchState::Done(Outcome::Failed(503)));
+                self.set_state(slot, branch, BranchState::Done(Outcome::Failed(480)));
             }
             BranchState::Sent { provisional: true, .. } => self.cancel_branch(host, slot, branch),
             BranchState::Sent { client, .. } => {

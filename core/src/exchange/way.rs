@@ -111,7 +111,7 @@ impl Running {
     pub(super) fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
         let Some(Waiting { what, .. }) = self.waiting.remove(&id) else { return };
         let slot = what.slot();
-        self.give_up(what, 503);
+        self.give_up(what, 480);
         slot.into_iter().for_each(|slot| self.conclude(host, slot));
     }
 

@@ -123,7 +123,7 @@ fn nobody_there_is_a_timeout() {
     site.sim.set_unreachable_reports(true);
     let start = site.sim.now();
     let answer = site.ask(&mut alice, &ask("INVITE", "sip:bob@10.0.0.9"));
-    assert_eq!(status(&answer), 500);
+    assert_eq!(status(&answer), 480);
     assert!(site.sim.now().since(start) < SECOND);
 }
 
