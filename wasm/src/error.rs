@@ -1,7 +1,11 @@
-//! Errors as JavaScript throws them: an `Error` with a stable `code`.
+//! Errors as JavaScript throws them: an `Error` with a stable `code`. A panic, which is a fault of
+//! ours, ends as a RuntimeError; what and where it was goes to the console.
+
+use std::sync::Once;
 
 use offhook_core::error::Error;
 use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::object::set;
 
@@ -20,4 +24,18 @@ pub(crate) fn refused(error: Error) -> JsValue {
 /// A value that cannot be used.
 pub(crate) fn unusable(what: &'static str, value: String, problem: &'static str) -> JsValue {
     refused(Error::InvalidValue { what, value, problem })
+}
+
+/// Lets the console tell of panics, from the first call on.
+pub(crate) fn tell_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| error(&format!("offhook: {panic}"))));
+    });
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console)]
+    fn error(text: &str);
 }

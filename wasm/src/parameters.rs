@@ -37,6 +37,7 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
         parameters.bind_port = port.unwrap_or(parameters.bind_port);
     }
     fields.put("bindNetwork", parsed, &mut parameters.bind_network)?;
+    fields.put("allowMd5", boolean, &mut parameters.allow_md5)?;
     fields.put("register", boolean, &mut parameters.register)?;
     fields.put("expires", seconds, &mut parameters.expires)?;
     if let Some(attempts) = fields.take("registrationAttempts", whole)? {

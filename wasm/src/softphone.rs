@@ -11,7 +11,7 @@ use offhook_core::softphone::{self as core_softphone, SoftphoneEvent};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::error::{refused, thrown};
+use crate::error::{refused, tell_panics, thrown};
 use crate::event;
 use crate::host::{JsHost, addresses};
 use crate::object::number;
@@ -39,6 +39,7 @@ impl Softphone {
         #[wasm_bindgen(unchecked_param_type = "PhoneParameters")] parameters: &JsValue,
         #[wasm_bindgen(unchecked_param_type = "(bytes: Uint8Array) => void")] entropy: Function,
     ) -> Result<Softphone, JsValue> {
+        tell_panics();
         let machine = core_softphone::Softphone::new(parameters::phone(parameters)?);
         let machine = machine.map_err(refused)?;
         Ok(Self { machine, host: JsHost::new(entropy), ended: BTreeMap::new() })

@@ -9,6 +9,8 @@ export interface PhoneParameters {
   authUser?: string;
   /** The realm in which the password holds; default that of the server's first challenge. */
   realm?: string;
+  /** Whether to answer a server that asks with MD5 only. Default true. */
+  allowMd5?: boolean;
   displayName?: string;
   /** A SIP URI through which every request goes. */
   outboundProxy?: string;

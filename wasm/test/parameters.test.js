@@ -10,6 +10,7 @@ test("every parameter is taken", () => {
     password: "secret",
     authUser: "1001",
     realm: "example.com",
+    allowMd5: false,
     displayName: "Alice",
     outboundProxy: "sip:proxy.example.com",
     bind: "[::1]:5080",
