@@ -24,8 +24,10 @@ pub(crate) struct Outgoing {
     sent: u64,
     /// Whether something was written since the last frame was taken.
     fresh: bool,
-    /// Whether something was written and its end has not been told.
+    /// Whether something was written whose end has not come.
     untold: bool,
+    /// Whether that end has come.
+    ended: bool,
 }
 
 impl Outgoing {
@@ -39,6 +41,7 @@ impl Outgoing {
             sent: 0,
             fresh: false,
             untold: false,
+            ended: false,
         }
     }
 
@@ -85,6 +88,11 @@ impl Outgoing {
             *place = sample;
         }
         frame[count..].fill(0);
+        // A frame for which nothing was left, not the last one that was: who writes frame by frame
+        // in time has not come to an end.
+        if count == 0 && !waits && self.untold {
+            (self.untold, self.ended) = (false, true);
+        }
         count
     }
 
@@ -93,11 +101,9 @@ impl Outgoing {
         self.sent += samples as u64;
     }
 
-    /// Whether everything written has been taken; true once after each time.
+    /// Whether everything written has been taken and no more came in time; true once each time.
     pub(crate) fn take_end(&mut self) -> bool {
-        let end = self.untold && !self.fresh && !self.tail && self.samples.is_empty();
-        self.untold &= !end;
-        end
+        core::mem::take(&mut self.ended)
     }
 
     /// Drops what waits; returns how much that was.
@@ -107,7 +113,8 @@ impl Outgoing {
         if let Some(resampler) = &mut self.resampler {
             resampler.reset();
         }
-        (self.tail, self.fresh, self.untold) = (false, false, false);
+        (self.tail, self.fresh) = (false, false);
+        (self.untold, self.ended) = (false, false);
         dropped
     }
 
@@ -267,6 +274,8 @@ mod tests {
         assert_eq!((frame[79], frame[80]), (5, 6));
         assert_eq!(outgoing.take(&mut frame), 20, "nothing came");
         assert_eq!((frame[19], frame[20]), (6, 0));
+        assert!(!outgoing.take_end());
+        assert_eq!(outgoing.take(&mut frame), 0);
         assert!(outgoing.take_end());
     }
 

@@ -216,7 +216,7 @@ impl JitterBuffer {
             index = index.saturating_sub(1);
         }
         self.starved = 0;
-        self.aligned = arrived.samples % self.frame == 0;
+        self.aligned = arrived.samples.is_multiple_of(self.frame);
         let mut payload = self.spare.pop().unwrap_or_default();
         payload.clear();
         payload.extend_from_slice(arrived.payload);
@@ -370,7 +370,7 @@ impl JitterBuffer {
             }
             let in_sequence = !resync && arrived.sequence == origin.sequence + 1;
             let far = (position - self.next).abs() > i64::from(self.rate * MAX_SECONDS);
-            continues = !resync && !far && !(in_sequence && self.jumps(until_pull, position));
+            continues = !(resync || far || in_sequence && self.jumps(until_pull, position));
             if !continues {
                 position = self.continuation(until_pull, in_sequence);
             }

@@ -296,7 +296,7 @@ pub fn append_description(buffer: &mut Vec<u8>, ssrc: u32, cname: &str) {
     buffer.extend(cname.as_bytes());
     // One null byte ends the items, more fill the word.
     buffer.push(0);
-    while (buffer.len() - start) % 4 != 0 {
+    while !(buffer.len() - start).is_multiple_of(4) {
         buffer.push(0);
     }
     finish(buffer, start);

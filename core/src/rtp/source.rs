@@ -189,7 +189,7 @@ impl Source {
         let received_since = received.saturating_sub(self.received_prior);
         (self.expected_prior, self.received_prior) = (expected, received);
         let lost = expected_since.saturating_sub(received_since);
-        if expected_since == 0 { 0 } else { (lost * 256 / expected_since).min(255) as u8 }
+        (lost * 256).checked_div(expected_since).map_or(0, |part| part.min(255) as u8)
     }
 
     fn expected(&self) -> u64 {

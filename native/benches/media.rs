@@ -1,0 +1,209 @@
+//! RTP in and out, G.711, the jitter buffer, and a whole call's media in memory.
+//!
+//! The allocation columns stay empty: in the steady state a packet costs no memory.
+
+use std::net::SocketAddr;
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use offhook_core::codec::measure::Tone;
+use offhook_core::codec::resampler::Resampler;
+use offhook_core::codec::{Codec, g711};
+use offhook_core::event::{MediaControl, MediaParameters, PayloadFormat};
+use offhook_core::host::{
+    Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
+};
+use offhook_core::rtp::jitter::{Arrived, JitterBuffer, Taken};
+use offhook_core::rtp::packet::{Header, Packet};
+use offhook_core::rtp::{MediaOptions, MediaSession};
+use offhook_core::sdp::Direction;
+use offhook_core::time::{Duration, Instant, WallTime};
+
+#[global_allocator]
+static ALLOCATIONS: divan::AllocProfiler = divan::AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+const HEADER: Header =
+    Header { payload_type: 0, marker: false, sequence: 1, timestamp: 160, ssrc: 0x0102_0304 };
+
+/// A packet of 20 ms of G.711 out of a datagram.
+#[divan::bench]
+fn rtp_parse(bencher: Bencher<'_, '_>) {
+    let datagram = [&HEADER.to_bytes()[..], &[0x55; 160]].concat();
+    bencher.bench_local(|| {
+        let packet = Packet::parse(black_box(&datagram)).unwrap();
+        (packet.header, packet.payload.len())
+    });
+}
+
+/// The same into a reused buffer, payload copied.
+#[divan::bench]
+fn rtp_build(bencher: Bencher<'_, '_>) {
+    let payload = [0x55; 160];
+    let mut buffer = Vec::with_capacity(172);
+    let mut header = HEADER;
+    bencher.bench_local(|| {
+        header.sequence = header.sequence.wrapping_add(1);
+        header.timestamp = header.timestamp.wrapping_add(160);
+        header.write(black_box(&payload), &mut buffer);
+        buffer.len()
+    });
+}
+
+const SAMPLES: usize = 8_000;
+
+#[divan::bench]
+fn g711_encode_ulaw(bencher: Bencher<'_, '_>) {
+    let (samples, mut payload) = (Tone::new(8_000, 440, 12_000).take(SAMPLES), vec![0; SAMPLES]);
+    bencher
+        .counter(ItemsCount::new(SAMPLES))
+        .bench_local(|| g711::encode_ulaw(black_box(&samples), &mut payload));
+}
+
+#[divan::bench]
+fn g711_encode_alaw(bencher: Bencher<'_, '_>) {
+    let (samples, mut payload) = (Tone::new(8_000, 440, 12_000).take(SAMPLES), vec![0; SAMPLES]);
+    bencher
+        .counter(ItemsCount::new(SAMPLES))
+        .bench_local(|| g711::encode_alaw(black_box(&samples), &mut payload));
+}
+
+#[divan::bench]
+fn g711_decode_ulaw(bencher: Bencher<'_, '_>) {
+    let payload: Vec<u8> = (0..SAMPLES).map(|i| i as u8).collect();
+    let mut samples = vec![0; SAMPLES];
+    bencher
+        .counter(ItemsCount::new(SAMPLES))
+        .bench_local(|| g711::decode_ulaw(black_box(&payload), &mut samples));
+}
+
+#[divan::bench]
+fn g711_decode_alaw(bencher: Bencher<'_, '_>) {
+    let payload: Vec<u8> = (0..SAMPLES).map(|i| i as u8).collect();
+    let mut samples = vec![0; SAMPLES];
+    bencher
+        .counter(ItemsCount::new(SAMPLES))
+        .bench_local(|| g711::decode_alaw(black_box(&payload), &mut samples));
+}
+
+/// One packet in and one out, with four waiting in between.
+#[divan::bench]
+fn jitter_put_and_take(bencher: Bencher<'_, '_>) {
+    let mut buffer = JitterBuffer::new(8_000, 160);
+    let payload = [0x55; 160];
+    let mut next = (1u64 << 16, 0u32);
+    let mut put = |buffer: &mut JitterBuffer| {
+        next = (next.0 + 1, next.1.wrapping_add(160));
+        let (sequence, timestamp) = next;
+        let arrived = Arrived {
+            sequence,
+            timestamp,
+            codec: Codec::Pcmu,
+            samples: 160,
+            payload: black_box(&payload),
+        };
+        buffer.put(Duration::from_millis(10), arrived)
+    };
+    for _ in 0..4 {
+        put(&mut buffer);
+    }
+    bencher.bench_local(|| {
+        put(&mut buffer);
+        if let Taken::Packet { packet, .. } = buffer.take(160) {
+            buffer.recycle(packet);
+        }
+        buffer.handle_played(0);
+    });
+}
+
+/// A second of sound from one rate to the other.
+#[divan::bench(args = [(8_000, 16_000), (16_000, 8_000), (8_000, 48_000), (48_000, 8_000), (44_100, 8_000)])]
+fn resample(bencher: Bencher<'_, '_>, (from, to): (u32, u32)) {
+    let input = Tone::new(from, 440, 12_000).take(from as usize);
+    let mut output = vec![0; to as usize + 1];
+    let mut resampler = Resampler::new(from, to).unwrap();
+    bencher
+        .counter(ItemsCount::new(to))
+        .bench_local(|| resampler.process(black_box(&input), &mut output));
+}
+
+/// One frame of a call: a packet comes in, is decoded through the jitter buffer and read; what was
+/// read is written, encoded and sent.
+#[divan::bench]
+fn echoed_packet(bencher: Bencher<'_, '_>) {
+    let mut host = Memory { now: Instant::from_micros(1), random: 1, sent: 0 };
+    let mut session = MediaSession::new(&mut host, MediaOptions::default());
+    let peer: SocketAddr = "192.0.2.1:4000".parse().unwrap();
+    let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu };
+    let parameters = MediaParameters {
+        port: MediaPort(1),
+        remote_rtp: peer,
+        remote_rtcp: SocketAddr::new(peer.ip(), 4001),
+        direction: Direction::SendRecv,
+        send: format,
+        receive: vec![format],
+        telephone_event_send: Some(101),
+        telephone_event_receive: Some(101),
+        ptime: Duration::from_millis(20),
+        cname: "bench".to_owned(),
+    };
+    session.handle_control(&mut host, MediaControl::Configure { stream: 0, parameters });
+    let mut datagram = [&HEADER.to_bytes()[..], &[0x55; 160]].concat();
+    let (mut sequence, mut timestamp) = (0u16, 0u32);
+    let mut samples = [0; 160];
+    let mut frame = move || {
+        sequence = sequence.wrapping_add(1);
+        timestamp = timestamp.wrapping_add(160);
+        datagram[2..4].copy_from_slice(&sequence.to_be_bytes());
+        datagram[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        let (port, channel) = (MediaPort(1), Channel::Rtp);
+        let inbound = Inbound::Media { port, channel, from: peer, bytes: &datagram };
+        session.handle_inbound(&mut host, inbound);
+        session.handle_deadline(&mut host);
+        let count = session.read_audio(8_000, &mut samples);
+        session.write_audio(8_000, &samples[..count]);
+        host.now += Duration::from_millis(20);
+        host.sent
+    };
+    for _ in 0..1_000 {
+        frame();
+    }
+    bencher.bench_local(frame);
+}
+
+/// A host that counts what is sent.
+struct Memory {
+    now: Instant,
+    random: u64,
+    sent: usize,
+}
+
+impl Clock for Memory {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime::from_micros(self.now.as_micros())
+    }
+}
+
+impl Entropy for Memory {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = (self.random >> 56) as u8;
+        }
+    }
+}
+
+impl Datagrams for Memory {
+    fn send(&mut self, outbound: Outbound<'_>) {
+        if let Outbound::Media { bytes, .. } = outbound {
+            self.sent += black_box(bytes).len();
+        }
+    }
+}
