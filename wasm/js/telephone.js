@@ -28,7 +28,7 @@ export class Telephone extends Emitter {
 
   /** Resolves when the phone is registered, or ready where there is no server. */
   async start() {
-    await this.open(this.machine.bindAddress, this.machine.bindPort);
+    if (!this.#open) await this.open(this.machine.bindAddress, this.machine.bindPort);
     this.#open = true;
     let refusal;
     const note = (event) => (refusal = event);
@@ -54,11 +54,15 @@ export class Telephone extends Emitter {
     return this.#add(this.cross((machine) => machine.call(target, options)));
   }
 
-  /** The calls that come in, until the phone stops. */
-  async *incoming() {
+  /** The calls that come in from now on, until the phone stops. */
+  incoming() {
     const waiting = [];
     const take = (call) => waiting.push(call);
     this.on("incoming", take);
+    return this.#arrivals(waiting, take);
+  }
+
+  async *#arrivals(waiting, take) {
     try {
       while (this.#open) {
         yield* waiting.splice(0);

@@ -64,8 +64,28 @@ test("a call that is given up ends on both sides", OPTIONS, async (t) => {
 
 test("commands that the state forbids throw a stable code", OPTIONS, async (t) => {
   const alice = await started(t, "alice");
+  await assert.rejects(alice.start(), { code: "invalid_status" });
   const call = alice.call("sip:127.0.0.1:9");
   assert.throws(() => call.hangup(), { code: "invalid_state" });
   assert.throws(() => alice.call("sip:not a uri"), { code: "invalid_value" });
   assert.throws(() => call.sendDtmf("1"), { code: "no_media" });
+});
+
+test("a port in use is the error of start", OPTIONS, async (t) => {
+  const alice = await started(t, "alice");
+  const bind = `127.0.0.1:${alice.local.port}`;
+  await assert.rejects(new Phone({ user: "bob", bind }).start(), { code: "EADDRINUSE" });
+});
+
+test("without media ports a call ends with the reason", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const carol = new Phone({ user: "carol", bind: "127.0.0.1:0", rtpPorts: [41_100, 41_101] });
+  t.after(() => carol.stop());
+  await carol.start();
+  const taking = nextCall(bob);
+  const first = carol.call(at(bob));
+  await taking;
+  const second = carol.call(at(alice));
+  assert.equal((await second.ended()).error.code, "no_ports_available");
+  await first.cancel();
 });
