@@ -119,7 +119,9 @@ impl Outgoing {
     }
 
     pub(crate) fn queued(&self) -> Duration {
-        to_duration(self.samples.len() as u64, self.rate)
+        let tail = self.resampler.as_ref().filter(|_| self.tail);
+        let tail = tail.map_or(Duration::ZERO, |r| to_duration(r.lag() as u64, r.from()));
+        to_duration(self.samples.len() as u64, self.rate) + tail
     }
 
     pub(crate) fn played(&self) -> Duration {
@@ -288,7 +290,8 @@ mod tests {
         let mut frame = [0; 160];
         outgoing.take(&mut frame);
         assert!((479..=481).contains(&outgoing.write(24_000, &[1; 1_000])));
-        assert_eq!(outgoing.flush(), Duration::from_secs(60));
+        // And 3 ms that the resampler holds.
+        assert_eq!(outgoing.flush(), Duration::from_millis(60_003));
         assert_eq!(outgoing.queued(), Duration::ZERO);
         assert!(!outgoing.take_end(), "dropped is not sent");
         assert_eq!(outgoing.write(0, &[1; 10]), 0);

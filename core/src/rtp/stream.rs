@@ -194,9 +194,12 @@ impl Stream {
         (self.sender.rate() * MAX_TAP_SECONDS) as usize
     }
 
+    /// Whither RTP is sent now, if anywhere. Whoever asked for nothing gets nothing, also when
+    /// packets come from somewhere.
     fn path(&self) -> Option<Path> {
         let to = self.receiver.latch.target();
-        (self.sends() && is_reachable(to)).then_some(Path { port: self.parameters.port, to })
+        (self.sends() && is_reachable(self.parameters.remote_rtp) && is_reachable(to))
+            .then_some(Path { port: self.parameters.port, to })
     }
 
     /// Takes a packet of this stream's ports.
@@ -291,7 +294,7 @@ impl Stream {
         } else {
             self.reporter.write_report(host, report)
         };
-        if is_reachable(to) {
+        if is_reachable(self.parameters.remote_rtcp) && is_reachable(to) {
             let port = self.parameters.port;
             host.send(Outbound::Media { port, channel: Channel::Rtcp, to, bytes });
         }

@@ -46,27 +46,28 @@ fn the_delay_is_small_and_settles() {
 
 #[test]
 fn every_rate_and_ptime_gets_through() {
-    for rate in [8_000, 16_000, 24_000, 44_100, 48_000] {
-        for ptime in [10, 20, 30, 60] {
-            let mut pair = Pair::new();
-            let ptime = Duration::from_millis(ptime);
-            pair.alice.control(configure(MediaParameters { ptime, ..parameters(BOB) }));
-            let mut tone = Tone::new(rate, 1_000, 12_000);
-            let chunk = rate as usize / 50;
-            // Written as it goes, a fiftieth of a second at a time.
-            let mut written = 0u64;
-            pair.run(Duration::from_secs(5), |alice| {
-                while Duration::from_millis(20) * written <= alice.host.now.since(START) {
-                    alice.session.write_audio(rate, &tone.take(chunk));
-                    written += 1;
-                }
-            });
-            let heard = &pair.bob.heard[2_000..38_000];
-            let share = measure::share_at(&heard[..8_000], 8_000, 1_000.0);
-            assert!(share > 0.99, "{rate} Hz, {ptime:?}: {share}");
-            let gap = measure::longest_gap(heard, 8_000, -40.0);
-            assert!(gap < Duration::from_millis(1), "{rate} Hz, {ptime:?}: {gap:?}");
-        }
+    let rates = [8_000, 16_000, 24_000, 44_100, 48_000].map(|rate| (rate, 20));
+    for (rate, ptime) in rates.into_iter().chain([(8_000, 10), (16_000, 30), (8_000, 60)]) {
+        let mut pair = Pair::new();
+        let ptime = Duration::from_millis(ptime);
+        pair.alice.control(configure(MediaParameters { ptime, ..parameters(BOB) }));
+        let mut tone = Tone::new(rate, 1_000, 12_000);
+        let chunk = rate as usize / 50;
+        // Written as it goes, a fiftieth of a second at a time.
+        let mut written = 0u64;
+        pair.run(Duration::from_secs(3), |alice| {
+            while Duration::from_millis(20) * written <= alice.host.now.since(START) {
+                alice.session.write_audio(rate, &tone.take(chunk));
+                written += 1;
+            }
+        });
+        // The first frame was sent before there was a second; from then on there was always one.
+        assert!(pair.alice.events.len() <= 1, "{rate} Hz, {ptime:?}: it has not ended");
+        let heard = &pair.bob.heard[2_000..22_000];
+        let share = measure::share_at(&heard[..8_000], 8_000, 1_000.0);
+        assert!(share > 0.99, "{rate} Hz, {ptime:?}: {share}");
+        let gap = measure::longest_gap(heard, 8_000, -40.0);
+        assert!(gap < Duration::from_millis(1), "{rate} Hz, {ptime:?}: {gap:?}");
     }
 }
 
@@ -175,7 +176,7 @@ fn sent_and_queued_are_told() {
     assert!(pair.alice.events.is_empty());
     assert_eq!(pair.alice.session.played(), Duration::from_millis(520));
     let dropped = pair.alice.session.flush_audio();
-    assert!(dropped > Duration::from_millis(470) && dropped < Duration::from_millis(481));
+    assert!(dropped > Duration::from_millis(470) && dropped < Duration::from_millis(485));
     pair.run(Duration::from_millis(500), |_| ());
     assert!(pair.alice.events.is_empty(), "what was dropped was not sent");
     pair.alice.session.write_audio(8_000, &[500; 800]);

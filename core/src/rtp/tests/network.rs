@@ -56,7 +56,6 @@ fn duplicates_are_heard_once() {
 
 #[test]
 fn losses_are_concealed_and_counted() {
-    let mut dice = Dice::new(4);
     let mut lost = 0;
     for percent in [1, 5, 10] {
         let mut dice = Dice::new(percent);
@@ -79,7 +78,6 @@ fn losses_are_concealed_and_counted() {
         let reported = pair.alice.session.stats().remote_lost;
         assert!(reported > 0 && reported <= stats.lost);
     }
-    assert!(dice.roll(2) < 2);
 }
 
 #[test]
