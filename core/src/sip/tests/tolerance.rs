@@ -89,7 +89,9 @@ fn content_length_cuts_the_body() {
         fault(with("3\r\nContent-Length: 2", "abc")),
         Fault::Repeated(HeaderName::ContentLength)
     );
-    for bad in ["", "-1", "+3", "3x", "0x3", "3, 3", "3.0", "18446744073709551616", "4294967299"] {
+    for bad in
+        ["", "-1", "+3", ":", "3x", "0x3", "3, 3", "3.0", "18446744073709551616", "4294967299"]
+    {
         assert_eq!(fault(with(bad, "abc")), Fault::Value(HeaderName::ContentLength), "{bad}");
     }
 }
@@ -180,6 +182,16 @@ fn lines_that_are_none() {
     }
     let lower = with("").replacen("SIP/2.0\r\nVia", "sip/2.0\r\nVia", 1);
     assert_eq!(parse(lower).method(), &Method::Invite);
+}
+
+#[test]
+fn a_call_id_is_one_word() {
+    let with =
+        |id: &str| request("INVITE", "sip:bob@example.com", "").replace("a84b4c76e66710", id);
+    for bad in ["", "a b", "a\tb", "a\u{7f}", "a\0"] {
+        assert_eq!(fault(with(bad)), Fault::Value(HeaderName::CallId), "{bad:?}");
+    }
+    assert_eq!(parse(with("<odd>@[::1]")).call_id(), "<odd>@[::1]");
 }
 
 #[test]
