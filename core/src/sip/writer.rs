@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 use core::net::SocketAddr;
 
-use super::chars::{Span, TOKEN, all};
+use super::chars::{Span, TOKEN, all, trim};
 use super::header::list::comma;
 use super::header::name::HeaderName;
 use super::header::via::Via;
@@ -120,14 +120,14 @@ impl<'b> Writer<'b> {
     fn via_received(&mut self, value: &str, source: Option<SocketAddr>) {
         let end = comma(value.as_bytes()).unwrap_or(value.len());
         let (first, others) = value.split_at_checked(end).unwrap_or((value, ""));
-        let (Some(source), Ok(via)) = (source, Via::parse(first.trim_end())) else {
+        let (Some(source), Ok(via)) = (source, Via::parse(trim(first))) else {
             self.raw(value.as_bytes());
             return;
         };
         let ip = source.ip().to_canonical();
         let rport = via.rport().is_some();
         let hop = first.split(';').next().unwrap_or(first);
-        self.raw(hop.trim_end().as_bytes());
+        self.raw(trim(hop).as_bytes());
         for param in via.params() {
             let replaced = ["received", "rport"].iter().any(|n| param.name.eq_ignore_ascii_case(n));
             if !replaced {

@@ -49,6 +49,12 @@ fn via_is_completed() {
         ("SIP/2.0/UDP [2001:db8:0::1]:7", "[2001:db8::1]:9", "SIP/2.0/UDP [2001:db8:0::1]:7"),
         ("SIP/2.0/UDP 192.0.2.4", "[::ffff:192.0.2.4]:9", "SIP/2.0/UDP 192.0.2.4"),
         ("SIP/2.0/UDP [::ffff:192.0.2.4]", "192.0.2.4:9", "SIP/2.0/UDP [::ffff:192.0.2.4]"),
+        // U+0085 is a space to Unicode, not to SIP.
+        (
+            "SIP/2.0/UDP h;branch=1\u{85}",
+            "192.0.2.4:9",
+            "SIP/2.0/UDP h;branch=1\u{85};received=192.0.2.4",
+        ),
         // Only the first value is ours to complete.
         (
             "SIP / 2.0 / UDP h : 5 ; rport ; branch = 1 , SIP/2.0/UDP i;rport",
