@@ -68,6 +68,9 @@ pub(crate) async fn run(
             }
         }
         tokio::select! {
+            // After a stall what waits in the sockets comes before the frames that are due, or they
+            // would be played without it.
+            biased;
             order = orders.recv() => match order {
                 Some(order) => {
                     let over = matches!(order, Order::Control(MediaControl::Close));
