@@ -69,6 +69,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// As many pings as there may be wait for their answers.
+    #[error("{limit} pings wait for their answers already")]
+    TooManyPings {
+        /// The limit.
+        limit: usize,
+    },
 }
 
 impl Error {
@@ -84,6 +90,7 @@ impl Error {
             Self::Nat { .. } => "nat",
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyCalls { .. } => "too_many_calls",
+            Self::TooManyPings { .. } => "too_many_pings",
         }
     }
 }

@@ -155,7 +155,7 @@ impl Registration {
         cx: &mut Crossing<'_>,
         client: ClientId,
     ) -> Option<Outcome> {
-        if !self.series.handle_failure(cx, client) {
+        if !self.series.handle_failure(client) {
             return None;
         }
         match self.state {

@@ -152,14 +152,13 @@ impl Agent {
         [self.timers.next_deadline(), transactions].into_iter().flatten().min()
     }
 
-    /// Who waits for the outcome of a client transaction.
-    pub(crate) fn owner_of_client(&self, client: ClientId) -> Option<Owner> {
-        self.clients.get(&client).copied()
-    }
-
-    /// No more than copies of its final response can come: nobody waits for this transaction.
-    pub(crate) fn forget_client(&mut self, client: ClientId) {
-        self.clients.remove(&client);
+    /// Who waits for the outcome of a client transaction. With its first final response or its
+    /// failure (`last`) it is forgotten: a further 2xx to INVITE is found by its tag.
+    pub(crate) fn owner_of_client(&mut self, client: ClientId, last: bool) -> Option<Owner> {
+        match last {
+            true => self.clients.remove(&client),
+            false => self.clients.get(&client).copied(),
+        }
     }
 
     /// Whose tag this is.
@@ -186,6 +185,13 @@ impl Agent {
     /// The next transaction that failed.
     pub(crate) fn next_failure(&mut self) -> Option<Failure> {
         self.transactions.as_mut().and_then(Layer::next_event)
+    }
+
+    /// Whether nothing is under way and nobody is remembered.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        let quiet = self.transactions.as_ref().is_none_or(Layer::is_empty);
+        quiet && self.timers.is_empty() && self.clients.is_empty() && self.tags.is_empty()
     }
 
     fn next_request(&mut self) -> RequestId {

@@ -63,9 +63,9 @@ const MAX_HOMES: usize = 16;
 /// The open paths, and those under way.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    paths: BTreeMap<Hop, State>,
+    known: BTreeMap<Hop, State>,
     /// Which path an answer of the host belongs to.
-    requests: BTreeMap<RequestId, Hop>,
+    asked: BTreeMap<RequestId, Hop>,
     /// The addresses at which the configured server and proxy were found.
     homes: Vec<SocketAddr>,
 }
@@ -97,7 +97,7 @@ impl Agent {
     pub(crate) fn reach(&mut self, host: &mut dyn Host, hop: &Hop, owner: Owner) -> Reach {
         let fixed = self.parameters.next_hop.map(Hop::from);
         let hop = fixed.as_ref().unwrap_or(hop);
-        match self.paths.paths.get_mut(hop) {
+        match self.paths.known.get_mut(hop) {
             Some(State::Open { path, until }) if *until > host.now() => {
                 return Reach::Open(Arc::clone(path));
             }
@@ -107,9 +107,9 @@ impl Agent {
             }
             Some(State::Open { .. }) | None => {}
         }
-        if self.paths.paths.len() >= MAX_PATHS {
-            self.paths.paths.retain(|_, state| !matches!(state, State::Open { .. }));
-            if self.paths.paths.len() >= MAX_PATHS {
+        if self.paths.known.len() >= MAX_PATHS {
+            self.paths.known.retain(|_, state| !matches!(state, State::Open { .. }));
+            if self.paths.known.len() >= MAX_PATHS {
                 return Reach::Full;
             }
         }
@@ -122,7 +122,7 @@ impl Agent {
                 State::Resolving { asked, waiters: vec![owner] }
             }
         };
-        self.paths.paths.insert(hop.clone(), state);
+        self.paths.known.insert(hop.clone(), state);
         Reach::Later
     }
 
@@ -164,7 +164,7 @@ impl Agent {
             self.paths.homes.insert(0, to);
         }
         let until = host.now() + LIFETIME;
-        self.paths.paths.insert(hop, State::Open { path: Arc::clone(&path), until });
+        self.paths.known.insert(hop, State::Open { path: Arc::clone(&path), until });
         Some((waiters, Ok(path)))
     }
 
@@ -198,7 +198,7 @@ impl Agent {
     /// Forgets every path.
     pub(crate) fn close_paths(&mut self, host: &mut dyn Host) {
         let paths = core::mem::take(&mut self.paths);
-        for state in paths.paths.into_values() {
+        for state in paths.known.into_values() {
             match state {
                 State::Resolving { asked, .. } | State::Opening { asked, .. } => {
                     self.timers.cancel(asked.timer);
@@ -224,7 +224,7 @@ impl Agent {
         }
         let to = SocketAddr::new(addresses.remove(0), hop.port());
         let state = self.open(host, &hop, to, addresses, waiters);
-        self.paths.paths.insert(hop, state);
+        self.paths.known.insert(hop, state);
         None
     }
 
@@ -244,14 +244,14 @@ impl Agent {
     fn ask_host(&mut self, host: &mut dyn Host, hop: &Hop) -> Asked {
         let request = self.next_request();
         let timer = self.timers.set(host.now() + HOST_TIMEOUT, Alarm::Path(request));
-        self.paths.requests.insert(request, hop.clone());
+        self.paths.asked.insert(request, hop.clone());
         Asked { request, timer }
     }
 
     /// Takes out the path that waits for this answer.
     fn take_asked(&mut self, request: RequestId) -> Option<(Hop, State)> {
-        let hop = self.paths.requests.remove(&request)?;
-        let state = self.paths.paths.remove(&hop)?;
+        let hop = self.paths.asked.remove(&request)?;
+        let state = self.paths.known.remove(&hop)?;
         if let State::Resolving { asked, .. } | State::Opening { asked, .. } = &state {
             self.timers.cancel(asked.timer);
         }

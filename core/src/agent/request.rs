@@ -56,11 +56,6 @@ impl Attempt {
         self.client == Some(client)
     }
 
-    /// Its latest transaction.
-    pub(crate) fn client(&self) -> Option<ClientId> {
-        self.client
-    }
-
     /// What another ACK of the same INVITE needs: the credentials, without the transaction.
     pub(crate) fn for_ack(&self) -> Self {
         Self { client: None, rounds: Rounds::default(), credentials: self.credentials.clone() }
@@ -76,9 +71,6 @@ impl Crossing<'_> {
         attempt: &mut Attempt,
         owner: Owner,
     ) {
-        if let Some(old) = attempt.client.take() {
-            self.agent.forget_client(old);
-        }
         attempt.credentials = self.agent.credentials(self.host, path, request, attempt);
         let branch = Layer::new_branch(self.host);
         let mut buffer = core::mem::take(&mut self.agent.buffer);
@@ -116,11 +108,11 @@ impl Crossing<'_> {
         bytes.into()
     }
 
-    /// Sends the CANCEL of an INVITE (§9.1), if that may be.
-    pub(crate) fn cancel_invite(&mut self, invite: ClientId, owner: Owner) -> Option<ClientId> {
-        let cancel = self.agent.transactions(self.host).cancel(self.host, invite)?;
-        self.agent.clients.insert(cancel, owner);
-        Some(cancel)
+    /// Sends the CANCEL of an INVITE (§9.1), if that may be; true when it was. What that is
+    /// answered is nobody's business: the INVITE's own response decides.
+    pub(crate) fn cancel_invite(&mut self, invite: &Attempt) -> bool {
+        let Some(invite) = invite.client else { return false };
+        self.agent.transactions(self.host).cancel(self.host, invite).is_some()
     }
 
     /// Sends bytes outside all transactions.
@@ -184,7 +176,7 @@ impl Crossing<'_> {
     /// Forgets an attempt's transaction: whatever comes for it is a stray.
     pub(crate) fn abandon(&mut self, attempt: &mut Attempt) {
         if let Some(client) = attempt.client.take() {
-            self.agent.forget_client(client);
+            self.agent.clients.remove(&client);
             self.transactions().abandon(client);
         }
     }

@@ -96,7 +96,7 @@ impl Series {
                     Answer::Pending
                 }
                 Err(refusal) => {
-                    self.done(cx);
+                    self.attempt = Attempt::default();
                     Answer::Final(Some(refusal))
                 }
             },
@@ -104,17 +104,17 @@ impl Series {
                 if status < 300 {
                     cx.handle_success(&path, response);
                 }
-                self.done(cx);
+                self.attempt = Attempt::default();
                 Answer::Final(None)
             }
         })
     }
 
     /// Whether the failed transaction is the latest of the series.
-    pub(crate) fn handle_failure(&mut self, cx: &mut Crossing<'_>, client: ClientId) -> bool {
+    pub(crate) fn handle_failure(&mut self, client: ClientId) -> bool {
         let ours = self.attempt.is(client);
         if ours {
-            self.done(cx);
+            self.attempt = Attempt::default();
         }
         ours
     }
@@ -123,13 +123,6 @@ impl Series {
     pub(crate) fn close(mut self, cx: &mut Crossing<'_>) {
         cx.abandon(&mut self.attempt);
         cx.agent.forget_tag(self.tag);
-    }
-
-    fn done(&mut self, cx: &mut Crossing<'_>) {
-        if let Some(client) = self.attempt.client() {
-            cx.agent.forget_client(client);
-        }
-        self.attempt = Attempt::default();
     }
 
     fn send_again(&mut self, cx: &mut Crossing<'_>) {

@@ -59,8 +59,8 @@ struct Calling {
     early: Vec<Early>,
     /// How the call ends when it is given up.
     withdrawal: Option<Ending>,
-    /// The CANCEL.
-    cancel: Option<ClientId>,
+    /// Whether CANCEL was sent.
+    cancelled: bool,
     unanswered: TimerId,
 }
 
@@ -80,16 +80,10 @@ impl Outgoing {
     }
 
     pub(super) fn close(self, cx: &mut Crossing<'_>) {
-        let State::Calling(mut calling) = self.state else { return };
-        cx.cancel_timer(calling.unanswered);
-        if let Some(cancel) = calling.cancel {
-            cx.agent.forget_client(cancel);
-        }
         // The transaction lives on to acknowledge a repeated rejection.
-        if let Some(client) = calling.attempt.client() {
-            cx.agent.forget_client(client);
+        if let State::Calling(calling) = self.state {
+            cx.cancel_timer(calling.unanswered);
         }
-        calling.early.clear();
     }
 }
 
@@ -117,7 +111,7 @@ impl Call {
             return self.finish(cx, ending);
         };
         calling.withdrawal.get_or_insert(ending);
-        calling.cancel_if_heard(cx, Owner::Call(self.id));
+        calling.cancel_if_heard(cx);
         self.set_state(cx, CallState::Canceling, None);
     }
 
@@ -160,7 +154,7 @@ impl Call {
             heard: false,
             early: Vec::new(),
             withdrawal: None,
-            cancel: None,
+            cancelled: false,
             unanswered,
         };
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
@@ -203,18 +197,13 @@ impl Call {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         let status = response.status().unwrap_or_default();
-        if calling.cancel == Some(client) && status >= 200 {
-            // What CANCEL is answered changes nothing: the INVITE's own response decides.
-            cx.agent.forget_client(client);
-            return;
-        }
         if !calling.attempt.is(client) {
             return;
         }
         match status {
             ..=199 => {
                 calling.heard = true;
-                calling.cancel_if_heard(cx, Owner::Call(self.id));
+                calling.cancel_if_heard(cx);
                 if status > 100 {
                     self.provisional(cx, response);
                 }
@@ -284,9 +273,6 @@ impl Call {
         };
         let State::Calling(mut calling) = outgoing.state else { return };
         cx.cancel_timer(calling.unanswered);
-        if let Some(cancel) = calling.cancel {
-            cx.agent.forget_client(cancel);
-        }
         let tag = response.to_tag();
         let early = calling.early.iter_mut().find(|early| early.is_of(&self.call_id, tag));
         dialog.set_remote_seq(early.as_ref().and_then(|early| early.dialog.remote_seq()));
@@ -329,8 +315,6 @@ impl Call {
         if calling.attempt.is(client) {
             let withdrawal = calling.withdrawal.take();
             self.finish(cx, withdrawal.unwrap_or_else(|| cause.into()));
-        } else {
-            cx.agent.forget_client(client);
         }
     }
 
@@ -386,12 +370,10 @@ impl Call {
 
 impl Calling {
     /// Sends CANCEL once it is wanted and allowed.
-    fn cancel_if_heard(&mut self, cx: &mut Crossing<'_>, owner: Owner) {
-        if self.withdrawal.is_none() || self.cancel.is_some() || !self.heard {
-            return;
+    fn cancel_if_heard(&mut self, cx: &mut Crossing<'_>) {
+        if self.withdrawal.is_some() && self.heard && !self.cancelled {
+            self.cancelled = cx.cancel_invite(&self.attempt);
         }
-        let Some(invite) = self.attempt.client() else { return };
-        self.cancel = cx.cancel_invite(invite, owner);
     }
 
     /// The early dialog of a response, made if it is new and there is room.

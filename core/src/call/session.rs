@@ -254,21 +254,12 @@ impl Session {
     fn forget_invite(&mut self, cx: &mut Crossing<'_>) {
         if let Some(invite) = self.invite.take() {
             cx.cancel_timer(invite.forget);
-            if let Some(client) = invite.attempt.client() {
-                cx.agent.forget_client(client);
-            }
         }
     }
 
     pub(super) fn close(mut self, cx: &mut Crossing<'_>) {
         self.forget_accepted(cx);
         self.forget_invite(cx);
-        if let Parting::Leaving { attempt, .. } = &self.parting
-            && let Some(client) = attempt.client()
-        {
-            // The BYE itself is repeated until it is answered.
-            cx.agent.forget_client(client);
-        }
         for fork in self.forks {
             fork.close(cx);
         }
@@ -343,7 +334,6 @@ impl Call {
 
     pub(super) fn session_failure(&mut self, cx: &mut Crossing<'_>, client: ClientId) {
         let Stage::Session(session) = &mut self.stage else { return };
-        cx.agent.forget_client(client);
         for fork in &mut session.forks {
             if matches!(&fork.parting, Parting::Leaving { attempt, .. } if attempt.is(client)) {
                 fork.parting = Parting::Up;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub(crate) use route_set::{Course, RouteSet};
 
-use crate::sip::{Malformed, Message};
+use crate::sip::{BRANCH_COOKIE, Malformed, Message};
 
 /// One dialog, early or confirmed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,13 +65,13 @@ impl Dialog {
     /// The callee's dialog, from the INVITE and the tag that we answer it with (§12.1.1).
     ///
     /// # Errors
-    /// When the INVITE's Contact is missing or cannot be read, or a Record-Route.
+    /// When the INVITE's Contact is missing or cannot be read, or a Record-Route. RFC 2543 knew
+    /// INVITEs without Contact (§6.13 there): those who speak it are found by From.
     pub(crate) fn of_callee(
         request: &Message,
         call_id: &Arc<str>,
         tag: &str,
     ) -> Result<Self, Malformed> {
-        let target = contact(request)?;
         Ok(Self {
             call_id: Arc::clone(call_id),
             local: format!("{};tag={tag}", request.to().as_str()).into(),
@@ -79,7 +79,7 @@ impl Dialog {
             remote_tag: request.from_tag().unwrap_or_default().into(),
             local_seq: 0,
             remote_seq: Some(request.cseq()),
-            target: target.ok_or(Malformed { problem: "there is no Contact", at: 0 })?,
+            target: Self::target_of_invite(request)?,
             routes: RouteSet::of_callee(request)?,
         })
     }
@@ -118,6 +118,23 @@ impl Dialog {
     /// When Contact cannot be read.
     pub(crate) fn target_of(message: &Message) -> Result<Option<Box<str>>, Malformed> {
         contact(message)
+    }
+
+    /// The target that an INVITE outside a dialog names.
+    ///
+    /// # Errors
+    /// As [`of_callee`](Self::of_callee).
+    pub(crate) fn target_of_invite(request: &Message) -> Result<Box<str>, Malformed> {
+        let cookie = |branch: &str| branch.starts_with(BRANCH_COOKIE);
+        match contact(request)? {
+            Some(target) => Ok(target),
+            None if request.via().branch().is_some_and(cookie)
+                || !request.from().uri().is_sip() =>
+            {
+                Err(Malformed { problem: "there is no Contact", at: 0 })
+            }
+            None => Ok(request.from().uri().without_headers().into()),
+        }
     }
 
     /// Moves the remote target.

@@ -65,7 +65,8 @@ impl Phone {
             self.agent.counters.stray += 1;
             return;
         }
-        let asked = client.and_then(|client| self.agent.owner_of_client(client));
+        let last = response.status().is_some_and(|status| status >= 200);
+        let asked = client.and_then(|client| self.agent.owner_of_client(client, last));
         match (asked.or_else(|| self.agent.owner_of_tag(response.from_tag())), client) {
             (Some(Owner::Call(id)), client) => {
                 self.with_call(host, id, |call, cx| call.handle_response(cx, client, response));
@@ -150,8 +151,13 @@ impl Phone {
             Body::Unsupported => return queries::unsupported_body(cx, query),
             body => body,
         };
+        if !accepts_sessions(request) {
+            let warning = "399 offhook \"No session description may be answered\"";
+            let response = Response::new(406).field(HeaderName::Warning, warning);
+            return drop(cx.respond(query, response));
+        }
         // §8.1.1.8: INVITE has exactly one Contact.
-        if !matches!(Dialog::target_of(request), Ok(Some(_))) {
+        if Dialog::target_of_invite(request).is_err() {
             let reason = Some("Missing or Unusable Contact");
             return drop(cx.respond(query, Response::new(400).reason(reason)));
         }
@@ -181,6 +187,15 @@ impl Phone {
     fn respond(&mut self, host: &mut dyn Host, query: &Query, response: Response<'_>) -> Vec<u8> {
         Crossing { host, agent: &mut self.agent }.respond(query, response)
     }
+}
+
+/// Whether the answer may hold a session description (§20.1: without Accept it may).
+fn accepts_sessions(request: &Message) -> bool {
+    let taken = |range: &str| {
+        let range = range.split(';').next().unwrap_or_default().trim();
+        ["application/sdp", "application/*", "*/*"].iter().any(|t| range.eq_ignore_ascii_case(t))
+    };
+    request.header(HeaderName::Accept).is_none() || request.values(HeaderName::Accept).any(taken)
 }
 
 /// What forbids to look at a request further (§8.2.1, §8.2.2).

@@ -290,12 +290,13 @@ impl Phone {
     /// [`Event::Pong`].
     ///
     /// # Errors
-    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`].
+    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`],
+    /// [`Error::TooManyPings`].
     pub fn options(&mut self, target: &str) -> Result<PingId, Error> {
         self.require_started("ping from")?;
         let ping = Ping::new(self.agent.target(target)?);
         if self.pings.len() >= MAX_PINGS {
-            return Err(invalid("target", target, "too many pings wait for their answers"));
+            return Err(Error::TooManyPings { limit: MAX_PINGS });
         }
         self.last_ping += 1;
         let id = PingId(self.last_ping);

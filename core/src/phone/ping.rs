@@ -63,9 +63,9 @@ impl Ping {
     }
 
     /// Whether the failed transaction was its own.
-    pub(super) fn handle_failure(&mut self, cx: &mut Crossing<'_>, client: ClientId) -> bool {
+    pub(super) fn handle_failure(&mut self, client: ClientId) -> bool {
         match self {
-            Self::Sent { series, .. } => series.handle_failure(cx, client),
+            Self::Sent { series, .. } => series.handle_failure(client),
             Self::Asked(_) => false,
         }
     }

@@ -118,9 +118,7 @@ impl Phone {
     }
 
     fn client_failed(&mut self, host: &mut dyn Host, client: ClientId, cause: FailureCause) {
-        let owner = self.agent.owner_of_client(client);
-        self.agent.forget_client(client);
-        match owner {
+        match self.agent.owner_of_client(client, true) {
             Some(Owner::Call(id)) => {
                 self.with_call(host, id, |call, cx| call.handle_failure(cx, client, cause));
             }
@@ -128,7 +126,7 @@ impl Phone {
                 self.with_registration(host, |it, cx| it.handle_failure(cx, client));
             }
             Some(Owner::Ping(id)) => {
-                self.with_ping(host, id, |ping, cx| ping.handle_failure(cx, client).then_some(None))
+                self.with_ping(host, id, |ping, _| ping.handle_failure(client).then_some(None))
             }
             None => {}
         }

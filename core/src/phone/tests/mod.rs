@@ -3,9 +3,12 @@
 mod callee;
 mod caller;
 mod calls;
+mod chaos;
 mod hosts;
 mod registering;
 mod scene;
+mod torture;
+mod within;
 
 /// A phone may move to another thread.
 #[test]

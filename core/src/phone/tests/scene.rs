@@ -180,10 +180,15 @@ impl Scene {
         self.sip().map(|packet| format!("{:?} {}\n", packet.sent, packet.text())).collect()
     }
 
-    /// Nothing is left behind: no call, no port.
+    /// Nothing is left behind: no call, no port, and once no message can come again, no memory.
     #[track_caller]
     pub(super) fn assert_idle(&mut self, actor: &Actor) {
         self.run(Duration::from_secs(1));
+        assert_eq!(self.sim.media_ports(actor.id), 0, "a port is left");
+        self.run(LONG);
+        let phone = &self.sim[actor.id];
+        assert!(phone.agent.is_idle(), "something is remembered");
+        assert!(phone.invites.is_empty() && phone.calls.is_empty(), "{phone:#?}");
         assert_eq!(self.sim[actor.id].calls().count(), 0, "a call is left");
         assert_eq!(self.sim.media_ports(actor.id), 0, "a port is left");
     }
@@ -221,6 +226,25 @@ impl Actor {
             _ => None,
         };
         self.events.borrow().iter().filter_map(told).collect()
+    }
+
+    /// Every call that was ever told of has ended, once.
+    #[track_caller]
+    pub(super) fn assert_every_call_ended(&self, seed: u64) {
+        let events = self.events();
+        let mut calls: Vec<CallId> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::State { call, .. } | Event::Incoming { call, .. } => Some(*call),
+                _ => None,
+            })
+            .collect();
+        calls.sort_unstable();
+        calls.dedup();
+        assert!(!calls.is_empty(), "seed {seed}");
+        for call in calls {
+            self.assert_one_end(call);
+        }
     }
 
     /// A call's events end with exactly one Ended, and before it the state was told.

@@ -1,0 +1,116 @@
+//! The torture messages of RFC 4475 and RFC 5118, as a phone answers them over UDP.
+
+use std::path::{Path, PathBuf};
+
+use super::scene::{BOB, Scene};
+use crate::time::Duration;
+
+/// What each section wants of a phone that is no registrar, no proxy, takes calls to any user, and
+/// speaks G.711; `None` where nothing may be said.
+const EXPECTED: [(&str, Option<u16>); 63] = [
+    // RFC 4475 §3.1.1: valid messages.
+    ("wsinv", Some(481)), // its To has a tag
+    ("intmeth", Some(501)),
+    ("esc01", Some(180)),
+    ("escnull", Some(405)),
+    ("esc02", Some(501)),
+    ("lwsdisp", Some(200)),
+    ("longreq", Some(180)),
+    ("dblreq", Some(405)),
+    ("semiuri", Some(200)),
+    ("transports", Some(200)),
+    ("mpart01", Some(405)),
+    ("unreason", None),
+    ("noreason", None),
+    // §3.1.2: invalid messages.
+    ("badinv01", Some(400)),
+    ("clerr", Some(400)),
+    ("ncl", Some(400)),
+    ("scalar02", Some(400)),
+    ("scalarlg", None),
+    ("quotbal", Some(400)),
+    ("ltgtruri", Some(400)),
+    ("lwsruri", Some(400)),
+    ("lwsstart", Some(180)),
+    ("trws", Some(200)),
+    ("escruri", Some(400)),
+    ("baddate", Some(180)),
+    ("regbadct", Some(405)),
+    ("badaspec", Some(200)),
+    ("baddn", Some(400)),
+    ("baddn-terminated", Some(400)),
+    ("badvers", Some(505)),
+    ("mismatch01", Some(400)),
+    ("mismatch02", Some(501)),
+    ("bigcode", None),
+    // §3.2: transaction layer.
+    ("badbranch", Some(200)),
+    // §3.3: application layer.
+    ("insuf", Some(400)),
+    ("unkscm", Some(416)),
+    ("novelsc", Some(416)),
+    ("unksm2", Some(405)),
+    ("bext01", Some(420)),
+    ("invut", Some(415)),
+    ("regaut01", Some(405)),
+    ("multi01", Some(400)),
+    ("mcl01", Some(400)),
+    ("bcast", None),
+    ("zeromf", Some(200)),
+    ("cparam01", Some(405)),
+    ("cparam02", Some(405)),
+    ("regescrt", Some(405)),
+    ("sdp01", Some(406)),
+    // §3.4: RFC 2543.
+    ("inv2543", Some(180)),
+    ("test", None),
+    // RFC 5118.
+    ("ipv6-good", Some(405)),
+    ("ipv6-bad", Some(400)),
+    ("port-ambiguous", Some(405)),
+    ("port-unambiguous", Some(405)),
+    ("via-received-param-with-delim", Some(481)),
+    ("via-received-param-no-delim", Some(200)),
+    ("ipv6-in-sdp", Some(488)), // it offers G.726 alone
+    ("mult-ip-in-header", Some(481)),
+    ("mult-ip-in-sdp", Some(180)),
+    ("ipv4-mapped-ipv6", Some(488)), // likewise
+    ("ipv6-bug-abnf-3-colons", Some(200)),
+    ("ipv6-correct-abnf-2-colons", Some(200)),
+];
+
+/// The messages, where the vectors are.
+fn messages() -> Vec<PathBuf> {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
+    let mut paths = Vec::new();
+    for directory in ["rfc4475", "rfc5118"] {
+        let entries = std::fs::read_dir(vectors.join(directory));
+        paths.extend(entries.into_iter().flatten().flatten().map(|entry| entry.path()));
+    }
+    paths.sort();
+    paths
+}
+
+#[test]
+fn a_phone_answers_each_message_as_its_section_says() {
+    let messages = messages();
+    if messages.is_empty() {
+        eprintln!("skipped: there is no ../shared/vectors here");
+        return;
+    }
+    assert_eq!(messages.len(), EXPECTED.len());
+    for path in messages {
+        let name = path.file_stem().unwrap().to_string_lossy();
+        let mut scene = Scene::new();
+        let bob = scene.direct(BOB, "bob");
+        let peer = scene.silent_peer();
+        scene.sim[peer].send_bytes(bob.id.address(), std::fs::read(&path).unwrap());
+        scene.run(Duration::from_millis(100));
+        let answered = scene.sip().filter(|packet| packet.from == bob.id.address());
+        let answers: Vec<u16> =
+            answered.map(|packet| packet.text()[8..11].parse().unwrap()).collect();
+        let expected = EXPECTED.iter().find(|(expected, _)| *expected == name);
+        let expected = expected.unwrap_or_else(|| panic!("{name} is in no section")).1;
+        assert_eq!(answers, expected.into_iter().collect::<Vec<u16>>(), "{name}");
+    }
+}
