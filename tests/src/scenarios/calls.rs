@@ -3,12 +3,11 @@
 use offhook_core::call::CallOptions;
 use offhook_core::codec::Codec;
 use offhook_core::event::{CallState, EndedBy, Event, PhoneStatus};
-use offhook_core::phone::Phone;
 use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::world::{Outcome, World};
+use crate::world::{Outcome, Telephone, World};
 
 const SOON: Duration = Duration::from_secs(33);
 
@@ -16,9 +15,7 @@ pub(super) const FIRST_CALL: Scenario = Scenario {
     name: "first_call",
     shows: "two telephones register at the exchange, talk and hang up (RFC 3665 §3.2)",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = registered(seed)?;
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         super::audio::speak(&mut world, &alice, out, 440)?;
         super::audio::speak(&mut world, &bob, inc, 880)?;
@@ -43,9 +40,7 @@ pub(super) const DIRECT_CALL: Scenario = Scenario {
     name: "direct_call",
     shows: "a phone without a server calls and is called directly (pyVoIP #280, #60)",
     play: |seed| {
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = direct(seed)?;
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, inc) = world.connect(&alice, &bob, &target)?;
         world.pass(Duration::from_secs(1));
@@ -59,9 +54,7 @@ pub(super) const BUSY: Scenario = Scenario {
     name: "busy",
     shows: "486 after 180 ends the call with its code, and is ACKed (pyVoIP #244, RFC 3665 §3.8)",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = registered(seed)?;
         let out = world.call(&alice, "bob")?;
         let inc = world.wait_incoming(&bob)?;
         world.pass(Duration::from_secs(1));
@@ -136,9 +129,7 @@ pub(super) const CANCEL: Scenario = Scenario {
     name: "cancel",
     shows: "CANCEL while it rings: 487, both sides end (RFC 3665 §3.8, pyVoIP #255)",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = registered(seed)?;
         let out = world.call(&alice, "bob")?;
         let inc = world.wait_incoming(&bob)?;
         world.pass(Duration::from_secs(2));
@@ -157,9 +148,7 @@ pub(super) const CANCEL_CROSSES_ANSWER: Scenario = Scenario {
     name: "cancel_crosses_answer",
     shows: "CANCEL crosses the 200: ACK, then BYE; reported as cancelled (livekit/sip#756)",
     play: |seed| {
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = direct(seed)?;
         let out = world.call(&alice, &format!("sip:bob@{}", bob.node.address()))?;
         let inc = world.wait_incoming(&bob)?;
         // Let the 180 arrive, so that the CANCEL leaves at once.
@@ -188,9 +177,7 @@ pub(super) const BYE_CROSSES_BYE: Scenario = Scenario {
     name: "bye_crosses_bye",
     shows: "both hang up at once: each answers the other's BYE, both end",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = registered(seed)?;
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         world.act(&alice, |phone| phone.hangup(out))?;
         world.act(&bob, |phone| phone.hangup(inc))?;
@@ -227,9 +214,7 @@ pub(super) const EARLY_MEDIA: Scenario = Scenario {
     name: "early_media",
     shows: "183 with SDP opens media before the answer: PROGRESS, and sound (livekit/sip#813)",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = registered(seed)?;
         let out = world.call(&alice, "bob")?;
         let inc = world.wait_incoming(&bob)?;
         world.act(&bob, |phone| phone.progress(inc))?;
@@ -249,9 +234,7 @@ pub(super) const KILLED_PEER: Scenario = Scenario {
     name: "killed_peer",
     shows: "a peer that dies in a call: the call ends by the media timeout, in bounded time",
     play: |seed| {
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = direct(seed)?;
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, _) = world.connect(&alice, &bob, &target)?;
         world.pass(Duration::from_secs(2));
@@ -332,7 +315,7 @@ pub(super) const THOUSAND_CALLS: Scenario = Scenario {
             world.expect(state == Some(CallState::Answered), &format!("{call}: {state:?}"))?;
         }
         for &call in &calls {
-            world.act(&alice, |phone: &mut Phone| phone.hangup(call))?;
+            world.act(&alice, |phone| phone.hangup(call))?;
         }
         world.pass(Duration::from_secs(1));
         expect_nothing_left(&mut world, &[&alice, &bob])?;
@@ -340,8 +323,24 @@ pub(super) const THOUSAND_CALLS: Scenario = Scenario {
     },
 };
 
+/// Alice and Bob, registered at an exchange.
+fn registered(seed: u64) -> Outcome<(World, Telephone, Telephone)> {
+    let mut world = World::with_exchange(seed, &["alice", "bob"]);
+    let alice = world.telephone("alice")?;
+    let bob = world.telephone("bob")?;
+    Ok((world, alice, bob))
+}
+
+/// Alice and Bob without an exchange.
+fn direct(seed: u64) -> Outcome<(World, Telephone, Telephone)> {
+    let mut world = World::new(seed);
+    let alice = world.telephone("alice")?;
+    let bob = world.telephone("bob")?;
+    Ok((world, alice, bob))
+}
+
 /// A moment later no call is left and every media port was given back.
-fn expect_nothing_left(world: &mut World, telephones: &[&crate::world::Telephone]) -> Outcome {
+fn expect_nothing_left(world: &mut World, telephones: &[&Telephone]) -> Outcome {
     world.pass(Duration::from_millis(100));
     for telephone in telephones {
         let calls = world.sim[telephone.node].phone().calls().count();
