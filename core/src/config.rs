@@ -149,10 +149,8 @@ impl PhoneParameters {
 
 /// Splits `host:port`, `[v6]:port` or a bare host.
 fn split_port(server: &str) -> (&str, Option<u16>) {
-    if let Some(rest) = server.strip_prefix('[') {
-        if let Some((host, after)) = rest.split_once(']') {
-            return (host, after.strip_prefix(':').and_then(|p| p.parse().ok()));
-        }
+    if let Some((host, after)) = server.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (host, after.strip_prefix(':').and_then(|p| p.parse().ok()));
     }
     match server.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => match port.parse() {

@@ -11,7 +11,15 @@ fn seed() -> u64 {
 
 #[test]
 fn every_scenario_holds() {
-    let failures: Vec<String> = SCENARIOS.iter().filter_map(|s| s.run(seed()).err()).collect();
+    let failures: Vec<String> = SCENARIOS
+        .iter()
+        .filter_map(|scenario| {
+            let began = Instant::now();
+            let failure = scenario.run(seed()).err();
+            println!("{}: {} ms", scenario.name, began.elapsed().as_millis());
+            failure
+        })
+        .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
