@@ -14,6 +14,7 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool { program: "node", package: "nodejs", needed_for: "the JavaScript tests" },
+    Tool { program: "kill", package: "procps", needed_for: "the tests of signals" },
     Tool { program: "sipp", package: "sip-tester", needed_for: "the tests against SIPp" },
     Tool { program: "tshark", package: "tshark", needed_for: "the tests of captures" },
 ];
