@@ -1,8 +1,8 @@
 //! Calls (RFC 3261 §13 to §15): what an application asks of one, and the machine behind it.
 //!
-//! A [`Call`] is one of three things in turn, each in a file of its own under a diagram of its
-//! states: an [`outgoing`] INVITE or an [`incoming`] one, and then a [`session`]. They share the
-//! call's [`media`]. What a handler is told it turns into messages and events at once; when a call is
+//! A `Call` is one of three things in turn, each in a file of its own under a diagram of its
+//! states: an `outgoing` INVITE or an `incoming` one, and then a `session`. They share the
+//! call's `media`. What a handler is told it turns into messages and events at once; when a call is
 //! over it has told so.
 
 mod incoming;

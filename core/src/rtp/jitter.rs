@@ -1,8 +1,8 @@
 //! The jitter buffer: puts packets in order and says what is to be played next.
 //!
 //! Every packet has a position on one line of samples, and what is played moves along that line at
-//! the pace of our own clock. How early packets come before their turn ([`Headroom`]) decides
-//! whether the line is stretched or shortened ([`super::playout`] does it with the sound itself).
+//! the pace of our own clock. How early packets come before their turn (`Headroom`) decides
+//! whether the line is stretched or shortened (`playout` does it with the sound itself).
 //! So loss, reordering, jitter and a clock that runs at another speed are one matter.
 //!
 //! Gaps are distances between positions and hold no memory, whatever a timestamp claims.
