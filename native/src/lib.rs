@@ -1,8 +1,46 @@
 //! A telephone in a library, over tokio.
 //!
 //! A [`Phone`] registers, places and takes [`Call`]s; a call plays and records, reads and writes
-//! audio and digits. The protocol itself is [`offhook_core`]; this crate gives it sockets, time and
-//! tasks.
+//! audio and digits. A phone that answers and plays a file:
+//!
+//! ```no_run
+//! use offhook::{Phone, PhoneParameters};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), offhook::Error> {
+//!     let phone = Phone::new(PhoneParameters::new("pbx.example.com", "alice").password("secret"));
+//!     phone.start().await?;
+//!     let mut incoming = phone.incoming();
+//!     while let Some(call) = incoming.next().await {
+//!         call.answer().await?;
+//!         call.play("welcome.wav").await?;
+//!         call.hangup().await?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! One that calls, and presses digits at who answers:
+//!
+//! ```no_run
+//! # async fn dial() -> Result<(), offhook::Error> {
+//! # use offhook::{Phone, PhoneParameters};
+//! let phone = Phone::new(PhoneParameters::without_server("caller"));
+//! phone.start().await?;
+//! let call = phone.call("sip:bob@192.0.2.7").await?;
+//! call.answered().await?;
+//! call.send_dtmf("195#")?;
+//! println!("{:?}", call.ended().await);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The protocol itself is [`offhook_core`], re-exported as [`core`]; this crate gives it sockets,
+//! time and tasks. It needs a tokio runtime with I/O and time enabled. The `offhook` command lives
+//! behind the default feature `cli`; a library user leaves it out with `default-features = false`.
+//!
+//! Inside: `phone` and `call` are handles; `driver` holds the one loop that carries an endpoint of
+//! the core and the task of each call's media; `host` is the seam to the operating system.
 #![forbid(unsafe_code)]
 
 mod audio;

@@ -236,6 +236,21 @@ impl Line {
     }
 }
 
+impl Drop for Line {
+    /// When the driver goes down with its runtime, nobody must wait for its calls for ever.
+    fn drop(&mut self) {
+        for (_, Entry { shared, .. }) in self.calls.drain() {
+            shared.status.send_modify(|status| {
+                status.state = CallState::Ended;
+                status.ending.get_or_insert_with(Ending::lost);
+            });
+            shared.taps.close();
+            shared.moved.notify_waiters();
+            shared.events.close();
+        }
+    }
+}
+
 impl Endpoint for Line {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         self.phone.handle_inbound(host, inbound);

@@ -21,6 +21,13 @@ pub(crate) struct SignallingSocket {
     batches: UdpSocketState,
 }
 
+/// What a socket is watched for. Errors only where [`SignallingSocket::next_refusal`] takes them;
+/// elsewhere the readiness would never go away.
+#[cfg(target_os = "linux")]
+const ANYTHING: Interest = Interest::READABLE.add(Interest::ERROR);
+#[cfg(not(target_os = "linux"))]
+const ANYTHING: Interest = Interest::READABLE;
+
 /// What one look at a socket brought.
 #[derive(Debug)]
 pub(crate) enum Arrival<'a> {
@@ -70,7 +77,7 @@ impl SignallingSocket {
     /// Waits until there is something to receive. Cancel-safe.
     pub(crate) async fn ready(&self) {
         // An error here is one of the runtime shutting down; the caller's next look finds nothing.
-        let _ = self.socket.ready(Interest::READABLE | Interest::ERROR).await;
+        let _ = self.socket.ready(ANYTHING).await;
     }
 
     /// Hands at most one batch of datagrams, and the errors before it, to `take`.
