@@ -137,7 +137,7 @@ impl Registration {
             return Some(Outcome::Left((200..300).contains(&status)));
         }
         match status {
-            200..=299 => Some(self.bound(cx, response)),
+            200..=299 => self.bound(cx, response),
             423 => self.too_brief(cx, response),
             _ => {
                 // §22.1: what was refused is not shown again, so there is nothing left to try.
@@ -202,14 +202,18 @@ impl Registration {
         self.series.send(cx, fields);
     }
 
-    fn bound(&mut self, cx: &mut Crossing<'_>, response: &Message) -> Outcome {
-        let granted = self.granted(cx, response).clamp(1, LONGEST_BINDING);
+    fn bound(&mut self, cx: &mut Crossing<'_>, response: &Message) -> Option<Outcome> {
+        let granted = self.granted(cx, response).min(LONGEST_BINDING);
+        if granted == 0 {
+            // A success that leaves us without a binding is none.
+            return self.failed(cx, Some(Cause::of(response)), false, None);
+        }
         let granted = Duration::from_secs(granted.into());
         self.failures = 0;
         self.was_bound = true;
         self.state = State::Bound;
         self.set_timer(cx, Some((granted - REFRESH_BEFORE).max(granted / 2)));
-        Outcome::Bound(granted)
+        Some(Outcome::Bound(granted))
     }
 
     /// How long the binding lasts (§10.2.4): what the response says of our Contact, or of all, or
@@ -227,10 +231,13 @@ impl Registration {
             .unwrap_or(self.asked)
     }
 
-    /// §10.2.8: asks again for as long as the registrar wants, if that is longer.
+    /// §10.2.8: asks again for as long as the registrar wants, if that is longer. It counts as a
+    /// failure, so that a registrar that never has enough is left alone in the end.
     fn too_brief(&mut self, cx: &mut Crossing<'_>, response: &Message) -> Option<Outcome> {
+        let patient = self.failures + 1 < cx.agent.parameters.registration_attempts.max(2);
         match response.min_expires() {
-            Some(least) if least > self.asked && least <= LONGEST_BINDING => {
+            Some(least) if patient && least > self.asked && least <= LONGEST_BINDING => {
+                self.failures += 1;
                 self.asked = least;
                 self.attempt(cx)
             }

@@ -14,6 +14,28 @@ use crate::time::Instant;
 use crate::timers::{TimerId, Timers};
 
 /// A [`Phone`] with a [`MediaSession`] for each of its calls.
+///
+/// ```
+/// use offhook_core::config::PhoneParameters;
+/// use offhook_core::event::CallState;
+/// use offhook_core::sim::Simulation;
+/// use offhook_core::softphone::Softphone;
+/// use offhook_core::time::Duration;
+///
+/// let mut sim = Simulation::new(1);
+/// let alice = sim.add([10, 0, 0, 1], Softphone::new(PhoneParameters::without_server("alice"))?);
+/// let bob = sim.add([10, 0, 0, 2], Softphone::new(PhoneParameters::without_server("bob"))?);
+/// sim[alice].phone_mut().start()?;
+/// sim[bob].phone_mut().start()?;
+///
+/// let call = sim[alice].phone_mut().call("sip:bob@10.0.0.2", Default::default())?;
+/// sim.run_for(Duration::from_millis(100));
+/// let ringing = sim[bob].phone().calls().next().expect("it rings");
+/// sim[bob].phone_mut().answer(ringing)?;
+/// sim.run_for(Duration::from_millis(100));
+/// assert_eq!(sim[alice].phone().state(call), Some(CallState::Answered));
+/// # Ok::<(), offhook_core::error::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Softphone {
     phone: Phone,

@@ -135,7 +135,8 @@ impl Session {
     /// Sends what is due and can be sent. Returns how the call ended, if it did.
     fn advance(&mut self, cx: &mut Crossing<'_>, call: CallId) -> Option<Ending> {
         self.forks.retain_mut(|fork| fork.advance(cx, call).is_none());
-        if !self.needs_path() {
+        let leaves = self.may_leave();
+        if !self.owes_ack() && !leaves {
             return None;
         }
         let course = self.dialog.course();
@@ -153,7 +154,7 @@ impl Session {
             let bytes = cx.send_ack(&path, &request, &invite.attempt);
             invite.ack = Some((Arc::clone(&path), bytes));
         }
-        if self.accepted.is_none() && matches!(self.parting, Parting::Waiting(_)) {
+        if leaves {
             let parting = core::mem::replace(&mut self.parting, Parting::Up);
             if let Parting::Waiting(ending) = parting {
                 let mut attempt = Attempt::default();
@@ -164,10 +165,19 @@ impl Session {
         None
     }
 
-    /// Whether something waits to be sent.
+    /// Whether our ACK has not been sent yet.
+    fn owes_ack(&self) -> bool {
+        self.invite.as_ref().is_some_and(|invite| invite.ack.is_none())
+    }
+
+    /// Whether BYE is to be sent, and may be (§15).
+    fn may_leave(&self) -> bool {
+        self.accepted.is_none() && matches!(self.parting, Parting::Waiting(_))
+    }
+
+    /// Whether something waits for a path.
     fn needs_path(&self) -> bool {
-        let ack = self.invite.as_ref().is_some_and(|invite| invite.ack.is_none());
-        ack || (self.accepted.is_none() && matches!(self.parting, Parting::Waiting(_)))
+        self.owes_ack() || self.may_leave()
     }
 
     /// What cannot be sent ends the call.

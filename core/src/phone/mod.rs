@@ -29,6 +29,17 @@ use ping::Ping;
 /// call [`handle_deadline`](Endpoint::handle_deadline) ([`next_deadline`](Endpoint::next_deadline)
 /// says so). After each crossing take events until [`next_event`](Self::next_event) has none.
 ///
+/// ```text
+///                 start                     bound, or nothing to bind
+///   INACTIVE ───────────────► REGISTERING ────────────────────────────► REGISTERED
+///       ▲                     ▲    │    ▲          a refresh failed         │
+///       │               start │    │    └───────────────────────────────────┤
+///       │                     │    ▼ refused, or failed too often           │
+///       │                     FAILED                                        │
+///       │                       │ stop             stop                     │
+///       └── DEREGISTERING ◄─────┴───────────────────────────────────────────┘
+/// ```
+///
 /// What a call's state allows:
 ///
 /// | state     | outgoing | incoming                                    |

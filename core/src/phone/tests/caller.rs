@@ -100,6 +100,15 @@ fn provisional_responses_are_told_and_early_media_opens() {
 }
 
 #[test]
+fn any_provisional_response_may_open_early_media() {
+    let (mut scene, alice, call, peer) = calling(agree);
+    let invite = last(&scene, peer, "INVITE");
+    answer(&mut scene, peer, &invite, "180 Ringing", "b", &taken());
+    assert_eq!(alice.media(call).len(), 1);
+    assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Progress));
+}
+
+#[test]
 fn each_final_refusal_ends_the_call_with_its_code() {
     for status in [300, 302, 400, 404, 486, 488, 500, 503, 600, 603] {
         for provisional in [false, true] {

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
-use super::scene::{ALICE, BOB, PEER, Scene, request, sdp, session};
+use super::scene::{ALICE, BOB, PEER, Scene, request, sdp, session, taken};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallState, EndedBy, Event, PhoneStatus};
@@ -11,6 +11,7 @@ use crate::host::{
     Clock, Datagrams, Endpoint, Entropy, Flow, Inbound, MediaPort, Outbound, RequestId, Transport,
 };
 use crate::phone::Phone;
+use crate::sim::ScriptedPeer;
 use crate::time::{Duration, Instant, WallTime};
 
 /// A host that answers nothing by itself.
@@ -213,6 +214,31 @@ fn a_peer_outside_the_network_is_not_told_an_address_it_cannot_reach() {
     assert!(invite.contains("Via: SIP/2.0/UDP 203.0.113.5:5060;"), "{invite}");
     assert!(invite.contains("Contact: <sip:alice@203.0.113.5:5060>"), "{invite}");
     assert!(invite.contains("c=IN IP4 203.0.113.5") && !invite.contains("192.168"), "{invite}");
+}
+
+#[test]
+fn a_fixed_next_hop_takes_every_request() {
+    let mut parameters = PhoneParameters::without_server("alice");
+    parameters.next_hop = Some(SocketAddr::new(IpAddr::from(PEER), 5070));
+    let mut scene = Scene::new();
+    let alice = scene.phone(ALICE, parameters);
+    let hop = SocketAddr::new(IpAddr::from(PEER), 5070);
+    let peer = scene.sim.add_at(
+        hop,
+        ScriptedPeer::reacting(|peer, arrival| {
+            if !arrival.first_line().starts_with("ACK") {
+                peer.reply(arrival, "200 OK", &taken());
+            }
+        }),
+    );
+    scene.start(&alice);
+    let call = scene.call(&alice, "sip:bob@somewhere.example");
+    scene.reach(&alice, call, CallState::Answered);
+    scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
+    scene.ended(&alice, call);
+    for method in ["INVITE sip:bob@somewhere.example", "ACK sip:bob@10.0.0.9", "BYE"] {
+        assert_eq!(scene.sim[peer].count(method), 1, "{method}");
+    }
 }
 
 #[test]

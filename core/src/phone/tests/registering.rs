@@ -263,6 +263,22 @@ fn a_longer_binding_is_asked_for_when_the_server_wants_one() {
 }
 
 #[test]
+fn a_registrar_that_never_has_enough_or_grants_nothing_has_failed() {
+    let (mut scene, alice, server) = at_server(parameters(), |peer, arrival| {
+        let asked: u32 = arrival.header("Expires").unwrap().parse().unwrap();
+        let more = format!("Min-Expires: {}", asked + 1);
+        peer.reply(arrival, "423 Interval Too Brief", &more);
+    });
+    scene.run(LONG);
+    assert_eq!(registers(&scene, server).len(), 5);
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Failed);
+    let (mut scene, alice, server) = at_server(parameters(), taking(0));
+    scene.run(Duration::from_secs(60));
+    assert_eq!(registers(&scene, server).len(), 5);
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Failed);
+}
+
+#[test]
 fn failures_back_off_until_the_phone_has_failed() {
     let (mut scene, alice, server) = at_server(parameters(), |peer, arrival| {
         peer.reply(arrival, "503 Service Unavailable", "");
