@@ -1,6 +1,7 @@
 //! Whole messages. What touches one file alone is tested there.
 
 mod answers;
+mod examples;
 mod properties;
 mod tolerance;
 mod torture;
