@@ -1,11 +1,12 @@
 //! How early packets come before they are needed, and so how much delay a stream takes.
 
 /// How long one window of observation is, in seconds; two of them decide.
-const WINDOW_SECONDS: u32 = 2;
-/// How early the slowest packets shall be, as a part of a second: 5 ms.
-const MARGIN: u32 = 200;
-/// When they are less early than this part of a second, the delay grows before they are late: 2 ms.
-const SCANT: u32 = 500;
+const WINDOW_SECONDS: u32 = 4;
+/// How early the slowest packets shall be, as a part of a second: 10 ms, so that a host that is busy
+/// for a moment is not heard.
+const MARGIN: u32 = 100;
+/// When they are less early than this part of a second, the delay grows before they are late: 4 ms.
+const SCANT: u32 = 250;
 /// The delay before anything is known, as a part of a second: 40 ms.
 const INITIAL: u32 = 25;
 /// The most delay that late packets can cause, in parts of a second: 400 ms.
@@ -42,8 +43,8 @@ struct Window {
     /// The least of those that were not late.
     least: Option<i32>,
     late: u32,
-    /// The worst of those that were late: below zero.
-    worst: i32,
+    /// The least of those that were late: below zero, unless the delay has grown since.
+    worst: Option<i32>,
 }
 
 impl Headroom {
@@ -60,7 +61,7 @@ impl Headroom {
         }
         if early < 0 {
             self.now.late += 1;
-            self.now.worst = self.now.worst.min(early);
+            self.now.worst = Some(self.now.worst.map_or(early, |worst| worst.min(early)));
         } else {
             self.now.least = Some(self.now.least.map_or(early, |least| least.min(early)));
         }
@@ -72,7 +73,7 @@ impl Headroom {
     pub(crate) fn shift(&mut self, by: i32) {
         for window in [&mut self.now, &mut self.before] {
             window.least = window.least.map(|least| least.saturating_add(by));
-            window.worst = window.worst.saturating_add(by).min(0);
+            window.worst = window.worst.map(|worst| worst.saturating_add(by));
         }
         self.typical = self.typical.map(|t| t.saturating_add(by.saturating_mul(16)));
     }
@@ -93,21 +94,17 @@ impl Headroom {
     /// How early the first packet after a silence should be: as early as makes the slowest of them
     /// come in time.
     pub(crate) fn wanted(&self) -> i32 {
-        let least = self.least().unwrap_or_else(|| self.typical());
-        let spread = self.typical() - least.min(self.worst());
+        let spread = self.typical() - self.least().unwrap_or_else(|| self.typical());
         (spread + self.margin()).clamp((self.rate / INITIAL) as i32, self.max_delay())
     }
 
     /// What to do about the delay; making it less takes up to `cost` samples of headroom.
     pub(crate) fn wish(&self, cost: i32) -> Wish {
         let full = self.typical() >= self.max_delay();
-        if self.now.late + self.before.late >= LATE_ENOUGH && self.worst() < 0 {
-            let urgent = -self.worst() > (self.rate / INITIAL) as i32;
-            return if full { Wish::Keep } else { Wish::More { urgent } };
-        }
         let Some(least) = self.least() else { return Wish::Keep };
-        if least < (self.rate / SCANT) as i32 && !full {
-            return Wish::More { urgent: false };
+        if least < (self.rate / SCANT) as i32 {
+            let urgent = -least > (self.rate / INITIAL) as i32;
+            return if full { Wish::Keep } else { Wish::More { urgent } };
         }
         // Only what a whole window has seen is certain.
         let surplus = least - self.margin() - cost;
@@ -117,12 +114,15 @@ impl Headroom {
         Wish::Less { urgent: surplus > (self.rate * URGENT.0 / URGENT.1) as i32 }
     }
 
+    /// The least of what counts, with what was late once that is more than an accident.
     fn least(&self) -> Option<i32> {
-        [self.now.least, self.before.least].into_iter().flatten().min()
+        let (now, before) = (&self.now, &self.before);
+        let late = if self.is_late() { [now.worst, before.worst] } else { [None; 2] };
+        [now.least, before.least].into_iter().chain(late).flatten().min()
     }
 
-    fn worst(&self) -> i32 {
-        self.now.worst.min(self.before.worst)
+    fn is_late(&self) -> bool {
+        self.now.late + self.before.late >= LATE_ENOUGH
     }
 
     fn margin(&self) -> i32 {
@@ -131,5 +131,66 @@ impl Headroom {
 
     fn max_delay(&self) -> i32 {
         (self.rate * MAX_DELAY.0 / MAX_DELAY.1) as i32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: i32 = 160;
+
+    /// Two windows in which packets come that early, one after another.
+    fn watched(early: &[i32]) -> Headroom {
+        let mut headroom = Headroom::new(8_000);
+        for i in 0..2 * WINDOW_SECONDS as usize * 50 {
+            headroom.note(early[i % early.len()]);
+            headroom.played(FRAME as u32);
+        }
+        headroom
+    }
+
+    #[test]
+    fn the_slowest_packets_decide() {
+        assert_eq!(watched(&[400]).wish(FRAME), Wish::Less { urgent: false });
+        assert_eq!(watched(&[400]).wish(400), Wish::Keep, "too dear");
+        assert_eq!(watched(&[2_000]).wish(FRAME), Wish::Less { urgent: true });
+        assert_eq!(watched(&[400, 2_000, 100]).wish(FRAME), Wish::Keep);
+        assert_eq!(watched(&[400, 2_000, 10]).wish(FRAME), Wish::More { urgent: false });
+        assert_eq!(watched(&[400, -100]).wish(FRAME), Wish::More { urgent: false });
+        assert_eq!(watched(&[400, -1_000]).wish(FRAME), Wish::More { urgent: true });
+    }
+
+    #[test]
+    fn one_late_packet_is_an_accident_and_a_hopeless_one_none_at_all() {
+        let mut headroom = watched(&[150]);
+        headroom.note(-500);
+        assert_eq!(headroom.wish(FRAME), Wish::Keep);
+        headroom.note(-500);
+        assert_eq!(headroom.wish(FRAME), Wish::More { urgent: true });
+        let mut headroom = watched(&[150]);
+        for _ in 0..10 {
+            headroom.note(-8_000);
+        }
+        assert_eq!(headroom.wish(FRAME), Wish::Keep);
+    }
+
+    #[test]
+    fn a_change_of_the_delay_changes_what_was_seen() {
+        let mut headroom = watched(&[400]);
+        headroom.shift(-300);
+        assert_eq!((headroom.typical(), headroom.wish(FRAME)), (100, Wish::Keep));
+        headroom.shift(300);
+        assert_eq!(headroom.wanted(), 320, "nothing was late, whatever it was shifted by");
+        let mut headroom = watched(&[300, -160]);
+        headroom.shift(200);
+        assert_eq!(headroom.wish(FRAME), Wish::Keep, "it is no longer late");
+    }
+
+    #[test]
+    fn the_delay_has_an_end() {
+        let headroom = watched(&[3_200, -160]);
+        assert!(headroom.wanted() <= 3_200);
+        assert_eq!(watched(&[9_000, -160]).wish(FRAME), Wish::Keep);
     }
 }

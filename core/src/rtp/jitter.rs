@@ -24,8 +24,9 @@ pub const MAX_SECONDS: u32 = 1;
 const SILENCE: u32 = 10;
 /// How many spare payload buffers are kept.
 const SPARE: usize = 16;
-/// How many frames are played between two changes of the delay.
-const REST: u32 = 3;
+/// How many frames are played between two acts of making the delay less: at leisure, and when there
+/// is much too much of it.
+const REST: (u32, u32) = (10, 3);
 
 /// A packet as it arrives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -321,7 +322,7 @@ impl JitterBuffer {
     }
 
     /// The sound that was taken has been made shorter or longer, from so many samples to so many.
-    pub fn handle_resized(&mut self, before: usize, after: usize) {
+    pub fn handle_resized(&mut self, patience: Patience, before: usize, after: usize) {
         let Some(origin) = self.origin else { return };
         if before == after {
             return;
@@ -331,7 +332,11 @@ impl JitterBuffer {
         let ahead =
             |staged: usize| (origin.position - self.next + staged as i64).div_euclid(frame) * frame;
         self.headroom.shift((ahead(after) - ahead(before)) as i32);
-        self.rest = if after < before { REST } else { 1 };
+        self.rest = match patience {
+            _ if after > before => 1,
+            Patience::Wait => REST.0,
+            Patience::Now => REST.1,
+        };
     }
 
     /// How long a packet waits here as a rule.

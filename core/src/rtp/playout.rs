@@ -113,30 +113,23 @@ impl Playout {
 
     fn adjust(&mut self, frame: usize) {
         let adjustment = self.jitter.adjustment(self.staged.len());
-        if adjustment == Adjustment::None {
-            return;
-        }
-        // Enough has to be seen, and there has to be a frame afterwards.
-        let wanted = match adjustment {
-            Adjustment::Grow(_) => timescale::needed(self.rate).max(frame),
-            _ => timescale::needed(self.rate) + frame,
+        let (shrinks, patience) = match adjustment {
+            Adjustment::None => return,
+            Adjustment::Shrink(patience) => (true, patience),
+            Adjustment::Grow(patience) => (false, patience),
         };
+        // Enough has to be seen, and there has to be a frame afterwards.
+        let rest = if shrinks { frame } else { 0 };
+        let wanted = frame.max(timescale::needed(self.rate) + rest);
         while self.staged.len() < wanted && self.jitter.is_ready() {
             self.stage(0, false);
         }
-        if self.staged.len() < wanted {
+        let before = self.staged.len();
+        if before < wanted {
             return;
         }
-        let before = self.staged.len();
-        match adjustment {
-            Adjustment::Shrink(patience) => {
-                timescale::shrink(&mut self.staged, self.rate, patience);
-            }
-            Adjustment::Grow(patience) => {
-                timescale::grow(&mut self.staged, self.rate, patience);
-            }
-            Adjustment::None => {}
-        }
-        self.jitter.handle_resized(before, self.staged.len());
+        let change = if shrinks { timescale::shrink } else { timescale::grow };
+        change(&mut self.staged, self.rate, patience);
+        self.jitter.handle_resized(patience, before, self.staged.len());
     }
 }
