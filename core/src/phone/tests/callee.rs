@@ -175,8 +175,10 @@ fn the_2xx_is_repeated_until_ack() {
     assert_eq!(scene.sent(BOB, "200").len(), 4);
     let (_, response) = scene.answer_to(peer, "INVITE", 1);
     let tag = tag(header(&response, "To").unwrap()).to_owned();
-    // An ACK of another INVITE does not count.
+    // An ACK of another INVITE does not count, nor does a stranger's.
     scene.say(peer, &bob, &request("ACK", 7, Some(&tag), ""));
+    let stranger = request("ACK", 1, Some(&tag), "").replace(";tag=tester", ";tag=stranger");
+    scene.say(peer, &bob, &stranger);
     scene.run(Duration::from_secs(4));
     assert_eq!(scene.sent(BOB, "200").len(), 5);
     scene.say(peer, &bob, &request("ACK", 1, Some(&tag), ""));
