@@ -16,7 +16,7 @@ pub enum Fault {
     Empty,
     /// The first line is neither a request line nor a status line.
     NotSip,
-    /// More than [`super::MAX_MESSAGE_BYTES`].
+    /// More than [`super::MAX_MESSAGE_BYTES`]; not read at all, so not answered.
     MessageTooLong,
     /// Another version than SIP/2.0.
     Version,
@@ -122,7 +122,6 @@ impl ParseError {
         let method = &self.request.as_ref()?.method;
         Some(match self.fault {
             Fault::Version => 505,
-            Fault::MessageTooLong => 513,
             // RFC 4475 §3.1.2.18: 501 says more about a method nobody here knows.
             Fault::MethodMismatch if matches!(method, Method::Other(_)) => 501,
             _ => 400,

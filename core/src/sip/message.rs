@@ -11,7 +11,8 @@ use super::header::name::HeaderName;
 use super::header::number;
 use super::header::via::Via;
 use super::method::Method;
-use super::parser::{Draft, Field, Start, Typed, parse};
+use super::parser::{Draft, Field, Typed, parse};
+use super::start_line::Start;
 use super::uri::Uri;
 use super::writer::Writer;
 

@@ -21,6 +21,7 @@ mod header;
 mod message;
 mod method;
 mod parser;
+mod start_line;
 mod status;
 #[cfg(test)]
 mod tests;
