@@ -120,6 +120,10 @@ pub(crate) fn compare_scenarios() -> Result<Outcome, Failure> {
     let module = Toolchain::find()?.build("--example scenarios")?;
     let folder = target_dir().join("scenarios");
     bindgen(&module, &folder)?;
+    // Before version 20.19 Node does not see by itself that a file is a module.
+    let manifest = folder.join("package.json");
+    fs::write(&manifest, r#"{"type":"module"}"#)
+        .map_err(|error| Failure(format!("cannot write {}: {error}", manifest.display())))?;
     let node = Run::new("node wasm/test/traces.js")
         .arg(folder.join("scenarios.js"))
         .advice("a scenario failed under Node")
