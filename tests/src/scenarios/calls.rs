@@ -303,7 +303,7 @@ pub(super) const THOUSAND_CALLS: Scenario = Scenario {
         world.start(&alice)?;
         let bob = world.telephone("bob")?;
         bob.answer_always();
-        [&alice, &bob].map(Telephone::ignore_sound);
+        [&alice, &bob].into_iter().for_each(Telephone::ignore_sound);
         let target = format!("sip:bob@{}", bob.node.address());
         let mut calls = Vec::new();
         for _ in 0..1_000 {
