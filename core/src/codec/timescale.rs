@@ -16,6 +16,8 @@ const ALIKE: i64 = 230;
 /// Whether a change waits for a moment in which it is not heard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Patience {
+    /// Only where the sound is quiet.
+    Quiet,
     /// Only where the sound is quiet or periodic.
     Wait,
     /// Now, at the best place there is.
@@ -79,8 +81,14 @@ fn best_lag(samples: &[i16], rate: u32, patience: Patience) -> Option<usize> {
     let seam = seam(rate) as usize;
     let (min, max) = ((rate / MIN_LAG) as usize, (rate / MAX_LAG) as usize);
     let reference = samples.get(..seam)?;
-    samples.get(..max + seam)?;
+    let seen = samples.get(..max + seam)?;
     let energy = |s: &[i16]| s.iter().map(|s| i64::from(*s) * i64::from(*s)).sum::<i64>();
+    if energy(seen) < QUIET * seen.len() as i64 {
+        return Some(max);
+    }
+    if patience == Patience::Quiet {
+        return None;
+    }
     let ours = energy(reference);
     let mut best = (max, i64::MIN);
     for lag in min..=max {
@@ -93,8 +101,7 @@ fn best_lag(samples: &[i16], rate: u32, patience: Patience) -> Option<usize> {
             best = (lag, likeness);
         }
     }
-    let quiet = energy(samples.get(..max + seam)?) < QUIET * (max + seam) as i64;
-    (quiet || best.1 >= ALIKE || patience == Patience::Now).then_some(best.0)
+    (best.1 >= ALIKE || patience == Patience::Now).then_some(best.0)
 }
 
 #[cfg(test)]
@@ -135,6 +142,9 @@ mod tests {
         assert_ne!(shrink(&mut noise, 8_000, Patience::Now), 0);
         let mut quiet = Noise::new(1, 30).take(500);
         assert_ne!(grow(&mut quiet, 8_000, Patience::Wait), 0);
+        assert_ne!(shrink(&mut quiet, 8_000, Patience::Quiet), 0);
+        let mut tone = Tone::new(8_000, 440, 10_000).take(500);
+        assert_eq!(shrink(&mut tone, 8_000, Patience::Quiet), 0);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 /// How long one window of observation is, in seconds; two of them decide.
 const WINDOW_SECONDS: u32 = 4;
+/// For this part of a second packets are watched before anything is concluded: half a second.
+const GLIMPSE: u32 = 2;
 /// How early the slowest packets shall be, as a part of a second: 10 ms, so that a host that is busy
 /// for a moment is not heard.
 const MARGIN: u32 = 100;
@@ -21,6 +23,8 @@ const URGENT: (u32, u32) = (3, 50);
 pub(crate) enum Wish {
     /// Nothing.
     Keep,
+    /// Less delay, if nobody can hear how.
+    LessIfQuiet,
     /// Less delay, now or at the next good moment.
     Less { urgent: bool },
     /// More delay, now or at the next good moment.
@@ -108,10 +112,15 @@ impl Headroom {
         }
         // Only what a whole window has seen is certain.
         let surplus = least - self.margin() - cost;
-        if self.before.least.is_none() || surplus < 0 {
-            return Wish::Keep;
+        if self.before.least.is_some() && surplus >= 0 {
+            return Wish::Less { urgent: surplus > (self.rate * URGENT.0 / URGENT.1) as i32 };
         }
-        Wish::Less { urgent: surplus > (self.rate * URGENT.0 / URGENT.1) as i32 }
+        // In a pause it costs nothing to be wrong.
+        let seen = self.now.samples + self.before.samples >= self.rate / GLIMPSE;
+        if seen && least - (self.rate / INITIAL) as i32 - cost >= 0 {
+            return Wish::LessIfQuiet;
+        }
+        Wish::Keep
     }
 
     /// The least of what counts, with what was late once that is more than an accident.
@@ -159,6 +168,19 @@ mod tests {
         assert_eq!(watched(&[400, 2_000, 10]).wish(FRAME), Wish::More { urgent: false });
         assert_eq!(watched(&[400, -100]).wish(FRAME), Wish::More { urgent: false });
         assert_eq!(watched(&[400, -1_000]).wish(FRAME), Wish::More { urgent: true });
+    }
+
+    #[test]
+    fn a_short_look_is_enough_for_a_pause() {
+        let mut headroom = Headroom::new(8_000);
+        for i in 0..100 {
+            let expected = if i < 25 { Wish::Keep } else { Wish::LessIfQuiet };
+            assert_eq!(headroom.wish(FRAME), expected, "{i}");
+            headroom.note(500);
+            headroom.played(FRAME as u32);
+        }
+        headroom.shift(-100);
+        assert_eq!(headroom.wish(FRAME), Wish::Keep);
     }
 
     #[test]

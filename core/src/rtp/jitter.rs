@@ -24,9 +24,9 @@ pub const MAX_SECONDS: u32 = 1;
 const SILENCE: u32 = 10;
 /// How many spare payload buffers are kept.
 const SPARE: usize = 16;
-/// How many frames are played between two acts of making the delay less: at leisure, and when there
-/// is much too much of it.
-const REST: (u32, u32) = (10, 3);
+/// How many frames are played between two acts of making the delay less that might be heard: at
+/// leisure, and when there is much too much of it.
+const REST: (u32, u32) = (50, 3);
 
 /// A packet as it arrives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -303,7 +303,7 @@ impl JitterBuffer {
 
     /// Whether playing should catch up or hold back, with `staged` samples taken and not yet played.
     pub fn adjustment(&self, staged: usize) -> Adjustment {
-        if self.rest > 0 || self.starved > 0 {
+        if self.starved > 0 {
             return Adjustment::None;
         }
         let Some(origin) = self.origin else { return Adjustment::None };
@@ -316,6 +316,8 @@ impl JitterBuffer {
         let patience = |urgent| if urgent { Patience::Now } else { Patience::Wait };
         match self.headroom.wish(cost) {
             Wish::Keep => Adjustment::None,
+            Wish::LessIfQuiet => Adjustment::Shrink(Patience::Quiet),
+            Wish::Less { .. } if self.rest > 0 => Adjustment::Shrink(Patience::Quiet),
             Wish::Less { urgent } => Adjustment::Shrink(patience(urgent)),
             Wish::More { urgent } => Adjustment::Grow(patience(urgent)),
         }
@@ -333,7 +335,8 @@ impl JitterBuffer {
             |staged: usize| (origin.position - self.next + staged as i64).div_euclid(frame) * frame;
         self.headroom.shift((ahead(after) - ahead(before)) as i32);
         self.rest = match patience {
-            _ if after > before => 1,
+            _ if after > before => self.rest,
+            Patience::Quiet => self.rest,
             Patience::Wait => REST.0,
             Patience::Now => REST.1,
         };
