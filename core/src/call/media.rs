@@ -153,6 +153,13 @@ impl CallMedia {
         self.negotiator.as_ref().is_some_and(|negotiator| negotiator.is_offering())
     }
 
+    /// No further answer to our offer can come: it need not be kept.
+    pub(crate) fn settle(&mut self) {
+        if !self.is_offering() {
+            self.withdraw();
+        }
+    }
+
     /// Our offer came to nothing; what was agreed before stays.
     pub(crate) fn withdraw(&mut self) {
         if let Some(negotiator) = &mut self.negotiator {

@@ -384,6 +384,7 @@ impl Call {
                 session.forks.retain(|fork| !stale(fork) || !matches!(fork.parting, Parting::Up));
                 if stale(session) {
                     session.forget_invite(cx);
+                    self.media.settle();
                 }
             }
             CallAlarm::Unanswered | CallAlarm::Remind => {}

@@ -440,3 +440,45 @@ fn a_phone_told_to_stop_before_it_began_never_begins() {
     }
     assert!(registers(&scene, server).is_empty());
 }
+
+#[test]
+fn a_stale_nonce_makes_bye_and_options_go_out_once_more() {
+    let mut parameters = parameters();
+    parameters.register = false;
+    let (mut scene, alice, server) = at_server(parameters, |peer, arrival| {
+        let line = arrival.first_line();
+        let given = arrival.header("Proxy-Authorization").unwrap_or_default();
+        // Each request but the INVITE finds that its nonce has become stale.
+        let nonce = if line.starts_with("INVITE") { "n1" } else { "n2" };
+        let stale = if given.is_empty() { "" } else { ", stale=true" };
+        let challenge = format!("Proxy-Authenticate: {}{stale}", NONCE.replace("n1", nonce));
+        match given.contains(&format!("nonce=\"{nonce}\"")) {
+            _ if line.starts_with("ACK") => {}
+            false => peer.reply(arrival, "407 Who", &challenge),
+            true if line.starts_with("INVITE") => {
+                let contact = "Contact: <sip:bob@10.0.0.9>";
+                peer.reply(arrival, "200 OK", &format!("{contact}\n{}", session(&sdp("sendrecv"))));
+            }
+            true => peer.reply(arrival, "200 OK", ""),
+        }
+    });
+    let call = scene.call(&alice, "bob");
+    scene.reach(&alice, call, CallState::Answered);
+    scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
+    assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None));
+    let byes: Vec<Arrival> = scene.sim[server]
+        .received()
+        .iter()
+        .filter(|arrival| arrival.first_line().starts_with("BYE"))
+        .cloned()
+        .collect();
+    assert_eq!(byes.len(), 2);
+    assert_eq!(byes[0].header("CSeq").unwrap(), "3 BYE");
+    assert_eq!(byes[1].header("CSeq").unwrap(), "4 BYE");
+    assert_ne!(byes[0].header("Via"), byes[1].header("Via"));
+    scene.tell(&alice, |phone| phone.options("bob")).unwrap();
+    scene.run(Duration::from_secs(1));
+    let answered = |event: &Event| matches!(event, Event::Pong { cause: Some(cause), .. } if cause.code == 200);
+    assert!(alice.events().iter().any(answered));
+    scene.assert_idle(&alice);
+}
