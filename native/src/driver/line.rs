@@ -22,6 +22,7 @@ use crate::call::shared::Shared;
 use crate::capture::Capture;
 use crate::event::{CallEvent, Ending, Event};
 use crate::host::machine::Machine;
+use crate::host::metronome::Metronome;
 use crate::phone::Bulletin;
 
 /// A phone's signalling and the tables that join it to handles and media.
@@ -30,6 +31,7 @@ pub(crate) struct Line {
     bulletin: Arc<Bulletin>,
     calls: HashMap<CallId, Entry>,
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
+    metronome: Arc<Metronome>,
     capture: Option<Capture>,
     stopping: bool,
     done: bool,
@@ -52,6 +54,7 @@ impl Line {
             bulletin,
             calls: HashMap::new(),
             pings: HashMap::new(),
+            metronome: Metronome::start(),
             capture,
             stopping: false,
             done: false,
@@ -210,8 +213,8 @@ impl Line {
             let orders = entry.media.get_or_insert_with(|| {
                 let (orders, inbox) = mpsc::unbounded_channel();
                 let shared = Arc::clone(&entry.shared);
-                let capture = self.capture.clone();
-                tokio::spawn(media::run(shared, inbox, jobs.clone(), machine.time, capture));
+                let (beat, capture) = (self.metronome.beat(), self.capture.clone());
+                tokio::spawn(media::run(shared, inbox, jobs.clone(), machine.time, beat, capture));
                 orders
             });
             if let Some(sockets) = machine.media.remove(&parameters.port) {

@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -16,7 +15,6 @@ use offhook_core::host::{
 use offhook_core::time::{Instant, WallTime};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 
 use super::Jobs;
 use super::line::Line;
@@ -24,6 +22,7 @@ use crate::call::shared::Shared;
 use crate::capture::Capture;
 use crate::host::entropy::Pool;
 use crate::host::media::MediaSockets;
+use crate::host::metronome::Beat;
 use crate::host::outbox::Outbox;
 use crate::host::timebase::Timebase;
 
@@ -47,6 +46,7 @@ pub(crate) async fn run(
     mut orders: mpsc::UnboundedReceiver<Order>,
     jobs: Jobs<Line>,
     time: Timebase,
+    beat: Beat,
     capture: Option<Capture>,
 ) {
     let mut task = Task {
@@ -57,16 +57,10 @@ pub(crate) async fn run(
         tapped: Vec::new(),
         capture,
     };
-    let mut sleep = pin!(sleep_until(tokio::time::Instant::now()));
     let mut buffer = vec![0; LARGEST];
     loop {
         let deadline = task.advance();
-        if let Some(deadline) = deadline {
-            let at = time.at(deadline);
-            if at != sleep.deadline() {
-                sleep.as_mut().reset(at);
-            }
-        }
+        beat.set(deadline.map(|deadline| time.at(deadline)));
         tokio::select! {
             // After a stall what waits in the sockets comes before the frames that are due, or they
             // would be played without it.
@@ -85,7 +79,7 @@ pub(crate) async fn run(
                 }
             },
             (index, channel) = task.readable() => task.receive(index, channel, &mut buffer),
-            () = &mut sleep, if deadline.is_some() => {}
+            () = beat.due() => {}
             () = task.shared.wake.notified() => {}
         }
     }

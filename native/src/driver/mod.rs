@@ -87,7 +87,7 @@ impl<P: Passenger> Driver<P> {
             }
             let deadline = self.passenger.next_deadline();
             if let Some(deadline) = deadline {
-                let at = self.machine.time.at(deadline);
+                let at = self.machine.time.at(deadline).into();
                 if at != sleep.deadline() {
                     sleep.as_mut().reset(at);
                 }

@@ -7,6 +7,7 @@
 pub(crate) mod entropy;
 pub(crate) mod machine;
 pub(crate) mod media;
+pub(crate) mod metronome;
 pub(crate) mod outbox;
 pub(crate) mod route;
 pub(crate) mod signalling;

@@ -1,4 +1,4 @@
-//! The core's two clocks, and the way from its deadlines to tokio's.
+//! The core's two clocks, and the way from its deadlines to the system's.
 
 use std::time::SystemTime;
 
@@ -31,10 +31,10 @@ impl Timebase {
         WallTime::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// When `deadline` is on tokio's clock.
-    pub(crate) fn at(self, deadline: Instant) -> tokio::time::Instant {
+    /// When `deadline` is on the system's monotonic clock.
+    pub(crate) fn at(self, deadline: Instant) -> std::time::Instant {
         let after: std::time::Duration = deadline.since(Instant::ZERO + Self::START).into();
-        tokio::time::Instant::from_std(self.origin + after.min(Self::FOREVER))
+        self.origin + after.min(Self::FOREVER)
     }
 }
 
@@ -47,11 +47,11 @@ mod tests {
         let time = Timebase::new();
         let before = time.now();
         assert!(before > Instant::ZERO);
-        let at = time.at(before + Duration::from_millis(20)).into_std();
+        let at = time.at(before + Duration::from_millis(20));
         let after = at.duration_since(time.origin);
         let expected = before.since(Instant::ZERO + Timebase::START) + Duration::from_millis(20);
         assert_eq!(after, std::time::Duration::from(expected));
         assert!(time.at(Instant::FAR) > time.at(before));
-        assert!(time.at(Instant::ZERO).into_std() <= std::time::Instant::now());
+        assert!(time.at(Instant::ZERO) <= std::time::Instant::now());
     }
 }
