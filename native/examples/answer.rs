@@ -8,9 +8,11 @@ async fn main() -> Result<(), offhook::Error> {
     phone.start().await?;
     let mut incoming = phone.incoming();
     while let Some(call) = incoming.next().await {
-        call.answer().await?;
-        call.play("welcome.wav").await?;
-        call.hangup().await?;
+        tokio::spawn(async move {
+            call.answer().await?;
+            call.play("welcome.wav").await?;
+            call.hangup().await
+        });
     }
     Ok(())
 }

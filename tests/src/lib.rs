@@ -10,3 +10,14 @@ pub mod scenarios;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sipp;
 pub mod world;
+
+// The examples of the guide compile, and those that can run do.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+    #[doc = include_str!("../../docs/testing.md")]
+    struct Testing;
+}
