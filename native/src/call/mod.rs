@@ -165,9 +165,7 @@ impl Call {
     /// what is missing on this side (a port, an address to tell) has shown by then.
     pub(crate) async fn placed(&self) -> Result<(), Error> {
         let (told, passed) = oneshot::channel();
-        let job = move |_: &mut Line, _: &mut _| {
-            let _ = told.send(());
-        };
+        let job = move |line: &mut Line, _: &mut _| line.tell_rest(told);
         self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
         passed.await.map_err(|_| Error::NotRunning)?;
         match &self.shared().status.borrow().ending {

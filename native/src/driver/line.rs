@@ -33,6 +33,8 @@ pub(crate) struct Line {
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
     metronome: Arc<Metronome>,
     capture: Option<Capture>,
+    /// Who waits for the crossing to come to rest.
+    resting: Vec<oneshot::Sender<()>>,
     stopping: bool,
     done: bool,
 }
@@ -56,6 +58,7 @@ impl Line {
             pings: HashMap::new(),
             metronome: Metronome::start(),
             capture,
+            resting: Vec::new(),
             stopping: false,
             done: false,
         }
@@ -65,6 +68,11 @@ impl Line {
     pub(crate) fn stop(&mut self) {
         self.stopping = true;
         self.phone.stop();
+    }
+
+    /// Tells when everything done so far has gone as far as it can without the network.
+    pub(crate) fn tell_rest(&mut self, told: oneshot::Sender<()>) {
+        self.resting.push(told);
     }
 
     /// Places a call.
@@ -272,6 +280,12 @@ impl Passenger for Line {
     fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>) {
         while let Some(event) = self.phone.next_event() {
             self.handle_event(machine, jobs, event);
+        }
+    }
+
+    fn rest(&mut self) {
+        for told in self.resting.drain(..) {
+            let _ = told.send(());
         }
     }
 

@@ -29,6 +29,10 @@ pub(crate) trait Passenger: Endpoint + Send + 'static {
     where
         Self: Sized;
 
+    /// Takes note that a crossing has come to rest: whatever the host could answer at once has been
+    /// answered.
+    fn rest(&mut self) {}
+
     /// Whether the driver's work is over.
     fn is_done(&self) -> bool;
 }
@@ -140,9 +144,10 @@ impl<P: Passenger> Driver<P> {
                 self.passenger.handle_inbound(&mut self.machine, Inbound::SendFailed { flow, to });
             }
             if quiet && failed.is_empty() {
-                return;
+                break;
             }
         }
+        self.passenger.rest();
     }
 
     fn answer(&mut self, request: Request) {
