@@ -39,12 +39,20 @@ pub(crate) struct Reporter {
     sent_before: [u64; 2],
     /// RTP packets received then.
     received_before: [u64; 2],
-    /// The middle of the last SR's NTP timestamp, and when it came.
-    last_report: Option<(u32, Instant)>,
+    last_report: Option<LastReport>,
     remote: Remote,
     /// Where the peer's reports come from, once that is known.
     pub(crate) heard_from: Option<SocketAddr>,
     packet: Vec<u8>,
+}
+
+/// The last SR that came.
+#[derive(Clone, Copy, Debug)]
+struct LastReport {
+    ssrc: u32,
+    /// The middle of its NTP timestamp.
+    middle: u32,
+    came: Instant,
 }
 
 /// What there is to report.
@@ -100,7 +108,8 @@ impl Reporter {
             match packet {
                 Packet::SenderReport { ssrc, info, blocks } => {
                     if source.is_none_or(|source| source == ssrc) {
-                        self.last_report = Some(((info.ntp >> 16) as u32, now));
+                        let middle = (info.ntp >> 16) as u32;
+                        self.last_report = Some(LastReport { ssrc, middle, came: now });
                     }
                     self.handle_blocks(now, blocks, our_ssrc);
                 }
@@ -152,20 +161,24 @@ impl Reporter {
         };
         // A sender is who sent since the last report but one (§6.4).
         let info = (packets > self.sent_before[1]).then_some(&info);
-        let (last_report, delay) = match self.last_report {
-            Some((middle, came)) => {
+        // Zero where that source has not reported (§6.4.1).
+        let last = |ssrc: u32| match self.last_report.filter(|last| last.ssrc == ssrc) {
+            Some(LastReport { middle, came, .. }) => {
                 (middle, ((now.since(came).as_micros() << 16) / 1_000_000) as u32)
             }
             None => (0, 0),
         };
-        let block = source.map(|source| ReportBlock {
-            ssrc: source.ssrc(),
-            fraction_lost: source.take_fraction_lost(),
-            lost: source.cumulative_lost(),
-            highest: source.extended_highest(),
-            jitter: source.jitter(),
-            last_report,
-            delay,
+        let block = source.map(|source| {
+            let (last_report, delay) = last(source.ssrc());
+            ReportBlock {
+                ssrc: source.ssrc(),
+                fraction_lost: source.take_fraction_lost(),
+                lost: source.cumulative_lost(),
+                highest: source.extended_highest(),
+                jitter: source.jitter(),
+                last_report,
+                delay,
+            }
         });
         self.packet.clear();
         rtcp::append_report(&mut self.packet, ssrc, info, block.as_slice());
@@ -213,4 +226,61 @@ pub(crate) fn to_micros(units: u64, codec: Codec) -> u64 {
 /// A length of time in timestamp units of a codec.
 pub(crate) fn to_units(time: Duration, codec: Codec) -> u32 {
     (time.as_micros().min(3_600_000_000) * u64::from(codec.clock_rate()) / 1_000_000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::tests::TestHost;
+
+    fn block_after(host: &mut TestHost, reporter: &mut Reporter, ssrc: u32) -> ReportBlock {
+        let mut source = Source::new(ssrc, 1, 0);
+        let report = Report {
+            ssrc: 1,
+            cname: "us",
+            packets: 0,
+            bytes: 0,
+            timestamp: 0,
+            source: Some(&mut source),
+            received: 0,
+        };
+        let bytes = reporter.write_report(host, report);
+        let first = Compound::parse(bytes).unwrap().packets().next();
+        let Some(Packet::ReceiverReport { mut blocks, .. }) = first else { panic!() };
+        blocks.next().unwrap()
+    }
+
+    #[test]
+    fn a_block_tells_of_the_last_report_of_its_own_source() {
+        let mut host = TestHost::new(1);
+        let mut reporter = Reporter::new(&mut host);
+        let mut bytes = Vec::new();
+        let info = SenderInfo { ntp: 0x1111_2222_3333_4444, ..SenderInfo::default() };
+        rtcp::append_report(&mut bytes, 7, Some(&info), &[]);
+        assert_eq!(reporter.handle_compound(host.now, &bytes, Some(7), 1), Some(false));
+        host.now += Duration::from_millis(1_500);
+        let block = block_after(&mut host, &mut reporter, 7);
+        assert_eq!((block.last_report, block.delay), (0x2222_3333, 3 << 15));
+        let block = block_after(&mut host, &mut reporter, 8);
+        assert_eq!((block.last_report, block.delay), (0, 0));
+    }
+
+    #[test]
+    fn a_round_trip_is_what_is_left_of_the_time_passed() {
+        let mut host = TestHost::new(1);
+        let mut reporter = Reporter::new(&mut host);
+        let sent = reporter.ntp_middle(host.now);
+        let heard = |reporter: &mut Reporter, now, last_report, delay| {
+            let block = ReportBlock { ssrc: 1, last_report, delay, ..ReportBlock::default() };
+            let mut bytes = Vec::new();
+            rtcp::append_report(&mut bytes, 7, None, &[block]);
+            reporter.handle_compound(now, &bytes, Some(7), 1);
+            reporter.remote().rtt_us
+        };
+        let now = host.now + Duration::from_millis(350);
+        assert_eq!(heard(&mut reporter, now, 0, 0), None, "the peer has had no report of ours");
+        assert_eq!(heard(&mut reporter, now, sent, 65_536), None, "it lies about its delay");
+        let trip = heard(&mut reporter, now, sent, 65_536 / 4).unwrap();
+        assert!(trip.abs_diff(100_000) < 50, "{trip}");
+    }
 }

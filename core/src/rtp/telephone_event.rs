@@ -327,5 +327,4 @@ impl EventSender {
 }
 
 #[cfg(test)]
-#[path = "telephone_event_tests.rs"]
 mod tests;
