@@ -26,7 +26,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// The server refused the registration.
-    #[error("{server} refused to register {user}: {} {}{}", cause.code, cause.reason, registration_hint(cause.code))]
+    #[error("{server} refused to register {user}: {} {}{}", cause.code, cause.reason, hint)]
     RegistrationRefused {
         /// The registrar.
         server: String,
@@ -34,6 +34,8 @@ pub enum Error {
         user: String,
         /// Its final response.
         cause: Cause,
+        /// What may help, in brackets; empty when nobody knows.
+        hint: &'static str,
     },
     /// The server did not answer the registration.
     #[error(
@@ -131,7 +133,10 @@ pub(crate) fn registration(parameters: &PhoneParameters, failure: Option<Cause>)
     };
     let user = parameters.user.clone();
     match failure {
-        Some(cause) => Error::RegistrationRefused { server, user, cause },
+        Some(cause) => {
+            let hint = registration_hint(parameters, cause.code);
+            Error::RegistrationRefused { server, user, cause, hint }
+        }
         None => Error::RegistrationUnanswered { server, user },
     }
 }
@@ -149,8 +154,10 @@ fn bind_problem(error: &io::Error) -> String {
     }
 }
 
-fn registration_hint(code: u16) -> &'static str {
+fn registration_hint(parameters: &PhoneParameters, code: u16) -> &'static str {
     match code {
+        401 | 403 | 407 if parameters.credentials.is_empty() => " (no password was given)",
+        401 | 407 if parameters.realm.is_some() => " (are the password and the realm right?)",
         401 | 403 | 407 => " (is the password right?)",
         404 => " (the server does not know this user)",
         _ => "",

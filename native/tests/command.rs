@@ -123,6 +123,17 @@ fn a_wrong_password() {
 }
 
 #[test]
+fn no_password_at_all() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let exchange = Offhook::start(at, "exchange --listen 127.0.0.1:0 --user alice:a");
+    let asked = format!("register --server {} --user alice", exchange.address());
+    let (status, sentence, _) = Offhook::run(at, &asked);
+    assert_eq!(status, 3);
+    assert!(sentence.contains("no password was given"), "{sentence}");
+}
+
+#[test]
 fn a_server_that_is_not_there() {
     let directory = tempdir().unwrap();
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -74,6 +74,7 @@ impl From<Error> for Failure {
             _ => match error.code() {
                 "no_ports_available" => Status::Resource,
                 "invalid_value" | "invalid_range" => Status::Usage,
+                "nat" | "too_many_calls" => Status::Call,
                 _ => Status::Internal,
             },
         };
