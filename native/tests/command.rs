@@ -253,10 +253,13 @@ fn signals_end_calls_and_close_recordings() {
     let directory = with_tone();
     let at = directory.path();
     let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --record-received bob.wav --calls 1");
-    let asked = format!("call sip:bob@{} --play tone.wav --loop --record alice.wav", bob.address());
+    let asked = format!(
+        "call sip:bob@{} --play tone.wav --loop --record alice.wav --dtmf 5 --dtmf-after 0.7",
+        bob.address()
+    );
     let alice = Offhook::start(at, &asked);
-    alice.wait_state("answered");
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    // By now there is something on both recordings.
+    bob.wait("dtmf");
     alice.signal("-INT");
     let (status, _, events) = alice.end();
     assert_eq!(status, 0);
