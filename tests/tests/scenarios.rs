@@ -59,3 +59,13 @@ fn sweep(name: &str, count: u64) {
     let shown: Vec<&String> = failures.iter().take(5).collect();
     assert!(failures.is_empty(), "{} of {count} seeds failed: {shown:#?}", failures.len());
 }
+
+#[test]
+fn sound_keeps_from_many_seeds() {
+    for name in
+        ["first_call", "early_media", "tone_both_ways", "tone_under_loss", "digits_under_loss"]
+    {
+        sweep(name, 40);
+    }
+    sweep("rates", 5);
+}
