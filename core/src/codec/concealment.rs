@@ -142,6 +142,10 @@ impl Concealer {
     /// sample first, then by all around the best.
     fn find_period(&self) -> usize {
         let min = (self.rate / MIN_PERIOD) as usize;
+        // All silences are alike, and a call begins with one.
+        if self.history.iter().all(|s| *s == 0) {
+            return min;
+        }
         let max = (self.rate * MAX_PERIOD.0 / MAX_PERIOD.1) as usize;
         let coarse = self.most_alike(min, max, (self.rate / 4_000).max(1) as usize);
         let near = (self.rate / 4_000).max(1) as usize;
