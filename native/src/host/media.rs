@@ -94,16 +94,25 @@ impl MediaPorts {
 }
 
 fn open_pair(address: IpAddr, number: u16) -> io::Result<(UdpSocket, UdpSocket)> {
-    Ok((open(address, number)?, open(address, number + 1)?))
+    Ok((open(address, number, Some(MediaPorts::BUFFER))?, open(address, number + 1, None)?))
 }
 
-fn open(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+/// Opens one socket; a report every few seconds needs no more than the system's own `buffer`.
+fn open(address: IpAddr, port: u16, buffer: Option<usize>) -> io::Result<UdpSocket> {
     let address = SocketAddr::new(address, port);
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    // One system call where there could be three: every call opens two sockets.
+    #[cfg(target_os = "linux")]
+    let kind = Type::DGRAM.nonblocking();
+    #[cfg(not(target_os = "linux"))]
+    let kind = Type::DGRAM;
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    let _ = socket.set_recv_buffer_size(MediaPorts::BUFFER);
+    if let Some(size) = buffer {
+        let _ = socket.set_recv_buffer_size(size);
+    }
+    #[cfg(not(target_os = "linux"))]
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
