@@ -26,13 +26,17 @@ impl Output {
 
     /// Tells `value` to programs, `line` to people.
     pub(crate) fn tell(self, value: &Value, line: &str) {
+        match self.json {
+            true => self.write(format_args!("{value}")),
+            false if line.is_empty() => {}
+            false => self.write(format_args!("{line}")),
+        }
+    }
+
+    fn write(self, line: std::fmt::Arguments<'_>) {
         let mut out = std::io::stdout().lock();
         // Nobody may be reading any more; the call goes on all the same.
-        let _ = match self.json {
-            true => writeln!(out, "{value}"),
-            false if line.is_empty() => Ok(()),
-            false => writeln!(out, "{line}"),
-        };
+        let _ = writeln!(out, "{line}");
         let _ = out.flush();
     }
 
@@ -105,26 +109,30 @@ impl Output {
     }
 
     pub(crate) fn state(self, call: CallId, state: CallState, cause: Option<&Cause>) {
-        let id = call.to_string();
-        let mut value = json!({ "event": "state", "call": id, "state": state.as_str() });
-        add_cause(&mut value, cause);
-        let why = cause.map(|cause| format!(" ({})", describe(cause))).unwrap_or_default();
+        if self.json {
+            let id = call.to_string();
+            let mut value = json!({ "event": "state", "call": id, "state": state.as_str() });
+            add_cause(&mut value, cause);
+            return self.write(format_args!("{value}"));
+        }
         // People learn of the end from the line that has the figures.
-        let line = match state {
-            CallState::Ended => String::new(),
-            _ => format!("call {call}: {state}{why}"),
-        };
-        self.tell(&value, &line);
+        if state != CallState::Ended {
+            let why = cause.map(|cause| format!(" ({})", describe(cause))).unwrap_or_default();
+            self.write(format_args!("call {call}: {state}{why}"));
+        }
     }
 
     fn ended(self, call: CallId, ending: &Ending) {
         let by = ending.by.as_str();
-        let mut value = json!({
-            "event": "ended", "call": call.to_string(), "by": by, "stats": stats(ending),
-        });
-        add_cause(&mut value, ending.cause.as_ref());
-        if let Some(error) = &ending.error {
-            value["error"] = json!({ "code": error.code(), "message": error.to_string() });
+        if self.json {
+            let mut value = json!({
+                "event": "ended", "call": call.to_string(), "by": by, "stats": stats(ending),
+            });
+            add_cause(&mut value, ending.cause.as_ref());
+            if let Some(error) = &ending.error {
+                value["error"] = json!({ "code": error.code(), "message": error.to_string() });
+            }
+            return self.write(format_args!("{value}"));
         }
         let why = match (&ending.error, &ending.cause) {
             (Some(error), _) => format!(" ({error})"),
@@ -136,7 +144,7 @@ impl Output {
             let seconds = ending.duration.as_secs_f64();
             line.push_str(&format!(" after {seconds:.1} s; {}", figures(&ending.stats)));
         }
-        self.tell(&value, &line);
+        self.write(format_args!("{line}"));
     }
 }
 
