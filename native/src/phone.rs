@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::broadcast::{Broadcast, Events};
 use crate::call::Call;
 use crate::capture::Capture;
-use crate::driver::line::Line;
+use crate::driver::line::{Crowd, Line};
 use crate::driver::{Driver, Jobs};
 use crate::error::Error;
 use crate::event::Event;
@@ -35,6 +35,7 @@ struct Held {
     parameters: PhoneParameters,
     bulletin: Arc<Bulletin>,
     capture: Mutex<Option<Capture>>,
+    crowd: Mutex<Option<Crowd>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -57,8 +58,8 @@ impl Phone {
     /// A phone that has not started.
     pub fn new(parameters: PhoneParameters) -> Self {
         let bulletin = Arc::new(Bulletin::new());
-        let (capture, running) = (Mutex::default(), Mutex::default());
-        Self { held: Arc::new(Held { parameters, bulletin, capture, running }) }
+        let (capture, crowd, running) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { held: Arc::new(Held { parameters, bulletin, capture, crowd, running }) }
     }
 
     /// What it was made of.
@@ -69,6 +70,14 @@ impl Phone {
     /// Records every packet from the next start on.
     pub fn capture(&self, capture: Capture) {
         *lock(&self.held.capture) = Some(capture);
+    }
+
+    /// From the next start on, carries the media of a call that begins when there are more than
+    /// `beyond` on `runtime`. For a phone started on a runtime of one thread, which answers the
+    /// most calls for its time, but has to leave the sound of many to other threads. That runtime
+    /// needs neither I/O nor time enabled, and must live as long as the calls.
+    pub fn share_media(&self, beyond: usize, runtime: tokio::runtime::Handle) {
+        *lock(&self.held.crowd) = Some(Crowd { beyond, runtime });
     }
 
     /// Binds the SIP port, registers if there is a server, and returns when the phone is ready to
@@ -118,7 +127,8 @@ impl Phone {
         let bulletin = Arc::clone(&self.held.bulletin);
         bulletin.set_status(PhoneStatus::Registering);
         let capture = lock(&self.held.capture).clone();
-        let line = Line::new(phone, Arc::clone(&bulletin), capture.clone());
+        let crowd = lock(&self.held.crowd).clone();
+        let line = Line::new(phone, Arc::clone(&bulletin), crowd, capture.clone());
         let driver = Driver::new(line, Timebase::new(), vec![socket], capture);
         let jobs = driver.jobs();
         let (told, over) = watch::channel(false);

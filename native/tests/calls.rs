@@ -45,6 +45,30 @@ async fn sound_and_digits_pass_both_ways() {
     soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
 }
 
+/// A phone of one thread has others carry the sound of the calls that are too many for it.
+#[tokio::test]
+async fn media_beyond_some_calls_goes_to_another_runtime() {
+    let many = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let alice = start(direct("alice")).await;
+    let bob = Phone::new(direct("bob"));
+    bob.share_media(1, many.handle().clone());
+    soon(bob.start()).await.unwrap();
+    let elsewhere = || many.metrics().num_alive_tasks();
+    let (first, _first) = connect(&alice, &bob).await;
+    assert_eq!(elsewhere(), 0);
+    let (second, called) = connect(&alice, &bob).await;
+    assert_eq!(elsewhere(), 1);
+    let there = tone(440, 800);
+    let (played, heard) =
+        soon(async { tokio::join!(second.play_samples(8_000, &there), listen(&called, 1_300)) })
+            .await;
+    played.unwrap();
+    assert_tone(&heard, 440, 800);
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+    soon(async { tokio::join!(first.ended(), second.ended()) }).await;
+    many.shutdown_background();
+}
+
 /// Everything that waits can be spawned.
 #[test]
 fn handles_and_futures_cross_threads() {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use offhook::{Call, Error};
+use offhook::{Call, Error, Phone};
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -14,7 +15,15 @@ use super::failure::Failure;
 use super::output::Output;
 use super::session::{Session, parameters};
 
-pub(crate) async fn run(arguments: AnswerArguments, output: Output) -> Result<(), Failure> {
+/// How many calls one thread carries with ease; those beyond are carried by others.
+const EASY: usize = 64;
+
+/// Answers calls; what there is beyond [`EASY`] on the runtime `many`.
+pub(crate) async fn run(
+    arguments: AnswerArguments,
+    output: Output,
+    many: &Handle,
+) -> Result<(), Failure> {
     /// Where a telephone is expected when nobody registers it anywhere.
     const SIP_PORT: u16 = 5060;
     for path in arguments.play.iter().chain(&arguments.early_media) {
@@ -22,14 +31,20 @@ pub(crate) async fn run(arguments: AnswerArguments, output: Output) -> Result<()
     }
     let common = &arguments.common;
     let port = if common.account.server.is_some() { 0 } else { SIP_PORT };
-    let session = Session::start(parameters(common, port)?, &common.watch, output).await?;
-    let result = serve(&session, Arc::new(arguments)).await;
+    let phone = Phone::new(parameters(common, port)?);
+    phone.share_media(EASY, many.clone());
+    let session = Session::begin(phone, &common.watch, output).await?;
+    let result = serve(&session, Arc::new(arguments), many).await;
     session.end().await?;
     result
 }
 
 /// Takes calls until there were enough, a signal comes, or the registration is lost.
-async fn serve(session: &Session, arguments: Arc<AnswerArguments>) -> Result<(), Failure> {
+async fn serve(
+    session: &Session,
+    arguments: Arc<AnswerArguments>,
+    many: &Handle,
+) -> Result<(), Failure> {
     let mut incoming = session.phone.incoming();
     let mut active = JoinSet::new();
     let mut taken = 0;
@@ -46,7 +61,12 @@ async fn serve(session: &Session, arguments: Arc<AnswerArguments>) -> Result<(),
                     let _ = call.deny(486, None).await;
                 } else {
                     taken += 1;
-                    active.spawn(take(session.output, Arc::clone(&arguments), call, taken));
+                    let task = take(session.output, Arc::clone(&arguments), call, taken);
+                    if active.len() < EASY {
+                        active.spawn(task);
+                    } else {
+                        active.spawn_on(task, many);
+                    }
                 }
             }
             Some(done) = active.join_next() => {
@@ -104,7 +124,10 @@ async fn attend(output: Output, arguments: &AnswerArguments, call: &Call) -> Res
     if let Some(contact) = &arguments.redirect {
         return call.redirect(contact).await;
     }
-    sleep(arguments.delay).await;
+    // Even a timer of no length would make the answer up to a millisecond late.
+    if !arguments.delay.is_zero() {
+        sleep(arguments.delay).await;
+    }
     if let Some(path) = &arguments.early_media {
         call.progress().await?;
         call.play(path).await?;

@@ -16,6 +16,7 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use arguments::{Cli, Command};
 use failure::Failure;
@@ -30,12 +31,8 @@ pub(crate) fn run() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let output = Output::new(command.json());
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::internal)
-        .and_then(|runtime| runtime.block_on(dispatch(command, output)));
-    match result {
+    match runtimes().and_then(|(own, many)| own.block_on(dispatch(command, output, many.handle())))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);
@@ -44,12 +41,20 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command, output: Output) -> Result<(), Failure> {
+/// One thread for signalling and the sound of a few calls, because waking others costs more than
+/// the work of a call; and as many as there are processors for the sound of many.
+fn runtimes() -> Result<(Runtime, Runtime), Failure> {
+    let own = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+    let many = Builder::new_multi_thread().enable_all().build().map_err(Failure::internal)?;
+    Ok((own, many))
+}
+
+async fn dispatch(command: Command, output: Output, many: &Handle) -> Result<(), Failure> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, output).await,
         Command::Register(arguments) => register::run(*arguments, output).await,
         Command::Call(arguments) => call::run(*arguments, output).await,
-        Command::Answer(arguments) => answer::run(*arguments, output).await,
+        Command::Answer(arguments) => answer::run(*arguments, output, many).await,
         Command::Options(arguments) => options::run(*arguments, output).await,
         Command::Exchange(arguments) => exchange::run(arguments, output).await,
         Command::Completions { .. } => Ok(()),

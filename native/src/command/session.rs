@@ -31,9 +31,17 @@ impl Session {
         watch: &Watch,
         output: Output,
     ) -> Result<Self, Failure> {
+        Self::begin(Phone::new(parameters), watch, output).await
+    }
+
+    /// As [`start`](Self::start), with a phone that was made ready.
+    pub(crate) async fn begin(
+        phone: Phone,
+        watch: &Watch,
+        output: Output,
+    ) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(Failure::internal)?;
         let recorder = Recorder::new(watch);
-        let phone = Phone::new(parameters);
         if let Some(capture) = &recorder.capture {
             phone.capture(capture.clone());
         }
@@ -81,6 +89,10 @@ impl Session {
 
     /// Waits until the registration is lost for good.
     pub(crate) async fn registration_lost(&self) -> Failure {
+        // What is not registered anywhere cannot lose it, and need not hear of every call.
+        if self.phone.parameters().server.is_none() {
+            return std::future::pending().await;
+        }
         let mut events = self.phone.events();
         if self.phone.status() != PhoneStatus::Failed {
             while let Some(event) = events.next().await {

@@ -32,11 +32,20 @@ pub(crate) struct Line {
     calls: HashMap<CallId, Entry>,
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
     metronome: Arc<Metronome>,
+    crowd: Option<Crowd>,
     capture: Option<Capture>,
     /// Who waits for the crossing to come to rest.
     resting: Vec<oneshot::Sender<()>>,
     stopping: bool,
     done: bool,
+}
+
+/// Where the media of calls goes that are too many for the driver's own thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Crowd {
+    /// How many calls there may be before.
+    pub(crate) beyond: usize,
+    pub(crate) runtime: tokio::runtime::Handle,
 }
 
 #[derive(Debug)]
@@ -50,13 +59,19 @@ struct Entry {
 pub(crate) type Pong = (Option<event::Cause>, std::time::Duration);
 
 impl Line {
-    pub(crate) fn new(phone: Phone, bulletin: Arc<Bulletin>, capture: Option<Capture>) -> Self {
+    pub(crate) fn new(
+        phone: Phone,
+        bulletin: Arc<Bulletin>,
+        crowd: Option<Crowd>,
+        capture: Option<Capture>,
+    ) -> Self {
         Self {
             phone,
             bulletin,
             calls: HashMap::new(),
             pings: HashMap::new(),
             metronome: Metronome::start(),
+            crowd,
             capture,
             resting: Vec::new(),
             stopping: false,
@@ -216,13 +231,18 @@ impl Line {
         call: CallId,
         control: MediaControl,
     ) {
+        let calls = self.calls.len();
         let Some(entry) = self.calls.get_mut(&call) else { return };
         if let MediaControl::Configure { stream, parameters } = &control {
             let orders = entry.media.get_or_insert_with(|| {
                 let (orders, inbox) = mpsc::unbounded_channel();
                 let shared = Arc::clone(&entry.shared);
                 let (beat, capture) = (self.metronome.beat(), self.capture.clone());
-                tokio::spawn(media::run(shared, inbox, jobs.clone(), machine.time, beat, capture));
+                let task = media::run(shared, inbox, jobs.clone(), machine.time, beat, capture);
+                match self.crowd.as_ref().filter(|crowd| calls > crowd.beyond) {
+                    Some(crowd) => crowd.runtime.spawn(task),
+                    None => tokio::spawn(task),
+                };
                 orders
             });
             if let Some(sockets) = machine.media.remove(&parameters.port) {
