@@ -69,9 +69,15 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// As many pings as there may be wait for their answers.
+    /// As many pings and messages as there may be wait for their answers.
     #[error("{limit} pings wait for their answers already")]
     TooManyPings {
+        /// The limit.
+        limit: usize,
+    },
+    /// As many pings and messages as there may be wait for their answers.
+    #[error("{limit} messages wait for their answers already")]
+    TooManyMessages {
         /// The limit.
         limit: usize,
     },
@@ -91,6 +97,7 @@ impl Error {
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyCalls { .. } => "too_many_calls",
             Self::TooManyPings { .. } => "too_many_pings",
+            Self::TooManyMessages { .. } => "too_many_messages",
         }
     }
 }

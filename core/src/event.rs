@@ -23,6 +23,10 @@ impl fmt::Display for CallId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PingId(pub u64);
 
+/// Names a MESSAGE request of [`crate::phone::Phone::message`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MessageId(pub u64);
+
 /// The state of a phone (the seed's PhoneStatus).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum PhoneStatus {
@@ -188,6 +192,25 @@ pub enum Event {
         cause: Option<Cause>,
         /// From sending to the answer.
         round_trip: Duration,
+    },
+    /// Somebody sent an instant message (RFC 3428), which has been answered 200.
+    Message {
+        /// The sender's URI, from From; nobody has proved it.
+        from: String,
+        /// The URI that it was sent to, from To.
+        to: String,
+        /// What it says, as it came: at most a datagram, of any type.
+        body: Vec<u8>,
+        /// The value of Content-Type; `text/plain` where the sender gave none.
+        content_type: String,
+    },
+    /// What became of an instant message of ours.
+    MessageSent {
+        /// Which message.
+        message: MessageId,
+        /// The final response; `None` when none came. 513 also when the message was not sent
+        /// because it would be larger than RFC 3428 §8 allows.
+        cause: Option<Cause>,
     },
 }
 

@@ -5,7 +5,7 @@
 //! ([`host::Inbound`]), values out ([`host::Outbound`]), and the time of the next deadline.
 //!
 //! Read from the top: [`softphone`] joins signalling ([`phone`]) and media ([`rtp`]); signalling is
-//! [`call`] over `dialog` over [`transaction`] over [`sip`], with what calls, registration and pings
+//! [`call`] over `dialog` over [`transaction`] over [`sip`], with what calls, registration, pings and messages
 //! share in `agent`. Layers call downward and return values upward.
 #![forbid(unsafe_code)]
 

@@ -47,8 +47,8 @@ pub enum Error {
         /// The user that was to be registered.
         user: String,
     },
-    /// The far end, or a server on the way, refused the call.
-    #[error("the call was refused: {} {}{}", cause.code, cause.reason, rejection_hint(cause.code))]
+    /// The far end, or a server on the way, refused the call or the message.
+    #[error("it was refused: {} {}{}", cause.code, cause.reason, rejection_hint(cause.code))]
     Rejected {
         /// The final response.
         cause: Cause,
@@ -171,6 +171,7 @@ fn rejection_hint(code: u16) -> &'static str {
         480 => " (nobody is registered there now)",
         486 | 600 => " (the other side is busy)",
         488 => " (the two sides have no codec in common)",
+        513 => " (it is too large)",
         _ => "",
     }
 }

@@ -33,6 +33,17 @@ pub enum Event {
         /// The called URI.
         to: String,
     },
+    /// Somebody sent an instant message (RFC 3428), which has been answered 200.
+    Message {
+        /// The sender's URI; nobody has proved it.
+        from: String,
+        /// The URI that it was sent to.
+        to: String,
+        /// What it says, as it came, of any type.
+        body: Vec<u8>,
+        /// Its media type; `text/plain` where the sender gave none.
+        content_type: String,
+    },
     /// Something happened on a call.
     Call {
         /// The call.

@@ -217,6 +217,38 @@ impl Phone {
         }
     }
 
+    /// Sends `target`, a SIP URI or, with a server, a number or name there, an instant message (RFC
+    /// 3428), and returns the response that took it. `content_type` is that of `body`, mostly
+    /// `text/plain`. Those that come are [`Event::Message`].
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] for any other response, and with 513 for a message that would be
+    /// larger than the 1,300 bytes that RFC 3428 allows, header fields included;
+    /// [`Error::Timeout`] when no answer comes; [`Error::Phone`] for what cannot be sent;
+    /// [`Error::NotRunning`].
+    pub async fn message(
+        &self,
+        target: &str,
+        body: impl AsRef<[u8]>,
+        content_type: &str,
+    ) -> Result<Cause, Error> {
+        let (told, answered) = oneshot::channel();
+        let (refused, verdict) = oneshot::channel();
+        let (target, content_type) = (target.to_owned(), content_type.to_owned());
+        let body = body.as_ref().to_owned();
+        self.jobs()?
+            .send(Box::new(move |line, _| {
+                let _ = refused.send(line.message(&target, &body, &content_type, told));
+            }))
+            .map_err(|_| Error::NotRunning)?;
+        verdict.await.map_err(|_| Error::NotRunning)??;
+        match answered.await.map_err(|_| Error::NotRunning)? {
+            Some(cause) if (200..300).contains(&cause.code) => Ok(cause),
+            Some(cause) => Err(Error::Rejected { cause }),
+            None => Err(Error::Timeout { what: "an answer to the message" }),
+        }
+    }
+
     /// Incoming calls. Those that came before wait, so nothing is lost between
     /// [`start`](Self::start) and this.
     pub fn incoming(&self) -> Incoming {

@@ -82,6 +82,7 @@ fn handles_and_futures_cross_threads() {
     crosses(&phone.stop());
     crosses(&phone.call("sip:a@b"));
     crosses(&phone.options("sip:a@b"));
+    crosses(&phone.message("sip:a@b", "hello", "text/plain"));
     crosses(&phone.incoming());
     crosses(&phone.events());
     let _ = |call: offhook::Call| {
@@ -134,7 +135,7 @@ async fn a_busy_peer() {
     soon(incoming.next()).await.unwrap().deny(486, None).await.unwrap();
     let error = soon(call.answered()).await.unwrap_err();
     assert!(matches!(&error, Error::Rejected { cause } if cause.code == 486), "{error:?}");
-    assert_eq!(error.to_string(), "the call was refused: 486 Busy Here (the other side is busy)");
+    assert_eq!(error.to_string(), "it was refused: 486 Busy Here (the other side is busy)");
     let ending = soon(call.ended()).await;
     assert_eq!((ending.by, ending.was_answered()), (EndedBy::Remote, false));
     assert_eq!(call.state(), CallState::Ended);

@@ -352,6 +352,38 @@ fn a_ping() {
 }
 
 #[test]
+fn a_message_straight_and_through_an_exchange() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let exchange = Offhook::start(at, "exchange --listen 127.0.0.1:0 --user alice:a --user bob:b");
+    let server = exchange.address();
+    let answer = format!("answer --server {server} --user bob --password b --bind 127.0.0.1:0");
+    let bob = Offhook::start(at, &answer);
+    let address = bob.address();
+    bob.wait("registered");
+    let direct = format!("message sip:bob@{address} <x/> --content-type text/xml");
+    let (status, sentence, _) = Offhook::run(at, &direct);
+    assert_eq!((status, sentence.as_str()), (0, ""));
+    let came = bob.wait("message");
+    assert_eq!((&came["body"], &came["content_type"]), (&"<x/>".into(), &"text/xml".into()));
+    let account = format!("--server {server} --user alice --password a");
+    let (status, _, events) = Offhook::run(at, &format!("message bob hello {account}"));
+    assert_eq!(status, 0);
+    let sent = events.iter().find(|event| event["event"] == "message_sent").unwrap();
+    assert_eq!(sent["code"], 200);
+    let came = bob.wait("message");
+    assert_eq!((&came["body"], &came["content_type"]), (&"hello".into(), &"text/plain".into()));
+    assert!(came["from"].as_str().unwrap().starts_with("sip:alice@"), "{came}");
+    // Nobody has that number.
+    let (status, sentence, _) = Offhook::run(at, &format!("message nobody hello {account}"));
+    assert_eq!(status, 4);
+    assert!(sentence.contains("it was refused: 404"), "{sentence}");
+    // The password is wrong.
+    let wrong = format!("message bob hello --server {server} --user alice --password x");
+    assert_eq!(Offhook::run(at, &wrong).0, 4);
+}
+
+#[test]
 fn usage_errors() {
     let directory = tempdir().unwrap();
     for asked in [

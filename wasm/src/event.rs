@@ -42,6 +42,11 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
             let object = Builder::of("pong").with("ping", number(ping));
             cause(object.with("roundTripMs", millis(round_trip)), why)
         }
+        Event::Message { from, to, body, content_type } => Builder::of("message")
+            .with("from", from)
+            .with("to", to)
+            .with("body", String::from_utf8_lossy(&body).into_owned())
+            .with("contentType", content_type),
         _ => return None,
     })
 }

@@ -71,6 +71,7 @@ export type PhoneEvent =
   | ({ type: "state"; call: number; state: CallState } & Caused)
   | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
   | ({ type: "pong"; ping: number; roundTripMs: number } & Caused)
+  | { type: "message"; from: string; to: string; body: string; contentType: string }
   | { type: "dtmf"; call: number; digit: string; durationMs: number }
   | { type: "dtmfSent" | "audioSent" | "silent" | "goodbye"; call: number };
 

@@ -1,4 +1,5 @@
-//! The user agent's core (RFC 3261 §8): what calls, registration and pings have in common.
+//! The user agent's core (RFC 3261 §8): what calls, registration, pings and instant messages have
+//! in common.
 //!
 //! [`Agent`] holds the transactions, the timers, the paths to peers and the queue of events;
 //! [`Crossing`] is an agent together with the host that has just called, and is what every handler
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub(crate) use hop::Hop;
 pub(crate) use paths::{Lost, Path, Reach, Settled};
 pub(crate) use ports::MediaPorts;
-pub(crate) use request::{Attempt, Refusal, Request};
+pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
 pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response};
 pub(crate) use series::{Answer, Series};
 pub(crate) use tag::Tag;
@@ -28,7 +29,7 @@ pub(crate) use target::Target;
 
 use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
-use crate::event::{CallId, Event, PingId};
+use crate::event::{CallId, Event};
 use crate::host::{Host, MediaPort, RequestId};
 use crate::phone::Counters;
 use crate::time::{Duration, Instant};
@@ -55,9 +56,13 @@ pub(crate) enum Owner {
     Call(CallId),
     /// The registration.
     Registration,
-    /// A ping.
-    Ping(PingId),
+    /// A request of its own: a ping or an instant message.
+    Errand(ErrandId),
 }
+
+/// Numbers the pings and instant messages of one phone together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct ErrandId(pub(crate) u64);
 
 /// What a timer is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -22,8 +22,16 @@ pub(crate) struct Request<'a> {
     pub(crate) fields: Vec<(HeaderName, String)>,
     /// Header fields of the application.
     pub(crate) extensions: &'a [(String, String)],
-    /// A session description.
-    pub(crate) body: Option<&'a str>,
+    /// The value of Content-Type, and the body.
+    pub(crate) body: Option<(&'a str, &'a [u8])>,
+}
+
+/// A body that is kept, and its type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Content {
+    /// The value of Content-Type.
+    pub(crate) kind: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// How often and with what a request has been tried so far: kept from the first sending to the final
@@ -45,10 +53,15 @@ pub(crate) enum Refusal {
     Unmet,
     /// What we showed was refused; to show it again is forbidden (§22.1).
     Rejected,
+    /// With credentials it would be larger than its method allows.
+    TooLarge,
 }
 
 /// How many hops a request may take (§8.1.1.6).
 const MAX_FORWARDS: u32 = 70;
+
+/// How large a MESSAGE may be in all, in bytes (RFC 3428 §8).
+pub(crate) const MAX_MESSAGE: usize = 1_300;
 
 impl Attempt {
     /// Whether this is its latest transaction.
@@ -63,18 +76,22 @@ impl Attempt {
 }
 
 impl Crossing<'_> {
-    /// Sends a request; its owner is told the outcome.
+    /// Sends a request; its owner is told the outcome. False when it is too large and was not sent.
     pub(crate) fn send(
         &mut self,
         path: &Path,
         request: &Request<'_>,
         attempt: &mut Attempt,
         owner: Owner,
-    ) {
+    ) -> bool {
         attempt.credentials = self.agent.credentials(self.host, path, request, attempt);
         let branch = Layer::new_branch(self.host);
         let mut buffer = core::mem::take(&mut self.agent.buffer);
         self.agent.write(&mut buffer, path, request, &branch, &attempt.credentials);
+        if request.method == Method::Message && buffer.len() > MAX_MESSAGE {
+            self.agent.buffer = buffer;
+            return false;
+        }
         let client = self.agent.transactions(self.host).request(
             self.host,
             path.flow,
@@ -86,6 +103,7 @@ impl Crossing<'_> {
         self.agent.buffer = buffer;
         self.agent.clients.insert(client, owner);
         attempt.client = Some(client);
+        true
     }
 
     /// Sends the ACK of a 2xx, which is outside all transactions (§13.2.2.4), with the credentials
@@ -195,7 +213,7 @@ impl Agent {
             return Vec::new();
         }
         let (method, uri) = (request.method.as_str(), request.course.request_uri);
-        let body = request.body.unwrap_or_default().as_bytes();
+        let body = request.body.unwrap_or_default().1;
         self.digest.authorize(host, &mut attempt.rounds, method, uri, body)
     }
 
@@ -233,7 +251,7 @@ impl Agent {
             writer.extension(name, value);
         }
         match body {
-            Some(body) => writer.body("application/sdp", body.as_bytes()),
+            Some((kind, bytes)) => writer.body(kind, bytes),
             None => writer.finish(),
         }
     }

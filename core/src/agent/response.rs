@@ -27,7 +27,7 @@ pub(crate) struct Response<'a> {
 }
 
 /// The methods that we understand (§20.5).
-pub(crate) const ALLOWED: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO";
+pub(crate) const ALLOWED: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY";
 
 /// The body that we understand (§20.1).
 pub(crate) const ACCEPTED: &str = "application/sdp";

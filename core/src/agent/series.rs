@@ -1,9 +1,9 @@
 //! Requests outside dialogs that share one Call-ID, with rising CSeq numbers: REGISTER (RFC 3261
-//! §10.2) and OPTIONS (§11.1), challenges included.
+//! §10.2), OPTIONS (§11.1) and MESSAGE (RFC 3428), challenges included.
 
 use std::sync::Arc;
 
-use super::{Attempt, Crossing, Lost, Owner, Path, Reach, Refusal, Request, Tag, Target};
+use super::{Attempt, Content, Crossing, Lost, Owner, Path, Reach, Refusal, Request, Tag, Target};
 use crate::sip::{HeaderName, Message, Method};
 use crate::transaction::ClientId;
 
@@ -20,6 +20,8 @@ pub(crate) struct Series {
     attempt: Attempt,
     /// What is written beyond the usual, for a challenge asks for all of it again.
     fields: Vec<(HeaderName, String)>,
+    /// The body, if every request has one.
+    content: Option<Content>,
 }
 
 /// What a response means to the series.
@@ -36,7 +38,14 @@ impl Series {
     pub(crate) fn new(cx: &mut Crossing<'_>, owner: Owner, method: Method, target: Target) -> Self {
         let (call_id, tag) = (cx.new_call_id(), cx.new_tag(owner));
         let (attempt, fields) = (Attempt::default(), Vec::new());
-        Self { owner, method, target, call_id, tag, seq: 0, path: None, attempt, fields }
+        let (seq, path, content) = (0, None, None);
+        Self { owner, method, target, call_id, tag, seq, path, attempt, fields, content }
+    }
+
+    /// The same series, each request with this body.
+    pub(crate) fn carrying(mut self, content: Content) -> Self {
+        self.content = Some(content);
+        self
     }
 
     /// Looks for a path; true when it is there now, else the owner is told.
@@ -69,12 +78,16 @@ impl Series {
         self.seq > 0
     }
 
-    /// Sends the next request, with these header fields.
-    pub(crate) fn send(&mut self, cx: &mut Crossing<'_>, fields: Vec<(HeaderName, String)>) {
+    /// Sends the next request, with these header fields. False when it is too large.
+    pub(crate) fn send(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        fields: Vec<(HeaderName, String)>,
+    ) -> bool {
         cx.abandon(&mut self.attempt);
         self.attempt = Attempt::default();
         self.fields = fields;
-        self.send_again(cx);
+        self.send_again(cx)
     }
 
     /// Takes a response; `None` when it is to an earlier request.
@@ -91,9 +104,10 @@ impl Series {
         Some(match response.status().unwrap_or_default() {
             ..=199 => Answer::Pending,
             401 | 407 => match cx.handle_challenge(&path, response, &mut self.attempt) {
+                Ok(()) if self.send_again(cx) => Answer::Pending,
                 Ok(()) => {
-                    self.send_again(cx);
-                    Answer::Pending
+                    self.attempt = Attempt::default();
+                    Answer::Final(Some(Refusal::TooLarge))
                 }
                 Err(refusal) => {
                     self.attempt = Attempt::default();
@@ -125,8 +139,8 @@ impl Series {
         cx.agent.forget_tag(self.tag);
     }
 
-    fn send_again(&mut self, cx: &mut Crossing<'_>) {
-        let Some(path) = self.path.clone() else { return };
+    fn send_again(&mut self, cx: &mut Crossing<'_>) -> bool {
+        let Some(path) = self.path.clone() else { return true };
         self.seq += 1;
         let identity = cx.agent.identity(&path.told);
         // §10.2: To of REGISTER is the address-of-record, the same URI as in From.
@@ -143,8 +157,8 @@ impl Series {
             seq: self.seq,
             fields: self.fields.clone(),
             extensions: &[],
-            body: None,
+            body: self.content.as_ref().map(|content| (&*content.kind, &*content.bytes)),
         };
-        cx.send(&path, &request, &mut self.attempt, self.owner);
+        cx.send(&path, &request, &mut self.attempt, self.owner)
     }
 }

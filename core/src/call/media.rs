@@ -3,6 +3,7 @@
 
 use core::net::IpAddr;
 
+use super::queries;
 use crate::agent::{Crossing, MediaPorts};
 use crate::codec::Codec;
 use crate::error::Error;
@@ -48,10 +49,7 @@ impl Body {
         if message.body().is_empty() {
             return Self::None;
         }
-        let plain = message
-            .header(HeaderName::ContentEncoding)
-            .is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-        if plain && message.has_body("application", "sdp") {
+        if queries::is_plain(message) && message.has_body("application", "sdp") {
             return match SessionDescription::parse(message.body()) {
                 Ok(description) => Self::Session(Box::new(description)),
                 Err(_) => Self::Malformed,

@@ -183,7 +183,7 @@ impl Call {
                 (HeaderName::Accept, ACCEPTED.to_owned()),
             ],
             extensions: &outgoing.headers,
-            body: Some(&calling.offer),
+            body: Some((ACCEPTED, calling.offer.as_bytes())),
         };
         cx.send(&calling.path, &request, &mut calling.attempt, Owner::Call(self.id));
     }

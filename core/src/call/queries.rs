@@ -1,8 +1,9 @@
 //! Answers that need no state of a call, within a dialog or without one.
 
 use crate::agent::{ACCEPTED, ALLOWED, Crossing, Query, Response};
+use crate::event::Event;
 use crate::sdp::NotAcceptable;
-use crate::sip::{HeaderName, Method};
+use crate::sip::{HeaderName, Message, Method};
 
 /// 481: there is no such dialog or transaction (RFC 3261 §12.2.2).
 pub(crate) fn no_dialog(cx: &mut Crossing<'_>, query: &Query) {
@@ -14,6 +15,7 @@ pub(crate) fn answer(cx: &mut Crossing<'_>, query: &Query) {
     match query.request.method() {
         Method::Options => capabilities(cx, query),
         Method::Info => info(cx, query),
+        Method::Message => message(cx, query),
         // RFC 6665 §4.1.3: there is no subscription that it could belong to.
         Method::Notify => no_dialog(cx, query),
         // §8.2.1: a method that nobody here knows, and one that is known and not taken.
@@ -29,6 +31,43 @@ pub(crate) fn answer(cx: &mut Crossing<'_>, query: &Query) {
 /// OPTIONS (§11.2).
 pub(crate) fn capabilities(cx: &mut Crossing<'_>, query: &Query) {
     cx.respond(query, Response::new(200).capabilities());
+}
+
+/// MESSAGE (RFC 3428 §7): any type is for the application to show or not.
+pub(crate) fn message(cx: &mut Crossing<'_>, query: &Query) {
+    let request = &query.request;
+    if !is_plain(request) {
+        return unsupported_body(cx, query);
+    }
+    let content_type = request.header(HeaderName::ContentType).unwrap_or("text/plain");
+    cx.tell(Event::Message {
+        from: request.from().uri_str().to_owned(),
+        to: request.to().uri_str().to_owned(),
+        body: request.body().to_owned(),
+        content_type: content_type.to_owned(),
+    });
+    // No Contact and no body.
+    cx.respond(query, Response::new(200));
+}
+
+/// NOTIFY without a tag in To, so of no subscription: every one that a subscriber asked for has the
+/// tag that he gave (RFC 6665 §4.4.1), and §4.1.3 wants 481. Servers send two kinds unasked all the
+/// same: to keep a way through a NAT open, often without Event, and to tell of voice mail (RFC
+/// 3842). Some take a phone that refuses these for gone, so they are taken, and change nothing.
+pub(crate) fn unsolicited(cx: &mut Crossing<'_>, query: &Query) {
+    let event = query.request.header(HeaderName::Event).unwrap_or_default();
+    let package = event.split(';').next().unwrap_or_default().trim();
+    let usual = ["", "keep-alive", "message-summary"];
+    match usual.iter().any(|usual| package.eq_ignore_ascii_case(usual)) {
+        true => drop(cx.respond(query, Response::new(200))),
+        false => no_dialog(cx, query),
+    }
+}
+
+/// Whether a body is written as it is (RFC 3261 §20.12).
+pub(crate) fn is_plain(message: &Message) -> bool {
+    let coding = message.header(HeaderName::ContentEncoding);
+    coding.is_none_or(|coding| coding.eq_ignore_ascii_case("identity"))
 }
 
 /// INFO: one that says nothing is taken; what it could say is not understood (RFC 6086 §4.2.2).
@@ -47,6 +86,7 @@ fn info(cx: &mut Crossing<'_>, query: &Query) {
 pub(crate) fn unsupported_body(cx: &mut Crossing<'_>, query: &Query) {
     let accepted = match query.request.method() {
         Method::Invite | Method::Update => ACCEPTED,
+        Method::Message => "*/*",
         _ => "",
     };
     let response = Response::new(415)

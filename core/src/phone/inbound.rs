@@ -74,9 +74,9 @@ impl Phone {
             (Some(Owner::Registration), Some(client)) => {
                 self.with_registration(host, |it, cx| it.handle_response(cx, client, response));
             }
-            (Some(Owner::Ping(id)), Some(client)) => self.with_ping(host, id, |ping, cx| {
-                ping.handle_response(cx, client, response).then_some(Some(response))
-            }),
+            (Some(Owner::Errand(id)), Some(client)) => {
+                self.with_errand(host, id, |it, cx| it.handle_response(cx, client, response));
+            }
             _ => self.agent.counters.stray += 1,
         }
     }
@@ -108,6 +108,11 @@ impl Phone {
                     queries::capabilities(&mut Crossing { host, agent: &mut self.agent }, query)
                 }
             },
+            Method::Message => match self.absent(request) {
+                Some(code) => drop(self.respond(host, query, Response::new(code))),
+                None => queries::message(&mut Crossing { host, agent: &mut self.agent }, query),
+            },
+            Method::Notify => queries::unsolicited(cx, query),
             // What makes sense only within a dialog.
             Method::Bye | Method::Update | Method::Info | Method::Prack => {
                 queries::no_dialog(cx, query);
@@ -169,13 +174,19 @@ impl Phone {
 
     /// Why a call cannot be taken now, if it cannot.
     fn unavailable(&mut self, request: &Message) -> Option<u16> {
+        let absent = self.absent(request);
+        if absent.is_none() && self.calls.len() >= self.agent.parameters.max_calls {
+            self.agent.counters.refused += 1;
+            return Some(486);
+        }
+        absent
+    }
+
+    /// Why whom a request is for is not here, if so.
+    fn absent(&self, request: &Message) -> Option<u16> {
         let parameters = &self.agent.parameters;
         if !matches!(self.status, PhoneStatus::Registering | PhoneStatus::Registered) {
             return Some(480);
-        }
-        if self.calls.len() >= parameters.max_calls {
-            self.agent.counters.refused += 1;
-            return Some(486);
         }
         let user = request.uri().and_then(|uri| uri.user()).unwrap_or_default();
         if !parameters.accept_any_user && unescape(user) != parameters.user {

@@ -1,7 +1,7 @@
 //! The phone: signalling, the only door to it.
 
+mod errand;
 mod inbound;
-mod ping;
 mod running;
 
 #[cfg(test)]
@@ -9,18 +9,20 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Content, ErrandId, MAX_MESSAGE};
 use crate::call::{Call, CallInfo, CallOptions};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallDirection, CallId, CallState, Event, MediaEvent, PhoneStatus, PingId};
+use crate::event::{
+    CallDirection, CallId, CallState, Event, MediaEvent, MessageId, PhoneStatus, PingId,
+};
 use crate::host::{Endpoint, Host, Inbound};
 use crate::registration::Registration;
-use crate::sip::{HeaderName, NameAddr, check_name, check_value};
+use crate::sip::{HeaderName, MediaType, NameAddr, check_name, check_value};
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
-use ping::Ping;
+use errand::Errand;
 
 /// A telephone's signalling: registers, places and takes calls, and says by [`Event::Media`] what
 /// the media machine of each call has to do.
@@ -59,14 +61,14 @@ pub struct Phone {
     /// Which call a CANCEL means.
     invites: BTreeMap<ServerId, CallId>,
     registration: Option<Registration>,
-    pings: BTreeMap<PingId, Ping>,
+    errands: BTreeMap<ErrandId, Errand>,
     /// What commands asked for, for the next crossing.
     intents: VecDeque<Intent>,
     /// While stopping: what is waited for, and at most how long.
     stopping: Option<(Stopping, TimerId)>,
     /// The numbers given last.
     last_call: u64,
-    last_ping: u64,
+    last_errand: u64,
 }
 
 /// What a command asked for.
@@ -81,7 +83,7 @@ enum Intent {
     Hangup(CallId),
     Cancel(CallId),
     Silent(CallId),
-    Ping(PingId),
+    Errand(ErrandId),
 }
 
 /// How a call is refused.
@@ -118,8 +120,8 @@ pub struct Counters {
     pub unanswered_challenges: u64,
 }
 
-/// How many pings may wait for their answers at once.
-const MAX_PINGS: usize = 1_000;
+/// How many pings and messages may wait for their answers at once.
+const MAX_ERRANDS: usize = 1_000;
 
 /// The code and words of [`Phone::redirect`].
 const MOVED: u16 = 302;
@@ -140,11 +142,11 @@ impl Phone {
             calls: BTreeMap::new(),
             invites: BTreeMap::new(),
             registration: None,
-            pings: BTreeMap::new(),
+            errands: BTreeMap::new(),
             intents: VecDeque::new(),
             stopping: None,
             last_call: 0,
-            last_ping: 0,
+            last_errand: 0,
         })
     }
 
@@ -305,15 +307,41 @@ impl Phone {
     /// [`Error::TooManyPings`].
     pub fn options(&mut self, target: &str) -> Result<PingId, Error> {
         self.require_started("ping from")?;
-        let ping = Ping::new(self.agent.target(target)?);
-        if self.pings.len() >= MAX_PINGS {
-            return Err(Error::TooManyPings { limit: MAX_PINGS });
+        let target = self.agent.target(target)?;
+        let limit = MAX_ERRANDS;
+        let id = self.next_errand().ok_or(Error::TooManyPings { limit })?;
+        self.begin_errand(id, Errand::ping(id, target));
+        Ok(PingId(id.0))
+    }
+
+    /// Sends `target` (as for [`call`](Self::call)) an instant message (RFC 3428): `body`, of the
+    /// type that `content_type` names (`text/plain`). The outcome is [`Event::MessageSent`]. A
+    /// message to a URI waits until the one before it has been answered (§8), so they stay in order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target
+    /// that cannot be used, a type that is none or a body of more than 1,300 bytes, which is what
+    /// the whole request may have (§8); [`Error::TooManyMessages`].
+    pub fn message(
+        &mut self,
+        target: &str,
+        body: &[u8],
+        content_type: &str,
+    ) -> Result<MessageId, Error> {
+        self.require_started("send a message from")?;
+        let target = self.agent.target(target)?;
+        if check_value(content_type).is_err() || MediaType::parse(content_type).is_err() {
+            return Err(invalid("content type", content_type, "it is no media type"));
         }
-        self.last_ping += 1;
-        let id = PingId(self.last_ping);
-        self.pings.insert(id, ping);
-        self.intents.push_back(Intent::Ping(id));
-        Ok(id)
+        if body.len() > MAX_MESSAGE {
+            let size = format!("{} bytes", body.len());
+            return Err(invalid("message", &size, "the whole request may have 1,300"));
+        }
+        let limit = MAX_ERRANDS;
+        let id = self.next_errand().ok_or(Error::TooManyMessages { limit })?;
+        let content = Content { kind: content_type.to_owned(), bytes: body.to_owned() };
+        self.begin_errand(id, Errand::message(id, target, content));
+        Ok(MessageId(id.0))
     }
 
     /// Takes what the media machine of a call says. [`MediaEvent::Silent`] ends the call
@@ -382,6 +410,19 @@ impl Phone {
             self.status = status;
             self.agent.events.push_back(Event::Status(status));
         }
+    }
+
+    fn next_errand(&mut self) -> Option<ErrandId> {
+        if self.errands.len() >= MAX_ERRANDS {
+            return None;
+        }
+        self.last_errand += 1;
+        Some(ErrandId(self.last_errand))
+    }
+
+    fn begin_errand(&mut self, id: ErrandId, errand: Errand) {
+        self.errands.insert(id, errand);
+        self.intents.push_back(Intent::Errand(id));
     }
 
     fn next_call(&mut self) -> CallId {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::errand::{Errand, Outcome as Answered};
 use super::{Intent, Phone, Stopping};
-use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Response, Settled};
+use crate::agent::{Alarm, Crossing, ErrandId, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
-use crate::event::{CallId, EndedBy, Event, PhoneStatus, PingId};
+use crate::event::{CallId, EndedBy, Event, PhoneStatus};
 use crate::host::{Host, Inbound, MediaPort, RequestId};
 use crate::registration::{Outcome, Registration};
-use crate::sip::{HeaderName, Message};
+use crate::sip::HeaderName;
 use crate::time::Duration;
 use crate::transaction::{ClientId, Failure, FailureCause};
 
@@ -38,9 +39,8 @@ impl Phone {
                     }
                     call.refuse(cx, response, EndedBy::Local);
                 }),
-                Intent::Ping(id) => {
-                    self.with_ping(host, id, |ping, cx| (!ping.start(cx, id)).then_some(None))
-                }
+                Intent::Errand(id) if self.must_wait(id) => {}
+                Intent::Errand(id) => self.with_errand(host, id, Errand::start),
             }
         }
     }
@@ -125,8 +125,8 @@ impl Phone {
             Some(Owner::Registration) => {
                 self.with_registration(host, |it, cx| it.handle_failure(cx, client));
             }
-            Some(Owner::Ping(id)) => {
-                self.with_ping(host, id, |ping, _| ping.handle_failure(client).then_some(None))
+            Some(Owner::Errand(id)) => {
+                self.with_errand(host, id, |errand, _| errand.handle_failure(client));
             }
             None => {}
         }
@@ -163,8 +163,8 @@ impl Phone {
             Owner::Registration => {
                 self.with_registration(host, |it, cx| it.handle_path(cx, path));
             }
-            Owner::Ping(id) => {
-                self.with_ping(host, id, |ping, cx| (!ping.handle_path(cx, path)).then_some(None))
+            Owner::Errand(id) => {
+                self.with_errand(host, id, |errand, cx| errand.handle_path(cx, path));
             }
         }
     }
@@ -187,21 +187,29 @@ impl Phone {
         }
     }
 
-    /// Does something with a ping; an outcome, a response or none, ends it.
-    pub(super) fn with_ping<'m>(
+    /// Whether an errand may not begin before another has ended.
+    fn must_wait(&self, id: ErrandId) -> bool {
+        let Some(errand) = self.errands.get(&id) else { return false };
+        self.errands.range(..id).any(|(_, earlier)| earlier.delays(errand))
+    }
+
+    /// Does something with an errand; an outcome ends it.
+    pub(super) fn with_errand(
         &mut self,
         host: &mut dyn Host,
-        id: PingId,
-        act: impl FnOnce(&mut super::Ping, &mut Crossing<'_>) -> Option<Option<&'m Message>>,
+        id: ErrandId,
+        act: impl FnOnce(&mut Errand, &mut Crossing<'_>) -> Option<Answered>,
     ) {
-        let Some(mut ping) = self.pings.remove(&id) else { return };
+        let Some(mut errand) = self.errands.remove(&id) else { return };
         let cx = &mut Crossing { host, agent: &mut self.agent };
-        match act(&mut ping, cx) {
-            Some(response) => ping.finish(cx, id, response),
-            None => {
-                self.pings.insert(id, ping);
-            }
-        }
+        let Some(outcome) = act(&mut errand, cx) else {
+            self.errands.insert(id, errand);
+            return;
+        };
+        // Whoever waited for it is next, at the next crossing.
+        let next = self.errands.iter().find(|(_, later)| errand.delays(later));
+        self.intents.extend(next.map(|(next, _)| Intent::Errand(*next)));
+        errand.finish(cx, outcome);
     }
 
     /// Does something with the registration, and tells the outcome.
@@ -339,9 +347,9 @@ impl Phone {
 
     /// Gives everything back.
     fn close(&mut self, host: &mut dyn Host) {
-        let pings: Vec<PingId> = self.pings.keys().copied().collect();
-        for id in pings {
-            self.with_ping(host, id, |_, _| Some(None));
+        let errands: Vec<ErrandId> = self.errands.keys().copied().collect();
+        for id in errands {
+            self.with_errand(host, id, |_, _| Some(None));
         }
         self.invites.clear();
         self.agent.close(host);

@@ -10,8 +10,8 @@ use offhook::{Codec, Network};
 /// A telephone for the terminal and for scripts.
 ///
 /// With --json every event is one JSON object a line on standard output. Exit status: 0 done;
-/// 1 an error inside; 2 usage; 3 registration refused or unanswered; 4 call refused, not answered
-/// or failed; 5 nothing happened in the time allowed; 6 a local resource (port in use, file).
+/// 1 an error inside; 2 usage; 3 registration refused or unanswered; 4 call or message refused,
+/// not answered or failed; 5 nothing happened in the time allowed; 6 a local resource (port in use, file).
 /// SIGINT and SIGTERM hang up, deregister and close recordings; a second one leaves at once.
 #[derive(Parser, Debug)]
 #[command(name = "offhook", version, max_term_width = 100)]
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Call(Box<CallArguments>),
     /// Answer calls
     Answer(Box<AnswerArguments>),
+    /// Send an instant message
+    Message(Box<MessageArguments>),
     /// Ask whether somebody is there (a SIP ping)
     Options(Box<OptionsArguments>),
     /// Run a small registrar and proxy for development
@@ -49,6 +51,7 @@ impl Command {
             Self::Register(arguments) => arguments.common.watch.json,
             Self::Call(arguments) => arguments.common.watch.json,
             Self::Answer(arguments) => arguments.common.watch.json,
+            Self::Message(arguments) => arguments.common.watch.json,
             Self::Options(arguments) => arguments.common.watch.json,
             Self::Exchange(arguments) => arguments.watch.json,
             Self::Completions { .. } => false,
@@ -259,6 +262,20 @@ pub(crate) struct AnswerArguments {
     /// Press these digits after answering
     #[arg(long, value_name = "DIGITS")]
     pub(crate) dtmf: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MessageArguments {
+    /// A SIP URI, or a number or name at the server
+    pub(crate) target: String,
+    /// What to say; with its header fields it may have 1,300 bytes
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) text: String,
+    /// The media type of the text
+    #[arg(long, value_name = "T", default_value = "text/plain")]
+    pub(crate) content_type: String,
     #[command(flatten)]
     pub(crate) common: Common,
 }

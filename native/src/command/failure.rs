@@ -22,7 +22,7 @@ pub(crate) enum Status {
     Usage = 2,
     /// The registration was refused or not answered.
     Registration = 3,
-    /// The call was refused, not answered or failed.
+    /// The call or message was refused, not answered or failed.
     Call = 4,
     /// Nothing happened in the time allowed.
     Nothing = 5,
@@ -74,7 +74,7 @@ impl From<Error> for Failure {
             _ => match error.code() {
                 "no_ports_available" => Status::Resource,
                 "invalid_value" | "invalid_range" => Status::Usage,
-                "nat" | "too_many_calls" => Status::Call,
+                "nat" | "too_many_calls" | "too_many_messages" => Status::Call,
                 _ => Status::Internal,
             },
         };

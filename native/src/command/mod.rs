@@ -7,6 +7,7 @@ mod call;
 mod demo;
 mod exchange;
 mod failure;
+mod message;
 mod options;
 mod output;
 mod register;
@@ -55,6 +56,7 @@ async fn dispatch(command: Command, output: Output, many: &Handle) -> Result<(),
         Command::Register(arguments) => register::run(*arguments, output).await,
         Command::Call(arguments) => call::run(*arguments, output).await,
         Command::Answer(arguments) => answer::run(*arguments, output, many).await,
+        Command::Message(arguments) => message::run(*arguments, output).await,
         Command::Options(arguments) => options::run(*arguments, output).await,
         Command::Exchange(arguments) => exchange::run(arguments, output).await,
         Command::Completions { .. } => Ok(()),

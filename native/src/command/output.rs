@@ -77,6 +77,17 @@ impl Output {
                 self.tell(&value, &format!("call {call}: from {from} to {to}"));
                 self.state(*call, CallState::Ringing, None);
             }
+            Event::Message { from, body, content_type, .. } => {
+                let body = String::from_utf8_lossy(body);
+                let value = json!({
+                    "event": "message", "from": from, "body": body, "content_type": content_type,
+                });
+                let said = match content_type.to_ascii_lowercase().starts_with("text/plain") {
+                    true => printable(&body),
+                    false => format!("({}) {}", printable(content_type), printable(&body)),
+                };
+                self.tell(&value, &format!("message from {}: {said}", printable(from)));
+            }
             Event::Call { call, event } => self.call_event(*call, event),
             Event::Lagged { missed } => {
                 let value = json!({ "event": "lagged", "missed": missed });

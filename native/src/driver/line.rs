@@ -7,7 +7,7 @@ use std::sync::Arc;
 use offhook_core::call::CallOptions;
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
-    self, CallDirection, CallId, CallState, EndedBy, MediaControl, PhoneStatus, PingId,
+    self, CallDirection, CallId, CallState, EndedBy, MediaControl, MessageId, PhoneStatus, PingId,
 };
 use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::phone::Phone;
@@ -31,6 +31,7 @@ pub(crate) struct Line {
     bulletin: Arc<Bulletin>,
     calls: HashMap<CallId, Entry>,
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
+    messages: HashMap<MessageId, oneshot::Sender<Option<event::Cause>>>,
     metronome: Arc<Metronome>,
     crowd: Option<Crowd>,
     capture: Option<Capture>,
@@ -70,6 +71,7 @@ impl Line {
             bulletin,
             calls: HashMap::new(),
             pings: HashMap::new(),
+            messages: HashMap::new(),
             metronome: Metronome::start(),
             crowd,
             capture,
@@ -111,6 +113,19 @@ impl Line {
     ) -> Result<(), Refusal> {
         let ping = self.phone.options(target)?;
         self.pings.insert(ping, told);
+        Ok(())
+    }
+
+    /// Sends an instant message.
+    pub(crate) fn message(
+        &mut self,
+        target: &str,
+        body: &[u8],
+        content_type: &str,
+        told: oneshot::Sender<Option<event::Cause>>,
+    ) -> Result<(), Refusal> {
+        let message = self.phone.message(target, body, content_type)?;
+        self.messages.insert(message, told);
         Ok(())
     }
 
@@ -161,6 +176,14 @@ impl Line {
             Core::Pong { ping, cause, round_trip } => {
                 if let Some(told) = self.pings.remove(&ping) {
                     let _ = told.send((cause, round_trip.into()));
+                }
+            }
+            Core::Message { from, to, body, content_type } => {
+                self.bulletin.publish(&Event::Message { from, to, body, content_type });
+            }
+            Core::MessageSent { message, cause } => {
+                if let Some(told) = self.messages.remove(&message) {
+                    let _ = told.send(cause);
                 }
             }
             _ => {}

@@ -322,3 +322,24 @@ fn damaged_messages_leave_nothing_behind() {
     assert_eq!(site.sim[site.exchange].requests(), 0);
     assert_eq!(site.contacts("alice").len() + site.contacts("bob").len(), 2);
 }
+
+#[test]
+fn a_message_goes_through_the_exchange_authenticated() {
+    let mut site = Site::new();
+    let alice = Handset::new(&mut site, 1, "alice", Manner::Rings);
+    let bob = Handset::new(&mut site, 2, "bob", Manner::Rings);
+    site.wait_registered(&[&alice, &bob]);
+    for (target, code) in [("bob", 200), ("nobody", 404)] {
+        let sent = site.sim[alice.node].message(target, b"hello", "text/plain").unwrap();
+        site.wait(|_| {
+            alice.told(|event| {
+                let wanted = Some(code);
+                matches!(event, Event::MessageSent { message, cause }
+                    if *message == sent && cause.as_ref().map(|cause| cause.code) == wanted)
+            })
+        });
+    }
+    let came = |event: &Event| matches!(event, Event::Message { body, .. } if body == b"hello");
+    assert_eq!(bob.events.borrow().iter().filter(|event| came(event)).count(), 1);
+    assert!(site.sim.trace().ladder().contains("407"));
+}

@@ -5,6 +5,7 @@ mod caller;
 mod calls;
 mod chaos;
 mod hosts;
+mod messages;
 mod registering;
 mod scene;
 mod torture;

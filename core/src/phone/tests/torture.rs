@@ -19,7 +19,7 @@ const EXPECTED: [(&str, Option<u16>); 63] = [
     ("dblreq", Some(405)),
     ("semiuri", Some(200)),
     ("transports", Some(200)),
-    ("mpart01", Some(405)),
+    ("mpart01", Some(200)),
     ("unreason", None),
     ("noreason", None),
     // §3.1.2: invalid messages.
