@@ -13,7 +13,7 @@ pub struct Sipp {
     pub port: u16,
 }
 
-/// Media ports for SIPp: each wants four of its own.
+/// Media ports for SIPp: each wants four of its own, where neither the system nor our phones look.
 static NEXT_MEDIA_PORT: AtomicU16 = AtomicU16::new(0);
 
 impl Sipp {
@@ -34,7 +34,7 @@ impl Sipp {
     /// When SIPp cannot be started.
     pub fn start(arguments: &[&str], call: Option<u16>, limit: Duration) -> Self {
         let port = free_port();
-        let media = 42_000 + NEXT_MEDIA_PORT.fetch_add(8, Ordering::Relaxed);
+        let media = 24_000 + NEXT_MEDIA_PORT.fetch_add(8, Ordering::Relaxed);
         let mut command = Command::new("sipp");
         if let Some(remote) = call {
             command.arg(format!("127.0.0.1:{remote}"));
@@ -65,7 +65,7 @@ impl Sipp {
     /// When it is not within ten seconds.
     pub fn wait_until_bound(&self) {
         let end = Instant::now() + Duration::from_secs(10);
-        while UdpSocket::bind(("127.0.0.1", self.port)).is_ok() {
+        while !is_bound(self.port) {
             assert!(Instant::now() < end, "sipp did not bind its port");
             std::thread::yield_now();
         }
@@ -99,6 +99,15 @@ impl Sipp {
 /// One of this folder's scenario files.
 pub fn scenario(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(name)
+}
+
+/// Whether somebody has a UDP port: asked of the system, for to try to bind it would be in the way.
+fn is_bound(port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/udp").expect("the system's table of sockets");
+    let local = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
+    local
+        .filter_map(|address| address.rsplit_once(':'))
+        .any(|(_, hex)| u16::from_str_radix(hex, 16) == Ok(port))
 }
 
 /// A UDP port that was free a moment ago.
