@@ -1,9 +1,8 @@
 //! The messages that a proxy passes on (RFC 3261 §16.6, §16.7).
 
-use core::fmt::Write;
 use core::net::SocketAddr;
 
-use crate::sip::{HeaderName, Message, Via, Writer};
+use crate::sip::{HeaderName, Message, Writer};
 
 /// What a proxy changes in a request.
 #[derive(Debug)]
@@ -33,10 +32,7 @@ pub(super) fn request(buf: &mut Vec<u8>, request: &Message, changes: &Changes<'_
     let mut writer = Writer::request(buf, request.method(), changes.uri);
     let sent_by = changes.local.to_string();
     writer.via(crate::host::Transport::Udp, &sent_by, changes.branch, true);
-    writer.field(HeaderName::Via, received(&request.via(), changes.source));
-    for via in request.values(HeaderName::Via).skip(1) {
-        writer.field(HeaderName::Via, via);
-    }
+    writer.copy_vias(request, Some(changes.source));
     if let Some(record_route) = changes.record_route {
         writer.field(HeaderName::RecordRoute, record_route);
     }
@@ -83,25 +79,6 @@ fn pass(mut writer: Writer<'_>, message: &Message, is_wanted: impl Fn(HeaderName
         None if !body.is_empty() => writer.body("application/octet-stream", body),
         _ => writer.finish(),
     }
-}
-
-/// A Via as the one who received it completes it (§18.2.1, RFC 3581 §4).
-fn received(via: &Via<'_>, source: SocketAddr) -> String {
-    let text = via.as_str();
-    let mut completed = text.split(';').next().unwrap_or(text).trim_end().to_owned();
-    for param in via.params() {
-        if !["received", "rport"].iter().any(|name| param.name.eq_ignore_ascii_case(name)) {
-            // Writing into a String cannot fail.
-            let _ = write!(completed, "{param}");
-        }
-    }
-    let ip = source.ip().to_canonical();
-    if via.rport().is_some() {
-        let _ = write!(completed, ";received={ip};rport={}", source.port());
-    } else if via.ip() != Some(ip) {
-        let _ = write!(completed, ";received={ip}");
-    }
-    completed
 }
 
 /// Whether credentials are for a realm.
