@@ -97,7 +97,7 @@ impl Call {
             Some((answer, agreed)) => (Some(answer), agreed),
             None => (self.media.offer(cx), Vec::new()),
         };
-        let mut session = Session::of_callee(ringing.dialog, ringing.contact);
+        let mut session = Session::new(ringing.dialog, ringing.contact);
         let response = Response::new(200).tag(tag).body(sdp.as_deref());
         session.accept(cx, self.id, &query, response);
         self.stage = Stage::Session(Box::new(session));

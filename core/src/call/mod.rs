@@ -261,7 +261,7 @@ impl Call {
     ) {
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_failure(cx, client, cause),
-            Stage::Session(_) => self.session_failure(cx, client),
+            Stage::Session(_) => self.session_failure(cx, client, cause),
             Stage::Incoming(_) | Stage::Over => {}
         }
     }

@@ -1,0 +1,158 @@
+//! A request of ours within a dialog (RFC 3261 §12.2.1), until its final response.
+
+use std::sync::Arc;
+
+use crate::agent::{
+    Answer, Attempt, Content, Crossing, Hop, Lost, Owner, Path, Reach, Refusal, Request,
+};
+use crate::dialog::Dialog;
+use crate::event::CallId;
+use crate::sip::{HeaderName, Message, Method, Uri};
+use crate::transaction::ClientId;
+
+/// One request: BYE, re-INVITE, REFER. Whoever has one calls [`send`](Self::send) until it is sent
+/// (each time [`Session::advance`](super::Session) runs, which it does when a path has come), shows
+/// it every response and failure, and is told which are its own. A 401 or 407 to any method is
+/// answered here once for each realm, and once more when only the nonce was stale (§22).
+///
+/// ```text
+///   new ── send: no path yet ─┐   send         final response, failure
+///    │ ◄──────────────────────┘ ┌──────► Sent ─────────────────────────► (told)
+///    └──────────────────────────┘        │ ▲
+///                                        └─┘ 1xx, a challenge that could be met
+/// ```
+#[derive(Debug)]
+pub(in crate::call) struct Ask {
+    method: Method,
+    /// What is written beyond the usual, for a challenge asks for all of it again.
+    fields: Vec<(HeaderName, String)>,
+    body: Option<Content>,
+    /// The CSeq number of the latest sending; 0 before the first.
+    seq: u32,
+    attempt: Attempt,
+    path: Option<Arc<Path>>,
+}
+
+impl Ask {
+    /// A request that has not been sent.
+    pub(in crate::call) fn new(method: Method) -> Self {
+        let (fields, attempt) = (Vec::new(), Attempt::default());
+        Self { method, fields, body: None, seq: 0, attempt, path: None }
+    }
+
+    /// With this header field.
+    pub(in crate::call) fn field(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// With this body.
+    pub(in crate::call) fn carrying(mut self, body: Content) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Whether it has been sent.
+    pub(in crate::call) fn is_sent(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Sends it, unless that was done. False while there is no path: the call's
+    /// [`handle_path`](super::Call::handle_path) is told when there is.
+    ///
+    /// # Errors
+    /// When there can be none.
+    pub(in crate::call) fn send(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        call: CallId,
+        dialog: &mut Dialog,
+    ) -> Result<bool, Lost> {
+        if self.is_sent() {
+            return Ok(true);
+        }
+        match reach(cx, call, dialog) {
+            Reach::Open(path) => self.path = Some(path),
+            Reach::Later => return Ok(false),
+            Reach::Full => return Err(Lost::Unreachable),
+        }
+        self.send_again(cx, call, dialog);
+        Ok(true)
+    }
+
+    /// Takes a response; `None` when it is to another request. A provisional one is
+    /// [`Answer::Pending`]; after [`Answer::Final`] nothing more comes, but further 2xx to INVITE.
+    pub(in crate::call) fn handle_response(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        call: CallId,
+        dialog: &mut Dialog,
+        client: ClientId,
+        response: &Message,
+    ) -> Option<Answer> {
+        let path = self.path.clone().filter(|_| self.attempt.is(client))?;
+        Some(match response.status().unwrap_or_default() {
+            ..=199 => Answer::Pending,
+            200..=299 => {
+                cx.handle_success(&path, response);
+                Answer::Final(None)
+            }
+            401 | 407 => match cx.handle_challenge(&path, response, &mut self.attempt) {
+                Ok(()) if self.send_again(cx, call, dialog) => Answer::Pending,
+                Ok(()) => Answer::Final(Some(Refusal::TooLarge)),
+                Err(refusal) => Answer::Final(Some(refusal)),
+            },
+            _ => Answer::Final(None),
+        })
+    }
+
+    /// Whether the failed transaction was its own: then it has no answer.
+    pub(in crate::call) fn is_of(&self, client: ClientId) -> bool {
+        self.attempt.is(client)
+    }
+
+    /// The CSeq number and the credentials, for the ACK of an INVITE.
+    pub(super) fn into_invite(self) -> (u32, Attempt) {
+        (self.seq, self.attempt)
+    }
+
+    /// Withdraws an INVITE (§9.1); what comes is still its final response.
+    pub(super) fn cancel(&self, cx: &mut Crossing<'_>) {
+        cx.cancel_invite(&self.attempt);
+    }
+
+    /// Forgets it: what still comes is a stray.
+    pub(in crate::call) fn close(mut self, cx: &mut Crossing<'_>) {
+        cx.abandon(&mut self.attempt);
+    }
+
+    fn send_again(&mut self, cx: &mut Crossing<'_>, call: CallId, dialog: &mut Dialog) -> bool {
+        let Some(path) = self.path.clone() else { return false };
+        self.seq = dialog.next_seq();
+        let mut request = within(dialog, self.method.clone(), self.seq);
+        request.fields.clone_from(&self.fields);
+        request.body = self.body.as_ref().map(|body| (&*body.kind, &*body.bytes));
+        cx.send(&path, &request, &mut self.attempt, Owner::Call(call))
+    }
+}
+
+/// A path to the next hop of a dialog.
+pub(super) fn reach(cx: &mut Crossing<'_>, call: CallId, dialog: &Dialog) -> Reach {
+    let hop = Uri::parse(dialog.course().next_hop).ok().and_then(|uri| Hop::of(&uri));
+    hop.map_or(Reach::Full, |hop| cx.reach(&hop, Owner::Call(call)))
+}
+
+/// A request of ours within a dialog (§12.2.1.1).
+pub(super) fn within(dialog: &Dialog, method: Method, seq: u32) -> Request<'_> {
+    Request {
+        method,
+        course: dialog.course(),
+        from: dialog.local(),
+        to: dialog.remote(),
+        call_id: dialog.call_id(),
+        seq,
+        fields: Vec::new(),
+        extensions: &[],
+        body: None,
+    }
+}

@@ -1,0 +1,109 @@
+//! The caller's side of a 2xx: ACK, kept while 2xx may come again, and the late answers of a fork
+//! (RFC 3261 §13.2.2.4).
+
+use std::sync::Arc;
+
+use super::Session;
+use super::ask::within;
+use crate::agent::{ACCEPTED, Alarm, Attempt, CallAlarm, Crossing, Path, TRANSACTION};
+use crate::call::Ending;
+use crate::dialog::Dialog;
+use crate::event::{CallId, EndedBy};
+use crate::sip::{Message, Method};
+use crate::time::Instant;
+use crate::timers::TimerId;
+
+/// An INVITE of ours that was accepted.
+#[derive(Debug)]
+pub(super) struct Invite {
+    seq: u32,
+    attempt: Attempt,
+    /// Our answer, when the offer came in the 2xx.
+    answer: Option<Box<str>>,
+    /// The ACK, once there was a path for it.
+    ack: Option<(Arc<Path>, Box<[u8]>)>,
+    /// When no 2xx comes any more.
+    until: Instant,
+    forget: TimerId,
+}
+
+/// How many late answers of a fork are ended properly; further ones are left to time out.
+const MAX_FORKS: usize = 16;
+
+/// Of how many INVITEs the ACK is kept: each was accepted within the last 32 s.
+const MAX_INVITES: usize = 8;
+
+impl Invite {
+    pub(super) fn new(
+        cx: &mut Crossing<'_>,
+        call: CallId,
+        (seq, attempt): (u32, Attempt),
+        answer: Option<String>,
+    ) -> Self {
+        // No 2xx comes later than that (§13.2.2.4).
+        let forget = cx.set_timer(TRANSACTION, Alarm::Call(call, CallAlarm::Forget));
+        let until = cx.now() + TRANSACTION;
+        Self { seq, attempt, answer: answer.map(Into::into), ack: None, until, forget }
+    }
+
+    /// Whether its ACK has not been sent yet.
+    pub(super) fn owes_ack(&self) -> bool {
+        self.ack.is_none()
+    }
+
+    pub(super) fn acknowledge(&mut self, cx: &mut Crossing<'_>, path: &Arc<Path>, dialog: &Dialog) {
+        let mut request = within(dialog, Method::Ack, self.seq);
+        request.body = self.answer.as_ref().map(|answer| (ACCEPTED, answer.as_bytes()));
+        let bytes = cx.send_ack(path, &request, &self.attempt);
+        self.ack = Some((Arc::clone(path), bytes));
+    }
+
+    /// Whether no 2xx to it can come any more.
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        self.until <= now
+    }
+
+    pub(super) fn close(self, cx: &mut Crossing<'_>) {
+        cx.cancel_timer(self.forget);
+    }
+}
+
+impl Session {
+    /// Keeps an INVITE of ours that was accepted; [`advance`](Self::advance) acknowledges it.
+    pub(super) fn keep(&mut self, cx: &mut Crossing<'_>, invite: Invite) {
+        if self.invites.len() >= MAX_INVITES {
+            self.invites.remove(0).close(cx);
+        }
+        self.invites.reserve_exact(1);
+        self.invites.push(invite);
+    }
+
+    /// Takes a 2xx to an INVITE that is not the first: a copy, or that of another fork.
+    pub(super) fn handle_further_2xx(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        call: CallId,
+        response: &Message,
+    ) {
+        let invite = self.invites.iter().find(|invite| invite.seq == response.cseq());
+        if self.dialog.is_of(response.call_id(), response.to_tag()) {
+            if let Some((path, bytes)) = invite.and_then(|invite| invite.ack.as_ref()) {
+                cx.resend(path, bytes);
+            }
+            return;
+        }
+        let mut forks = self.forks.iter_mut();
+        let tag = response.to_tag();
+        if let Some(fork) = forks.find(|fork| fork.dialog.is_of(response.call_id(), tag)) {
+            return fork.handle_further_2xx(cx, call, response);
+        }
+        let Some(invite) = invite.filter(|_| self.forks.len() < MAX_FORKS) else { return };
+        let Ok(dialog) = self.dialog.fork(invite.seq, response) else { return };
+        let (seq, attempt) = (invite.seq, invite.attempt.for_ack());
+        let invite = Invite::new(cx, call, (seq, attempt), None);
+        let mut fork = Self::new(dialog, self.contact.clone());
+        fork.keep(cx, invite);
+        fork.part(Ending::new(EndedBy::Local));
+        self.forks.push(fork);
+    }
+}

@@ -1,0 +1,283 @@
+//! A confirmed dialog, from 2xx to BYE (RFC 3261 §12.2, §13 to §15).
+//!
+//! What it consists of stands in files of their own: `ask`, a request of ours within the dialog;
+//! `invite`, the caller's side of a 2xx; `accepted`, the callee's; `reoffer`, a change that the peer
+//! wishes; `parting`, the end by us.
+
+mod accepted;
+mod ask;
+mod invite;
+mod parting;
+mod reoffer;
+
+use std::sync::Arc;
+
+pub(super) use ask::Ask;
+
+use super::queries;
+use super::{Call, CallAlarm, Ending, Stage, carries_offer};
+use crate::agent::{Answer, Attempt, Crossing, Lost, Path, Query, Reach, Response};
+use crate::dialog::Dialog;
+use crate::event::{CallId, CallState, EndedBy};
+use crate::sip::{Message, Method};
+use crate::transaction::{ClientId, FailureCause};
+use accepted::Accepted;
+use invite::Invite;
+use parting::Parting;
+
+/// A call that was answered.
+///
+/// ```text
+///         hangup, silence, no ACK       ACK has come, a path is there
+///   up ─────────────────────────► Parting ───────────────► BYE sent ─► 401 ─┐
+///   │  re-INVITE, UPDATE, ...        │                       │   ▲          │
+///   │  answered here                 │ BYE                   │   └──────────┘
+///   └── BYE ─────────────────────────┴───────► (over) ◄──────┘ response, none, BYE
+/// ```
+/// Beside that an ACK of ours is kept while 2xx may come again, and a 2xx of ours is repeated until
+/// its ACK comes.
+#[derive(Debug)]
+pub(super) struct Session {
+    dialog: Dialog,
+    /// What we write as Contact.
+    contact: Box<str>,
+    /// Our INVITEs to which a 2xx may still come.
+    invites: Vec<Invite>,
+    /// Our 2xx, until its ACK.
+    accepted: Option<Box<Accepted>>,
+    /// Once it ends by us.
+    parting: Option<Box<Parting>>,
+    /// Dialogs of others that answered too late; each only waits for its end (§13.2.2.4).
+    forks: Vec<Session>,
+}
+
+impl Session {
+    /// The caller's, from a 2xx to the INVITE with that number and attempt;
+    /// [`advance`](Self::advance) acknowledges it.
+    pub(super) fn of_caller(
+        cx: &mut Crossing<'_>,
+        call: CallId,
+        dialog: Dialog,
+        contact: String,
+        seq: u32,
+        attempt: Attempt,
+    ) -> Self {
+        let mut session = Self::new(dialog, contact.into());
+        let invite = Invite::new(cx, call, (seq, attempt), None);
+        session.keep(cx, invite);
+        session
+    }
+
+    /// The callee's; [`accept`](Self::accept) sends the 2xx.
+    pub(super) fn new(dialog: Dialog, contact: Box<str>) -> Self {
+        let (invites, accepted, parting, forks) = (Vec::new(), None, None, Vec::new());
+        Self { dialog, contact, invites, accepted, parting, forks }
+    }
+
+    /// Sends what is due and can be sent. Returns how the call ended, if it did.
+    fn advance(&mut self, cx: &mut Crossing<'_>, call: CallId) -> Option<Ending> {
+        self.forks.retain_mut(|fork| fork.advance(cx, call).is_none());
+        if let Err(lost) = self.send_due(cx, call) {
+            return Some(self.lost(lost));
+        }
+        None
+    }
+
+    fn send_due(&mut self, cx: &mut Crossing<'_>, call: CallId) -> Result<(), Lost> {
+        if self.owes_ack() {
+            let path = match ask::reach(cx, call, &self.dialog) {
+                Reach::Open(path) => path,
+                Reach::Later => return Ok(()),
+                Reach::Full => return Err(Lost::Unreachable),
+            };
+            for invite in self.invites.iter_mut().filter(|invite| invite.owes_ack()) {
+                invite.acknowledge(cx, &path, &self.dialog);
+            }
+        }
+        let ready = self.accepted.is_none();
+        if let Some(parting) = self.parting.as_mut().filter(|_| ready) {
+            parting.bye.send(cx, call, &mut self.dialog)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an ACK of ours has not been sent yet.
+    fn owes_ack(&self) -> bool {
+        self.invites.iter().any(Invite::owes_ack)
+    }
+
+    /// Whether something waits for a path.
+    fn needs_path(&self) -> bool {
+        let leaves = self.parting.as_ref().is_some_and(|parting| !parting.bye.is_sent());
+        self.owes_ack() || (leaves && self.accepted.is_none())
+    }
+
+    /// What cannot be sent ends the call.
+    fn lost(&mut self, lost: Lost) -> Ending {
+        self.parting.take().map_or_else(|| lost.into(), |parting| parting.ending)
+    }
+
+    /// Begins to end it, unless that has begun.
+    fn part(&mut self, ending: Ending) {
+        self.parting.get_or_insert_with(|| Box::new(Parting::new(ending)));
+    }
+
+    /// Takes a response to our BYE; how the call ended, if it did.
+    fn handle_bye_response(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        call: CallId,
+        client: ClientId,
+        response: &Message,
+    ) -> Option<Ending> {
+        let parting = self.parting.as_mut()?;
+        match parting.bye.handle_response(cx, call, &mut self.dialog, client, response)? {
+            Answer::Pending => None,
+            // §15.1.1: 481, 408 and no response at all end the session as well as 200 does.
+            Answer::Final(_) => self.parting.take().map(|parting| parting.ending),
+        }
+    }
+
+    /// Takes the failure of our BYE, if it is that; how the call ended.
+    fn handle_bye_failure(&mut self, client: ClientId) -> Option<Ending> {
+        let parting = self.parting.take_if(|parting| parting.bye.is_of(client))?;
+        Some(parting.ending)
+    }
+
+    /// Forgets the INVITEs to which no 2xx comes any more; true when there was one.
+    fn forget_invites(&mut self, cx: &Crossing<'_>) -> bool {
+        let kept = self.invites.len();
+        self.invites.retain(|invite| !invite.is_stale(cx.now()));
+        self.invites.shrink_to_fit();
+        self.invites.len() < kept
+    }
+
+    pub(super) fn close(mut self, cx: &mut Crossing<'_>) {
+        self.forget_accepted(cx);
+        self.invites.into_iter().for_each(|invite| invite.close(cx));
+        self.forks.into_iter().for_each(|fork| fork.close(cx));
+    }
+}
+
+impl Call {
+    /// Ends an answered call.
+    pub(crate) fn hangup(&mut self, cx: &mut Crossing<'_>) {
+        self.part(cx, Ending::new(EndedBy::Local));
+    }
+
+    /// Ends it: media stops now, BYE goes out as soon as it may.
+    pub(super) fn part(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        session.part(ending);
+        self.media.close(cx);
+        self.set_state(cx, CallState::Ended, None);
+        self.advance(cx);
+    }
+
+    /// Sends what is due.
+    pub(super) fn advance(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        if let Some(ending) = session.advance(cx, self.id) {
+            self.finish(cx, ending);
+        }
+    }
+
+    pub(super) fn session_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        match path {
+            Ok(_) => self.advance(cx),
+            Err(lost) => {
+                session.forks.retain(|fork| !fork.needs_path());
+                if session.needs_path() {
+                    let ending = session.lost(lost);
+                    self.finish(cx, ending);
+                }
+            }
+        }
+    }
+
+    pub(super) fn session_response(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: Option<ClientId>,
+        response: &Message,
+    ) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        if *response.method() == Method::Invite {
+            if response.status().is_some_and(|status| (200..300).contains(&status)) {
+                session.handle_further_2xx(cx, self.id, response);
+                self.advance(cx);
+            }
+            return;
+        }
+        let Some(client) = client else { return };
+        let id = self.id;
+        session.forks.retain_mut(|fork| {
+            let over = fork.handle_bye_response(cx, id, client, response).is_some();
+            // The fork's ACK is kept while its 2xx may come again.
+            !over || !fork.invites.is_empty()
+        });
+        if let Some(ending) = session.handle_bye_response(cx, id, client, response) {
+            self.finish(cx, ending);
+        }
+    }
+
+    pub(super) fn session_failure(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: ClientId,
+        _cause: FailureCause,
+    ) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        for fork in &mut session.forks {
+            fork.handle_bye_failure(client);
+        }
+        if let Some(ending) = session.handle_bye_failure(client) {
+            self.finish(cx, ending);
+        }
+    }
+
+    pub(super) fn session_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        match alarm {
+            CallAlarm::Repeat => self.repeat_accepted(cx),
+            CallAlarm::Forget => {
+                session.forks.retain_mut(|fork| {
+                    let forgotten = fork.forget_invites(cx);
+                    !forgotten || fork.parting.is_some()
+                });
+                if session.forget_invites(cx) {
+                    self.media.settle();
+                }
+            }
+            CallAlarm::Unanswered | CallAlarm::Remind => {}
+        }
+    }
+
+    pub(super) fn session_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        let request = &query.request;
+        if !session.dialog.is_of(request.call_id(), request.from_tag()) {
+            return queries::no_dialog(cx, query);
+        }
+        if session.dialog.handle_request(request).is_err() {
+            cx.respond(query, Response::new(500));
+            return;
+        }
+        let parting = session.parting.is_some();
+        match request.method() {
+            // §15.1.2. One that crosses ours finds the call ending: it ends now.
+            Method::Bye => {
+                cx.respond(query, Response::new(200));
+                let ending = match parting {
+                    true => session.lost(Lost::Unreachable),
+                    false => Ending::new(EndedBy::Remote),
+                };
+                self.finish(cx, ending);
+            }
+            _ if parting => queries::no_dialog(cx, query),
+            method if carries_offer(method) => self.reoffered(cx, query),
+            _ => queries::answer(cx, query),
+        }
+    }
+}

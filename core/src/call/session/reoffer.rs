@@ -1,0 +1,50 @@
+//! The peer's wish to change the session: re-INVITE and UPDATE (RFC 3261 §14.2, RFC 3311 §5.2).
+
+use crate::agent::{Crossing, Query, Response};
+use crate::call::media::Body;
+use crate::call::{Call, Stage, queries};
+use crate::dialog::Dialog;
+use crate::sip::{HeaderName, Method};
+
+impl Call {
+    /// Answers it.
+    pub(super) fn reoffered(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        let request = &query.request;
+        let invite = *request.method() == Method::Invite;
+        let body = match Body::of(request) {
+            Body::Malformed => return drop(cx.respond(query, Response::new(400))),
+            Body::Unsupported => return queries::unsupported_body(cx, query),
+            // Glare: an offer of ours waits for its answer.
+            Body::Session(_) if self.media.is_offering() => {
+                return drop(cx.respond(query, Response::new(491)));
+            }
+            Body::None if invite && self.media.is_offering() => {
+                return drop(cx.respond(query, Response::new(491)));
+            }
+            body => body,
+        };
+        let Ok(target) = Dialog::target_of(request) else {
+            return drop(cx.respond(query, Response::new(400)));
+        };
+        let (sdp, agreed) = match body {
+            Body::Session(offer) => match self.media.answer(cx, &offer) {
+                Ok((answer, agreed)) => (Some(answer), Some(agreed)),
+                // §14.2: the session stays as it was.
+                Err(error) => return queries::not_acceptable(cx, query, &error),
+            },
+            _ if invite => (self.media.offer(cx), None),
+            _ => (None, None),
+        };
+        session.dialog.set_target(target);
+        let response = Response::new(200).body(sdp.as_deref());
+        if invite {
+            session.accept(cx, self.id, query, response);
+        } else {
+            cx.respond(query, response.field(HeaderName::Contact, session.contact.as_ref()));
+        }
+        if let Some(agreed) = agreed {
+            self.media.configure(cx, &agreed);
+        }
+    }
+}
