@@ -84,6 +84,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn invalid(what: &'static str, value: &str, problem: &'static str) -> Self {
+        Self::InvalidValue { what, value: value.to_owned(), problem }
+    }
+
     /// The error's name for programs, the same for good: `invalid_state`. The command prints it and
     /// JavaScript's errors carry it.
     pub const fn code(&self) -> &'static str {

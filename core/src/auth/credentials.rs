@@ -41,7 +41,9 @@ impl CredentialsManager {
     }
 
     /// The name and password for this server, realm and user: the most specific entry, where an
-    /// exact server counts more than an exact realm, and that more than an exact user.
+    /// exact server counts more than an exact realm, and that more than an exact user. pyVoIP tries
+    /// ("anonymous", "") when there is none; here a challenge that nobody has a password for is not
+    /// answered, unless that very entry was added.
     pub fn find(&self, server: &str, realm: &str, user: &str) -> Option<(&str, &str)> {
         let server = server.to_ascii_lowercase();
         self.entries

@@ -19,7 +19,7 @@ use crate::event::{
 use crate::host::{Endpoint, Host, Inbound};
 use crate::registration::Registration;
 use crate::sip::{HeaderName, MediaType, NameAddr, check_name, check_value};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
 use errand::Errand;
@@ -130,12 +130,10 @@ impl Phone {
     /// A phone that has not started.
     ///
     /// # Errors
-    /// [`Error::InvalidRange`] when the RTP range holds no pair, [`Error::InvalidValue`] when a
-    /// parameter cannot be used: no codec, a user agent with a line feed.
+    /// As [`PhoneParameters::check`].
     pub fn new(parameters: PhoneParameters) -> Result<Self, Error> {
-        check(&parameters)?;
+        parameters.check()?;
         let agent = Agent::new(parameters);
-        agent.registrar()?;
         Ok(Self {
             agent,
             status: PhoneStatus::Inactive,
@@ -452,41 +450,6 @@ impl Endpoint for Phone {
     }
 }
 
-/// Checks what a phone is made of.
-fn check(parameters: &PhoneParameters) -> Result<(), Error> {
-    let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
-    let first_even = low.checked_add(low % 2).filter(|even| *even > 0 || high > 2);
-    if first_even.and_then(|even| even.checked_add(1)).is_none_or(|odd| odd > high) {
-        return Err(Error::InvalidRange { low, high });
-    }
-    if parameters.codecs.is_empty() {
-        return Err(no_codecs());
-    }
-    let texts = [
-        ("server", parameters.server.as_deref()),
-        ("user", Some(parameters.user.as_str())),
-        ("display name", parameters.display_name.as_deref()),
-        ("user agent", Some(parameters.user_agent.as_str())),
-        ("hostname", parameters.hostname.as_deref()),
-        ("remote hostname", parameters.remote_hostname.as_deref()),
-    ];
-    for (what, text) in texts {
-        let text = text.unwrap_or_default();
-        check_value(text).map_err(|_| invalid(what, text, "it holds a line feed or a NUL"))?;
-    }
-    for host in [&parameters.server, &parameters.hostname, &parameters.remote_hostname] {
-        let host = host.as_deref().unwrap_or("name");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-        if host.is_empty() || !host.chars().all(plain) {
-            return Err(invalid("server", host, "it is no host name or address"));
-        }
-    }
-    if parameters.ptime < Duration::from_millis(1) {
-        return Err(invalid("ptime", "0", "a packet carries at least a millisecond"));
-    }
-    Ok(())
-}
-
 /// Checks a header field of the application: one that the phone does not write itself.
 fn check_header(name: &str, value: &str) -> Result<(), Error> {
     const OURS: [HeaderName; 23] = [
@@ -522,7 +485,7 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
 }
 
 fn invalid(what: &'static str, value: &str, problem: &'static str) -> Error {
-    Error::InvalidValue { what, value: value.to_owned(), problem }
+    Error::invalid(what, value, problem)
 }
 
 fn no_codecs() -> Error {

@@ -1,4 +1,14 @@
 //! How a phone is set up: [`PhoneParameters`] (the seed's VoIPPhoneParameter).
+//!
+//! `builder` has a method for each field, `check` says what cannot be used, and `text` (feature
+//! `serde`) what they look like in a file.
+
+mod builder;
+mod check;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "serde")]
+mod text;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,9 +18,52 @@ use crate::host::Transport;
 use crate::nat::Network;
 use crate::time::Duration;
 
-/// Everything a phone has to know before it starts. Fields are public; the methods set the common
-/// ones in a chain.
+/// Everything a phone has to know before it starts. Fields are public, and each has a method of its
+/// name that sets it in a chain; [`check`](Self::check) says whether a phone can be made of them.
+///
+/// ```
+/// use offhook_core::config::PhoneParameters;
+/// use offhook_core::time::Duration;
+///
+/// let parameters = PhoneParameters::new("pbx.example.com", "alice")
+///     .password("secret")
+///     .bind_network("192.168.0.0/16".parse().expect("a network"))
+///     .remote_hostname("phone.example.com")
+///     .expires(Duration::from_secs(300));
+/// assert_eq!(parameters.check(), Ok(()));
+/// ```
+///
+/// # As text
+/// With the feature `serde` parameters can be read from TOML, JSON and the like, and written. The
+/// names are those of the command's options without the dashes before them (`server`, `user`,
+/// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
+/// `transport`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
+/// `user-agent`) and `credentials`, `allow-md5`, `registration-attempts`, `answer-timeout`,
+/// `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each may be left out and then has its
+/// default; a name that is not known is an error, and what is read has been checked.
+///
+/// ```toml
+/// server = "pbx.example.com:5080"
+/// user = "alice"
+/// password = "secret"
+/// expires = 300                     # seconds
+/// bind = "192.0.2.7:5060"
+/// bind-network = "192.168.0.0/16"
+/// rtp-ports = "10000-10999"
+/// codecs = ["PCMA", "PCMU"]
+/// ptime = 20                        # milliseconds
+/// media-timeout = 0                 # seconds; 0 is never
+///
+/// [[credentials]]                   # as CredentialsManager::add takes them
+/// username = "alice2"
+/// password = "other"
+/// realm = "voicemail"
+/// ```
+///
+/// Passwords are read and never written: what is written holds no credentials.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "text::Text", into = "text::Text"))]
 #[non_exhaustive]
 pub struct PhoneParameters {
     /// The registrar and proxy: a name or an address. Without one nothing registers, and calls go
@@ -115,36 +168,6 @@ impl PhoneParameters {
             next_hop: None,
         }
     }
-
-    /// The password of [`user`](Self::user), for any realm of the server.
-    #[must_use]
-    pub fn password(mut self, password: &str) -> Self {
-        let user = self.user.clone();
-        self.credentials.add(&user, password, None, None, None);
-        self
-    }
-
-    /// The address and port to bind for SIP; port 0 picks one.
-    #[must_use]
-    pub fn bind(mut self, address: SocketAddr) -> Self {
-        self.bind_ip = address.ip();
-        self.bind_port = address.port();
-        self
-    }
-
-    /// The RTP ports to use, both ends included.
-    #[must_use]
-    pub fn rtp_ports(mut self, low: u16, high: u16) -> Self {
-        (self.rtp_port_low, self.rtp_port_high) = (low, high);
-        self
-    }
-
-    /// The codecs offered and accepted, best first.
-    #[must_use]
-    pub fn codecs(mut self, codecs: &[Codec]) -> Self {
-        self.codecs = codecs.to_vec();
-        self
-    }
 }
 
 /// Splits `host:port`, `[v6]:port` or a bare host.
@@ -159,4 +182,9 @@ fn split_port(server: &str) -> (&str, Option<u16>) {
         },
         _ => (server, None),
     }
+}
+
+/// A host without the brackets that an IPv6 address has in a URI.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }

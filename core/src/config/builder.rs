@@ -1,0 +1,94 @@
+//! Setting parameters in a chain.
+
+use core::net::SocketAddr;
+
+use super::PhoneParameters;
+use crate::auth::CredentialsManager;
+use crate::codec::Codec;
+use crate::host::Transport;
+use crate::nat::Network;
+use crate::time::Duration;
+
+/// One method for each field, with the field's name and meaning.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $field:ident: $type:ty => $value:expr;)*) => {
+        impl PhoneParameters {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $field(mut self, $field: $type) -> Self {
+                self.$field = $value;
+                self
+            })*
+        }
+    };
+}
+
+fields! {
+    /// The server's port.
+    port: u16 => port;
+    /// The name shown to others.
+    display_name: &str => Some(display_name.to_owned());
+    /// Names and passwords for the servers that ask, in place of all that were given before.
+    credentials: CredentialsManager => credentials;
+    /// The realm in which the server may ask for them.
+    realm: &str => Some(realm.to_owned());
+    /// Whether to answer a server that asks for no stronger digest than MD5.
+    allow_md5: bool => allow_md5;
+    /// Whether to register at the server.
+    register: bool => register;
+    /// How long a registration is asked for, in whole seconds.
+    expires: Duration => expires;
+    /// How many registrations in a row may fail before the phone is FAILED.
+    registration_attempts: u32 => registration_attempts;
+    /// A SIP URI through which every request goes.
+    outbound_proxy: &str => Some(outbound_proxy.to_owned());
+    /// How to reach the server, and targets that do not say.
+    transport: Transport => transport;
+    /// The peers that are told [`hostname`](Self::hostname).
+    bind_network: Network => bind_network;
+    /// What peers inside `bind_network` are told.
+    hostname: &str => Some(hostname.to_owned());
+    /// What peers outside `bind_network` are told.
+    remote_hostname: &str => Some(remote_hostname.to_owned());
+    /// The codecs offered and accepted, best first.
+    codecs: &[Codec] => codecs.to_vec();
+    /// How much audio each packet carries.
+    ptime: Duration => ptime;
+    /// The User-Agent and Server header field.
+    user_agent: &str => user_agent.to_owned();
+    /// How long an outgoing call may ring.
+    answer_timeout: Duration => answer_timeout;
+    /// How long an answered call may be silent before it is ended; `None` for ever.
+    media_timeout: Option<Duration> => media_timeout;
+    /// How many calls may exist at once.
+    max_calls: usize => max_calls;
+    /// Whether to answer calls to any user.
+    accept_any_user: bool => accept_any_user;
+    /// A fixed address to which every request is sent; for tests.
+    next_hop: SocketAddr => Some(next_hop);
+}
+
+impl PhoneParameters {
+    /// The password of [`user`](Self::user), for any realm of the server.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        let user = self.user.clone();
+        self.credentials.add(&user, password, None, None, None);
+        self
+    }
+
+    /// The address and port to bind for SIP; port 0 picks one.
+    #[must_use]
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.bind_ip = address.ip();
+        self.bind_port = address.port();
+        self
+    }
+
+    /// The RTP ports to use, both ends included.
+    #[must_use]
+    pub fn rtp_ports(mut self, low: u16, high: u16) -> Self {
+        (self.rtp_port_low, self.rtp_port_high) = (low, high);
+        self
+    }
+}

@@ -1,0 +1,81 @@
+//! What a phone cannot be made of.
+
+use core::net::Ipv6Addr;
+
+use super::PhoneParameters;
+use crate::agent::Agent;
+use crate::error::Error;
+use crate::sip::check_value;
+use crate::time::Duration;
+
+/// The longest packet that anybody takes (RFC 3551 §4.2 recommends at most 200 ms).
+const LONGEST_PTIME: Duration = Duration::from_millis(200);
+
+impl PhoneParameters {
+    /// Whether a phone can be made of them; [`Phone::new`](crate::phone::Phone::new) asks the same.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRange`] when the RTP range holds no pair, [`Error::InvalidValue`] with the
+    /// field and its value when a parameter cannot be used: no codec, a user agent with a line feed.
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_rtp_ports()?;
+        self.check_texts()?;
+        self.check_hosts()?;
+        if self.codecs.is_empty() {
+            return Err(Error::invalid("codecs", "", "at least one is needed"));
+        }
+        let ms = self.ptime.as_millis();
+        if self.ptime != Duration::from_millis(ms) || ms == 0 || self.ptime > LONGEST_PTIME {
+            let problem = "a packet carries 1 to 200 whole milliseconds";
+            return Err(Error::invalid("ptime", &format!("{:?}", self.ptime), problem));
+        }
+        for (what, time) in [("expires", self.expires), ("answer timeout", self.answer_timeout)] {
+            if time.is_zero() {
+                return Err(Error::invalid(what, "0", "it takes some time"));
+            }
+        }
+        Agent::new(self.clone()).registrar().map(drop)
+    }
+
+    fn check_rtp_ports(&self) -> Result<(), Error> {
+        let (low, high) = (self.rtp_port_low, self.rtp_port_high);
+        let first_even = low.checked_add(low % 2).filter(|even| *even > 0 || high > 2);
+        match first_even.and_then(|even| even.checked_add(1)).is_none_or(|odd| odd > high) {
+            true => Err(Error::InvalidRange { low, high }),
+            false => Ok(()),
+        }
+    }
+
+    fn check_texts(&self) -> Result<(), Error> {
+        let texts = [
+            ("user", Some(&self.user)),
+            ("display name", self.display_name.as_ref()),
+            ("realm", self.realm.as_ref()),
+            ("user agent", Some(&self.user_agent)),
+        ];
+        for (what, text) in texts {
+            let text = text.map_or("", String::as_str);
+            let problem = "it holds a line feed or a NUL, or is too long";
+            check_value(text).map_err(|_| Error::invalid(what, text, problem))?;
+        }
+        Ok(())
+    }
+
+    fn check_hosts(&self) -> Result<(), Error> {
+        let hosts = [
+            ("server", &self.server),
+            ("hostname", &self.hostname),
+            ("remote hostname", &self.remote_hostname),
+        ];
+        for (what, host) in hosts {
+            let Some(host) = host else { continue };
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+            let longest = 255;
+            let ported = host.contains(':') && super::bare(host).parse::<Ipv6Addr>().is_err();
+            if host.is_empty() || host.len() > longest || !host.chars().all(plain) || ported {
+                return Err(Error::invalid(what, host, "it is no host name or address"));
+            }
+        }
+        Ok(())
+    }
+}
