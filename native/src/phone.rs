@@ -1,6 +1,7 @@
 //! A telephone over tokio.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ struct Held {
     bulletin: Arc<Bulletin>,
     capture: Mutex<Option<Capture>>,
     crowd: Mutex<Option<Crowd>>,
+    soundless: AtomicBool,
     running: Mutex<Option<Running>>,
 }
 
@@ -59,7 +61,8 @@ impl Phone {
     pub fn new(parameters: PhoneParameters) -> Self {
         let bulletin = Arc::new(Bulletin::new());
         let (capture, crowd, running) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { held: Arc::new(Held { parameters, bulletin, capture, crowd, running }) }
+        let soundless = AtomicBool::default();
+        Self { held: Arc::new(Held { parameters, bulletin, capture, crowd, soundless, running }) }
     }
 
     /// What it was made of.
@@ -78,6 +81,13 @@ impl Phone {
     /// needs neither I/O nor time enabled, and must live as long as the calls.
     pub fn share_media(&self, beyond: usize, runtime: tokio::runtime::Handle) {
         *lock(&self.held.crowd) = Some(Crowd { beyond, runtime });
+    }
+
+    /// From the next start on, calls are signalling only, for load tests: all of them offer and answer
+    /// with one pair of RTP ports, which is bound, and which nobody reads; no RTP is sent. What is
+    /// written to such a call goes nowhere, and nothing is heard.
+    pub fn without_sound(&self) {
+        self.held.soundless.store(true, Ordering::Relaxed);
     }
 
     /// Binds the SIP port, registers if there is a server, and returns when the phone is ready to
@@ -128,8 +138,12 @@ impl Phone {
         bulletin.set_status(PhoneStatus::Registering);
         let capture = lock(&self.held.capture).clone();
         let crowd = lock(&self.held.crowd).clone();
-        let line = Line::new(phone, Arc::clone(&bulletin), crowd, capture.clone());
-        let driver = Driver::new(line, Timebase::new(), vec![socket], capture);
+        let soundless = self.held.soundless.load(Ordering::Relaxed);
+        let line = Line::new(phone, Arc::clone(&bulletin), crowd, capture.clone(), soundless);
+        let mut driver = Driver::new(line, Timebase::new(), vec![socket], capture);
+        if soundless {
+            driver.share_ports();
+        }
         let jobs = driver.jobs();
         let (told, over) = watch::channel(false);
         tokio::spawn(async move {

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Message(Box<MessageArguments>),
     /// Ask whether somebody is there (a SIP ping)
     Options(Box<OptionsArguments>),
+    /// Call by the thousand, and measure
+    Load(Box<LoadArguments>),
     /// Run a small registrar and proxy for development
     Exchange(ExchangeArguments),
     /// Print shell completions
@@ -53,6 +55,7 @@ impl Command {
             Self::Answer(arguments) => arguments.common.watch.json,
             Self::Message(arguments) => arguments.common.watch.json,
             Self::Options(arguments) => arguments.common.watch.json,
+            Self::Load(arguments) => arguments.common.watch.json,
             Self::Exchange(arguments) => arguments.watch.json,
             Self::Completions { .. } => false,
         }
@@ -288,6 +291,38 @@ pub(crate) struct OptionsArguments {
     pub(crate) common: Common,
 }
 
+/// Calls are placed at the rate asked for, whatever becomes of them, until there were as many as asked
+/// for or a signal comes; each is hung up when it has been held. Exit status 4 if any call failed.
+#[derive(Args, Debug)]
+pub(crate) struct LoadArguments {
+    /// A SIP URI, or a number or name at the server
+    pub(crate) target: String,
+    /// Place this many calls a second
+    #[arg(long, value_name = "CPS", default_value = "10", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Place none while this many are up, and go on at the same rate after it
+    #[arg(long, value_name = "ACTIVE", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=30_000))]
+    pub(crate) limit: u64,
+    /// End after this many calls [default: at a signal]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) calls: Option<u64>,
+    /// Hang up this many seconds after the answer
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "1")]
+    pub(crate) hold: Duration,
+    /// Send silence in every call, and measure what comes back; without it no RTP is sent, and all
+    /// calls share one pair of RTP ports
+    #[arg(long)]
+    pub(crate) media: bool,
+    /// How long a call may ring, in seconds
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "180")]
+    pub(crate) answer_timeout: Duration,
+    /// A header field to add to every INVITE; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ExchangeArguments {
     /// An address to listen at; may be repeated
@@ -369,6 +404,13 @@ fn codec(text: &str) -> Result<Codec, String> {
     })
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    /// More than any machine places.
+    const MOST: f64 = 1e6;
+    let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= MOST);
+    rate.ok_or_else(|| "a number of calls a second, such as 50 or 0.5".into())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || "a number of seconds, such as 4 or 0.5".to_owned();
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
@@ -400,6 +442,8 @@ mod tests {
         assert_eq!(port_range("10000-10010").unwrap(), (10_000, 10_010));
         assert!(port_range("10000").is_err());
         assert_eq!(seconds("0.5").unwrap(), Duration::from_millis(500));
+        assert_eq!(rate("0.5").unwrap(), 0.5);
+        assert!(rate("0").is_err() && rate("NaN").is_err() && rate("inf").is_err());
         assert!(seconds("-1").is_err() && seconds("NaN").is_err());
         assert_eq!(codec("pcma").unwrap(), Codec::Pcma);
         assert!(codec("GSM").unwrap_err().contains("PCMU"));

@@ -13,11 +13,18 @@ use super::failure::Failure;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
+    /// Whether what happens in single calls is told.
+    calls: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, calls: true }
+    }
+
+    /// The same, but silent about single calls.
+    pub(crate) fn without_calls(self) -> Self {
+        Self { calls: false, ..self }
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -56,6 +63,7 @@ impl Output {
     /// Tells what happened on a phone.
     pub(crate) fn event(self, event: &Event) {
         match event {
+            Event::Incoming { .. } | Event::Call { .. } | Event::Lagged { .. } if !self.calls => {}
             Event::Registered { expires } => {
                 let expires = expires.as_secs();
                 let value = json!({ "event": "registered", "expires": expires });
@@ -228,7 +236,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Rounded to thousandths: microseconds of a figure in milliseconds.
-fn rounded(figure: f64) -> f64 {
+pub(crate) fn rounded(figure: f64) -> f64 {
     (figure * 1_000.0).round() / 1_000.0
 }
 

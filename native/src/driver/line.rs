@@ -35,6 +35,8 @@ pub(crate) struct Line {
     metronome: Arc<Metronome>,
     crowd: Option<Crowd>,
     capture: Option<Capture>,
+    /// Whether calls have no media at all.
+    soundless: bool,
     /// Who waits for the crossing to come to rest.
     resting: Vec<oneshot::Sender<()>>,
     stopping: bool,
@@ -65,6 +67,7 @@ impl Line {
         bulletin: Arc<Bulletin>,
         crowd: Option<Crowd>,
         capture: Option<Capture>,
+        soundless: bool,
     ) -> Self {
         Self {
             phone,
@@ -75,6 +78,7 @@ impl Line {
             metronome: Metronome::start(),
             crowd,
             capture,
+            soundless,
             resting: Vec::new(),
             stopping: false,
             done: false,
@@ -172,6 +176,7 @@ impl Line {
             Core::State { call, state, cause } => self.change(call, state, cause),
             Core::Hold { call, held } => self.tell(call, CallEvent::Hold { held }),
             Core::Ended { call, by, cause, error } => self.end(call, by, cause, error),
+            Core::Media { .. } if self.soundless => {}
             Core::Media { call, control } => self.control(machine, jobs, call, control),
             Core::Pong { ping, cause, round_trip } => {
                 if let Some(told) = self.pings.remove(&ping) {

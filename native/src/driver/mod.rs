@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::capture::Capture;
 use crate::host::machine::{Machine, Request};
-use crate::host::media::MediaPorts;
+use crate::host::media::{MediaPorts, SharedPair};
 use crate::host::route::Routes;
 use crate::host::signalling::{Arrival, Batch, SignallingSocket};
 use crate::host::timebase::Timebase;
@@ -52,6 +52,8 @@ pub(crate) struct Driver<P> {
     jobs: Jobs<P>,
     routes: Routes,
     ports: MediaPorts,
+    /// The pair of ports for all calls, when they share one.
+    pair: Option<SharedPair>,
     capture: Option<Capture>,
 }
 
@@ -71,7 +73,12 @@ impl<P: Passenger> Driver<P> {
         let (jobs, inbox) = mpsc::unbounded_channel();
         let (machine, routes, ports) =
             (Machine::new(time), Routes::default(), MediaPorts::default());
-        Self { passenger, machine, sockets, inbox, jobs, routes, ports, capture }
+        Self { passenger, machine, sockets, inbox, jobs, routes, ports, pair: None, capture }
+    }
+
+    /// From now on lends every call the same pair of media ports, which nobody reads.
+    pub(crate) fn share_ports(&mut self) {
+        self.pair = Some(SharedPair::default());
     }
 
     /// The way in, for handles.
@@ -166,17 +173,22 @@ impl<P: Passenger> Driver<P> {
             }
             Request::Media { id, toward, low, high } => {
                 let bound = self.sockets.first().map_or(toward, |socket| socket.bound.ip());
-                let pair = self.routes.local_address(bound, toward).ok().and_then(|ip| {
+                let found = self.routes.local_address(bound, toward).ok().and_then(|ip| {
                     let random = machine.random();
-                    self.ports.bind(bound, ip, low, high, random)
+                    if let Some(pair) = &mut self.pair {
+                        return pair.lend(|| self.ports.bind(bound, ip, low, high, random), ip);
+                    }
+                    let sockets = self.ports.bind(bound, ip, low, high, random)?;
+                    let at = [Channel::Rtp, Channel::Rtcp].map(|channel| sockets.address(channel));
+                    let port = sockets.port;
+                    machine.media.insert(port, sockets);
+                    Some((port, at))
                 });
-                let Some(sockets) = pair else {
-                    return passenger.handle_inbound(machine, Inbound::MediaUnavailable { id });
+                let inbound = match found {
+                    Some((port, [rtp, rtcp])) => Inbound::MediaBound { id, port, rtp, rtcp },
+                    None => Inbound::MediaUnavailable { id },
                 };
-                let port = sockets.port;
-                let (rtp, rtcp) = (sockets.address(Channel::Rtp), sockets.address(Channel::Rtcp));
-                machine.media.insert(port, sockets);
-                passenger.handle_inbound(machine, Inbound::MediaBound { id, port, rtp, rtcp });
+                passenger.handle_inbound(machine, inbound);
             }
             Request::Resolve(id, name) => {
                 let ipv4 = self.sockets.first().is_none_or(|socket| socket.bound.is_ipv4());

@@ -93,6 +93,31 @@ impl MediaPorts {
     }
 }
 
+/// One bound pair that every call is told, for calls without sound. What comes there is never read,
+/// and the system drops it.
+#[derive(Debug, Default)]
+pub(crate) struct SharedPair {
+    sockets: Option<MediaSockets>,
+    last: u64,
+}
+
+impl SharedPair {
+    /// Gives the pair a number for one more call, to which it is shown at `shown`. The first use of
+    /// it binds it by `bind`; `None` when that cannot be.
+    pub(crate) fn lend(
+        &mut self,
+        bind: impl FnOnce() -> Option<MediaSockets>,
+        shown: IpAddr,
+    ) -> Option<(MediaPort, [SocketAddr; 2])> {
+        if self.sockets.is_none() {
+            self.sockets = bind();
+        }
+        let number = self.sockets.as_ref()?.number;
+        self.last += 1;
+        Some((MediaPort(self.last), [number, number + 1].map(|port| (shown, port).into())))
+    }
+}
+
 fn open_pair(address: IpAddr, number: u16) -> io::Result<(UdpSocket, UdpSocket)> {
     Ok((open(address, number, Some(MediaPorts::BUFFER))?, open(address, number + 1, None)?))
 }
@@ -147,6 +172,16 @@ mod tests {
         drop(held);
         let again: Vec<_> = std::iter::from_fn(|| ports.bind(HERE, HERE, low, high, 0)).collect();
         assert_eq!(again.len(), count);
+    }
+
+    #[tokio::test]
+    async fn a_shared_pair_is_bound_once() {
+        let (low, high) = free_range(1);
+        let (mut ports, mut shared) = (MediaPorts::default(), SharedPair::default());
+        let mut lend = || shared.lend(|| ports.bind(HERE, HERE, low, high, 0), HERE).unwrap();
+        let (first, second) = (lend(), lend());
+        assert_eq!(first.1, second.1);
+        assert_ne!(first.0, second.0);
     }
 
     #[tokio::test]

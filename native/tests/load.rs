@@ -1,0 +1,112 @@
+//! `offhook load`, as scripts use it.
+#![cfg(all(feature = "cli", unix))]
+
+#[path = "common/process.rs"]
+mod process;
+
+use process::Offhook;
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+/// Runs a load to its end: the exit status, the sentence on standard error and the summary.
+fn load(arguments: &str) -> (i32, String, Value) {
+    let directory = tempdir().unwrap();
+    let (status, sentence, events) = Offhook::run(directory.path(), &format!("load {arguments}"));
+    let summary = events.iter().find(|event| event["event"] == "load").cloned();
+    (status, sentence, summary.unwrap_or_else(|| panic!("no summary among {events:?}")))
+}
+
+#[test]
+fn calls_at_a_rate_with_sound() {
+    let directory = tempdir().unwrap();
+    let bob = Offhook::start(directory.path(), "answer --bind 127.0.0.1:0 --calls 20");
+    let target = format!("sip:bob@{}", bob.address());
+    let (status, _, told) =
+        load(&format!("{target} --rate 40 --calls 20 --hold 0.4 --media --bind 127.0.0.1"));
+    assert_eq!(status, 0, "{told}");
+    assert_eq!((&told["calls"], &told["answered"]), (&json!(20), &json!(20)));
+    assert_eq!((&told["failed"], &told["failures"]), (&json!(0), &json!({})));
+    let rate = told["achieved_rate"].as_f64().unwrap();
+    assert!((30.0..=45.0).contains(&rate), "{told}");
+    let setup = |name: &str| told["setup_ms"][name].as_f64().unwrap();
+    assert!(setup("p50") > 0.0 && setup("p50") <= setup("p90"), "{told}");
+    assert!(setup("p90") <= setup("p99") && setup("p99") <= setup("max"), "{told}");
+    let packets = |name: &str| told["media"][name].as_u64().unwrap();
+    // 20 packets a call each way, less what a busy machine makes late.
+    assert!(packets("sent") > 200 && packets("received") > 200, "{told}");
+    assert!(told["media"]["jitter_ms"]["p50"].as_f64().is_some(), "{told}");
+    assert_eq!(bob.end().0, 0);
+}
+
+#[test]
+fn without_media_nothing_but_signalling_is_sent() {
+    let directory = tempdir().unwrap();
+    let bob = Offhook::start(directory.path(), "answer --bind 127.0.0.1:0 --calls 10");
+    let target = format!("sip:bob@{}", bob.address());
+    // A range of one pair does for ten calls at once.
+    let (status, _, told) =
+        load(&format!("{target} --rate 100 --calls 10 --hold 0.5 --rtp-ports 23990-23991"));
+    assert_eq!((status, &told["answered"], &told["media"]), (0, &json!(10), &Value::Null));
+    assert!(told["peak_active"].as_u64().unwrap() > 1, "{told}");
+    for _ in 0..10 {
+        let stats = &bob.wait("ended")["stats"];
+        assert!(stats["sent"].as_u64().unwrap() > 0, "{stats}");
+        assert_eq!(stats["received"], 0, "{stats}");
+    }
+    assert_eq!(bob.end().0, 0);
+}
+
+#[test]
+fn through_a_server_that_asks_for_the_password() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let exchange = Offhook::start(at, "exchange --listen 127.0.0.1:0 --user alice:a --user bob:b");
+    let server = exchange.address();
+    let bob = Offhook::start(at, &format!("answer --server {server} --user bob --password b"));
+    bob.wait("registered");
+    let account = format!("--server {server} --user alice --password a");
+    let (status, _, told) = load(&format!("bob {account} --rate 50 --calls 25 --hold 0.2"));
+    assert_eq!((status, &told["answered"], &told["failed"]), (0, &json!(25), &json!(0)), "{told}");
+}
+
+#[test]
+fn a_limit_holds_calls_back() {
+    let directory = tempdir().unwrap();
+    let bob = Offhook::start(directory.path(), "answer --bind 127.0.0.1:0 --calls 8");
+    let target = format!("sip:bob@{}", bob.address());
+    let (status, _, told) = load(&format!("{target} --rate 200 --limit 2 --calls 8 --hold 0.1"));
+    assert_eq!((status, &told["answered"], &told["peak_active"]), (0, &json!(8), &json!(2)));
+    assert!(told["limited_ms"].as_u64().unwrap() >= 200, "{told}");
+}
+
+#[test]
+fn calls_that_fail_are_told_by_code() {
+    let directory = tempdir().unwrap();
+    let bob = Offhook::start(directory.path(), "answer --bind 127.0.0.1:0 --reject 503 --calls 6");
+    let target = format!("sip:bob@{}", bob.address());
+    let (status, sentence, told) = load(&format!("{target} --rate 100 --calls 6"));
+    assert_eq!((status, &told["failures"]), (4, &json!({ "503": 6 })));
+    assert!(sentence.contains("6 of 6 calls failed"), "{sentence}");
+    assert_eq!((&told["answered"], &told["setup_ms"]), (&json!(0), &Value::Null));
+}
+
+#[test]
+fn a_signal_ends_it_properly() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0");
+    let asked = format!("load sip:bob@{} --rate 50 --hold 60", bob.address());
+    let load = Offhook::start(at, &asked);
+    for _ in 0..5 {
+        bob.wait_state("answered");
+    }
+    load.signal("-INT");
+    let (status, _, events) = load.end();
+    let told = events.last().unwrap();
+    assert_eq!((status, &told["event"], &told["failed"]), (0, &json!("load"), &json!(0)), "{told}");
+    assert!(told["calls"].as_u64().unwrap() >= 5, "{told}");
+    // Every call was hung up.
+    for _ in 0..told["answered"].as_u64().unwrap() {
+        assert_eq!(bob.wait("ended")["by"], "remote");
+    }
+}
