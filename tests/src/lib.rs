@@ -9,6 +9,7 @@ pub mod random;
 pub mod scenarios;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sipp;
+pub mod stranger;
 pub mod world;
 
 // The examples of the guide compile, and those that can run do.

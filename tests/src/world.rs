@@ -12,15 +12,19 @@ use offhook_core::event::{CallId, CallState, EndedBy, Event, MediaEvent, PhoneSt
 use offhook_core::exchange::{Exchange, ExchangeParameters};
 use offhook_core::phone::Phone;
 use offhook_core::rtp::MediaSession;
-use offhook_core::sim::{Link, NodeId, Simulation};
+use offhook_core::sim::{Link, NodeId, Simulation, WirePacket};
 use offhook_core::softphone::{Softphone, SoftphoneEvent};
 use offhook_core::time::{Duration, Instant};
+use offhook_core::trace::Kind;
 
 /// Why a scenario failed; always with the seed that makes it happen again.
 pub type Outcome<T = ()> = Result<T, String>;
 
 /// The exchange's address.
 pub const EXCHANGE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
+/// The address of a peer that says what a scenario wants; see [`crate::stranger`].
+pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 1));
 
 /// The rate at which telephones here listen, in Hz.
 pub const RATE: u32 = 8_000;
@@ -31,6 +35,8 @@ pub struct World {
     pub sim: Simulation,
     exchange: Option<NodeId<Exchange>>,
     phones: u8,
+    /// The first message of ours that told somebody an unspecified address.
+    nowhere: Rc<RefCell<Option<String>>>,
 }
 
 /// A telephone of a [`World`], and what has happened on it.
@@ -59,7 +65,14 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut sim = Simulation::new(seed);
         sim.set_default_link(Link { delay: Duration::from_millis(5), ..Link::default() });
-        Self { sim, exchange: None, phones: 0 }
+        let nowhere = Rc::new(RefCell::new(None));
+        let found = nowhere.clone();
+        sim.watch_wire(move |packet| {
+            if packet.from.ip() != STRANGER && packet.kind == Kind::Sip && tells_nowhere(packet) {
+                found.borrow_mut().get_or_insert_with(|| packet.text().into_owned());
+            }
+        });
+        Self { sim, exchange: None, phones: 0, nowhere }
     }
 
     /// A network with an exchange that knows `users`; each one's password is its name and `-secret`.
@@ -86,7 +99,11 @@ impl World {
     /// Adds a telephone that has not started.
     pub fn add(&mut self, parameters: PhoneParameters) -> Outcome<Telephone> {
         self.phones += 1;
-        let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 1, self.phones));
+        self.add_at(IpAddr::V4(Ipv4Addr::new(10, 0, 1, self.phones)), parameters)
+    }
+
+    /// Adds a telephone at an address, that has not started.
+    pub fn add_at(&mut self, ip: IpAddr, parameters: PhoneParameters) -> Outcome<Telephone> {
         let softphone = Softphone::new(parameters).map_err(|e| self.failure(&e.to_string()))?;
         let node = self.sim.add(ip, softphone);
         let log = Rc::new(RefCell::new(Log::default()));
@@ -236,6 +253,15 @@ impl World {
         self.expect(ended == EndedBy::Remote, &format!("the called says {ended:?}"))
     }
 
+    /// What holds of every scenario: nobody was told an unspecified address, as pyVoIP tells
+    /// everybody by default.
+    pub fn expect_addresses(&self) -> Outcome {
+        match &*self.nowhere.borrow() {
+            Some(message) => Err(self.failure(&format!("0.0.0.0 was told:\n{message}"))),
+            None => Ok(()),
+        }
+    }
+
     /// Fails unless `holds`.
     pub fn expect(&self, holds: bool, otherwise: &str) -> Outcome {
         if holds { Ok(()) } else { Err(self.failure(otherwise)) }
@@ -245,6 +271,20 @@ impl World {
     pub fn failure(&self, what: &str) -> String {
         format!("seed {} at {:?}: {what}", self.sim.seed(), self.sim.now())
     }
+}
+
+/// Whether a message holds 0.0.0.0 anywhere but in a connection line, where it means hold (RFC 3264
+/// §8.4).
+fn tells_nowhere(packet: &WirePacket) -> bool {
+    let nowhere = |line: &str| {
+        let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit() || c == '.');
+        line.match_indices("0.0.0.0").any(|(at, found)| {
+            let (before, after) = (&line[..at], &line[at + found.len()..]);
+            !digit(before.chars().next_back()) && !digit(after.chars().next())
+        }) || line.contains("[::]")
+            || line.ends_with("IP6 ::")
+    };
+    packet.text().lines().any(|line| !line.starts_with("c=") && nowhere(line))
 }
 
 impl Telephone {

@@ -61,6 +61,15 @@ fn sweep(name: &str, count: u64) {
 }
 
 #[test]
+fn what_is_broken_in_pyvoip_holds_from_many_seeds() {
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.shows.contains("pyVoIP")) {
+        // These take a second each.
+        let slow = ["thousand_calls", "sequence_wraps"].contains(&scenario.name);
+        sweep(scenario.name, if slow { 2 } else { 20 });
+    }
+}
+
+#[test]
 fn sound_keeps_from_many_seeds() {
     for name in
         ["first_call", "early_media", "tone_both_ways", "tone_under_loss", "digits_under_loss"]

@@ -363,6 +363,12 @@ impl Simulation {
         self.network.wire.set_limit(limit);
     }
 
+    /// Shows each packet as it is sent to `watcher`, in place of the one before: for what has to hold
+    /// of every packet of a long run.
+    pub fn watch_wire(&mut self, watcher: impl FnMut(&WirePacket) + 'static) {
+        self.network.wire.watcher = Some(Box::new(watcher));
+    }
+
     /// The packets kept, in the order they were sent.
     pub fn wire(&self) -> impl DoubleEndedIterator<Item = &WirePacket> + ExactSizeIterator {
         self.network.wire.packets()

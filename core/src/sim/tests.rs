@@ -1,4 +1,6 @@
 use core::net::{IpAddr, SocketAddr};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::*;
 use crate::host::{
@@ -372,6 +374,20 @@ fn the_wire_keeps_the_last_packets() {
     }
     let kept: Vec<_> = sim.wire().map(|packet| packet.text().into_owned()).collect();
     assert_eq!(kept, ["two", "three"]);
+}
+
+#[test]
+fn a_watcher_sees_every_packet_kept_or_not() {
+    let mut sim = Simulation::new(1);
+    let (alice, bob) = (probe(&mut sim, 1), probe(&mut sim, 2));
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&seen);
+    sim.watch_wire(move |packet| log.borrow_mut().push(packet.text().into_owned()));
+    for text in ["one", "two"] {
+        send(&mut sim, alice, bob.address(), text);
+    }
+    assert_eq!(*seen.borrow(), ["one", "two"]);
+    assert_eq!(sim.wire().len(), 0);
 }
 
 #[test]

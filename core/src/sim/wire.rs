@@ -49,11 +49,15 @@ pub enum Fate {
     Unsendable,
 }
 
+/// Looks at each packet as it is sent.
+pub(super) type Watcher = dyn FnMut(&WirePacket);
+
 /// The last packets sent, up to a limit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Wire {
     limit: usize,
     packets: VecDeque<WirePacket>,
+    pub(super) watcher: Option<Box<Watcher>>,
 }
 
 impl Wire {
@@ -64,18 +68,35 @@ impl Wire {
     }
 
     pub(super) fn push(&mut self, packet: impl FnOnce() -> WirePacket) {
+        if self.limit == 0 && self.watcher.is_none() {
+            return;
+        }
+        let packet = packet();
+        if let Some(watcher) = &mut self.watcher {
+            watcher(&packet);
+        }
         if self.limit == 0 {
             return;
         }
         if self.packets.len() >= self.limit {
             self.packets.pop_front();
         }
-        self.packets.push_back(packet());
+        self.packets.push_back(packet);
     }
 
     pub(super) fn packets(
         &self,
     ) -> impl DoubleEndedIterator<Item = &WirePacket> + ExactSizeIterator {
         self.packets.iter()
+    }
+}
+
+impl core::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { limit, packets, .. } = self;
+        f.debug_struct("Wire")
+            .field("limit", limit)
+            .field("packets", packets)
+            .finish_non_exhaustive()
     }
 }

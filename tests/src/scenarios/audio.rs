@@ -34,7 +34,7 @@ pub(super) const TONE_BOTH_WAYS: Scenario = Scenario {
 
 pub(super) const TONE_UNDER_LOSS: Scenario = Scenario {
     name: "tone_under_loss",
-    shows: "with 5 % loss, 30 ms jitter and reordering the tone is concealed, not cut",
+    shows: "with 5 % loss, 30 ms jitter and reordering the tone is concealed, not cut (pyVoIP #181 #159)",
     play: |seed| {
         let mut world = World::new(seed);
         let (alice, out, bob, inc) = pair(&mut world)?;
@@ -86,7 +86,7 @@ pub(super) const DIGITS_UNDER_LOSS: Scenario = Scenario {
 
 pub(super) const STALL_MAKES_NO_BURST: Scenario = Scenario {
     name: "stall_makes_no_burst",
-    shows: "after a host stalls for 500 ms its media goes on in step, without a burst",
+    shows: "after a host stalls for 500 ms its media goes on in step, without a burst (pyVoIP #165)",
     play: |seed| {
         let mut world = World::new(seed);
         let (alice, out, bob, inc) = pair(&mut world)?;

@@ -108,7 +108,7 @@ pub(super) const NOBODY_THERE: Scenario = Scenario {
 
 pub(super) const CODEC_MISMATCH: Scenario = Scenario {
     name: "codec_mismatch",
-    shows: "an offer with nothing in common is answered 488 (RFC 3261 §13.3.1.3)",
+    shows: "an offer with nothing in common is answered 488 (RFC 3261 §13.3.1.3; pyVoIP takes it)",
     play: |seed| {
         let mut world = World::with_exchange(seed, &["alice", "bob"]);
         let parameters = world.parameters("alice").codecs(&[Codec::Pcma]);
@@ -247,7 +247,7 @@ pub(super) const KILLED_PEER: Scenario = Scenario {
 
 pub(super) const STOP_ENDS_CALLS: Scenario = Scenario {
     name: "stop_ends_calls",
-    shows: "stop() cancels, denies and hangs up, deregisters and gives everything back (#229)",
+    shows: "stop() cancels, denies and hangs up, deregisters and gives everything back (pyVoIP #229)",
     play: |seed| {
         let mut world = World::with_exchange(seed, &["alice", "bob", "carol"]);
         let alice = world.telephone("alice")?;
@@ -294,7 +294,7 @@ pub(super) const STOP_ENDS_CALLS: Scenario = Scenario {
 
 pub(super) const THOUSAND_CALLS: Scenario = Scenario {
     name: "thousand_calls",
-    shows: "one phone carries a thousand calls on one socket and ends where it began",
+    shows: "one phone carries a thousand calls on one socket and ends where it began (pyVoIP #173 #157)",
     play: |seed| {
         let mut world = World::new(seed);
         let mut parameters = world.parameters("alice");

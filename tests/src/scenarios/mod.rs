@@ -3,6 +3,10 @@
 mod audio;
 mod calls;
 mod loss;
+mod pyvoip_calls;
+mod pyvoip_media;
+mod pyvoip_parser;
+mod pyvoip_registration;
 mod registration;
 
 use crate::world::{Outcome, World};
@@ -23,10 +27,11 @@ impl Scenario {
     /// # Errors
     /// What did not hold, with the seed.
     pub fn run(&self, seed: u64) -> Outcome<u64> {
-        match (self.play)(seed) {
-            Ok(world) => Ok(world.sim.trace_hash()),
-            Err(failure) => Err(format!("scenario {}: {failure}", self.name)),
-        }
+        let played = (self.play)(seed).and_then(|world| {
+            world.expect_addresses()?;
+            Ok(world.sim.trace_hash())
+        });
+        played.map_err(|failure| format!("scenario {}: {failure}", self.name))
     }
 }
 
@@ -58,6 +63,63 @@ pub const SCENARIOS: &[Scenario] = &[
     audio::RATES,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
+    pyvoip_calls::RINGS,
+    pyvoip_calls::ANSWERS,
+    pyvoip_calls::OPTIONS_ANSWERED,
+    pyvoip_calls::NOTIFY_ANSWERED,
+    pyvoip_calls::MESSAGE_ANSWERED,
+    pyvoip_calls::REFER_ANSWERED,
+    pyvoip_calls::BYE_IS_WHOLE,
+    pyvoip_calls::HANGUP_RETURNS,
+    pyvoip_calls::CANCEL_GOES_THERE,
+    pyvoip_calls::REFUSED_AFTER_RINGING,
+    pyvoip_calls::CANCELLED_BY_CALLER,
+    pyvoip_calls::REINVITED,
+    pyvoip_calls::REPEATS,
+    pyvoip_calls::ABSORBS,
+    pyvoip_calls::ROUTES,
+    pyvoip_calls::ROUTES_OF_A_CALLER,
+    pyvoip_calls::UP_FOR_MINUTES,
+    pyvoip_calls::CALLER_IS_TOLD,
+    pyvoip_parser::INFO,
+    pyvoip_parser::UPDATE,
+    pyvoip_parser::PRACK,
+    pyvoip_parser::UNKNOWN_STATUS,
+    pyvoip_parser::NO_SPACE_AFTER_COLON,
+    pyvoip_parser::COMPACT_NAMES,
+    pyvoip_parser::FOLDED_LINES,
+    pyvoip_parser::IPV6_IN_VIA,
+    pyvoip_parser::SAVPF,
+    pyvoip_parser::ODD_USERS,
+    pyvoip_parser::TEL_URI,
+    pyvoip_parser::QUOTED_NAMES,
+    pyvoip_parser::HYPHENS_IN_HOSTS,
+    pyvoip_registration::NEW_BRANCH,
+    pyvoip_registration::DIGEST_URI,
+    pyvoip_registration::RESTARTED,
+    pyvoip_registration::SERVERS_EXPIRES,
+    pyvoip_registration::TOO_BRIEF,
+    pyvoip_registration::TO_THE_SOURCE,
+    pyvoip_registration::RPORT_ASKED,
+    pyvoip_registration::OUTSIDE,
+    pyvoip_registration::OUTSIDE_UNTOLD,
+    pyvoip_registration::FAILED_START,
+    pyvoip_media::TWO_SECTIONS,
+    pyvoip_media::NO_DESCRIPTION,
+    pyvoip_media::ADVERTISED_PORT,
+    pyvoip_media::RTCP,
+    pyvoip_media::SEQUENCE_WRAPS,
+    pyvoip_media::DIGIT_WITHOUT_MARKER,
+    pyvoip_media::HOSTILE_PACKETS,
+    pyvoip_media::EXTENSION_AND_PADDING,
+    pyvoip_media::TIMESTAMP_JUMP,
+    pyvoip_media::SILENCE_IS_DATA,
+    pyvoip_media::FRESH,
+    pyvoip_media::DIGITS_SENT,
+    pyvoip_media::ALAW_ALONE,
+    pyvoip_media::STATISTICS,
+    pyvoip_media::PORTS_GIVEN_BACK,
+    pyvoip_media::IPV6,
 ];
 
 /// The scenario of that name.

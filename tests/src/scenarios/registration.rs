@@ -79,7 +79,7 @@ pub(super) const DIGESTS: Scenario = Scenario {
 
 pub(super) const REFRESH: Scenario = Scenario {
     name: "refresh",
-    shows: "the registration is refreshed before it expires, for hours, under one Call-ID",
+    shows: "the registration is refreshed for hours, under one Call-ID (pyVoIP has a new one each time)",
     play: |seed| {
         let mut world = World::with_exchange(seed, &["alice"]);
         world.sim.record_wire(100_000);
@@ -104,7 +104,7 @@ pub(super) const REFRESH: Scenario = Scenario {
 
 pub(super) const SERVER_COMES_BACK: Scenario = Scenario {
     name: "server_comes_back",
-    shows: "the way to the server is cut for three minutes: the phone registers again by itself",
+    shows: "the way to the server is cut for three minutes: the phone registers again (pyVoIP #185)",
     play: |seed| {
         let mut world = World::with_exchange(seed, &["alice"]);
         let mut parameters = world.parameters("alice");
