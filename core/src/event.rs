@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::host::MediaPort;
-use crate::sdp::Direction;
+use crate::sdp::{Direction, TelephoneEvents};
 use crate::time::Duration;
 
 /// Names a call of one phone; never used again for another.
@@ -220,12 +220,13 @@ pub enum Event {
 pub enum MediaControl {
     /// A stream was negotiated, or negotiated anew.
     Configure {
-        /// Which audio stream of the call, from 0.
+        /// Which audio stream of the call: those of each dialog in turn (a call that forks has several
+        /// until one answers), in the order of their descriptions.
         stream: u8,
         /// What was agreed.
         parameters: MediaParameters,
     },
-    /// A stream is over; its port has been released or will be.
+    /// A stream is over; its pair of ports stays until the call ends, for the stream may come back.
     Remove {
         /// Which audio stream of the call.
         stream: u8,
@@ -260,6 +261,8 @@ pub struct MediaParameters {
     pub receive: Vec<PayloadFormat>,
     /// The peer's payload type for telephone-event (RFC 4733), if agreed.
     pub telephone_event_send: Option<u8>,
+    /// The events that the peer takes.
+    pub telephone_events: TelephoneEvents,
     /// Our payload type for telephone-event, if agreed.
     pub telephone_event_receive: Option<u8>,
     /// How much audio a packet that we send carries.

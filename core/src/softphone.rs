@@ -58,7 +58,8 @@ pub enum SoftphoneEvent {
 
 struct Media {
     session: MediaSession,
-    port: Option<MediaPort>,
+    /// A pair for each stream of a description; the streams of early dialogs share them.
+    ports: Vec<MediaPort>,
     timer: Option<(TimerId, Instant)>,
 }
 
@@ -138,12 +139,13 @@ impl Softphone {
                 ..MediaOptions::default()
             };
             let session = MediaSession::new(host, options);
-            self.media.insert(call, Media { session, port: None, timer: None });
+            self.media.insert(call, Media { session, ports: Vec::new(), timer: None });
         }
         if let Some(media) = self.media.get_mut(&call) {
             if let MediaControl::Configure { parameters, .. } = &control {
-                media.port = Some(parameters.port);
-                self.ports.insert(parameters.port, call);
+                if self.ports.insert(parameters.port, call).is_none() {
+                    media.ports.push(parameters.port);
+                }
             }
             media.session.handle_control(host, control);
         }
@@ -176,7 +178,7 @@ impl Softphone {
         if let Some((timer, _)) = media.timer {
             self.timers.cancel(timer);
         }
-        if let Some(port) = media.port {
+        for port in media.ports {
             self.ports.remove(&port);
         }
     }
@@ -218,7 +220,7 @@ impl Endpoint for Softphone {
 
 impl core::fmt::Debug for Media {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Media").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Media").field("ports", &self.ports).finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ use offhook_core::host::{
 use offhook_core::rtp::jitter::{Arrived, JitterBuffer, Taken};
 use offhook_core::rtp::packet::{Header, Packet};
 use offhook_core::rtp::{MediaOptions, MediaSession};
-use offhook_core::sdp::Direction;
+use offhook_core::sdp::{Direction, TelephoneEvents};
 use offhook_core::time::{Duration, Instant, WallTime};
 
 #[global_allocator]
@@ -146,6 +146,7 @@ fn echoed_packet(bencher: Bencher<'_, '_>) {
         send: format,
         receive: vec![format],
         telephone_event_send: Some(101),
+        telephone_events: TelephoneEvents::DTMF,
         telephone_event_receive: Some(101),
         ptime: Duration::from_millis(20),
         cname: "bench".to_owned(),

@@ -6,7 +6,7 @@ use offhook_core::codec::Codec;
 use offhook_core::event::{MediaControl, MediaParameters, PayloadFormat};
 use offhook_core::host::{Clock, Datagrams, Entropy, Host, MediaPort, Outbound};
 use offhook_core::rtp::{MediaOptions, MediaSession};
-use offhook_core::sdp::{Direction, LocalMedia};
+use offhook_core::sdp::{Direction, LocalMedia, TelephoneEvents};
 use offhook_core::time::{Duration, Instant, WallTime};
 
 use crate::random::Random;
@@ -69,6 +69,7 @@ pub fn media_session(host: &mut dyn Host) -> MediaSession {
         send: formats[0],
         receive: formats.to_vec(),
         telephone_event_send: Some(101),
+        telephone_events: TelephoneEvents::DTMF,
         telephone_event_receive: Some(101),
         ptime: Duration::from_millis(20),
         cname: "idle".to_owned(),

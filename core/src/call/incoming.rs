@@ -8,6 +8,7 @@ use super::session::Session;
 use super::{Call, CallAlarm, Ending, Stage};
 use crate::agent::{Alarm, Crossing, Hop, Lost, MediaPorts, Owner, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
+use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy, Event};
 use crate::sdp::Agreed;
 use crate::sip::{HeaderName, Method, reason_phrase};
@@ -55,9 +56,6 @@ const REMIND_AFTER: Duration = Duration::from_secs(60);
 /// How long a call may ring here if the caller sets no time: one whose caller has vanished must not
 /// ring for ever.
 const RING_LIMIT: Duration = Duration::from_secs(600);
-
-/// §14.2: a second INVITE is asked to wait up to this many seconds.
-const RETRY_AFTER_LIMIT: u64 = 10;
 
 impl Incoming {
     pub(super) fn new(query: Query, body: Body) -> Self {
@@ -144,7 +142,11 @@ impl Call {
         match path {
             Ok(path) => {
                 let body = core::mem::replace(body, Body::None);
-                cx.bind_ports(self.id, path.to.ip());
+                let streams = match &body {
+                    Body::Session(offer) => self.media.streams_in(offer),
+                    _ => 1,
+                };
+                self.media.bind(cx, path.to.ip(), streams);
                 incoming.state = State::Binding { body, path };
             }
             Err(_) => self.refuse(cx, Response::new(500), EndedBy::Error),
@@ -153,14 +155,18 @@ impl Call {
 
     pub(super) fn incoming_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
         let tag = self.tag(cx);
+        if !self.media.handle_ports(cx, ports) {
+            return;
+        }
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let State::Binding { body, path } = &mut incoming.state else { return };
         let (body, path) = (core::mem::replace(body, Body::None), Arc::clone(path));
-        let Some(ports) = ports else {
-            return self.refuse(cx, Response::new(503), EndedBy::Error);
-        };
-        if self.media.set_ports(cx, ports, path.to.ip()).is_err() {
-            return self.refuse(cx, Response::new(500), EndedBy::Error);
+        match self.media.open(cx) {
+            Ok(()) => {}
+            Err(Error::NoPortsAvailable { .. }) => {
+                return self.refuse(cx, Response::new(503), EndedBy::Error);
+            }
+            Err(_) => return self.refuse(cx, Response::new(500), EndedBy::Error),
         }
         let answer = match body {
             Body::Session(offer) => match self.media.answer(cx, &offer) {
@@ -254,9 +260,7 @@ impl Call {
             }
             // §14.2, RFC 3311 §5.2: the first offer has not been answered yet.
             method if *method == Method::Invite || (*method == Method::Update && offers) => {
-                let wait = cx.host.random() % (RETRY_AFTER_LIMIT + 1);
-                let response = Response::new(500).field(HeaderName::RetryAfter, wait.to_string());
-                cx.respond(query, response);
+                queries::later(cx, query);
             }
             Method::Update => match Dialog::target_of(request) {
                 Ok(target) => {

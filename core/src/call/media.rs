@@ -1,33 +1,63 @@
 //! The media of a call as signalling sees it: ports, offers and answers (RFC 3264, RFC 6337), and
 //! what the media machine is told of them.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
-use super::queries;
-use crate::agent::{Crossing, MediaPorts};
+use super::{Call, queries};
+use crate::agent::{Crossing, MediaPorts, Query};
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::event::{CallId, Event, MediaControl, MediaParameters};
+use crate::host::MediaPort;
 use crate::sdp::{Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription};
 use crate::sip::{HeaderName, Message};
 
+/// How many audio streams a call may have, each with a pair of ports: what a peer can make us bind.
+pub(crate) const MAX_STREAMS: u8 = 4;
+
+/// How many early dialogs of one call may be heard at a time; the answers of others are only noted.
+const MAX_EARLY_MEDIA: usize = 4;
+
 /// One call's media.
+///
+/// Each dialog of the call has a number, from 0: a call that forks has several until one of them
+/// answers. They share the pairs of ports, since they answer the same offer, but each has streams of
+/// its own, so a stream's number is its dialog's and its place in the description together.
 #[derive(Debug)]
 pub(crate) struct CallMedia {
     call: CallId,
-    /// The ports, and the address that the peer is told.
-    ports: Option<(MediaPorts, IpAddr)>,
+    /// The pairs of ports, one for each stream of a description. They stay until the call ends: a
+    /// stream that was removed may come back.
+    ports: Vec<MediaPorts>,
+    /// How many more pairs are asked of the host.
+    asked: u8,
+    /// An offer that waits for them.
+    deferred: Option<Box<Query>>,
+    /// For whom the ports are.
+    peer: IpAddr,
+    /// The address that the peer is told.
+    told: IpAddr,
     negotiator: Option<Box<Negotiator>>,
     /// What to offer and take instead of the phone's codecs.
     codecs: Option<Box<[Codec]>>,
     /// What we want.
     direction: Direction,
-    agreed: Option<Box<Agreed>>,
+    /// The streams in use, by their numbers.
+    live: Vec<Live>,
+    /// The dialog whose answers hold.
+    dialog: u8,
     /// Whether the media machine was ever told anything.
     opened: bool,
     held: bool,
     /// Our RTCP canonical name: random, so that calls cannot be linked by it (RFC 7022 §4.2).
     cname: u64,
+}
+
+/// A stream in use.
+#[derive(Debug)]
+struct Live {
+    number: u8,
+    agreed: Agreed,
 }
 
 /// What a body says that ought to hold a session description.
@@ -66,45 +96,98 @@ impl Body {
 
 impl CallMedia {
     pub(crate) fn new(call: CallId, codecs: Option<Vec<Codec>>, direction: Direction) -> Self {
-        let codecs = codecs.map(Vec::into_boxed_slice);
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self {
             call,
-            ports: None,
+            ports: Vec::new(),
+            asked: 0,
+            deferred: None,
+            peer: nowhere,
+            told: nowhere,
             negotiator: None,
-            codecs,
+            codecs: codecs.map(Vec::into_boxed_slice),
             direction,
-            agreed: None,
+            live: Vec::new(),
+            dialog: 0,
             opened: false,
             held: false,
             cname: 0,
         }
     }
 
-    /// Takes the ports that the host has bound, toward `peer`.
-    ///
-    /// # Errors
-    /// [`Error::Nat`] when there is no address that the peer could be told.
-    pub(crate) fn set_ports(
+    /// Asks the host for pairs of ports toward `peer`, one for each of `streams`, one after another.
+    pub(crate) fn bind(&mut self, cx: &mut Crossing<'_>, peer: IpAddr, streams: u8) {
+        self.peer = peer;
+        self.ask(cx, streams.clamp(1, MAX_STREAMS));
+    }
+
+    fn ask(&mut self, cx: &mut Crossing<'_>, pairs: u8) {
+        self.asked = pairs;
+        self.ports.reserve_exact(pairs.into());
+        cx.bind_ports(self.call, self.peer);
+    }
+
+    /// Takes a pair that the host has bound, or that there is none; returns whether no more is to
+    /// come. With fewer pairs than streams, as many streams are taken as there are pairs.
+    pub(crate) fn handle_ports(
         &mut self,
         cx: &mut Crossing<'_>,
-        ports: MediaPorts,
-        peer: IpAddr,
-    ) -> Result<(), Error> {
-        // The pair is ours from now on, also to give back.
-        self.ports = Some((ports, ports.rtp.ip()));
-        let told = cx.agent.told(peer, ports.rtp.ip())?;
+        ports: Option<MediaPorts>,
+    ) -> bool {
+        match ports {
+            // The call has ended meanwhile.
+            Some(ports) if self.asked == 0 => cx.release_ports(ports.port),
+            Some(ports) => {
+                self.ports.push(ports);
+                self.asked -= 1;
+            }
+            None => self.asked = 0,
+        }
+        if self.asked > 0 {
+            cx.bind_ports(self.call, self.peer);
+        }
+        self.asked == 0
+    }
+
+    /// Opens the negotiation, now that the ports are known.
+    ///
+    /// # Errors
+    /// [`Error::NoPortsAvailable`] without any; [`Error::Nat`] when there is no address that the
+    /// peer could be told.
+    pub(crate) fn open(&mut self, cx: &mut Crossing<'_>) -> Result<(), Error> {
+        let Some(ports) = self.ports.first() else {
+            let parameters = &cx.agent.parameters;
+            let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
+            return Err(Error::NoPortsAvailable { low, high });
+        };
+        let told = cx.agent.told(self.peer, ports.rtp.ip())?;
         // A name is for Contact; a connection line wants the address behind it.
-        let told = told.parse().unwrap_or(ports.rtp.ip());
-        self.ports = Some((ports, told));
+        self.told = told.parse().unwrap_or(ports.rtp.ip());
         self.negotiator = Some(Box::new(Negotiator::new(cx.host.random())));
         self.cname = cx.host.random();
         Ok(())
     }
 
+    /// How many streams an offer asks for, as far as they are taken.
+    pub(crate) fn streams_in(&self, offer: &SessionDescription) -> u8 {
+        let streams = match &self.negotiator {
+            Some(negotiator) => negotiator.streams_in(offer),
+            None => Negotiator::new(0).streams_in(offer),
+        };
+        u8::try_from(streams).unwrap_or(MAX_STREAMS).min(MAX_STREAMS)
+    }
+
     /// Makes an offer.
     pub(crate) fn offer(&mut self, cx: &Crossing<'_>) -> Option<String> {
-        let local = local(self.ports?, self.codecs.as_deref(), self.direction, cx);
-        Some(self.negotiator.as_mut()?.offer(&[local]).to_string())
+        let mut negotiator = self.negotiator.take()?;
+        let mut locals = self.locals(cx);
+        // A pair that no stream has come to use is no reason to offer one.
+        if negotiator.streams() > 0 {
+            locals.truncate(negotiator.streams());
+        }
+        let offer = negotiator.offer(&locals).to_string();
+        self.negotiator = Some(negotiator);
+        Some(offer)
     }
 
     /// Answers an offer; what is agreed holds once [`configure`](Self::configure) is called.
@@ -116,12 +199,27 @@ impl CallMedia {
         cx: &Crossing<'_>,
         offer: &SessionDescription,
     ) -> Result<(String, Vec<Agreed>), NotAcceptable> {
-        let (Some(ports), Some(negotiator)) = (self.ports, self.negotiator.as_mut()) else {
+        let Some(mut negotiator) = self.negotiator.take() else {
             return Err(NotAcceptable::NoAudio);
         };
-        let local = local(ports, self.codecs.as_deref(), self.direction, cx);
-        let (answer, agreed) = negotiator.answer(offer, &[local])?;
-        Ok((answer.to_string(), agreed))
+        let answered = negotiator.answer(offer, &self.locals(cx));
+        self.negotiator = Some(negotiator);
+        answered.map(|(answer, agreed)| (answer.to_string(), agreed))
+    }
+
+    /// What we bring to each stream.
+    fn locals<'a>(&'a self, cx: &'a Crossing<'_>) -> Vec<LocalMedia<'a>> {
+        let parameters = &cx.agent.parameters;
+        let local = |ports: &MediaPorts| LocalMedia {
+            address: self.told,
+            rtp_port: ports.rtp.port(),
+            rtcp_port: ports.rtcp.port(),
+            codecs: self.codecs.as_deref().unwrap_or(&parameters.codecs),
+            ptime: parameters.ptime,
+            direction: self.direction,
+            telephone_event: true,
+        };
+        self.ports.iter().map(local).collect()
     }
 
     /// The negotiation so far, for each early dialog of a fork to go on from.
@@ -165,64 +263,123 @@ impl CallMedia {
         }
     }
 
-    /// Tells the media machine what was agreed, and the application when that is a hold.
+    /// Tells the media machine what the dialog of the call agreed, and the application when that is
+    /// a hold.
     pub(crate) fn configure(&mut self, cx: &mut Crossing<'_>, agreed: &[Agreed]) {
-        let Some((ports, _)) = self.ports else { return };
-        let call = self.call;
-        let Some(agreed) = agreed.first() else {
-            if let Some(old) = self.agreed.take() {
-                let control = MediaControl::Remove { stream: old.stream };
-                cx.tell(Event::Media { call, control });
-            }
-            return;
-        };
-        if self.agreed.as_deref() == Some(agreed) {
-            return;
+        self.configure_dialog(cx, self.dialog, agreed);
+    }
+
+    /// Tells the media machine what an early dialog agreed: its sound is mixed with that of the
+    /// others.
+    pub(crate) fn configure_early(&mut self, cx: &mut Crossing<'_>, dialog: u8, agreed: &[Agreed]) {
+        let mut others: Vec<u8> = self.live.iter().map(Live::dialog).collect();
+        others.retain(|other| *other != dialog);
+        others.dedup();
+        if others.len() < MAX_EARLY_MEDIA {
+            self.configure_dialog(cx, dialog, agreed);
         }
-        let parameters = MediaParameters {
-            port: ports.port,
+    }
+
+    /// An early dialog is over.
+    pub(crate) fn drop_early(&mut self, cx: &mut Crossing<'_>, dialog: u8) {
+        self.retain(cx, |live| live.dialog() != dialog);
+    }
+
+    /// One dialog has become the call: the streams of all others are over.
+    pub(crate) fn settle_on(&mut self, cx: &mut Crossing<'_>, dialog: u8) {
+        self.dialog = dialog;
+        self.retain(cx, |live| live.dialog() == dialog);
+    }
+
+    fn configure_dialog(&mut self, cx: &mut Crossing<'_>, dialog: u8, agreed: &[Agreed]) {
+        let number = |agreed: &Agreed| dialog * MAX_STREAMS + agreed.stream;
+        self.retain(cx, |live| {
+            live.dialog() != dialog || agreed.iter().any(|agreed| number(agreed) == live.number)
+        });
+        for agreed in agreed {
+            let number = number(agreed);
+            let Some(ports) = self.ports.get(usize::from(agreed.stream)) else { continue };
+            let port = ports.port;
+            match self.live.binary_search_by_key(&number, |live| live.number) {
+                Ok(index) => match self.live.get_mut(index) {
+                    Some(live) if live.agreed != *agreed => live.agreed = agreed.clone(),
+                    _ => continue,
+                },
+                Err(index) => {
+                    self.live.reserve_exact(1);
+                    self.live.insert(index, Live { number, agreed: agreed.clone() });
+                }
+            }
+            let parameters = self.parameters(port, agreed);
+            self.tell(cx, MediaControl::Configure { stream: number, parameters });
+            self.opened = true;
+        }
+        // RFC 3264 §8.4: who is held may not send, though it would.
+        let mut live = self.live.iter().map(|live| live.agreed.direction).peekable();
+        if live.peek().is_some() {
+            let held = self.direction.sends() && !live.any(Direction::sends);
+            if held != self.held {
+                self.held = held;
+                cx.tell(Event::Hold { call: self.call, held });
+            }
+        }
+    }
+
+    fn parameters(&self, port: MediaPort, agreed: &Agreed) -> MediaParameters {
+        MediaParameters {
+            port,
             remote_rtp: agreed.remote_rtp,
             remote_rtcp: agreed.remote_rtcp,
             direction: agreed.direction,
             send: agreed.send,
             receive: agreed.receive.clone(),
             telephone_event_send: agreed.telephone_event_send,
+            telephone_events: agreed.telephone_events,
             telephone_event_receive: agreed.telephone_event_receive,
             ptime: agreed.ptime,
             cname: format!("{:016x}", self.cname),
-        };
-        self.opened = true;
-        let control = MediaControl::Configure { stream: agreed.stream, parameters };
-        cx.tell(Event::Media { call, control });
-        // RFC 3264 §8.4: who is held may not send, though it would.
-        let held = self.direction.sends() && !agreed.direction.sends();
-        if held != self.held {
-            self.held = held;
-            cx.tell(Event::Hold { call, held });
         }
-        self.agreed = Some(Box::new(agreed.clone()));
+    }
+
+    /// Ends the streams that are not to be kept.
+    fn retain(&mut self, cx: &mut Crossing<'_>, keep: impl Fn(&Live) -> bool) {
+        let call = self.call;
+        self.live.retain(|live| {
+            let kept = keep(live);
+            if !kept {
+                let control = MediaControl::Remove { stream: live.number };
+                cx.tell(Event::Media { call, control });
+            }
+            kept
+        });
+    }
+
+    fn tell(&self, cx: &mut Crossing<'_>, control: MediaControl) {
+        cx.tell(Event::Media { call: self.call, control });
     }
 
     /// Ends it: media says goodbye, and the ports go back.
     pub(crate) fn close(&mut self, cx: &mut Crossing<'_>) {
-        self.agreed = None;
+        self.live = Vec::new();
         if core::mem::take(&mut self.opened) {
-            cx.tell(Event::Media { call: self.call, control: MediaControl::Close });
+            self.tell(cx, MediaControl::Close);
         }
-        if let Some((ports, _)) = self.ports.take() {
+        for ports in core::mem::take(&mut self.ports) {
             cx.release_ports(ports.port);
         }
+        self.asked = 0;
+        self.deferred = None;
         self.negotiator = None;
     }
 
     /// The codec that we send.
     pub(crate) fn codec(&self) -> Option<Codec> {
-        self.agreed.as_ref().map(|agreed| agreed.send.codec)
+        self.live.first().map(|live| live.agreed.send.codec)
     }
 
     /// Which way audio may flow, from us.
     pub(crate) fn direction(&self) -> Option<Direction> {
-        self.agreed.as_ref().map(|agreed| agreed.direction)
+        self.live.first().map(|live| live.agreed.direction)
     }
 
     /// Whether the far end holds us.
@@ -231,20 +388,38 @@ impl CallMedia {
     }
 }
 
-fn local<'a>(
-    (ports, address): (MediaPorts, IpAddr),
-    codecs: Option<&'a [Codec]>,
-    direction: Direction,
-    cx: &'a Crossing<'_>,
-) -> LocalMedia<'a> {
-    let parameters = &cx.agent.parameters;
-    LocalMedia {
-        address,
-        rtp_port: ports.rtp.port(),
-        rtcp_port: ports.rtcp.port(),
-        codecs: codecs.unwrap_or(&parameters.codecs),
-        ptime: parameters.ptime,
-        direction,
-        telephone_event: true,
+impl Live {
+    fn dialog(&self) -> u8 {
+        self.number / MAX_STREAMS
+    }
+}
+
+impl Call {
+    /// Whether an offer within the dialog has to wait: for pairs of ports, when it brings streams
+    /// that have none yet. It is taken up again when they have come, or there are none.
+    pub(super) fn defer(&mut self, cx: &mut Crossing<'_>, query: &Query) -> bool {
+        let media = &mut self.media;
+        if media.deferred.is_some() {
+            // §14.2: one at a time.
+            queries::later(cx, query);
+            return true;
+        }
+        let Body::Session(offer) = Body::of(&query.request) else { return false };
+        let missing = usize::from(media.streams_in(&offer)).saturating_sub(media.ports.len());
+        if missing == 0 || media.is_offering() {
+            return false;
+        }
+        media.deferred = Some(Box::new(query.clone()));
+        media.ask(cx, missing as u8);
+        true
+    }
+
+    /// Takes a pair of ports for an offer that waits.
+    pub(super) fn session_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+        if self.media.handle_ports(cx, ports)
+            && let Some(query) = self.media.deferred.take()
+        {
+            self.reoffered(cx, &query);
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use options::{CallInfo, CallOptions};
 
-pub(crate) use media::Body;
+pub(crate) use media::{Body, MAX_STREAMS};
 
 use crate::agent::{
     CallAlarm, Crossing, Lost, MediaPorts, Owner, Path, Query, Response, Tag, Target,
@@ -114,7 +114,8 @@ impl From<FailureCause> for Ending {
 impl Call {
     /// A call to `target`, not yet begun.
     pub(crate) fn outgoing(id: CallId, target: Target, options: CallOptions) -> Self {
-        let media = CallMedia::new(id, options.codecs, options.direction);
+        let CallOptions { headers, codecs, direction, streams } = options;
+        let media = CallMedia::new(id, codecs, direction);
         Self {
             id,
             direction: CallDirection::Outgoing,
@@ -127,7 +128,7 @@ impl Call {
             server: None,
             told: true,
             media,
-            stage: Stage::Outgoing(Box::new(Outgoing::new(target, options.headers))),
+            stage: Stage::Outgoing(Box::new(Outgoing::new(target, headers, streams))),
         }
     }
 
@@ -229,11 +230,7 @@ impl Call {
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_ports(cx, ports),
             Stage::Incoming(_) => self.incoming_ports(cx, ports),
-            Stage::Session(_) | Stage::Over => {
-                if let Some(ports) = ports {
-                    cx.release_ports(ports.port);
-                }
-            }
+            Stage::Session(_) | Stage::Over => self.session_ports(cx, ports),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::event::{CallDirection, CallId, CallState};
 use crate::sdp::Direction;
 
 /// How an outgoing call departs from the phone's parameters.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallOptions {
     /// Header fields to add to the INVITE, by name and value. Names that the phone itself writes
@@ -15,6 +15,15 @@ pub struct CallOptions {
     pub codecs: Option<Vec<Codec>>,
     /// Which way audio is to flow, from us. Default both ways.
     pub direction: Direction,
+    /// How many audio streams to offer, 1 to 4; each has a pair of ports. Default 1. What is read is
+    /// their mix, and what is written goes to all. Fewer are offered when there are fewer ports.
+    pub streams: u8,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self { headers: Vec::new(), codecs: None, direction: Direction::default(), streams: 1 }
+    }
 }
 
 impl CallOptions {
@@ -36,6 +45,13 @@ impl CallOptions {
     #[must_use]
     pub fn direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
+        self
+    }
+
+    /// How many audio streams to offer, 1 to 4.
+    #[must_use]
+    pub fn streams(mut self, streams: u8) -> Self {
+        self.streams = streams;
         self
     }
 }

@@ -12,7 +12,6 @@ use crate::agent::{
     Response, Target,
 };
 use crate::dialog::Dialog;
-use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy};
 use crate::sdp::Negotiator;
 use crate::sip::{HeaderName, Message, Method};
@@ -25,6 +24,8 @@ pub(super) struct Outgoing {
     target: Target,
     /// Header fields of the application.
     headers: Vec<(String, String)>,
+    /// How many audio streams to offer.
+    streams: u8,
     state: State,
 }
 
@@ -68,6 +69,8 @@ struct Calling {
 #[derive(Debug)]
 struct Early {
     dialog: Dialog,
+    /// Its number among the call's.
+    number: u8,
     negotiation: Option<Negotiator>,
 }
 
@@ -75,8 +78,8 @@ struct Early {
 const MAX_EARLY: usize = 16;
 
 impl Outgoing {
-    pub(super) fn new(target: Target, headers: Vec<(String, String)>) -> Self {
-        Self { target, headers, state: State::Seeking }
+    pub(super) fn new(target: Target, headers: Vec<(String, String)>, streams: u8) -> Self {
+        Self { target, headers, streams, state: State::Seeking }
     }
 
     pub(super) fn close(self, cx: &mut Crossing<'_>) {
@@ -122,21 +125,19 @@ impl Call {
             Err(lost) => return self.finish(cx, lost.into()),
         };
         if let State::Seeking = outgoing.state {
-            cx.bind_ports(self.id, path.to.ip());
+            self.media.bind(cx, path.to.ip(), outgoing.streams);
             outgoing.state = State::Binding(path);
         }
     }
 
     pub(super) fn outgoing_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+        if !self.media.handle_ports(cx, ports) {
+            return;
+        }
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Binding(path) = &outgoing.state else { return };
         let path = Arc::clone(path);
-        let Some(ports) = ports else {
-            let parameters = &cx.agent.parameters;
-            let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
-            return self.finish(cx, Ending::error(Some(Error::NoPortsAvailable { low, high })));
-        };
-        if let Err(error) = self.media.set_ports(cx, ports, path.to.ip()) {
+        if let Err(error) = self.media.open(cx) {
             return self.finish(cx, Ending::error(Some(error)));
         }
         let Some(offer) = self.media.offer(cx) else { return };
@@ -168,7 +169,9 @@ impl Call {
         let State::Calling(calling) = &mut outgoing.state else { return };
         calling.seq += 1;
         calling.heard = false;
-        calling.early.clear();
+        for early in calling.early.drain(..) {
+            self.media.drop_early(cx, early.number);
+        }
         let target = &outgoing.target;
         let request = Request {
             method: Method::Invite,
@@ -235,7 +238,7 @@ impl Call {
                 self.media.negotiator().cloned().unwrap_or_else(|| Negotiator::new(0))
             });
             if let Ok(agreed) = negotiation.accept(&answer) {
-                self.media.configure(cx, &agreed);
+                self.media.configure_early(cx, early.number, &agreed);
                 early_media = true;
             }
         }
@@ -274,11 +277,14 @@ impl Call {
         let State::Calling(mut calling) = outgoing.state else { return };
         cx.cancel_timer(calling.unanswered);
         let tag = response.to_tag();
+        let new = calling.free_number();
         let early = calling.early.iter_mut().find(|early| early.is_of(&self.call_id, tag));
         dialog.set_remote_seq(early.as_ref().and_then(|early| early.dialog.remote_seq()));
+        let number = early.as_ref().map_or(new, |early| early.number);
         let early = early.and_then(|early| early.negotiation.take());
         let contact = cx.contact(&calling.path);
         let answered_early = early.is_some();
+        self.media.settle_on(cx, number);
         if let Some(negotiation) = early {
             self.media.set_negotiator(negotiation);
         }
@@ -350,6 +356,7 @@ impl Call {
             // §15: a callee does not end an early dialog so, but some do: it is out of the race.
             Method::Bye => {
                 cx.respond(query, Response::new(200));
+                self.media.drop_early(cx, early.number);
                 calling.early.retain(|early| !early.is_of(call_id, tag));
             }
             Method::Update => {
@@ -390,12 +397,19 @@ impl Calling {
             None if self.early.len() < MAX_EARLY => {
                 let (from, seq) = (&self.from, self.seq);
                 let dialog = Dialog::of_caller(from, call_id, seq, target, response).ok()?;
-                self.early.push(Early { dialog, negotiation: None });
+                let number = self.free_number();
+                self.early.push(Early { dialog, number, negotiation: None });
                 self.early.len() - 1
             }
             None => return None,
         };
         self.early.get_mut(index)
+    }
+
+    /// A number that no early dialog has.
+    fn free_number(&self) -> u8 {
+        let free = |number: &u8| self.early.iter().all(|early| early.number != *number);
+        (0..=u8::MAX).find(free).unwrap_or_default()
     }
 }
 

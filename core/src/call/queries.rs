@@ -95,6 +95,14 @@ pub(crate) fn unsupported_body(cx: &mut Crossing<'_>, query: &Query) {
     cx.respond(query, response);
 }
 
+/// 500: an offer before this one has not been answered yet (§14.2, RFC 3311 §5.2).
+pub(crate) fn later(cx: &mut Crossing<'_>, query: &Query) {
+    /// The longest time to ask for, in seconds.
+    const LIMIT: u64 = 10;
+    let wait = cx.host.random() % (LIMIT + 1);
+    cx.respond(query, Response::new(500).field(HeaderName::RetryAfter, wait.to_string()));
+}
+
 /// 488, and why (§21.4.26, §20.43).
 pub(crate) fn not_acceptable(cx: &mut Crossing<'_>, query: &Query, why: &NotAcceptable) {
     cx.respond(query, Response::new(488).field(HeaderName::Warning, warning(why)));

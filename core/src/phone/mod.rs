@@ -10,7 +10,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::agent::{Agent, Content, ErrandId, MAX_MESSAGE};
-use crate::call::{Call, CallInfo, CallOptions};
+use crate::call::{Call, CallInfo, CallOptions, MAX_STREAMS};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{
@@ -197,6 +197,10 @@ impl Phone {
         }
         if options.codecs.as_ref().is_some_and(Vec::is_empty) {
             return Err(no_codecs());
+        }
+        if !(1..=MAX_STREAMS).contains(&options.streams) {
+            let streams = options.streams.to_string();
+            return Err(invalid("streams", &streams, "a call has 1 to 4 audio streams"));
         }
         let limit = self.agent.parameters.max_calls;
         if self.calls.len() >= limit {

@@ -76,6 +76,12 @@ pub enum NotAcceptable {
     /// Audio, but from no unicast IP address.
     #[error("the audio has no unicast IP address")]
     NoAddress,
+    /// Audio, but from an address that is given as a name, and names are not looked up.
+    #[error("the audio's address is the host name {name}, and an IP address is wanted")]
+    HostName {
+        /// The name.
+        name: String,
+    },
     /// Audio, but no codec that both have.
     #[error("no codec is common: {offered} is offered")]
     NoCodec {
@@ -90,7 +96,7 @@ impl NotAcceptable {
         match self {
             Self::NoAudio => 304,
             Self::Protocol { .. } => 302,
-            Self::NoAddress => 301,
+            Self::NoAddress | Self::HostName { .. } => 301,
             Self::NoCodec { .. } => 305,
         }
     }
@@ -161,10 +167,28 @@ impl Negotiator {
         self.offer.as_ref().is_some_and(|offer| !offer.answered)
     }
 
+    /// How many streams have been negotiated, whether they are in use or over.
+    pub fn streams(&self) -> usize {
+        self.sections.iter().filter(|section| section.stream.is_some()).count()
+    }
+
+    /// How many streams [`answer`](Self::answer) could put to use for this offer: those that it
+    /// has, and one for each other audio section.
+    pub fn streams_in(&self, offer: &SessionDescription) -> usize {
+        let is_new = |(index, media): &(usize, &Media)| {
+            let old = self.sections.get(*index).and_then(|section| section.stream);
+            let section = Section::new(&media.kind, &media.protocol, "");
+            old.is_none() && media.port != 0 && section.is_audio() && section.is_spoken()
+        };
+        self.streams() + offer.media.iter().enumerate().filter(is_new).count()
+    }
+
     /// Makes an offer of these streams (RFC 3264 §5). A re-offer keeps the number and the order of
-    /// the media sections (§8); what it does not bring any more is offered with port 0.
+    /// the media sections (§8); what it does not bring any more is offered with port 0, and so is
+    /// what the peer has removed or refused, unless nothing else is left.
     pub fn offer(&mut self, media: &[LocalMedia<'_>]) -> SessionDescription {
         let mut sections = self.sections.clone();
+        let (known, has_some) = (sections.len(), sections.iter().any(|s| s.said.is_some()));
         for stream in streams(media) {
             if !sections.iter().any(|section| section.stream == Some(stream)) {
                 let mut section = Section::new("audio", PROTOCOLS[0], "0");
@@ -174,9 +198,14 @@ impl Negotiator {
         }
         let written = sections
             .iter_mut()
-            .map(|section| match section.stream.and_then(|stream| media.get(usize::from(stream))) {
-                Some(local) => section.offer(local),
-                None => section.refuse(),
+            .enumerate()
+            .map(|(index, section)| {
+                let is_over = index < known && has_some && section.said.is_none();
+                let stream = section.stream.filter(|_| !is_over);
+                match stream.and_then(|stream| media.get(usize::from(stream))) {
+                    Some(local) => section.offer(local),
+                    None => section.refuse(),
+                }
             })
             .collect();
         self.offer = Some(Offer { sections, answered: false });
@@ -347,7 +376,7 @@ fn worse(known: Option<NotAcceptable>, new: NotAcceptable, port: u16) -> Option<
     let rank = |refusal: &NotAcceptable| match refusal {
         NotAcceptable::NoAudio => 0,
         NotAcceptable::Protocol { .. } => 1,
-        NotAcceptable::NoAddress => 2,
+        NotAcceptable::NoAddress | NotAcceptable::HostName { .. } => 2,
         NotAcceptable::NoCodec { .. } => 3,
     };
     match known {

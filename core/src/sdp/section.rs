@@ -71,7 +71,7 @@ impl Section {
             return Err(NotAcceptable::Protocol { protocol: theirs.protocol.clone() });
         }
         let (stream, local) = local.ok_or(NotAcceptable::NoAudio)?;
-        let remote = Remote::of(offer, theirs).ok_or(NotAcceptable::NoAddress)?;
+        let remote = Remote::of(offer, theirs).ok_or_else(|| no_address(offer, theirs))?;
         // The answer's direction is the offer's seen from here, or less.
         let direction = remote.direction.reversed().and(local.direction);
         let offered = theirs.rtp_formats();
@@ -95,7 +95,7 @@ impl Section {
         self.say(local, local.direction, formats)
     }
 
-    fn is_spoken(&self) -> bool {
+    pub(super) fn is_spoken(&self) -> bool {
         PROTOCOLS.iter().any(|spoken| spoken.eq_ignore_ascii_case(&self.protocol))
     }
 
@@ -254,6 +254,16 @@ impl Remote {
             rtcp: SocketAddr::new(rtcp_ip.unwrap_or(ip), rtcp_port),
             direction,
         })
+    }
+}
+
+/// Why there is no [`Remote`].
+fn no_address(description: &SessionDescription, media: &Media) -> NotAcceptable {
+    match description.connection(media) {
+        Some(named) if named.ip().is_none() => {
+            NotAcceptable::HostName { name: named.address.clone() }
+        }
+        _ => NotAcceptable::NoAddress,
     }
 }
 

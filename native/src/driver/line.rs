@@ -261,7 +261,7 @@ impl Line {
     ) {
         let calls = self.calls.len();
         let Some(entry) = self.calls.get_mut(&call) else { return };
-        if let MediaControl::Configure { stream, parameters } = &control {
+        if let MediaControl::Configure { parameters, .. } = &control {
             let orders = entry.media.get_or_insert_with(|| {
                 let (orders, inbox) = mpsc::unbounded_channel();
                 let shared = Arc::clone(&entry.shared);
@@ -274,7 +274,7 @@ impl Line {
                 orders
             });
             if let Some(sockets) = machine.media.remove(&parameters.port) {
-                let _ = orders.send(Order::Sockets(*stream, sockets));
+                let _ = orders.send(Order::Sockets(sockets));
             }
         }
         if let Some(orders) = &entry.media {

@@ -29,8 +29,8 @@ use crate::host::timebase::Timebase;
 /// What signalling tells a media task.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// These sockets are for a stream; the control that needs them follows.
-    Sockets(u8, MediaSockets),
+    /// The control that needs these sockets follows.
+    Sockets(MediaSockets),
     /// What to do.
     Control(MediaControl),
 }
@@ -92,7 +92,8 @@ struct Task {
     shared: Arc<Shared>,
     jobs: Jobs<Line>,
     machine: Machine,
-    sockets: Vec<(u8, MediaSockets)>,
+    /// They stay until the call is over: a stream that was removed may come back.
+    sockets: Vec<MediaSockets>,
     tapped: Vec<[i16; 2]>,
     capture: Option<Capture>,
 }
@@ -100,18 +101,13 @@ struct Task {
 impl Task {
     fn handle_order(&mut self, order: Order) {
         match order {
-            Order::Sockets(stream, sockets) => {
-                self.sockets.retain(|(other, _)| *other != stream);
-                self.sockets.push((stream, sockets));
+            Order::Sockets(sockets) => {
+                self.sockets.reserve_exact(1);
+                self.sockets.push(sockets);
             }
             Order::Control(control) => {
-                let gone = match control {
-                    MediaControl::Remove { stream } => Some(stream),
-                    _ => None,
-                };
                 self.shared.session().handle_control(&mut self.machine, control);
                 self.flush();
-                self.sockets.retain(|(stream, _)| Some(*stream) != gone);
             }
         }
     }
@@ -140,7 +136,7 @@ impl Task {
     }
 
     fn receive(&mut self, index: usize, channel: Channel, buffer: &mut [u8]) {
-        let Some((_, sockets)) = self.sockets.get(index) else { return };
+        let Some(sockets) = self.sockets.get(index) else { return };
         let port = sockets.port;
         let socket = sockets.socket(channel);
         for _ in 0..BATCH {
@@ -160,9 +156,7 @@ impl Task {
         let mut start = 0;
         while let Some(((port, channel), run)) = self.machine.outbox.run(start) {
             start += run.len();
-            let Some((_, sockets)) = self.sockets.iter().find(|(_, s)| s.port == port) else {
-                continue;
-            };
+            let Some(sockets) = self.sockets.iter().find(|s| s.port == port) else { continue };
             let socket = sockets.socket(channel);
             for (to, bytes) in run {
                 send(socket, bytes, to);
@@ -177,7 +171,7 @@ impl Task {
     /// Waits until a socket has a packet; says which.
     async fn readable(&self) -> (usize, Channel) {
         poll_fn(|cx| {
-            for (index, (_, sockets)) in self.sockets.iter().enumerate() {
+            for (index, sockets) in self.sockets.iter().enumerate() {
                 for channel in [Channel::Rtp, Channel::Rtcp] {
                     if sockets.socket(channel).poll_recv_ready(cx).is_ready() {
                         return Poll::Ready((index, channel));

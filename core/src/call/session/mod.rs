@@ -276,6 +276,7 @@ impl Call {
                 self.finish(cx, ending);
             }
             _ if parting => queries::no_dialog(cx, query),
+            method if carries_offer(method) && self.defer(cx, query) => {}
             method if carries_offer(method) => self.reoffered(cx, query),
             _ => queries::answer(cx, query),
         }

@@ -8,7 +8,7 @@ use crate::sip::{HeaderName, Method};
 
 impl Call {
     /// Answers it.
-    pub(super) fn reoffered(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(in crate::call) fn reoffered(&mut self, cx: &mut Crossing<'_>, query: &Query) {
         let Stage::Session(session) = &mut self.stage else { return };
         let request = &query.request;
         let invite = *request.method() == Method::Invite;

@@ -269,15 +269,30 @@ fn the_first_2xx_of_a_fork_wins_and_the_others_are_hung_up() {
 }
 
 #[test]
-fn early_media_follows_the_fork_that_answers() {
+fn each_early_dialog_has_a_stream_of_its_own_until_one_answers() {
     let (mut scene, alice, call, peer) = calling(agree);
     let invite = last(&scene, peer, "INVITE");
     let at = |port: &str| taken().replace("4000", port);
     answer(&mut scene, peer, &invite, "183 Session Progress", "one", &at("4010"));
     answer(&mut scene, peer, &invite, "183 Session Progress", "two", &at("4020"));
-    answer(&mut scene, peer, &invite, "200 OK", "one", &at("4010"));
-    let ports: Vec<u16> = alice.media(call).iter().map(|media| media.remote_rtp.port()).collect();
-    assert_eq!(ports, [4010, 4020, 4010]);
+    answer(&mut scene, peer, &invite, "200 OK", "two", &at("4020"));
+    assert_eq!(alice.streams(call), ["0 to 4010", "4 to 4020", "0 over"]);
+    // Both are heard on the pair of ports that was offered, and an early dialog that ends is not.
+    let ports: Vec<_> = alice.media(call).iter().map(|media| media.port).collect();
+    assert_eq!(ports[0], ports[1]);
+    let (mut scene, alice, call, peer) = calling(agree);
+    let invite = last(&scene, peer, "INVITE");
+    for (index, tag) in ["one", "two", "three", "four", "five"].iter().enumerate() {
+        let at = at(&format!("40{index}0"));
+        answer(&mut scene, peer, &invite, "183 Session Progress", tag, &at);
+    }
+    let four = ["0 to 4000", "4 to 4010", "8 to 4020", "12 to 4030"];
+    assert_eq!(alice.streams(call), four, "as many as are heard at a time");
+    answer(&mut scene, peer, &invite, "200 OK", "five", &at("4040"));
+    let rest = ["0 over", "4 over", "8 over", "12 over", "16 to 4040"];
+    assert_eq!(alice.streams(call), [&four[..], &rest[..]].concat());
+    scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
+    scene.assert_idle(&alice);
 }
 
 #[test]

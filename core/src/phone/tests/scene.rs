@@ -228,6 +228,21 @@ impl Actor {
         self.events.borrow().iter().filter_map(told).collect()
     }
 
+    /// What media was told of a call's streams: `0 to 4000`, where the first sends now, or `0 over`.
+    pub(super) fn streams(&self, call: CallId) -> Vec<String> {
+        let told = |event: &Event| match event {
+            Event::Media { call: id, control } if *id == call => match control {
+                MediaControl::Configure { stream, parameters } => {
+                    Some(format!("{stream} to {}", parameters.remote_rtp.port()))
+                }
+                MediaControl::Remove { stream } => Some(format!("{stream} over")),
+                MediaControl::Close => None,
+            },
+            _ => None,
+        };
+        self.events.borrow().iter().filter_map(told).collect()
+    }
+
     /// Every call that was ever told of has ended, once.
     #[track_caller]
     pub(super) fn assert_every_call_ended(&self, seed: u64) {

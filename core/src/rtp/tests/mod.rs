@@ -12,7 +12,7 @@ use super::{MediaOptions, MediaSession};
 use crate::codec::Codec;
 use crate::event::{MediaControl, MediaEvent, MediaParameters, PayloadFormat};
 use crate::host::{Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound};
-use crate::sdp::Direction;
+use crate::sdp::{Direction, TelephoneEvents};
 use crate::time::{Duration, Instant, WallTime};
 
 /// When every test begins.
@@ -93,6 +93,7 @@ pub(super) fn parameters(remote: &str) -> MediaParameters {
             PayloadFormat { payload_type: 8, codec: Codec::Pcma },
         ],
         telephone_event_send: Some(101),
+        telephone_events: TelephoneEvents::DTMF,
         telephone_event_receive: Some(101),
         ptime: PTIME,
         cname: "test@offhook".to_owned(),

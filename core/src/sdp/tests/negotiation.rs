@@ -256,10 +256,13 @@ fn nothing_common_says_what_was_offered() {
     for lines in ["", "m=video 4000 RTP/AVP 99\r\n", "m=audio 0 RTP/AVP 0\r\n"] {
         assert_eq!(refuse(lines), NotAcceptable::NoAudio, "{lines}");
     }
-    for address in ["224.2.1.1/127", "255.255.255.255", "phone.example.com"] {
-        let lines = format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 {address}\r\n");
-        assert_eq!(refuse(&lines), NotAcceptable::NoAddress, "{address}");
+    let at = |address: &str| format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 {address}\r\n");
+    for address in ["224.2.1.1/127", "255.255.255.255"] {
+        assert_eq!(refuse(&at(address)), NotAcceptable::NoAddress, "{address}");
     }
+    let named = refuse(&at("phone.example.com"));
+    assert_eq!(named, NotAcceptable::HostName { name: "phone.example.com".to_owned() });
+    assert_eq!(named.warn_code(), 301);
 }
 
 #[test]
@@ -354,6 +357,31 @@ fn a_stream_ends_and_comes_back_in_its_place() {
     assert_eq!(agreed[0].stream, 0);
     let ours = negotiator.offer(&[local()]);
     assert_eq!(ours.media.len(), 1);
+}
+
+#[test]
+fn a_reoffer_does_not_bring_back_what_was_removed_unless_nothing_is_left() {
+    let mut negotiator = Negotiator::new(1);
+    let both = theirs("m=audio 4000 RTP/AVP 0\r\nm=audio 4002 RTP/AVP 0\r\n");
+    assert_eq!(negotiator.streams_in(&both), 2);
+    negotiator.answer(&both, &[local(), local()]).unwrap();
+    assert_eq!((negotiator.streams(), negotiator.streams_in(&both)), (2, 2));
+    let ports = |ours: SessionDescription| -> Vec<bool> {
+        ours.media.iter().map(|media| media.port > 0).collect()
+    };
+    let one = theirs("m=audio 4000 RTP/AVP 0\r\nm=audio 0 RTP/AVP 0\r\n");
+    negotiator.answer(&one, &[local(), local()]).unwrap();
+    assert_eq!(ports(negotiator.offer(&[local(), local()])), [true, false]);
+    negotiator.withdraw();
+    let none = theirs("m=audio 0 RTP/AVP 0\r\nm=audio 0 RTP/AVP 0\r\n");
+    negotiator.answer(&none, &[local(), local()]).unwrap();
+    assert_eq!(ports(negotiator.offer(&[local(), local()])), [true, true]);
+    // What is no audio, over, or of a profile that is not spoken asks for no stream.
+    let other = theirs(
+        "m=video 4000 RTP/AVP 99\r\nm=audio 4000 RTP/SAVP 0\r\nm=audio 0 RTP/AVP 0\r\n\
+         m=audio 4002 RTP/AVP 0\r\n",
+    );
+    assert_eq!(Negotiator::new(1).streams_in(&other), 1);
 }
 
 #[test]
