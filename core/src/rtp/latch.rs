@@ -29,6 +29,25 @@ pub(crate) enum Verdict {
     Reject,
 }
 
+/// How surely a packet is a stream's; later ones are surer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Claim {
+    /// There is no sign of it.
+    None,
+    /// The stream has not been heard from anywhere.
+    Unclaimed,
+    /// The address is being tried.
+    Candidate,
+    /// It is of the stream's source, though the address is new.
+    Source,
+    /// The address is right.
+    Address,
+    /// The address is right, and of it the stream has no source yet.
+    FreeAddress,
+    /// Address and source are right.
+    Both,
+}
+
 /// The address of the far end of one stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Latch {
@@ -64,6 +83,22 @@ impl Latch {
     /// Where media is sent.
     pub(crate) fn target(&self) -> SocketAddr {
         self.current.unwrap_or(self.negotiated)
+    }
+
+    /// How surely a packet from there is for us, where several streams share a pair of ports: from
+    /// the address in use, or told; from one that is being tried; from nowhere that is known while
+    /// ours is still to be found; or not at all.
+    pub(crate) fn claim(&self, from: SocketAddr) -> Claim {
+        let from = canonical(from);
+        if self.current == Some(from) || self.negotiated == from {
+            Claim::Address
+        } else if self.candidate.is_some_and(|candidate| candidate.address == from) {
+            Claim::Candidate
+        } else if self.current.is_none() && self.candidate.is_none() && !self.strict {
+            Claim::Unclaimed
+        } else {
+            Claim::None
+        }
     }
 
     /// Judges a packet with a sound header and an agreed payload type.

@@ -328,9 +328,10 @@ impl Endpoint for MediaSession {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         let Inbound::Media { port, channel, from, bytes } = inbound else { return };
         let (events, digits) = (&mut self.events, &mut self.digits);
-        if let Some((_, stream)) =
-            self.streams.iter_mut().find(|(_, s)| s.parameters().port == port)
-        {
+        // Early dialogs share a pair of ports (RFC 3960 §2): the surest takes the packet, and where
+        // none is sure the first.
+        let sharing = self.streams.iter_mut().filter(|(_, s)| s.parameters().port == port).rev();
+        if let Some((_, stream)) = sharing.max_by_key(|(_, s)| s.claim(channel, from, bytes)) {
             stream.handle_datagram(host, channel, from, bytes, |e| push_event(events, digits, e));
         }
     }

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use super::audio::{Incoming, Outgoing};
-use super::latch::{self, Latch};
+use super::latch::{self, Claim, Latch};
 use super::pacer::Pacer;
 use super::receiver::{Heard, Receiver};
 use super::reporter::{Report, Reporter, to_micros, to_units};
@@ -200,6 +200,27 @@ impl Stream {
         let to = self.receiver.latch.target();
         (self.sends() && is_reachable(self.parameters.remote_rtp) && is_reachable(to))
             .then_some(Path { port: self.parameters.port, to })
+    }
+
+    /// How surely a packet that came to this stream's ports is its own, where others share them: by
+    /// the address, then by the source's number.
+    pub(crate) fn claim(&self, channel: Channel, from: SocketAddr, datagram: &[u8]) -> Claim {
+        // RFC 3550 §5.1, §6.4.1: RTP has it in its third word, RTCP in its second.
+        let (start, by_address) = match channel {
+            Channel::Rtp => (8, self.receiver.latch.claim(from)),
+            Channel::Rtcp if from == self.parameters.remote_rtcp => (4, Claim::Address),
+            Channel::Rtcp => (4, Claim::None),
+        };
+        let ssrc = datagram.get(start..).and_then(|rest| rest.first_chunk());
+        let ssrc = ssrc.map(|bytes| u32::from_be_bytes(*bytes));
+        let source = self.receiver.source().map(|source| source.ssrc());
+        match by_address {
+            Claim::Address if source.is_none() => Claim::FreeAddress,
+            Claim::Address if source == ssrc => Claim::Both,
+            Claim::Address => Claim::Address,
+            _ if source.is_some() && source == ssrc => Claim::Source,
+            other => other,
+        }
     }
 
     /// Takes a packet of this stream's ports.
