@@ -403,3 +403,28 @@ fn usage_errors() {
         assert!(!sentence.is_empty());
     }
 }
+
+#[test]
+fn a_configuration_file() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = "bind = '127.0.0.1:0'\nuser = 'bob'\n[answer]\nreject = 486\nreason = 'At lunch'\n";
+    std::fs::write(at.join("bob.toml"), bob).unwrap();
+    let bob = Offhook::start(at, "answer --config bob.toml --calls 1");
+    let target = format!("sip:bob@{}", bob.address());
+    std::fs::write(at.join("alice.toml"), "display-name = 'Alice'\nanswer-timeout = 5\n").unwrap();
+    let asked = format!("call {target} --config alice.toml");
+    let (status, sentence, _) = Offhook::run(at, &asked);
+    assert_eq!(status, 4);
+    assert!(sentence.contains("486 At lunch"), "{sentence}");
+    assert_eq!(bob.end().0, 0);
+
+    std::fs::write(at.join("odd.toml"), "\nusr = 'bob'\n").unwrap();
+    let (status, sentence, events) = Offhook::run(at, "call sip:a@127.0.0.1 --config odd.toml");
+    assert_eq!((status, &events[0]["code"]), (2, &"config".into()));
+    let expected = "odd.toml, line 2: offhook call has no option usr; did you mean user?";
+    assert!(sentence.contains(expected), "{sentence}");
+    let (status, sentence, _) = Offhook::run(at, "answer --config none.toml");
+    assert_eq!(status, 6);
+    assert!(sentence.contains("none.toml: there is no such file"), "{sentence}");
+}

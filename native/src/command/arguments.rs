@@ -16,6 +16,10 @@ use offhook::{Codec, Network};
 #[derive(Parser, Debug)]
 #[command(name = "offhook", version, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// Options from a TOML file, by the same names: `server = "pbx.example.com"`; the table [call] is
+    /// for `offhook call` alone; what the command line says wins
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

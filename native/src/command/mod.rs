@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 mod call;
+mod config;
 mod demo;
 mod exchange;
 mod failure;
@@ -17,17 +18,24 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use arguments::{Cli, Command};
+use config::Refused;
 use failure::Failure;
 use output::Output;
 
 /// Runs the command that the arguments name, and says how it ended.
 pub(crate) fn run() -> ExitCode {
-    // Exits with 2 on a usage error.
-    let command = Cli::parse().command;
+    let given: Vec<_> = std::env::args_os().collect();
+    let json = given.iter().any(|argument| argument == "--json");
+    let command = match config::arguments(given, |path| std::fs::read_to_string(path)) {
+        Ok(cli) => cli.command,
+        // Exits with 2, or with 0 when help was asked for.
+        Err(Refused::CommandLine(error)) => error.exit(),
+        Err(Refused::File(failure)) => return end(Output::new(json), &failure),
+    };
     if let Command::Completions { shell } = command {
         clap_complete::generate(shell, &mut Cli::command(), "offhook", &mut std::io::stdout());
         return ExitCode::SUCCESS;
@@ -36,11 +44,13 @@ pub(crate) fn run() -> ExitCode {
     match runtimes().and_then(|(own, many)| own.block_on(dispatch(command, output, many.handle())))
     {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            failure.exit_code()
-        }
+        Err(failure) => end(output, &failure),
     }
+}
+
+fn end(output: Output, failure: &Failure) -> ExitCode {
+    output.failure(failure);
+    failure.exit_code()
 }
 
 /// One thread for signalling and the sound of a few calls, because waking others costs more than
