@@ -12,6 +12,7 @@
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod handler;
 pub mod host;
 pub mod time;
 

@@ -12,6 +12,7 @@ mod ports;
 mod request;
 mod response;
 mod series;
+mod shown;
 mod tag;
 mod target;
 
@@ -24,6 +25,7 @@ pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
 pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response};
 pub(crate) use series::{Answer, Series};
+pub(crate) use shown::Shown;
 pub(crate) use tag::Tag;
 pub(crate) use target::Target;
 
@@ -107,6 +109,8 @@ pub(crate) struct Agent {
     clients: BTreeMap<ClientId, Owner>,
     /// Whose tag is whose: finds the dialog of a message (RFC 3261 §12.2.2).
     tags: BTreeMap<Tag, Owner>,
+    /// The application's look at every message, if it wants one.
+    pub(crate) shown: Option<Shown>,
     paths: paths::Paths,
     ports: ports::Ports,
     digest: DigestClient,
@@ -126,6 +130,7 @@ impl Agent {
             transactions: None,
             clients: BTreeMap::new(),
             tags: BTreeMap::new(),
+            shown: None,
             paths: paths::Paths::default(),
             ports: ports::Ports::default(),
             digest: DigestClient::new(parameters.allow_md5),

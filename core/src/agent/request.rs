@@ -88,18 +88,17 @@ impl Crossing<'_> {
         let branch = Layer::new_branch(self.host);
         let mut buffer = core::mem::take(&mut self.agent.buffer);
         self.agent.write(&mut buffer, path, request, &branch, &attempt.credentials);
+        let wanted = self.agent.show_request_out(&mut buffer, path.to);
         if request.method == Method::Message && buffer.len() > MAX_MESSAGE {
             self.agent.buffer = buffer;
             return false;
         }
-        let client = self.agent.transactions(self.host).request(
-            self.host,
-            path.flow,
-            path.to,
-            &request.method,
-            &branch,
-            &buffer,
-        );
+        let (flow, to, method) = (path.flow, path.to, &request.method);
+        let transactions = self.agent.transactions(self.host);
+        let client = match wanted {
+            true => transactions.request(self.host, flow, to, method, &branch, &buffer),
+            false => transactions.refuse_request(self.host, flow, to, method, &branch),
+        };
         self.agent.buffer = buffer;
         self.agent.clients.insert(client, owner);
         attempt.client = Some(client);
@@ -122,6 +121,9 @@ impl Crossing<'_> {
         };
         let mut bytes = Vec::new();
         self.agent.write(&mut bytes, path, request, &branch, credentials);
+        if !self.agent.show_request_out(&mut bytes, path.to) {
+            bytes.clear();
+        }
         self.resend(path, &bytes);
         bytes.into()
     }
@@ -130,11 +132,17 @@ impl Crossing<'_> {
     /// answered is nobody's business: the INVITE's own response decides.
     pub(crate) fn cancel_invite(&mut self, invite: &Attempt) -> bool {
         let Some(invite) = invite.client else { return false };
-        self.agent.transactions(self.host).cancel(self.host, invite).is_some()
+        let Some((to, mut bytes)) = self.transactions().cancel_of(invite) else { return false };
+        let wanted = self.agent.show_request_out(&mut bytes, to);
+        self.agent.transactions(self.host).send_cancel(self.host, invite, wanted.then_some(&bytes));
+        true
     }
 
-    /// Sends bytes outside all transactions.
+    /// Sends bytes outside all transactions; none are what the handler has dropped.
     pub(crate) fn resend(&mut self, path: &Path, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.host.send(Outbound::Datagram { flow: path.flow, to: path.to, bytes });
     }
 
@@ -236,9 +244,7 @@ impl Agent {
         writer.field(HeaderName::To, to);
         writer.field(HeaderName::CallId, call_id);
         writer.field(HeaderName::CSeq, format_args!("{seq} {method}"));
-        for (name, value) in fields {
-            writer.field(*name, value);
-        }
+        self.write_fields(&mut writer, fields);
         for Authorization { asker, value } in credentials {
             let name = match asker {
                 Asker::Server => HeaderName::Authorization,

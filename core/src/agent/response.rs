@@ -96,20 +96,27 @@ impl Crossing<'_> {
         let (request, from) = (&query.request, query.from);
         let mut writer =
             Writer::response_to(&mut buffer, request, status, reason, tag.as_deref(), Some(from));
-        for (name, value) in &fields {
-            writer.field(*name, value);
-        }
+        self.agent.write_fields(&mut writer, &fields);
         writer.field(HeaderName::Server, &self.agent.parameters.user_agent);
         match body {
             Some(body) => writer.body("application/sdp", body.as_bytes()),
             None => writer.finish(),
         }
+        if !self.agent.show_response_out(&mut buffer, from) {
+            buffer.clear();
+            if status >= 200 {
+                self.transactions().forget(query.id);
+            }
+        }
         self.repeat(query.id, status, &buffer);
         buffer
     }
 
-    /// Sends a response again.
+    /// Sends a response again; no bytes are what the handler has dropped.
     pub(crate) fn repeat(&mut self, id: ServerId, status: u16, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.agent.transactions(self.host).respond(self.host, id, status, bytes);
     }
 

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use super::PhoneParameters;
 use crate::auth::CredentialsManager;
 use crate::codec::Codec;
+use crate::handler::{SipClass, SipHandler};
 use crate::host::Transport;
 use crate::nat::Network;
 use crate::time::Duration;
@@ -69,6 +70,16 @@ fields! {
 }
 
 impl PhoneParameters {
+    /// Gives every start of the phone a [`SipHandler`] of its own, which `make` makes.
+    #[must_use]
+    pub fn sip_class<H: SipHandler + 'static>(
+        mut self,
+        make: impl Fn() -> H + Send + Sync + 'static,
+    ) -> Self {
+        self.sip_class = Some(SipClass::new(make));
+        self
+    }
+
     /// The password of [`user`](Self::user), for any realm of the server.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {

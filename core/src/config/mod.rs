@@ -14,6 +14,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::auth::CredentialsManager;
 use crate::codec::Codec;
+use crate::handler::SipClass;
 use crate::host::Transport;
 use crate::nat::Network;
 use crate::time::Duration;
@@ -124,6 +125,10 @@ pub struct PhoneParameters {
     pub accept_any_user: bool,
     /// A fixed address to which every request is sent, whatever its URI says; for tests.
     pub next_hop: Option<SocketAddr>,
+    /// Makes what sees every SIP message of the phone, and may change, answer or drop it (the seed's
+    /// `sip_class`); `None` for nothing. The seed's `call_class` is natively
+    /// `offhook::Phone::set_call_handler`; elsewhere [`Event`](crate::event::Event)s say the same.
+    pub sip_class: Option<SipClass>,
 }
 
 impl PhoneParameters {
@@ -166,6 +171,7 @@ impl PhoneParameters {
             max_calls: 20_000,
             accept_any_user: true,
             next_hop: None,
+            sip_class: None,
         }
     }
 }

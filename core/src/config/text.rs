@@ -189,6 +189,7 @@ impl From<PhoneParameters> for Text {
             max_calls,
             accept_any_user,
             next_hop,
+            sip_class: _,
         } = parameters;
         let names = codecs.iter().map(|codec| codec.name().to_owned()).collect();
         Self {

@@ -10,7 +10,7 @@ use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
 use crate::host::{Flow, Host, Outbound};
 use crate::sip::{Fault, HeaderName, Message, Method, Scheme, unescape};
-use crate::transaction::{ClientId, Received};
+use crate::transaction::{ClientId, FailureCause, Received};
 
 impl Phone {
     pub(super) fn take_datagram(
@@ -39,14 +39,28 @@ impl Phone {
         self.agent.counters.received += 1;
         match self.agent.transactions(host).handle_message(host, flow, from, message) {
             Some(Received::Request { id, message: request, from, .. }) => {
-                self.take_request(host, &Query { id, request, from });
+                let cx = &mut Crossing { host, agent: &mut self.agent };
+                if let Some(query) = cx.show_request_in(Query { id, request, from }) {
+                    self.take_request(host, &query);
+                }
             }
-            Some(Received::Ack { message, .. }) => self.take_ack(host, &message),
+            Some(Received::Ack { message, from, .. }) => {
+                if let Some(ack) = self.agent.show_ack_in(message, from) {
+                    self.take_ack(host, &ack);
+                }
+            }
             Some(Received::Response { id, message }) => {
-                self.take_response(host, Some(id), &message);
+                let last = message.status().is_some_and(|status| status >= 200);
+                match self.agent.show_response_in(message, from) {
+                    Some(response) => self.take_response(host, Some(id), &response),
+                    None if last => self.client_failed(host, id, FailureCause::Timeout),
+                    None => {}
+                }
             }
-            Some(Received::StrayResponse { message, .. }) => {
-                self.take_response(host, None, &message);
+            Some(Received::StrayResponse { message, from }) => {
+                if let Some(response) = self.agent.show_response_in(message, from) {
+                    self.take_response(host, None, &response);
+                }
             }
             None => {}
         }

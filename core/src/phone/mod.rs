@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::agent::{Agent, Content, ErrandId, MAX_MESSAGE};
+use crate::agent::{Agent, Content, ErrandId, MAX_MESSAGE, Shown};
 use crate::call::{Call, CallInfo, CallOptions, MAX_STREAMS};
 use crate::config::PhoneParameters;
 use crate::error::Error;
@@ -118,6 +118,9 @@ pub struct Counters {
     pub refused: u64,
     /// Challenges we did not answer: not the configured server, another realm, no credentials.
     pub unanswered_challenges: u64,
+    /// Changes and answers of a [`SipHandler`](crate::handler::SipHandler) that could not be; the
+    /// message went on as it was.
+    pub changes_refused: u64,
 }
 
 /// How many pings and messages may wait for their answers at once.
@@ -168,6 +171,8 @@ impl Phone {
         if !matches!(self.status, PhoneStatus::Inactive | PhoneStatus::Failed) {
             return Err(Error::InvalidStatus { command: "start", status: self.status });
         }
+        let class = self.agent.parameters.sip_class.as_ref();
+        self.agent.shown = class.map(|class| Shown::new(class.make()));
         self.set_status(PhoneStatus::Registering);
         self.intents.push_back(Intent::Start);
         Ok(())

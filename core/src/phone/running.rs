@@ -117,7 +117,13 @@ impl Phone {
         }
     }
 
-    fn client_failed(&mut self, host: &mut dyn Host, client: ClientId, cause: FailureCause) {
+    /// Passes on that a request of ours has no answer.
+    pub(super) fn client_failed(
+        &mut self,
+        host: &mut dyn Host,
+        client: ClientId,
+        cause: FailureCause,
+    ) {
         match self.agent.owner_of_client(client, true) {
             Some(Owner::Call(id)) => {
                 self.with_call(host, id, |call, cx| call.handle_failure(cx, client, cause));
@@ -342,6 +348,7 @@ impl Phone {
         self.end_registration(host);
         self.close(host);
         self.stopping = None;
+        self.agent.shown = None;
         self.set_status(PhoneStatus::Inactive);
     }
 

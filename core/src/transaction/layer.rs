@@ -128,10 +128,8 @@ impl Layer {
         };
         let slot = self.store.insert(peer, self.keys.client(branch, method), machine);
         if self.store.entries.len() > self.limits.with_reserve() {
-            self.store.remove(slot);
             self.counters.refused += 1;
-            let id = ClientId(slot);
-            self.failures.push_back(Failure::ClientFailed { id, cause: FailureCause::Refused });
+            self.refuse_client(slot);
         } else {
             self.store.link(slot);
             host.send(Outbound::Datagram { flow, to, bytes });
@@ -146,17 +144,62 @@ impl Layer {
     /// The INVITE's own transaction goes on: 487 or another final response is to come, and without
     /// one it fails 64*T1 later.
     pub fn cancel(&mut self, host: &mut dyn Host, id: ClientId) -> Option<ClientId> {
+        let (_, bytes) = self.cancel_of(id)?;
+        self.send_cancel(host, id, Some(&bytes))
+    }
+
+    /// The CANCEL that [`cancel`](Self::cancel) would send now, and where to.
+    pub(crate) fn cancel_of(&self, id: ClientId) -> Option<(SocketAddr, Vec<u8>)> {
         let entry = self.store.entries.get(id.0)?;
-        let Peer { flow, to } = entry.peer;
-        let bytes = match entry.machine.as_ref()? {
+        match entry.machine.as_ref()? {
             Machine::ClientInvite(machine @ ClientInvite::Proceeding { cancelled: None, .. }) => {
-                derived::cancel(machine.kept())?
+                Some((entry.peer.to, derived::cancel(machine.kept())?))
             }
-            _ => return None,
-        };
-        let branch = Message::parse(&bytes).ok()?.via().branch()?.to_owned();
+            _ => None,
+        }
+    }
+
+    /// Sends it; without bytes it counts as sent and lost.
+    pub(crate) fn send_cancel(
+        &mut self,
+        host: &mut dyn Host,
+        id: ClientId,
+        bytes: Option<&Vec<u8>>,
+    ) -> Option<ClientId> {
+        let Peer { flow, to } = self.store.entries.get(id.0)?.peer;
         self.step(host.now(), id.0, Machine::cancelled);
-        Some(self.request(host, flow, to, &Method::Cancel, &branch, &bytes))
+        let bytes = bytes?;
+        let branch = Message::parse(bytes).ok()?.via().branch()?.to_owned();
+        Some(self.request(host, flow, to, &Method::Cancel, &branch, bytes))
+    }
+
+    /// Takes a request that is not to be sent after all: it has failed
+    /// ([`FailureCause::Refused`]).
+    pub(crate) fn refuse_request(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        to: SocketAddr,
+        method: &Method,
+        branch: &str,
+    ) -> ClientId {
+        let peer = Peer { flow, to };
+        let context = self.context(host.now(), peer);
+        let machine = Machine::ClientNonInvite(ClientNonInvite::new([].into(), context));
+        let slot = self.store.insert(peer, self.keys.client(branch, method), machine);
+        self.refuse_client(slot)
+    }
+
+    fn refuse_client(&mut self, slot: Slot) -> ClientId {
+        self.store.remove(slot);
+        let id = ClientId(slot);
+        self.failures.push_back(Failure::ClientFailed { id, cause: FailureCause::Refused });
+        id
+    }
+
+    /// Forgets a request that was received: it is not answered, and one that comes again is new.
+    pub(crate) fn forget(&mut self, id: ServerId) {
+        self.store.remove(id.0);
     }
 
     /// Forgets a request that was sent; its responses will be strays.

@@ -40,7 +40,7 @@ pub enum FailureCause {
     Timeout,
     /// The network refused what was sent (§17.1.4, §17.2.4).
     Transport,
-    /// The table was full; nothing was sent.
+    /// Nothing was sent: the table was full, or the application's handler dropped it.
     Refused,
 }
 

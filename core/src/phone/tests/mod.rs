@@ -4,6 +4,7 @@ mod callee;
 mod caller;
 mod calls;
 mod chaos;
+mod handler;
 mod hosts;
 mod messages;
 mod registering;

@@ -1,0 +1,154 @@
+//! What the application's [`SipHandler`] is shown, and what it makes of it.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use super::{ALLOWED, Agent, Crossing, Query, Tag};
+use crate::handler::{Outcome, Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+use crate::sip::{HeaderName, Message, Writer, check_name, reason_phrase};
+
+/// A handler, and the methods that it adds to ours, as Allow lists them.
+pub(crate) struct Shown {
+    handler: Box<dyn SipHandler>,
+    methods: String,
+}
+
+impl Shown {
+    pub(crate) fn new(handler: Box<dyn SipHandler>) -> Self {
+        let ours = |method: &str| ALLOWED.split(", ").any(|our| our == method);
+        let new = handler.methods().iter().filter(|m| check_name(m).is_ok() && !ours(m));
+        let methods = new.fold(String::new(), |list, method| list + ", " + method);
+        Self { handler, methods }
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SipHandler{}", self.methods)
+    }
+}
+
+/// Which of the handler's hooks.
+type Hook = fn(&mut dyn SipHandler, &mut SipDraft, SocketAddr) -> Passage;
+
+impl Agent {
+    /// Writes header fields of ours; the handler's methods are allowed too.
+    pub(super) fn write_fields(&self, writer: &mut Writer<'_>, fields: &[(HeaderName, String)]) {
+        for (name, value) in fields {
+            match &self.shown {
+                Some(Shown { methods, .. }) if *name == HeaderName::Allow => {
+                    writer.field(*name, format_args!("{value}{methods}"));
+                }
+                _ => writer.field(*name, value),
+            }
+        }
+    }
+
+    /// Shows a request that goes out, in `bytes`; false when it is dropped.
+    pub(super) fn show_request_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr) -> bool {
+        self.show_out(bytes, to, |handler, draft, to| handler.request_out(draft, to))
+    }
+
+    /// Shows a response that goes out.
+    pub(super) fn show_response_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr) -> bool {
+        self.show_out(bytes, to, |handler, draft, to| handler.response_out(draft, to))
+    }
+
+    fn show_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr, hook: Hook) -> bool {
+        let Some(shown) = &mut self.shown else { return true };
+        // What we write can be read.
+        let Ok(message) = Message::parse(bytes) else { return true };
+        let mut draft = SipDraft::new(message);
+        let passage = hook(&mut *shown.handler, &mut draft, to);
+        if passage == Passage::Pass
+            && let Some(changed) = self.finish(draft)
+        {
+            bytes.clear();
+            bytes.extend_from_slice(changed.bytes());
+        }
+        passage == Passage::Pass
+    }
+
+    /// Shows a response that came; `None` when it is dropped.
+    pub(crate) fn show_response_in(
+        &mut self,
+        response: Message,
+        from: SocketAddr,
+    ) -> Option<Message> {
+        let Some(shown) = &mut self.shown else { return Some(response) };
+        let mut draft = SipDraft::new(response.clone());
+        match shown.handler.response_in(&mut draft, from) {
+            Passage::Pass => Some(self.finish(draft).unwrap_or(response)),
+            Passage::Drop => None,
+        }
+    }
+
+    /// Shows the ACK of a 2xx that came.
+    pub(crate) fn show_ack_in(&mut self, ack: Message, from: SocketAddr) -> Option<Message> {
+        let Some(shown) = &mut self.shown else { return Some(ack) };
+        let mut draft = SipDraft::new(ack.clone());
+        match shown.handler.request_in(&mut draft, from) {
+            Verdict::Pass => Some(self.finish(draft).unwrap_or(ack)),
+            Verdict::Answer(_) | Verdict::Drop => None,
+        }
+    }
+
+    /// What a draft has become; `None` when nothing, or nothing that can be.
+    fn finish(&mut self, draft: SipDraft) -> Option<Message> {
+        match draft.finish() {
+            Outcome::Changed(message) => Some(message),
+            Outcome::Same => None,
+            Outcome::Refused => {
+                self.counters.changes_refused += 1;
+                None
+            }
+        }
+    }
+}
+
+impl Crossing<'_> {
+    /// Shows a request that came; `None` when it was answered or dropped.
+    pub(crate) fn show_request_in(&mut self, mut query: Query) -> Option<Query> {
+        let Some(shown) = &mut self.agent.shown else { return Some(query) };
+        let mut draft = SipDraft::new(query.request.clone());
+        match shown.handler.request_in(&mut draft, query.from) {
+            Verdict::Pass => {
+                if let Some(changed) = self.agent.finish(draft) {
+                    query.request = changed;
+                }
+                Some(query)
+            }
+            Verdict::Answer(answer) if answer.fits(query.request.method()) => {
+                self.give(&query, &answer);
+                None
+            }
+            Verdict::Answer(_) => {
+                self.agent.counters.changes_refused += 1;
+                Some(query)
+            }
+            Verdict::Drop => {
+                self.transactions().forget(query.id);
+                None
+            }
+        }
+    }
+
+    /// Gives the handler's own answer.
+    fn give(&mut self, query: &Query, answer: &SipAnswer) {
+        let SipAnswer { code, reason, headers, body } = answer;
+        let tag = Tag::new(self.host.random()).to_string();
+        let reason = reason.as_deref().unwrap_or(reason_phrase(*code));
+        let mut bytes = Vec::new();
+        let (request, from) = (&query.request, Some(query.from));
+        let mut writer = Writer::response_to(&mut bytes, request, *code, reason, Some(&tag), from);
+        for (name, value) in headers {
+            writer.extension(name, value);
+        }
+        writer.field(HeaderName::Server, &self.agent.parameters.user_agent);
+        match body {
+            Some((kind, body)) => writer.body(kind, body),
+            None => writer.finish(),
+        }
+        self.repeat(query.id, *code, &bytes);
+    }
+}

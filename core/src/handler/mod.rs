@@ -1,0 +1,170 @@
+//! A look at, and a hand in, every SIP message of a phone: [`SipHandler`] (what the seed's `sip_class`
+//! is for).
+//!
+//! A handler is given to a phone by [`PhoneParameters::sip_class`]; each start makes a new one. It is
+//! called in the middle of a crossing, shown one message at a time, and says what becomes of it. It
+//! cannot reach the phone, must not block, and a panic in it is one of the phone.
+//!
+//! ```text
+//!             request_in, response_in          request_out, response_out
+//!   network ──► transactions ──► HANDLER ──► phone ──► HANDLER ──► transactions ──► network
+//!               retransmissions                                    retransmissions
+//! ```
+//! What it is shown and what not:
+//!
+//! - Each request that comes in once, CANCEL and the ACK of a 2xx included; each response that comes
+//!   in once, and every copy of a 2xx to INVITE, which its sender repeats end to end.
+//! - Each request and response of the phone once, before it is sent first. What a handler made of
+//!   it is what is retransmitted.
+//! - Not what transactions say by themselves: retransmissions, 100 after 200 ms, the ACK of a
+//!   refusal, 482 for a merged request, 503 when the table is full, and the answer to what is no
+//!   message.
+//! - Its own answers are not shown to [`SipHandler::response_out`].
+//! - **Secrets too**: Authorization and Proxy-Authorization with their digests, and whatever a body
+//!   holds. Think before logging.
+//!
+//! ```
+//! use core::net::SocketAddr;
+//! use offhook_core::config::PhoneParameters;
+//! use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+//!
+//! /// Answers PING, takes nothing from a known nuisance, and names an account in every INVITE.
+//! struct Gate;
+//!
+//! impl SipHandler for Gate {
+//!     fn methods(&self) -> &[&str] {
+//!         &["PING"]
+//!     }
+//!
+//!     fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> Verdict {
+//!         match request.method().as_str() {
+//!             "PING" => Verdict::Answer(SipAnswer::new(200).header("X-Load", "0.2")),
+//!             _ if from.ip().to_string() == "192.0.2.66" => Verdict::Drop,
+//!             _ => Verdict::Pass,
+//!         }
+//!     }
+//!
+//!     fn request_out(&mut self, request: &mut SipDraft, _to: SocketAddr) -> Passage {
+//!         if request.method().as_str() == "INVITE" {
+//!             request.set("X-Account", "7001");
+//!         }
+//!         Passage::Pass
+//!     }
+//! }
+//!
+//! let parameters = PhoneParameters::new("pbx.example.com", "alice").sip_class(|| Gate);
+//! # drop(parameters);
+//! ```
+//!
+//! [`PhoneParameters::sip_class`]: crate::config::PhoneParameters::sip_class
+
+mod answer;
+mod draft;
+
+pub use answer::SipAnswer;
+pub use draft::SipDraft;
+
+pub(crate) use draft::Outcome;
+
+use core::fmt;
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::sip::HeaderName;
+
+/// Sees every request and response in and out, and may change, answer or drop it. Each method by
+/// default lets the message pass as it is.
+pub trait SipHandler: Send {
+    /// Methods that [`request_in`](Self::request_in) answers beyond those of the phone: they are named
+    /// in Allow. Asked once, when the phone starts. One that is then passed on is refused by the
+    /// phone (501 or 405).
+    fn methods(&self) -> &[&str] {
+        &[]
+    }
+
+    /// A request has come.
+    fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> Verdict {
+        let _ = (request, from);
+        Verdict::Pass
+    }
+
+    /// A response has come. One that is dropped was never there: after a final one the request has
+    /// failed as if nobody had answered.
+    fn response_in(&mut self, response: &mut SipDraft, from: SocketAddr) -> Passage {
+        let _ = (response, from);
+        Passage::Pass
+    }
+
+    /// A request is about to be sent. One that is dropped fails at once, as if the network had
+    /// refused it.
+    fn request_out(&mut self, request: &mut SipDraft, to: SocketAddr) -> Passage {
+        let _ = (request, to);
+        Passage::Pass
+    }
+
+    /// A response is about to be sent. With a final one that is dropped the request is forgotten:
+    /// what its sender repeats is a new one.
+    fn response_out(&mut self, response: &mut SipDraft, to: SocketAddr) -> Passage {
+        let _ = (response, to);
+        Passage::Pass
+    }
+}
+
+/// What becomes of a request that came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It goes on to the phone, with what was changed.
+    Pass,
+    /// It is answered with this and goes no further; its retransmissions get the same answer. What
+    /// cannot be an answer ([`SipAnswer`] says what) is counted in
+    /// [`Counters::changes_refused`](crate::phone::Counters::changes_refused), and the request passes.
+    /// ACK is never answered: it is dropped.
+    Answer(SipAnswer),
+    /// It was never there: nothing is answered and nothing remembered, so that a retransmission of it
+    /// is asked about again.
+    Drop,
+}
+
+/// What becomes of any other message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// It goes on, with what was changed.
+    Pass,
+    /// It goes no further.
+    Drop,
+}
+
+/// How a phone makes its [`SipHandler`]s, one each start.
+#[derive(Clone)]
+pub struct SipClass(Arc<dyn Fn() -> Box<dyn SipHandler> + Send + Sync>);
+
+impl SipClass {
+    /// Handlers that `make` makes.
+    pub fn new<H: SipHandler + 'static>(make: impl Fn() -> H + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move || Box::new(make())))
+    }
+
+    pub(crate) fn make(&self) -> Box<dyn SipHandler> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for SipClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SipClass")
+    }
+}
+
+/// What says to which transaction and dialog a message belongs, and where it ends; no handler
+/// changes it.
+fn is_identity(name: &str) -> bool {
+    const IDENTITY: [HeaderName; 6] = [
+        HeaderName::Via,
+        HeaderName::From,
+        HeaderName::To,
+        HeaderName::CallId,
+        HeaderName::CSeq,
+        HeaderName::ContentLength,
+    ];
+    IDENTITY.contains(&HeaderName::from_str(name))
+}
