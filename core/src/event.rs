@@ -286,6 +286,14 @@ pub enum MediaEvent {
     DtmfSent,
     /// Every audio sample that was written has been sent.
     AudioSent,
+    /// A mark that the application set after some of its audio.
+    Mark {
+        /// Its name.
+        name: String,
+        /// Whether the sample before it was sent; not when that was flushed, when the stream was held
+        /// or a digit stood in its place, and when the call ended.
+        played: bool,
+    },
     /// Neither RTP nor RTCP has come for the configured time, though it should.
     Silent,
     /// The peer said goodbye in RTCP (RFC 3550 §6.6).

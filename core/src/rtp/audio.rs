@@ -21,7 +21,15 @@ pub(crate) struct Outgoing {
     /// Whether the resampler still holds the end of what was written.
     tail: bool,
     samples: VecDeque<i16>,
+    /// How many samples were taken so far.
+    taken: u64,
     sent: u64,
+    /// After how many samples each mark stands.
+    marks: VecDeque<u64>,
+    /// The marks that were passed, each with whether what stood before it was sent.
+    passed: VecDeque<bool>,
+    /// How many of them with the last frame.
+    passing: usize,
     /// Whether something was written since the last frame was taken.
     fresh: bool,
     /// Whether something was written whose end has not come.
@@ -38,11 +46,27 @@ impl Outgoing {
             resampler: None,
             tail: false,
             samples: VecDeque::new(),
+            taken: 0,
             sent: 0,
+            marks: VecDeque::new(),
+            passed: VecDeque::new(),
+            passing: 0,
             fresh: false,
             untold: false,
             ended: false,
         }
+    }
+
+    /// The same audio and marks for another stream.
+    pub(crate) fn copy(&self, rate: u32) -> Self {
+        if rate == self.rate {
+            return self.clone();
+        }
+        let mut copy = Self::new(rate);
+        let (first, second) = self.samples.as_slices();
+        copy.write(self.rate, first);
+        copy.write(self.rate, second);
+        copy
     }
 
     /// Takes samples at a rate as far as there is room; returns how many.
@@ -88,6 +112,8 @@ impl Outgoing {
             *place = sample;
         }
         frame[count..].fill(0);
+        self.taken += count as u64;
+        self.pass_marks(count == 0 && !waits);
         // A frame for which nothing was left, not the last one that was: who writes frame by frame
         // in time has not come to an end.
         if count == 0 && !waits && self.untold {
@@ -99,6 +125,35 @@ impl Outgoing {
     /// What was taken has really been sent.
     pub(crate) fn handle_sent(&mut self, samples: usize) {
         self.sent += samples as u64;
+        self.passed.iter_mut().rev().take(self.passing).for_each(|sent| *sent = true);
+    }
+
+    /// Sets a mark after what was written so far.
+    pub(crate) fn mark(&mut self) {
+        let tail = self.resampler.as_ref().filter(|_| self.tail).map_or(0, |resampler| {
+            (resampler.lag() as u64 * u64::from(self.rate)).div_ceil(u64::from(resampler.from()))
+        });
+        self.marks.push_back(self.taken + self.samples.len() as u64 + tail);
+    }
+
+    /// How many marks wait.
+    pub(crate) fn marks(&self) -> usize {
+        self.marks.len() + self.passed.len()
+    }
+
+    /// The next mark that was passed: whether what stood before it was sent.
+    pub(crate) fn take_mark(&mut self) -> Option<bool> {
+        self.passing = 0;
+        self.passed.pop_front()
+    }
+
+    fn pass_marks(&mut self, is_empty: bool) {
+        self.passing = 0;
+        while self.marks.front().is_some_and(|at| is_empty || *at <= self.taken) {
+            self.marks.pop_front();
+            self.passed.push_back(false);
+            self.passing += 1;
+        }
     }
 
     /// Whether everything written has been taken and no more came in time; true once each time.
@@ -115,7 +170,13 @@ impl Outgoing {
         }
         (self.tail, self.fresh) = (false, false);
         (self.untold, self.ended) = (false, false);
+        self.drop_marks();
         dropped
+    }
+
+    pub(crate) fn drop_marks(&mut self) {
+        self.marks.clear();
+        self.passed.clear();
     }
 
     pub(crate) fn queued(&self) -> Duration {
@@ -214,6 +275,19 @@ impl Incoming {
             Some(resampler) if resampler.to() == rate => resampler.output_len(self.samples.len()),
             _ => Resampler::first_output_len(self.rate, rate, self.samples.len()),
         }
+    }
+
+    /// How much there is to read.
+    pub(crate) fn waiting(&self) -> Duration {
+        to_duration(self.samples.len() as u64, self.rate)
+    }
+
+    /// Keeps the last of it only.
+    pub(crate) fn trim(&mut self, keep: Duration) {
+        let keep = u64::from(self.rate) * keep.as_micros() / 1_000_000;
+        let surplus = self.samples.len().saturating_sub(keep as usize);
+        self.samples.drain(..surplus);
+        self.unread += surplus as u64;
     }
 
     /// How many samples were dropped because nobody read them.

@@ -20,6 +20,7 @@ mod source;
 mod stats;
 mod stream;
 pub mod telephone_event;
+mod told;
 
 pub use audio::{MAX_QUEUED_SECONDS, MAX_UNREAD_SECONDS};
 pub use session::{DtmfError, MediaOptions, MediaSession};

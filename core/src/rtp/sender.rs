@@ -8,6 +8,7 @@ use super::telephone_event::{EventSender, Timing};
 use crate::codec::Encoder;
 use crate::event::PayloadFormat;
 use crate::host::{Channel, Host, MediaPort, Outbound};
+use crate::sdp::TelephoneEvents;
 use crate::time::{Duration, Instant};
 
 /// Whither packets go.
@@ -69,6 +70,7 @@ impl Sender {
         &mut self,
         format: PayloadFormat,
         event_type: Option<u8>,
+        events: TelephoneEvents,
         ptime: Duration,
     ) {
         self.payload_type = format.payload_type;
@@ -76,8 +78,9 @@ impl Sender {
             self.encoder = Encoder::new(format.codec);
         }
         self.event_type = event_type;
-        if event_type.is_none() {
-            self.events.clear();
+        match event_type {
+            Some(_) => self.events.retain(events),
+            None => self.events.clear(),
         }
         let samples = u64::from(self.rate()) * ptime.as_micros() / 1_000_000;
         self.frame.resize(samples.max(1) as usize, 0);

@@ -6,6 +6,7 @@ use super::audio::{Incoming, Outgoing};
 use super::stats::MediaStats;
 use super::stream::{Stream, Tap};
 use super::telephone_event::event_of;
+use super::told::Told;
 use crate::event::{MediaControl, MediaEvent, MediaParameters};
 use crate::host::{Endpoint, Host, Inbound};
 use crate::time::{Duration, Instant};
@@ -14,8 +15,11 @@ use crate::time::{Duration, Instant};
 const MAX_STREAMS: usize = 16;
 /// How many digits may wait to be sent.
 const MAX_DIGITS: usize = 256;
-/// How many received digits may wait to be taken, and events; the oldest go first.
-const MAX_TAKEN: usize = 256;
+/// How many marks may wait to be played.
+const MAX_MARKS: usize = 256;
+/// How much more than the others one stream may have waiting to be read beside two of its packets:
+/// what was left over when it was read alone is not heard that much later for ever.
+const MAX_LEAD: Duration = Duration::from_millis(40);
 /// The rate before a codec is agreed.
 const DEFAULT_RATE: u32 = 8_000;
 
@@ -59,6 +63,12 @@ pub enum DtmfError {
     /// The peer did not agree to telephone-event.
     #[error("the peer takes no telephone events")]
     NotAgreed,
+    /// The peer takes telephone events, but not this one (RFC 4733 §7.1.1).
+    #[error("the peer takes no digit {digit}")]
+    NotTaken {
+        /// The digit.
+        digit: char,
+    },
     /// Too many digits would wait.
     #[error("more than {limit} digits would wait to be sent")]
     TooMany {
@@ -69,9 +79,10 @@ pub enum DtmfError {
 
 /// The media half of one call: one or more audio streams, told by signalling what was agreed.
 ///
-/// The application writes 16-bit linear samples at any rate and reads what was heard likewise. Time
-/// goes in frames: at every tick one frame leaves, silence when nothing was written, and one frame
-/// is heard. What is written or dialled before the first stream is agreed waits for it.
+/// The application writes 16-bit linear samples at any rate and reads what was heard likewise. What
+/// it writes goes to all streams, and what it reads is their mix. Time goes in frames: at every tick
+/// one frame leaves, silence when nothing was written, and one frame is heard. What is written or
+/// dialled before the first stream is agreed waits for it.
 #[derive(Debug)]
 pub struct MediaSession {
     options: MediaOptions,
@@ -79,13 +90,21 @@ pub struct MediaSession {
     /// What waits for a stream.
     waiting: Outgoing,
     waiting_digits: Vec<u8>,
+    /// The marks that were not passed on every stream, oldest first.
+    marks: VecDeque<Mark>,
     /// What is left of the last stream.
     unread: Incoming,
     last_stats: MediaStats,
     closed: bool,
     tap: Option<Tap>,
-    events: VecDeque<MediaEvent>,
-    digits: VecDeque<char>,
+    told: Told,
+}
+
+#[derive(Debug)]
+struct Mark {
+    name: String,
+    /// Whether what stands before it was sent on some stream.
+    played: bool,
 }
 
 impl MediaSession {
@@ -96,12 +115,12 @@ impl MediaSession {
             streams: Vec::new(),
             waiting: Outgoing::new(DEFAULT_RATE),
             waiting_digits: Vec::new(),
+            marks: VecDeque::new(),
             unread: Incoming::new(DEFAULT_RATE),
             last_stats: MediaStats::default(),
             closed: false,
             tap: None,
-            events: VecDeque::new(),
-            digits: VecDeque::new(),
+            told: Told::default(),
         }
     }
 
@@ -112,26 +131,14 @@ impl MediaSession {
                 self.configure(host, stream, parameters);
             }
             MediaControl::Configure { .. } => {}
-            MediaControl::Remove { stream } => {
-                let Some(index) = self.streams.iter().position(|(s, _)| *s == stream) else {
-                    return;
-                };
-                let (_, mut stream) = self.streams.remove(index);
-                stream.close(host, self.tap.as_mut().filter(|_| index == 0));
-                if self.streams.is_empty() {
-                    self.keep(stream);
-                }
-            }
+            MediaControl::Remove { stream } => self.remove(host, stream),
             MediaControl::Close => {
                 self.closed = true;
-                for (index, (_, stream)) in self.streams.iter_mut().enumerate() {
-                    stream.close(host, self.tap.as_mut().filter(|_| index == 0));
+                while let Some((number, _)) = self.streams.last() {
+                    self.remove(host, *number);
                 }
-                if !self.streams.is_empty() {
-                    let (_, first) = self.streams.swap_remove(0);
-                    self.keep(first);
-                }
-                self.streams.clear();
+                self.waiting.drop_marks();
+                self.tell_marks();
             }
         }
     }
@@ -146,37 +153,42 @@ impl MediaSession {
         }
         let rate = parameters.send.codec.sample_rate();
         let first = self.streams.is_empty();
-        let outgoing = if first && self.waiting.rate() == rate {
-            core::mem::replace(&mut self.waiting, Outgoing::new(rate))
-        } else {
-            Outgoing::new(rate)
-        };
+        // What was written goes to all streams, also to one that comes while it is being sent.
+        let outgoing = self.outgoing().copy(rate);
         let mut stream = Stream::new(host, &self.options, parameters, outgoing);
         if first {
+            self.waiting = Outgoing::new(rate);
             for event in self.waiting_digits.drain(..) {
-                stream.sender.events.push(event);
+                if stream.takes_event(event) {
+                    stream.sender.events.push(event);
+                }
             }
             if self.unread.available(rate) > 0 {
                 core::mem::swap(&mut stream.incoming, &mut self.unread);
-            }
-            if stream.parameters().telephone_event_send.is_none() {
-                stream.sender.events.clear();
             }
         }
         let index = self.streams.partition_point(|(s, _)| *s < number);
         self.streams.insert(index, (number, stream));
     }
 
-    /// Keeps what outlives a stream.
-    fn keep(&mut self, stream: Stream) {
-        self.last_stats = stream.stats();
-        self.unread = stream.incoming;
-        self.waiting = stream.sender.outgoing;
+    fn remove(&mut self, host: &mut dyn Host, number: u8) {
+        let Some(index) = self.streams.iter().position(|(s, _)| *s == number) else { return };
+        let (_, mut stream) = self.streams.remove(index);
+        stream.close(host, self.tap.as_mut().filter(|_| index == 0));
+        if self.streams.is_empty() {
+            self.last_stats = stream.stats();
+            self.unread = stream.incoming;
+            self.waiting = stream.sender.outgoing;
+            self.waiting_digits.extend(stream.sender.events.take_queue());
+        }
+        let now = host.now();
+        self.streams.iter_mut().for_each(|(_, stream)| stream.expect_sound(now));
+        self.tell_marks();
     }
 
     /// The next event, oldest first.
     pub fn next_event(&mut self) -> Option<MediaEvent> {
-        self.events.pop_front()
+        self.told.next()
     }
 
     /// Queues audio to be sent: 16-bit linear samples, mono, `rate` a second (4,000 to 192,000), in
@@ -207,7 +219,43 @@ impl MediaSession {
         for (_, stream) in &mut self.streams {
             dropped = dropped.max(stream.sender.outgoing.flush());
         }
+        self.tell_marks();
         dropped
+    }
+
+    /// Sets a mark after what was written so far. It comes back as [`MediaEvent::Mark`] with its
+    /// name: when the sample before it was sent, on every stream where there are several; or as not
+    /// played when it was flushed, or the call ended. False when 256 marks wait, or the call is over.
+    pub fn mark(&mut self, name: &str) -> bool {
+        if self.closed || self.marks.len() >= MAX_MARKS {
+            return false;
+        }
+        self.marks.push_back(Mark { name: name.to_owned(), played: false });
+        if self.streams.is_empty() {
+            self.waiting.mark();
+        }
+        self.streams.iter_mut().for_each(|(_, stream)| stream.sender.outgoing.mark());
+        true
+    }
+
+    /// Tells the marks that no stream has before it any more.
+    fn tell_marks(&mut self) {
+        let mut waiting = self.waiting.marks();
+        for (_, stream) in &mut self.streams {
+            let outgoing = &mut stream.sender.outgoing;
+            // What a stream has is always the last of all there are.
+            while let Some(sent) = outgoing.take_mark() {
+                let index = self.marks.len().saturating_sub(outgoing.marks() + 1);
+                if let Some(mark) = self.marks.get_mut(index) {
+                    mark.played |= sent;
+                }
+            }
+            waiting = waiting.max(outgoing.marks());
+        }
+        let passed = self.marks.len().saturating_sub(waiting);
+        for Mark { name, played } in self.marks.drain(..passed) {
+            self.told.push(MediaEvent::Mark { name, played });
+        }
     }
 
     /// How much written audio has been sent since the beginning. While a stream is held, or a digit
@@ -225,50 +273,79 @@ impl MediaSession {
     /// most the last second is kept ([`MediaStats::unread_samples`] counts what is dropped). The
     /// streams of a call are mixed.
     pub fn read_audio(&mut self, rate: u32, out: &mut [i16]) -> usize {
-        let Some(((_, first), others)) = self.streams.split_first_mut() else {
-            return self.unread.read(rate, out);
-        };
-        let mut count = first.incoming.read(rate, out);
-        for (_, other) in others {
-            let mut piece = vec![0; out.len().min(other.incoming.available(rate))];
-            let heard = other.incoming.read(rate, &mut piece);
-            if heard > count {
-                out[count..heard].fill(0);
-                count = heard;
+        let Some(leader) = self.leader() else { return self.unread.read(rate, out) };
+        let Some((_, first)) = self.streams.get_mut(leader) else { return 0 };
+        let count = first.incoming.read(rate, out);
+        let left = first.incoming.waiting();
+        if self.streams.len() == 1 {
+            return count;
+        }
+        let mut piece = vec![0; count];
+        for (index, (_, other)) in self.streams.iter_mut().enumerate() {
+            if index == leader {
+                continue;
             }
+            let heard = other.incoming.read(rate, &mut piece);
             for (mixed, sample) in out.iter_mut().zip(&piece[..heard]) {
                 *mixed = mixed.saturating_add(*sample);
             }
+            other.incoming.trim(left + other.period() * 2 + MAX_LEAD);
         }
+        count
+    }
+
+    /// As [`read_audio`](Self::read_audio), and fills the rest of `out` with silence: the seed's
+    /// `read_audio` that does not block. Returns how many samples were heard.
+    pub fn read_audio_or_silence(&mut self, rate: u32, out: &mut [i16]) -> usize {
+        let count = self.read_audio(rate, out);
+        out[count..].fill(0);
         count
     }
 
     /// How many samples [`read_audio`](Self::read_audio) has at that rate.
     pub fn available(&self, rate: u32) -> usize {
-        let streams = self.streams.iter().map(|(_, s)| s.incoming.available(rate));
-        streams.max().unwrap_or_else(|| self.unread.available(rate))
+        let leader = self.leader().and_then(|leader| self.streams.get(leader));
+        leader.map_or(&self.unread, |(_, stream)| &stream.incoming).available(rate)
+    }
+
+    /// The stream in whose time what is heard is read: the first that hears anything.
+    fn leader(&self) -> Option<usize> {
+        let first = self.streams.iter().position(|(_, stream)| stream.receives());
+        first.or((!self.streams.is_empty()).then_some(0))
     }
 
     /// Queues digits to be sent as telephone events (RFC 4733): `0` to `9`, `*`, `#`, `A` to `D`
     /// in either case. All or none are taken. While a digit is sent it takes the place of the audio.
+    /// Of several streams the first that can carry digits does, in each early dialog.
     pub fn send_dtmf(&mut self, digits: &str) -> Result<(), DtmfError> {
         if let Some(digit) = digits.chars().find(|d| event_of(*d).is_none()) {
             return Err(DtmfError::InvalidDigit { digit });
         }
-        let waiting = match self.streams.first() {
-            Some((_, stream)) if stream.parameters().telephone_event_send.is_none() => {
-                return Err(DtmfError::NotAgreed);
-            }
-            Some((_, stream)) => stream.sender.events.queued(),
-            None => self.waiting_digits.len(),
+        let port = self.streams.iter().find(|(_, stream)| stream.takes_events());
+        let port = port.map(|(_, stream)| stream.parameters().port);
+        if port.is_none() && !self.streams.is_empty() {
+            return Err(DtmfError::NotAgreed);
+        }
+        // Early dialogs answer one offer, so they share its pair of ports.
+        let carries = |stream: &Stream| Some(stream.parameters().port) == port;
+        let mut carriers: Vec<&mut Stream> =
+            self.streams.iter_mut().map(|(_, s)| s).filter(|s| carries(s)).collect();
+        let taken = |digit: &char| {
+            event_of(*digit).is_some_and(|event| carriers.iter().any(|s| s.takes_event(event)))
         };
-        if waiting + digits.len() > MAX_DIGITS {
+        if let Some(digit) = digits.chars().find(|d| !carriers.is_empty() && !taken(d)) {
+            return Err(DtmfError::NotTaken { digit });
+        }
+        let queued = carriers.iter().map(|stream| stream.sender.events.queued());
+        if queued.max().unwrap_or(self.waiting_digits.len()) + digits.len() > MAX_DIGITS {
             return Err(DtmfError::TooMany { limit: MAX_DIGITS });
         }
         for event in digits.chars().filter_map(event_of) {
-            match self.streams.first_mut() {
-                Some((_, stream)) => stream.sender.events.push(event),
-                None => self.waiting_digits.push(event),
+            for stream in carriers.iter_mut().filter(|stream| stream.takes_event(event)) {
+                stream.sender.events.push(event);
+            }
+            if carriers.is_empty() {
+                self.waiting_digits.push(event);
             }
         }
         Ok(())
@@ -276,8 +353,7 @@ impl MediaSession {
 
     /// Takes received digits, oldest first: at most `length`, or all. At most 256 wait.
     pub fn take_dtmf(&mut self, length: Option<usize>) -> String {
-        let count = length.unwrap_or(usize::MAX).min(self.digits.len());
-        self.digits.drain(..count).collect()
+        self.told.take_digits(length)
     }
 
     /// Starts or stops keeping both directions for [`drain_tap`](Self::drain_tap). At most two
@@ -311,11 +387,7 @@ impl MediaSession {
     pub(crate) fn memory(&self) -> usize {
         let tap = self.tap.as_ref().map_or(0, |t| 4 * t.capacity());
         let streams = self.streams.iter().map(|(_, s)| size_of::<Stream>() + s.memory());
-        size_of::<Self>()
-            + tap
-            + streams.sum::<usize>()
-            + self.events.capacity() * size_of::<MediaEvent>()
-            + self.digits.capacity() * size_of::<char>()
+        size_of::<Self>() + tap + streams.sum::<usize>() + self.told.memory()
     }
 
     /// Samples a second inside the call: what the codec carries; 8000 before one is agreed.
@@ -327,42 +399,44 @@ impl MediaSession {
 impl Endpoint for MediaSession {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         let Inbound::Media { port, channel, from, bytes } = inbound else { return };
-        let (events, digits) = (&mut self.events, &mut self.digits);
+        let (now, alone, told) = (host.now(), self.streams.len() == 1, &mut self.told);
         // Early dialogs share a pair of ports (RFC 3960 §2): the surest takes the packet, and where
         // none is sure the first.
         let sharing = self.streams.iter_mut().filter(|(_, s)| s.parameters().port == port).rev();
-        if let Some((_, stream)) = sharing.max_by_key(|(_, s)| s.claim(channel, from, bytes)) {
-            stream.handle_datagram(host, channel, from, bytes, |e| push_event(events, digits, e));
+        if let Some((number, stream)) = sharing.max_by_key(|(_, s)| s.claim(channel, from, bytes)) {
+            stream.handle_datagram(host, channel, from, bytes, |event| {
+                told.take(now, *number, alone, event);
+            });
         }
     }
 
     fn handle_deadline(&mut self, host: &mut dyn Host) {
-        let (events, digits) = (&mut self.events, &mut self.digits);
-        for (index, (_, stream)) in self.streams.iter_mut().enumerate() {
+        let (now, alone) = (host.now(), self.streams.len() == 1);
+        for index in 0..self.streams.len() {
+            let Some((number, stream)) = self.streams.get_mut(index) else { return };
             let tap = self.tap.as_mut().filter(|_| index == 0);
-            stream.handle_deadline(host, tap, |event| {
+            let (number, mut end, mut silent) = (*number, false, false);
+            stream.handle_deadline(host, tap, |event| match event {
                 // All streams send the same audio; one of them tells of its end.
-                if index == 0 || event != MediaEvent::AudioSent {
-                    push_event(events, digits, event);
-                }
+                MediaEvent::AudioSent if index > 0 => {}
+                MediaEvent::DtmfSent => end = true,
+                MediaEvent::Silent => silent = true,
+                event => self.told.take(now, number, alone, event),
             });
+            // The last of them tells these.
+            if end && self.streams.iter().all(|(_, stream)| stream.sender.events.is_idle()) {
+                self.told.push(MediaEvent::DtmfSent);
+            }
+            if silent && !self.streams.iter().any(|(_, stream)| stream.is_heard()) {
+                self.told.push(MediaEvent::Silent);
+            }
+        }
+        if !self.marks.is_empty() {
+            self.tell_marks();
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         self.streams.iter().map(|(_, stream)| stream.next_deadline()).min()
     }
-}
-
-fn push_event(events: &mut VecDeque<MediaEvent>, digits: &mut VecDeque<char>, event: MediaEvent) {
-    if let MediaEvent::Dtmf { digit, .. } = event {
-        if digits.len() >= MAX_TAKEN {
-            digits.pop_front();
-        }
-        digits.push_back(digit);
-    }
-    if events.len() >= MAX_TAKEN {
-        events.pop_front();
-    }
-    events.push_back(event);
 }

@@ -92,16 +92,15 @@ impl Stream {
         self.parameters = parameters;
         if self.receives() != received {
             self.receiver.playout.restart();
-            self.silent_since = now;
-            self.silence_told = false;
+            self.expect_sound(now);
         }
         self.apply();
     }
 
     fn apply(&mut self) {
         let parameters = &self.parameters;
-        let events = parameters.telephone_event_send;
-        self.sender.configure(parameters.send, events, self.pacer.period());
+        let (event_type, events) = (parameters.telephone_event_send, parameters.telephone_events);
+        self.sender.configure(parameters.send, event_type, events, self.pacer.period());
         self.receiver.configure(&parameters.receive, parameters.telephone_event_receive);
         self.frame.resize(self.sender.frame_len(), 0);
         self.receiver.playout.set_frame(self.sender.frame_len() as u32);
@@ -115,7 +114,7 @@ impl Stream {
         matches!(self.parameters.direction, Direction::SendRecv | Direction::SendOnly)
     }
 
-    fn receives(&self) -> bool {
+    pub(crate) fn receives(&self) -> bool {
         matches!(self.parameters.direction, Direction::SendRecv | Direction::RecvOnly)
     }
 
@@ -128,6 +127,30 @@ impl Stream {
             next = next.min(deadline);
         }
         next
+    }
+
+    /// How long its packets are.
+    pub(crate) fn period(&self) -> Duration {
+        self.pacer.period()
+    }
+
+    /// Whether something comes, or may still come in time.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.receives() && !self.silence_told
+    }
+
+    /// Waits anew for something to come.
+    pub(crate) fn expect_sound(&mut self, now: Instant) {
+        (self.silent_since, self.silence_told) = (now, false);
+    }
+
+    /// Which telephone events the peer takes, if any.
+    pub(crate) fn takes_event(&self, event: u8) -> bool {
+        self.takes_events() && self.parameters.telephone_events.contains(event)
+    }
+
+    pub(crate) fn takes_events(&self) -> bool {
+        self.parameters.telephone_event_send.is_some()
     }
 
     fn silence_deadline(&self) -> Option<Instant> {
@@ -237,8 +260,7 @@ impl Stream {
             Channel::Rtcp => self.handle_rtcp(host.now(), from, datagram, emit),
         };
         if heard {
-            self.silent_since = host.now();
-            self.silence_told = false;
+            self.expect_sound(host.now());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::sdp::TelephoneEvents;
 use crate::time::{Duration, Instant};
 
 /// The largest duration that one segment can tell (§2.5.1.3).
@@ -256,6 +257,16 @@ impl EventSender {
 
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Drops what waits and is not among these.
+    pub(crate) fn retain(&mut self, events: TelephoneEvents) {
+        self.queue.retain(|event| events.contains(*event));
+    }
+
+    /// Takes what waits.
+    pub(crate) fn take_queue(&mut self) -> impl Iterator<Item = u8> {
+        self.queue.drain(..)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
