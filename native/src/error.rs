@@ -77,6 +77,12 @@ pub enum Error {
     /// Digits cannot be sent.
     #[error(transparent)]
     Dtmf(#[from] offhook_core::rtp::DtmfError),
+    /// Too many marks wait to be played.
+    #[error("{limit} marks wait to be played already")]
+    TooManyMarks {
+        /// How many may wait.
+        limit: usize,
+    },
     /// A file could not be read or written.
     #[error("{}: {problem}", path.display())]
     File {
@@ -118,6 +124,7 @@ impl Error {
             Self::NotRunning => "not_running",
             Self::AlreadyRunning => "already_running",
             Self::Dtmf(_) => "dtmf",
+            Self::TooManyMarks { .. } => "too_many_marks",
             Self::File { .. } => "file",
             Self::Wav { .. } => "wav",
         }

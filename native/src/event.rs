@@ -78,6 +78,14 @@ pub enum CallEvent {
     },
     /// Every digit that was to be sent has been.
     DtmfSent,
+    /// A mark of [`Call::mark`](crate::Call::mark) was reached.
+    Mark {
+        /// Its name.
+        name: String,
+        /// Whether the sample before it was sent; not when that was flushed, when the call was held
+        /// or a digit stood in its place, and when the call ended.
+        played: bool,
+    },
     /// The far end put us on hold, or took us off it.
     Hold {
         /// Whether we are held now.

@@ -80,6 +80,32 @@ export class Call extends Emitter {
     });
   }
 
+  /** The same, of `length` samples: where too little was heard, silence. */
+  readAudioOrSilence(rate, length) {
+    const samples = new Int16Array(length);
+    this.#phone.cross((machine) => machine.readAudio(this.id, rate, samples));
+    return samples;
+  }
+
+  /** How many seconds of what was written have been sent, and wait to be. */
+  get played() {
+    return this.#phone.machine.played(this.id);
+  }
+
+  get queued() {
+    return this.#phone.machine.queued(this.id);
+  }
+
+  /** Drops what waits to be sent; returns how many seconds that was. */
+  flushAudio() {
+    return this.#phone.cross((machine) => machine.flushAudio(this.id));
+  }
+
+  /** Sets a mark after what was written; the event `mark` tells when it was played, or dropped. */
+  mark(name) {
+    return this.#phone.cross((machine) => machine.mark(this.id, name));
+  }
+
   /** Sends samples; resolves when the last one has left, or the call is over. */
   async play(rate, samples) {
     let sent = false;
@@ -105,9 +131,9 @@ export class Call extends Emitter {
     return this.takeDtmf(count);
   }
 
-  /** The digits that came and were not taken yet, at most `count`. */
-  takeDtmf(count = Infinity) {
-    const taken = this.#digits.slice(0, count);
+  /** Takes digits that came, at most `length`; without it, or with less than none, all. */
+  takeDtmf(length = -1) {
+    const taken = length < 0 ? this.#digits : this.#digits.slice(0, length);
     this.#digits = this.#digits.slice(taken.length);
     return taken;
   }

@@ -72,14 +72,27 @@ export class Call {
   writeAudio(rate: number, samples: Int16Array): number;
   /** Takes what was heard and not read yet. */
   readAudio(rate: number): Int16Array;
+  /** The same, of that many samples: where too little was heard, silence. */
+  readAudioOrSilence(rate: number, length: number): Int16Array;
+  /** How many seconds of what was written have been sent. */
+  readonly played: number;
+  /** How many seconds of what was written wait to be sent. */
+  readonly queued: number;
+  /** Drops what waits to be sent; returns how many seconds that was. */
+  flushAudio(): number;
+  /**
+   * Sets a mark after what was written. The event `mark` brings it back when the sound before it has
+   * been sent, or, not played, when that was dropped. False when 256 wait, or there is no media.
+   */
+  mark(name: string): boolean;
   /** Sends samples; resolves when the last one has left, or the call is over. */
   play(rate: number, samples: Int16Array): Promise<void>;
   /** Sends digits: 0 to 9, *, #, A to D. */
   sendDtmf(digits: string): void;
   /** Resolves with that many digits (default 1), or with fewer when the call ends. */
   readDtmf(count?: number): Promise<string>;
-  /** The digits that came and were not taken yet. */
-  takeDtmf(count?: number): string;
+  /** Takes digits that came and were not taken yet, at most `length`; by default all. */
+  takeDtmf(length?: number): string;
   on<T extends CallEvent>(type: T, listener: (event: Of<T>) => void): this;
   off(type: CallEvent, listener: (value: never) => void): this;
 }

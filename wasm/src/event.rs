@@ -58,6 +58,9 @@ fn media(call: CallId, event: MediaEvent) -> Option<Builder> {
         }
         MediaEvent::DtmfSent => of("dtmfSent", call),
         MediaEvent::AudioSent => of("audioSent", call),
+        MediaEvent::Mark { name, played } => {
+            of("mark", call).with("name", name).with("played", played)
+        }
         MediaEvent::Silent => of("silent", call),
         MediaEvent::Goodbye => of("goodbye", call),
         _ => return None,

@@ -69,6 +69,7 @@ pub(crate) fn call(given: &JsValue) -> Result<CallOptions, JsValue> {
     fields.put("headers", headers, &mut options.headers)?;
     options.codecs = fields.take("codecs", codecs)?;
     fields.put("direction", direction, &mut options.direction)?;
+    fields.put("streams", small, &mut options.streams)?;
     fields.end()?;
     Ok(options)
 }
@@ -144,6 +145,10 @@ fn number(value: &JsValue) -> Result<f64, &'static str> {
 fn whole(value: &JsValue) -> Result<usize, &'static str> {
     let number = number(value)?;
     if number.fract() == 0.0 { Ok(number as usize) } else { Err("it is not a whole number") }
+}
+
+fn small(value: &JsValue) -> Result<u8, &'static str> {
+    u8::try_from(whole(value)?).map_err(|_| "it is too large")
 }
 
 fn seconds(value: &JsValue) -> Result<Duration, &'static str> {

@@ -303,10 +303,20 @@ impl Softphone {
         self.media(call).map_or(0.0, |media| number(media.queued().as_micros()) / 1e6)
     }
 
-    /// Drops the written audio that waits.
+    /// How many seconds of written audio have been sent.
+    pub fn played(&mut self, call: f64) -> f64 {
+        self.media(call).map_or(0.0, |media| number(media.played().as_micros()) / 1e6)
+    }
+
+    /// Drops the written audio that waits; returns how many seconds that was.
     #[wasm_bindgen(js_name = flushAudio)]
-    pub fn flush_audio(&mut self, call: f64) {
-        self.media(call).map(MediaSession::flush_audio);
+    pub fn flush_audio(&mut self, call: f64) -> f64 {
+        self.media(call).map_or(0.0, |media| number(media.flush_audio().as_micros()) / 1e6)
+    }
+
+    /// Sets a mark after what was written; an event `mark` brings it back. False when too many wait.
+    pub fn mark(&mut self, call: f64, name: &str) -> bool {
+        self.media(call).is_some_and(|media| media.mark(name))
     }
 
     /// Fills `out` with heard audio at `rate` samples a second; returns how many samples there were.

@@ -48,6 +48,8 @@ export interface CallOptions {
   headers?: [name: string, value: string][] | Record<string, string>;
   codecs?: string[];
   direction?: MediaDirection;
+  /** How many audio streams to offer, 1 to 4. Default 1. */
+  streams?: number;
 }
 
 export type MediaDirection = "sendrecv" | "sendonly" | "recvonly" | "inactive";
@@ -73,6 +75,8 @@ export type PhoneEvent =
   | ({ type: "pong"; ping: number; roundTripMs: number } & Caused)
   | { type: "message"; from: string; to: string; body: string; contentType: string }
   | { type: "dtmf"; call: number; digit: string; durationMs: number }
+  /** A mark that was set was reached: by sound that was sent, or, not played, that was dropped. */
+  | { type: "mark"; call: number; name: string; played: boolean }
   | { type: "dtmfSent" | "audioSent" | "silent" | "goodbye"; call: number };
 
 /** What is thrown: `code` is for programs and stays the same. */

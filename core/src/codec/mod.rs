@@ -9,6 +9,9 @@ pub mod g711;
 pub mod measure;
 pub mod resampler;
 pub mod timescale;
+mod unsigned8;
+
+pub use unsigned8::{from_unsigned8, to_unsigned8};
 
 /// A codec this build can use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

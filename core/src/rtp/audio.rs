@@ -189,10 +189,6 @@ impl Outgoing {
         to_duration(self.sent, self.rate)
     }
 
-    pub(crate) fn rate(&self) -> u32 {
-        self.rate
-    }
-
     fn set_rate(&mut self, rate: u32) -> bool {
         if self.resampler.as_ref().is_some_and(|r| r.from() == rate) {
             return true;

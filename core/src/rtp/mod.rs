@@ -23,7 +23,7 @@ pub mod telephone_event;
 mod told;
 
 pub use audio::{MAX_QUEUED_SECONDS, MAX_UNREAD_SECONDS};
-pub use session::{DtmfError, MediaOptions, MediaSession};
+pub use session::{DtmfError, MAX_MARKS, MediaOptions, MediaSession};
 pub use stats::MediaStats;
 
 #[cfg(test)]

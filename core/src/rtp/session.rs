@@ -15,8 +15,8 @@ use crate::time::{Duration, Instant};
 const MAX_STREAMS: usize = 16;
 /// How many digits may wait to be sent.
 const MAX_DIGITS: usize = 256;
-/// How many marks may wait to be played.
-const MAX_MARKS: usize = 256;
+/// How many marks of a call may wait to be played.
+pub const MAX_MARKS: usize = 256;
 /// How much more than the others one stream may have waiting to be read beside two of its packets:
 /// what was left over when it was read alone is not heard that much later for ever.
 const MAX_LEAD: Duration = Duration::from_millis(40);
@@ -225,7 +225,8 @@ impl MediaSession {
 
     /// Sets a mark after what was written so far. It comes back as [`MediaEvent::Mark`] with its
     /// name: when the sample before it was sent, on every stream where there are several; or as not
-    /// played when it was flushed, or the call ended. False when 256 marks wait, or the call is over.
+    /// played when it was flushed, or the call ended. False when [`MAX_MARKS`] wait, or the call is
+    /// over.
     pub fn mark(&mut self, name: &str) -> bool {
         if self.closed || self.marks.len() >= MAX_MARKS {
             return false;

@@ -209,9 +209,13 @@ impl Call {
         self.shared().wait(take).await
     }
 
-    /// Takes the digits that came and were not read; never waits.
-    pub fn take_dtmf(&self) -> String {
-        std::mem::take(&mut *self.shared().digits())
+    /// Takes digits that came and were not read, oldest first: at most `length`, or all with `None`.
+    /// Never waits: empty when there is none. The seed's `get_dtmf`; after 1-9-5
+    /// `take_dtmf(Some(1))` is "1", `take_dtmf(Some(2))` "95" and `take_dtmf(Some(1))` "".
+    pub fn take_dtmf(&self, length: Option<usize>) -> String {
+        let mut digits = self.shared().digits();
+        let count = length.unwrap_or(usize::MAX).min(digits.len());
+        digits.drain(..count).collect()
     }
 
     /// Records both directions to a WAV file, left what is sent and right what is heard, until the

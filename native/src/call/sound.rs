@@ -1,8 +1,11 @@
 //! Playing to a call and listening to it.
 
 use std::path::Path;
+use std::time::Duration;
 
+use offhook_core::codec::{from_unsigned8, to_unsigned8};
 use offhook_core::error::Error as Refusal;
+use offhook_core::rtp::MAX_MARKS;
 
 use super::Call;
 use super::shared::Shared;
@@ -64,10 +67,49 @@ impl Call {
         Ok(taken)
     }
 
-    /// Drops the sound that waits to be sent.
-    pub fn flush_audio(&self) {
-        self.shared().session().flush_audio();
+    /// As [`write_audio`](Self::write_audio), of 8-bit unsigned samples, of which 0x80 is silence: the
+    /// seed's. They cost 20 dB and more at the level of speech.
+    ///
+    /// # Errors
+    /// As [`write_audio`](Self::write_audio).
+    pub fn write_audio_u8(&self, rate: u32, samples: &[u8]) -> Result<usize, Error> {
+        let samples: Vec<i16> = samples.iter().copied().map(from_unsigned8).collect();
+        self.write_audio(rate, &samples)
+    }
+
+    /// Drops the sound that waits to be sent; says how much that was. Marks in it come back as not
+    /// played.
+    pub fn flush_audio(&self) -> Duration {
+        let dropped = self.shared().session().flush_audio();
+        self.shared().wake.notify_one();
         self.shared().moved.notify_waiters();
+        dropped.into()
+    }
+
+    /// How much of what was written has been sent since the call began: where the far end has
+    /// arrived, but for the way to it. What goes by while the call is held does not count.
+    pub fn played(&self) -> Duration {
+        self.shared().session().played().into()
+    }
+
+    /// How much of what was written waits to be sent.
+    pub fn queued(&self) -> Duration {
+        self.shared().session().queued().into()
+    }
+
+    /// Sets a mark after what was written so far. It comes back as [`CallEvent::Mark`](crate::CallEvent::Mark) when the sound
+    /// before it has really been sent, or, not played, when that was dropped.
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) before media is agreed and after the end;
+    /// [`Error::TooManyMarks`] when 256 wait.
+    pub fn mark(&self, name: &str) -> Result<(), Error> {
+        self.has_media("set a mark in")?;
+        if !self.shared().session().mark(name) {
+            return Err(Error::TooManyMarks { limit: MAX_MARKS });
+        }
+        self.shared().wake.notify_one();
+        Ok(())
     }
 
     /// Waits for sound: fills `out` with 16-bit mono samples at `rate` a second, and says how many
@@ -94,6 +136,26 @@ impl Call {
     /// waits: zero when there is none.
     pub fn take_audio(&self, rate: u32, out: &mut [i16]) -> usize {
         self.shared().session().read_audio(rate, out)
+    }
+
+    /// As [`take_audio`](Self::take_audio), and fills the rest of `out` with silence; says how much was
+    /// heard. The seed's `read_audio(blocking=False)`.
+    pub fn read_audio_or_silence(&self, rate: u32, out: &mut [i16]) -> usize {
+        self.shared().session().read_audio_or_silence(rate, out)
+    }
+
+    /// As [`read_audio`](Self::read_audio), to 8-bit unsigned samples, of which 0x80 is silence: the
+    /// seed's.
+    ///
+    /// # Errors
+    /// As [`read_audio`](Self::read_audio).
+    pub async fn read_audio_u8(&self, rate: u32, out: &mut [u8]) -> Result<usize, Error> {
+        let mut samples = vec![0; out.len()];
+        let count = self.read_audio(rate, &mut samples).await?;
+        for (byte, sample) in out.iter_mut().zip(&samples[..count]) {
+            *byte = to_unsigned8(*sample);
+        }
+        Ok(count)
     }
 
     /// Writes all of `samples` as room comes, keeping little queued so that stopping is quick.

@@ -285,11 +285,14 @@ impl Line {
     /// Takes what a call's media task tells.
     pub(crate) fn handle_media_event(&mut self, call: CallId, event: &event::MediaEvent) {
         self.phone.handle_media_event(call, event);
-        match *event {
+        match event {
             event::MediaEvent::Dtmf { digit, duration } => {
-                self.tell(call, CallEvent::Dtmf { digit, duration: duration.into() });
+                self.tell(call, CallEvent::Dtmf { digit: *digit, duration: (*duration).into() });
             }
             event::MediaEvent::DtmfSent => self.tell(call, CallEvent::DtmfSent),
+            event::MediaEvent::Mark { name, played } => {
+                self.tell(call, CallEvent::Mark { name: name.clone(), played: *played });
+            }
             _ => {}
         }
     }

@@ -1,0 +1,86 @@
+//! What a session tells: events, and digits that wait to be taken.
+
+use std::collections::VecDeque;
+
+use crate::event::MediaEvent;
+use crate::time::{Duration, Instant};
+
+/// How many events may wait to be told, and digits to be taken; the oldest go first.
+const MAX_TAKEN: usize = 256;
+/// How long after a digit the same one on another stream is the same press.
+const ECHO: Duration = Duration::from_millis(300);
+
+/// Events and digits.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    events: VecDeque<MediaEvent>,
+    digits: VecDeque<char>,
+    /// What was pressed a moment ago, where there are several streams.
+    presses: Vec<Press>,
+}
+
+/// A press, and on which streams it was heard.
+#[derive(Debug)]
+struct Press {
+    digit: char,
+    at: Instant,
+    streams: u128,
+}
+
+impl Told {
+    /// Takes what a stream tells; `alone` when there is no other.
+    pub(super) fn take(&mut self, now: Instant, stream: u8, alone: bool, event: MediaEvent) {
+        if let MediaEvent::Dtmf { digit, .. } = event {
+            if !alone && self.is_echo(now, stream, digit) {
+                return;
+            }
+            push(&mut self.digits, digit);
+        }
+        self.push(event);
+    }
+
+    /// Tells something of the session as a whole.
+    pub(super) fn push(&mut self, event: MediaEvent) {
+        push(&mut self.events, event);
+    }
+
+    pub(super) fn next(&mut self) -> Option<MediaEvent> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn take_digits(&mut self, length: Option<usize>) -> String {
+        let count = length.unwrap_or(usize::MAX).min(self.digits.len());
+        self.digits.drain(..count).collect()
+    }
+
+    /// Whether this press was heard on another stream: a peer that sends it on each pressed once.
+    fn is_echo(&mut self, now: Instant, stream: u8, digit: char) -> bool {
+        self.presses.retain(|press| now.since(press.at) < ECHO);
+        let bit = 1 << stream.min(127);
+        let mut others = self.presses.iter_mut();
+        match others.find(|press| press.digit == digit && press.streams & bit == 0) {
+            Some(press) => press.streams |= bit,
+            None => {
+                if self.presses.len() < MAX_TAKEN {
+                    self.presses.push(Press { digit, at: now, streams: bit });
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How many bytes it holds beside itself.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.events.capacity() * size_of::<MediaEvent>()
+            + self.digits.capacity() * size_of::<char>()
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, value: T) {
+    if queue.len() >= MAX_TAKEN {
+        queue.pop_front();
+    }
+    queue.push_back(value);
+}
