@@ -75,5 +75,6 @@ pub use offhook_core::codec::Codec;
 pub use offhook_core::config::PhoneParameters;
 pub use offhook_core::exchange::{ExchangeEvent, ExchangeParameters};
 pub use offhook_core::nat::Network;
+pub use offhook_core::phone::Counters;
 pub use offhook_core::rtp::MediaStats;
 pub use offhook_core::trace::{Kind as PacketKind, Packet};

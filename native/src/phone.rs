@@ -9,6 +9,7 @@ use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::event::{Cause, PhoneStatus};
 use offhook_core::host::{Flow, Transport};
+use offhook_core::phone::Counters;
 use tokio::sync::{oneshot, watch};
 
 use crate::broadcast::{Broadcast, Events};
@@ -274,6 +275,18 @@ impl Phone {
         self.held.bulletin.events.listen()
     }
 
+    /// What the phone has counted since it was started last: messages that could be read and those
+    /// that could not, and so on.
+    pub async fn counters(&self) -> Counters {
+        let kept = || *lock(&self.held.bulletin.counters);
+        let Ok(jobs) = self.jobs() else { return kept() };
+        let (told, counted) = oneshot::channel();
+        let _ = jobs.send(Box::new(move |line: &mut Line, _: &mut _| {
+            let _ = told.send(line.phone.counters());
+        }));
+        counted.await.unwrap_or_else(|_| kept())
+    }
+
     fn jobs(&self) -> Result<Jobs<Line>, Error> {
         let running = lock(&self.held.running);
         let running = running.as_ref().filter(|running| !*running.over.borrow());
@@ -295,6 +308,8 @@ pub(crate) struct Bulletin {
     events: Broadcast<Event>,
     incoming: Mutex<Arc<Queue>>,
     failure: Mutex<Option<Cause>>,
+    /// Those of the last run that is over.
+    counters: Mutex<Counters>,
 }
 
 impl Bulletin {
@@ -304,6 +319,7 @@ impl Bulletin {
             events: Broadcast::new(|missed| Event::Lagged { missed }),
             incoming: Mutex::default(),
             failure: Mutex::default(),
+            counters: Mutex::default(),
         }
     }
 
@@ -335,6 +351,11 @@ impl Bulletin {
     pub(crate) fn registration_failed(&self, cause: Option<Cause>) {
         lock(&self.failure).clone_from(&cause);
         self.publish(&Event::RegistrationFailed { cause });
+    }
+
+    /// Keeps what a run that ends has counted.
+    pub(crate) fn keep_counters(&self, counters: Counters) {
+        *lock(&self.counters) = counters;
     }
 
     /// Ends the streams of this run; new ones are for the next.

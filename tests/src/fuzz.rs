@@ -21,7 +21,9 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[targets::MESSAGE, targets::URI, targets::SDP, targets::RTP];
+pub const TARGETS: &[Target] = &[MESSAGE, targets::URI, SDP, RTP];
+
+pub use targets::{MESSAGE, RTP, SDP};
 
 /// The longest input a run makes: one UDP datagram.
 const MAX_INPUT: usize = 65_535;
@@ -35,19 +37,23 @@ pub fn run(name: &str, input: &[u8]) {
     (target.run)(input);
 }
 
+/// The corpus of `target`, with `more` inputs to begin with, and then mutations of it without end that
+/// follow from `seed`.
+pub fn inputs(target: &Target, more: Vec<Vec<u8>>, seed: u64) -> impl Iterator<Item = Vec<u8>> {
+    let corpus = [(target.corpus)(), more].concat();
+    let (given, dictionary) = (corpus.clone(), target.dictionary);
+    let mut random = Random::new(seed);
+    let mutations = std::iter::repeat_with(move || mutate(&mut random, &corpus, dictionary));
+    given.into_iter().chain(mutations)
+}
+
 /// Feeds `target` its corpus and then `count` mutations of it that follow from `seed`.
 ///
 /// # Errors
 /// The first input that made it panic, with the seed and number that make it again.
 pub fn short_run(target: &Target, seed: u64, count: u64) -> Result<(), String> {
-    let corpus = (target.corpus)();
-    let mut random = Random::new(seed);
-    let tries = corpus.len() as u64 + count;
-    for number in 0..tries {
-        let input = match corpus.get(number as usize) {
-            Some(given) => given.clone(),
-            None => mutate(&mut random, &corpus, target.dictionary),
-        };
+    let tries = (target.corpus)().len() + count as usize;
+    for (number, input) in inputs(target, Vec::new(), seed).take(tries).enumerate() {
         if catch_unwind(AssertUnwindSafe(|| (target.run)(&input))).is_err() {
             return Err(format!(
                 "fuzz target {} failed at input {number} of seed {seed}: {}",

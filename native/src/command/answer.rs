@@ -82,6 +82,7 @@ async fn serve(
     // Stopping ends the calls, and that the tasks that attend them and their recordings.
     session.phone.stop().await;
     while active.join_next().await.is_some() {}
+    session.output.counters(session.phone.counters().await);
     result
 }
 

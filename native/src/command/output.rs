@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use offhook::{CallEvent, CallId, CallState, Cause, Ending, Event, MediaStats};
+use offhook::{CallEvent, CallId, CallState, Cause, Counters, Ending, Event, MediaStats};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -58,6 +58,22 @@ impl Output {
             self.tell(&json!({ "event": "error", "code": code, "message": message }), "");
         }
         eprintln!("offhook: {}", printable(failure.message()));
+    }
+
+    /// Tells programs what a phone has counted, and people what was wrong with what came.
+    pub(crate) fn counters(self, counters: Counters) {
+        let Counters { received, malformed, stray, refused, .. } = counters;
+        let value = json!({
+            "event": "counters", "received": received, "malformed": malformed, "stray": stray,
+            "refused": refused, "unanswered_challenges": counters.unanswered_challenges,
+        });
+        let line = match malformed + refused {
+            0 => String::new(),
+            _ => format!(
+                "of what came, {malformed} datagrams were no SIP, and {refused} requests were too many"
+            ),
+        };
+        self.tell(&value, &line);
     }
 
     /// Tells what happened on a phone.

@@ -301,6 +301,7 @@ impl Line {
 impl Drop for Line {
     /// When the driver goes down with its runtime, nobody must wait for its calls for ever.
     fn drop(&mut self) {
+        self.bulletin.keep_counters(self.phone.counters());
         for (_, Entry { shared, .. }) in self.calls.drain() {
             shared.status.send_modify(|status| {
                 status.state = CallState::Ended;

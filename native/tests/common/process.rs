@@ -1,5 +1,6 @@
 //! The command as a child process: its JSON lines, its sentence and its exit status, each waited
 //! for with a deadline.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -81,9 +82,14 @@ impl Offhook {
         self.wait("listening")["local"].as_str().unwrap().to_owned()
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM, SIGINT or SIGKILL: `-TERM`.
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
         assert!(sent.success());
     }

@@ -9,7 +9,7 @@ use crate::idle::IdleHost;
 
 /// Datagrams to the SIP parser: what is accepted can be looked at whole, written again, and then
 /// reads the same; what is refused can be answered.
-pub(super) const MESSAGE: Target = Target {
+pub const MESSAGE: Target = Target {
     name: "message",
     corpus: || {
         let texts: [&[u8]; 5] = [
@@ -137,7 +137,7 @@ pub(super) const URI: Target = Target {
 };
 
 /// Session descriptions, and the answer to each that can be read.
-pub(super) const SDP: Target = Target {
+pub const SDP: Target = Target {
     name: "sdp",
     corpus: || {
         [
@@ -186,7 +186,7 @@ pub(super) const SDP: Target = Target {
 
 /// A sequence of RTP and RTCP packets to a media session: two bytes of length, one of channel and
 /// time, then the packet.
-pub(super) const RTP: Target = Target {
+pub const RTP: Target = Target {
     name: "rtp",
     corpus: || {
         let mut speech = Vec::new();
