@@ -51,6 +51,15 @@ pub enum Event {
         /// What happened.
         event: CallEvent,
     },
+    /// A hook of the [`CallHandler`](crate::CallHandler) panicked; its call is being ended.
+    HandlerPanicked {
+        /// The call.
+        call: CallId,
+        /// Which hook: `ringing`.
+        hook: &'static str,
+        /// What the panic said.
+        message: String,
+    },
     /// This listener was too slow, and missed events.
     Lagged {
         /// How many.

@@ -51,6 +51,7 @@ mod driver;
 mod error;
 mod event;
 mod exchange;
+mod handler;
 mod host;
 mod incoming;
 mod phone;
@@ -65,6 +66,7 @@ pub use event::{
     CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, PhoneStatus,
 };
 pub use exchange::{Exchange, ExchangeNotice};
+pub use handler::CallHandler;
 pub use incoming::Incoming;
 pub use phone::Phone;
 
@@ -74,6 +76,7 @@ pub use offhook_core::call::{CallInfo, CallOptions};
 pub use offhook_core::codec::Codec;
 pub use offhook_core::config::PhoneParameters;
 pub use offhook_core::exchange::{ExchangeEvent, ExchangeParameters};
+pub use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
 pub use offhook_core::nat::Network;
 pub use offhook_core::phone::Counters;
 pub use offhook_core::rtp::MediaStats;

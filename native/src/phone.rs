@@ -19,6 +19,7 @@ use crate::driver::line::{Crowd, Line};
 use crate::driver::{Driver, Jobs};
 use crate::error::Error;
 use crate::event::Event;
+use crate::handler::{CallHandler, Hooks};
 use crate::host::signalling::SignallingSocket;
 use crate::host::timebase::Timebase;
 use crate::incoming::{Incoming, Queue};
@@ -89,6 +90,12 @@ impl Phone {
     /// written to such a call goes nowhere, and nothing is heard.
     pub fn without_sound(&self) {
         self.held.soundless.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives every call from now on to `handler`, hook by hook, in place of
+    /// [`incoming`](Self::incoming).
+    pub fn set_call_handler(&self, handler: impl CallHandler) {
+        *lock(&self.held.bulletin.hooks) = Some(Arc::new(handler));
     }
 
     /// Binds the SIP port, registers if there is a server, and returns when the phone is ready to
@@ -264,7 +271,7 @@ impl Phone {
         }
     }
 
-    /// Incoming calls. Those that came before wait, so nothing is lost between
+    /// Incoming calls, unless a [`CallHandler`] takes them. Those that came before wait, so nothing is lost between
     /// [`start`](Self::start) and this.
     pub fn incoming(&self) -> Incoming {
         Incoming::new(lock(&self.held.bulletin.incoming).clone())
@@ -302,7 +309,6 @@ impl Phone {
 }
 
 /// Where a phone's driver posts what concerns everybody.
-#[derive(Debug)]
 pub(crate) struct Bulletin {
     status: watch::Sender<PhoneStatus>,
     events: Broadcast<Event>,
@@ -310,6 +316,13 @@ pub(crate) struct Bulletin {
     failure: Mutex<Option<Cause>>,
     /// Those of the last run that is over.
     counters: Mutex<Counters>,
+    hooks: Mutex<Option<Arc<dyn Hooks>>>,
+}
+
+impl std::fmt::Debug for Bulletin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bulletin").field("status", &*self.status.borrow()).finish_non_exhaustive()
+    }
 }
 
 impl Bulletin {
@@ -320,11 +333,17 @@ impl Bulletin {
             incoming: Mutex::default(),
             failure: Mutex::default(),
             counters: Mutex::default(),
+            hooks: Mutex::default(),
         }
     }
 
     pub(crate) fn publish(&self, event: &Event) {
         self.events.send(event);
+    }
+
+    /// What every call is given to, if the application wants that.
+    pub(crate) fn hooks(&self) -> Option<Arc<dyn Hooks>> {
+        lock(&self.hooks).clone()
     }
 
     pub(crate) fn ring(&self, call: Call) {

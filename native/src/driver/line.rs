@@ -21,6 +21,7 @@ use crate::call::Call;
 use crate::call::shared::Shared;
 use crate::capture::Capture;
 use crate::event::{CallEvent, Ending, Event};
+use crate::handler;
 use crate::host::machine::Machine;
 use crate::host::metronome::Metronome;
 use crate::phone::Bulletin;
@@ -106,7 +107,17 @@ impl Line {
     ) -> Result<Call, Refusal> {
         let id = self.phone.call(target, options)?;
         let shared = self.admit(machine, id).ok_or(Refusal::NoSuchCall { call: id })?;
-        Ok(Call::new(shared, jobs.clone()))
+        let call = Call::new(shared, jobs.clone());
+        self.attend(&call, jobs);
+        Ok(call)
+    }
+
+    /// Gives a call to the application's handler, if it has one.
+    fn attend(&self, call: &Call, jobs: &Jobs<Self>) -> bool {
+        let Some(hooks) = self.bulletin.hooks() else { return false };
+        let (events, bulletin) = (call.events(), Arc::clone(&self.bulletin));
+        tokio::spawn(handler::attend(hooks, call.clone(), events, jobs.clone(), bulletin));
+        true
     }
 
     /// Asks a target what it can do.
@@ -171,7 +182,10 @@ impl Line {
             Core::Incoming { call, from, to } => {
                 let Some(shared) = self.admit(machine, call) else { return };
                 self.bulletin.publish(&Event::Incoming { call, from, to });
-                self.bulletin.ring(Call::new(shared, jobs.clone()));
+                let call = Call::new(shared, jobs.clone());
+                if !self.attend(&call, jobs) {
+                    self.bulletin.ring(call);
+                }
             }
             Core::State { call, state, cause } => self.change(call, state, cause),
             Core::Hold { call, held } => self.tell(call, CallEvent::Hold { held }),
