@@ -41,8 +41,11 @@ pub(crate) fn run() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let output = Output::new(command.json());
-    match runtimes().and_then(|(own, many)| own.block_on(dispatch(command, output, many.handle())))
-    {
+    match runtimes().and_then(|(own, many)| {
+        // A task is woken by the others without a system call, which what is blocked on is not.
+        let task = own.spawn(dispatch(command, output, many.handle().clone()));
+        own.block_on(task).unwrap_or_else(|panic| Err(Failure::internal(panic)))
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => end(output, &failure),
     }
@@ -61,12 +64,12 @@ fn runtimes() -> Result<(Runtime, Runtime), Failure> {
     Ok((own, many))
 }
 
-async fn dispatch(command: Command, output: Output, many: &Handle) -> Result<(), Failure> {
+async fn dispatch(command: Command, output: Output, many: Handle) -> Result<(), Failure> {
     match command {
         Command::Demo(arguments) => demo::run(arguments, output).await,
         Command::Register(arguments) => register::run(*arguments, output).await,
         Command::Call(arguments) => call::run(*arguments, output).await,
-        Command::Answer(arguments) => answer::run(*arguments, output, many).await,
+        Command::Answer(arguments) => answer::run(*arguments, output, &many).await,
         Command::Message(arguments) => message::run(*arguments, output).await,
         Command::Options(arguments) => options::run(*arguments, output).await,
         Command::Load(arguments) => load::run(*arguments, output, many).await,

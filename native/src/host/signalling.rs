@@ -89,11 +89,17 @@ impl SignallingSocket {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| slices.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
         let metas = &mut batch.metas;
-        let received = self.socket.try_io(Interest::READABLE, || {
-            self.batches.recv((&self.socket).into(), &mut slices, metas)
+        let mut count = 0;
+        let _ = self.socket.try_io(Interest::READABLE, || {
+            // Errors are those of the error queue, which came out above or will next time.
+            count = self.batches.recv((&self.socket).into(), &mut slices, metas)?;
+            // Less than there was room for: the socket is empty, and this tells tokio so without
+            // another system call.
+            match count {
+                BATCH_SIZE => Ok(()),
+                _ => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+            }
         });
-        // Other errors are those of the error queue, which came out above or will next time.
-        let count = received.unwrap_or(0);
         for (meta, slice) in metas.iter().zip(&slices).take(count) {
             if let Some(bytes) = slice.get(..meta.len) {
                 take(Arrival::Datagram(meta.addr, bytes));
