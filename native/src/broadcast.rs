@@ -96,13 +96,14 @@ impl<T> Events<T> {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
+    /// The next event, if it has happened already; never waits.
+    pub fn try_next(&mut self) -> Option<T> {
+        lock(&self.queue).take()
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut queue = lock(&self.queue);
-        if queue.missed > 0 {
-            let missed = std::mem::take(&mut queue.missed);
-            return Poll::Ready(Some((queue.lagged)(missed)));
-        }
-        match queue.events.pop_front() {
+        match queue.take() {
             Some(event) => Poll::Ready(Some(event)),
             None if queue.closed => Poll::Ready(None),
             None => {
@@ -110,6 +111,16 @@ impl<T> Events<T> {
                 Poll::Pending
             }
         }
+    }
+}
+
+impl<T> Queue<T> {
+    fn take(&mut self) -> Option<T> {
+        if self.missed > 0 {
+            let missed = std::mem::take(&mut self.missed);
+            return Some((self.lagged)(missed));
+        }
+        self.events.pop_front()
     }
 }
 

@@ -9,12 +9,14 @@ mod incoming;
 mod media;
 mod options;
 mod outgoing;
+mod profile;
 pub(crate) mod queries;
 mod session;
 
 use std::sync::Arc;
 
 pub use options::{CallInfo, CallOptions};
+pub use profile::CallProfile;
 
 pub(crate) use media::{Body, MAX_STREAMS};
 
@@ -23,11 +25,12 @@ use crate::agent::{
 };
 use crate::error::Error;
 use crate::event::{CallDirection, CallId, CallState, Cause, EndedBy, Event};
-use crate::sip::{Message, Method, NameAddr};
+use crate::sip::{Message, Method};
 use crate::transaction::{ClientId, FailureCause, ServerId};
 use incoming::Incoming;
 use media::CallMedia;
 use outgoing::Outgoing;
+use profile::Parties;
 use session::Session;
 
 /// One call.
@@ -40,13 +43,13 @@ pub(crate) struct Call {
     /// Our tag, and the Call-ID: set when the call first crosses.
     tag: Option<Tag>,
     call_id: Arc<str>,
-    /// The far end: a name-addr without its tag.
-    remote: Box<str>,
+    /// The far end of a call of ours: a name-addr without its tag.
+    remote: Arc<str>,
     /// Ourselves likewise.
-    local: Box<str>,
-    /// The INVITE that came, for its header fields: as text, for a parsed message is larger and
+    local: Arc<str>,
+    /// The INVITE that came, which says who calls whom: as text, for a parsed message is larger and
     /// calls are many.
-    invite: Option<Box<[u8]>>,
+    invite: Option<Arc<[u8]>>,
     /// Its transaction, until the INVITE is answered.
     server: Option<ServerId>,
     /// Whether the application knows of it.
@@ -121,9 +124,9 @@ impl Call {
             direction: CallDirection::Outgoing,
             state: CallState::Dialing,
             tag: None,
-            call_id: Arc::from(""),
+            call_id: Arc::default(),
             remote: target.to().into(),
-            local: Box::default(),
+            local: Arc::default(),
             invite: None,
             server: None,
             told: true,
@@ -141,8 +144,8 @@ impl Call {
             state: CallState::Ringing,
             tag: None,
             call_id: Arc::from(request.call_id()),
-            remote: without_tag(request.from().as_str()),
-            local: without_tag(request.to().as_str()),
+            remote: Arc::default(),
+            local: Arc::default(),
             media: CallMedia::new(id, None, Default::default()),
             stage: Stage::Incoming(Box::new(Incoming::new(query, body))),
             invite: Some(request.bytes().into()),
@@ -185,22 +188,20 @@ impl Call {
     }
 
     /// What is known about it.
-    pub(crate) fn info(&self) -> CallInfo {
-        let (remote, remote_name) = parts(&self.remote);
-        let (local, _) = parts(&self.local);
-        let invite = self.invite.as_ref().and_then(|bytes| Message::parse(bytes).ok());
-        let headers = invite.map(|invite| {
-            invite.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-        });
-        CallInfo {
+    pub(crate) fn profile(&self) -> CallProfile {
+        let parties = match &self.invite {
+            Some(invite) => Parties::Theirs(Arc::clone(invite)),
+            None => Parties::Ours {
+                remote: Arc::clone(&self.remote),
+                local: Arc::clone(&self.local),
+                call_id: Arc::clone(&self.call_id),
+            },
+        };
+        CallProfile {
             id: self.id,
             direction: self.direction,
             state: self.state,
-            remote,
-            remote_name,
-            local,
-            call_id: self.call_id.as_ref().to_owned(),
-            headers: headers.unwrap_or_default(),
+            parties,
             codec: self.media.codec(),
             media: self.media.direction(),
             held: self.media.is_held(),
@@ -350,31 +351,6 @@ impl Call {
             Some(tag) => tag,
             None => *self.tag.insert(cx.new_tag(Owner::Call(self.id))),
         }
-    }
-}
-
-/// A From or To without its tag.
-fn without_tag(value: &str) -> Box<str> {
-    match NameAddr::parse(value) {
-        Ok(address) if address.display_name().is_empty() => {
-            format!("<{}>", address.uri_str()).into()
-        }
-        Ok(address) => {
-            let name = address.display_name();
-            format!("{} <{}>", crate::sip::quote(&name), address.uri_str()).into()
-        }
-        Err(_) => value.into(),
-    }
-}
-
-/// The URI and the display name.
-fn parts(value: &str) -> (String, Option<String>) {
-    match NameAddr::parse(value) {
-        Ok(address) => {
-            let name = address.display_name().into_owned();
-            (address.uri_str().to_owned(), (!name.is_empty()).then_some(name))
-        }
-        Err(_) => (value.to_owned(), None),
     }
 }
 

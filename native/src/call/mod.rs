@@ -69,7 +69,7 @@ impl Call {
     /// Who calls whom, by which headers and codec.
     pub fn info(&self) -> CallInfo {
         let state = self.state();
-        let mut info = self.shared().info().clone();
+        let mut info = self.shared().profile().info();
         info.state = state;
         info
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use offhook_core::call::CallInfo;
+use offhook_core::call::CallProfile;
 use offhook_core::event::{CallId, CallState, Cause};
 use offhook_core::rtp::MediaSession;
 use tokio::sync::{Notify, watch};
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Tells handles that the session moved on: time passed, something came, or the call ended.
     pub(crate) moved: Notify,
-    info: Mutex<CallInfo>,
+    profile: Mutex<CallProfile>,
     session: Mutex<MediaSession>,
     digits: Mutex<String>,
 }
@@ -51,17 +51,17 @@ impl Shared {
     /// How many received digits are kept for somebody to read them.
     const DIGITS: usize = 1_024;
 
-    pub(crate) fn new(info: CallInfo, session: MediaSession) -> Arc<Self> {
-        let status = Status { state: info.state, cause: None, answered: None, ending: None };
+    pub(crate) fn new(profile: CallProfile, session: MediaSession) -> Arc<Self> {
+        let status = Status { state: profile.state(), cause: None, answered: None, ending: None };
         Arc::new(Self {
-            id: info.id,
+            id: profile.id(),
             began: Instant::now(),
             status: watch::Sender::new(status),
             events: Broadcast::new(|missed| CallEvent::Lagged { missed }),
             taps: Arc::default(),
             wake: Notify::new(),
             moved: Notify::new(),
-            info: Mutex::new(info),
+            profile: Mutex::new(profile),
             session: Mutex::new(session),
             digits: Mutex::default(),
         })
@@ -71,8 +71,8 @@ impl Shared {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn info(&self) -> MutexGuard<'_, CallInfo> {
-        self.info.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn profile(&self) -> MutexGuard<'_, CallProfile> {
+        self.profile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn digits(&self) -> MutexGuard<'_, String> {

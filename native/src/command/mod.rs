@@ -72,7 +72,7 @@ async fn dispatch(command: Command, output: Output, many: Handle) -> Result<(), 
         Command::Answer(arguments) => answer::run(*arguments, output, &many).await,
         Command::Message(arguments) => message::run(*arguments, output).await,
         Command::Options(arguments) => options::run(*arguments, output).await,
-        Command::Load(arguments) => load::run(*arguments, output, many).await,
+        Command::Load(arguments) => load::run(*arguments, output, &many).await,
         Command::Exchange(arguments) => exchange::run(arguments, output).await,
         Command::Completions { .. } => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! What the command tells: readable lines, or one JSON object a line.
 
-use std::io::Write;
+use std::fmt::{self, Arguments, Display, Formatter, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,17 +35,27 @@ impl Output {
     /// Tells `value` to programs, `line` to people.
     pub(crate) fn tell(self, value: &Value, line: &str) {
         match self.json {
-            true => self.write(format_args!("{value}")),
+            true => self.print(&format!("{value}\n")),
             false if line.is_empty() => {}
-            false => self.write(format_args!("{line}")),
+            false => self.print(&format!("{line}\n")),
         }
     }
 
-    fn write(self, line: std::fmt::Arguments<'_>) {
+    /// Writes whole lines, with one system call.
+    pub(crate) fn print(self, lines: &str) {
         let mut out = std::io::stdout().lock();
         // Nobody may be reading any more; the call goes on all the same.
-        let _ = writeln!(out, "{line}");
+        let _ = out.write_all(lines.as_bytes());
         let _ = out.flush();
+    }
+
+    /// Adds a line: what `value` makes for programs, or `text` for people.
+    fn add(self, lines: &mut String, value: impl FnOnce() -> Value, text: Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = match self.json {
+            true => writeln!(lines, "{}", value()),
+            false => writeln!(lines, "{text}"),
+        };
     }
 
     pub(crate) fn listening(self, local: SocketAddr) {
@@ -76,110 +87,119 @@ impl Output {
         self.tell(&value, &line);
     }
 
-    /// Tells what happened on a phone.
-    pub(crate) fn event(self, event: &Event) {
+    /// Adds what happened on a phone to `lines`, which are for [`print`](Self::print).
+    pub(crate) fn event(self, lines: &mut String, event: &Event) {
         match event {
             Event::Incoming { .. } | Event::Call { .. } | Event::Lagged { .. } if !self.calls => {}
             Event::Registered { expires } => {
                 let expires = expires.as_secs();
-                let value = json!({ "event": "registered", "expires": expires });
-                self.tell(&value, &format!("registered for {expires} s"));
+                let value = || json!({ "event": "registered", "expires": expires });
+                self.add(lines, value, format_args!("registered for {expires} s"));
             }
             Event::Unregistered => {
-                self.tell(&json!({ "event": "unregistered" }), "unregistered");
+                let value = || json!({ "event": "unregistered" });
+                self.add(lines, value, format_args!("unregistered"));
             }
             Event::RegistrationFailed { cause } => {
-                let mut value = json!({ "event": "registration_failed" });
-                add_cause(&mut value, cause.as_ref());
+                let value = || with_cause(json!({ "event": "registration_failed" }), cause);
                 let why = cause.as_ref().map_or("no answer".into(), describe);
-                self.tell(&value, &format!("registration failed: {why}"));
+                self.add(lines, value, format_args!("registration failed: {why}"));
             }
             Event::Incoming { call, from, to } => {
-                let id = call.to_string();
-                let value = json!({ "event": "incoming", "call": id, "from": from, "to": to });
+                let id = || call.to_string();
+                let value = || json!({ "event": "incoming", "call": id(), "from": from, "to": to });
                 let (from, to) = (printable(from), printable(to));
-                self.tell(&value, &format!("call {call}: from {from} to {to}"));
-                self.state(*call, CallState::Ringing, None);
+                self.add(lines, value, format_args!("call {call}: from {from} to {to}"));
+                self.state(lines, *call, CallState::Ringing, &None);
             }
             Event::Message { from, body, content_type, .. } => {
                 let body = String::from_utf8_lossy(body);
-                let value = json!({
-                    "event": "message", "from": from, "body": body, "content_type": content_type,
-                });
-                let said = match content_type.to_ascii_lowercase().starts_with("text/plain") {
-                    true => printable(&body),
-                    false => format!("({}) {}", printable(content_type), printable(&body)),
+                let value = || {
+                    json!({
+                        "event": "message", "from": from, "body": body,
+                        "content_type": content_type,
+                    })
                 };
-                self.tell(&value, &format!("message from {}: {said}", printable(from)));
+                let text = content_type.to_ascii_lowercase().starts_with("text/plain");
+                let kind = match text {
+                    true => String::new(),
+                    false => format!("({}) ", printable(content_type)),
+                };
+                let (from, said) = (printable(from), printable(&body));
+                self.add(lines, value, format_args!("message from {from}: {kind}{said}"));
             }
-            Event::Call { call, event } => self.call_event(*call, event),
+            Event::Call { call, event } => self.call_event(lines, *call, event),
             Event::Lagged { missed } => {
-                let value = json!({ "event": "lagged", "missed": missed });
-                self.tell(&value, &format!("{missed} events came too fast to be shown"));
+                let value = || json!({ "event": "lagged", "missed": missed });
+                let what = "events came too fast to be shown";
+                self.add(lines, value, format_args!("{missed} {what}"));
             }
             _ => {}
         }
     }
 
-    fn call_event(self, call: CallId, event: &CallEvent) {
-        let id = call.to_string();
+    fn call_event(self, lines: &mut String, call: CallId, event: &CallEvent) {
+        let id = || call.to_string();
         match event {
-            CallEvent::State { state, cause } => self.state(call, *state, cause.as_ref()),
+            CallEvent::State { state, cause } => self.state(lines, call, *state, cause),
             CallEvent::Dtmf { digit, duration } => {
                 let ms = millis(*duration);
-                let value = json!({
-                    "event": "dtmf", "call": id, "digit": digit.to_string(),
-                    "duration_ms": ms, "method": "rfc4733",
-                });
-                self.tell(&value, &format!("call {call}: digit {digit} ({ms} ms)"));
+                let value = || {
+                    json!({
+                        "event": "dtmf", "call": id(), "digit": digit.to_string(),
+                        "duration_ms": ms, "method": "rfc4733",
+                    })
+                };
+                self.add(lines, value, format_args!("call {call}: digit {digit} ({ms} ms)"));
             }
             CallEvent::Hold { held } => {
-                let value = json!({ "event": "hold", "call": id, "by": "remote", "held": held });
+                let value =
+                    || json!({ "event": "hold", "call": id(), "by": "remote", "held": held });
                 let what = if *held { "put on hold" } else { "taken off hold" };
-                self.tell(&value, &format!("call {call}: {what} by the far end"));
+                self.add(lines, value, format_args!("call {call}: {what} by the far end"));
             }
-            CallEvent::Ended(ending) => self.ended(call, ending),
+            CallEvent::Ended(ending) => self.ended(lines, call, ending),
             _ => {}
         }
     }
 
-    pub(crate) fn state(self, call: CallId, state: CallState, cause: Option<&Cause>) {
-        if self.json {
-            let id = call.to_string();
-            let mut value = json!({ "event": "state", "call": id, "state": state.as_str() });
-            add_cause(&mut value, cause);
-            return self.write(format_args!("{value}"));
-        }
+    fn state(self, lines: &mut String, call: CallId, state: CallState, cause: &Option<Cause>) {
         // People learn of the end from the line that has the figures.
-        if state != CallState::Ended {
-            let why = cause.map(|cause| format!(" ({})", describe(cause))).unwrap_or_default();
-            self.write(format_args!("call {call}: {state}{why}"));
+        if state == CallState::Ended && !self.json {
+            return;
         }
+        let value = || {
+            let id = call.to_string();
+            with_cause(json!({ "event": "state", "call": id, "state": state.as_str() }), cause)
+        };
+        let why = cause.as_ref().map(|cause| format!(" ({})", describe(cause))).unwrap_or_default();
+        self.add(lines, value, format_args!("call {call}: {state}{why}"));
     }
 
-    fn ended(self, call: CallId, ending: &Ending) {
+    fn ended(self, lines: &mut String, call: CallId, ending: &Ending) {
         let by = ending.by.as_str();
-        if self.json {
-            let mut value = json!({
-                "event": "ended", "call": call.to_string(), "by": by, "stats": stats(ending),
-            });
-            add_cause(&mut value, ending.cause.as_ref());
+        let value = || {
+            let id = call.to_string();
+            let value = json!({ "event": "ended", "call": id, "by": by, "stats": stats(ending) });
+            let mut value = with_cause(value, &ending.cause);
             if let Some(error) = &ending.error {
                 value["error"] = json!({ "code": error.code(), "message": error.to_string() });
             }
-            return self.write(format_args!("{value}"));
-        }
+            value
+        };
         let why = match (&ending.error, &ending.cause) {
             (Some(error), _) => format!(" ({error})"),
             (None, Some(cause)) => format!(" ({})", describe(cause)),
             (None, None) => String::new(),
         };
-        let mut line = format!("call {call}: ended by {by}{why}");
-        if ending.was_answered() {
-            let seconds = ending.duration.as_secs_f64();
-            line.push_str(&format!(" after {seconds:.1} s; {}", figures(&ending.stats)));
-        }
-        self.write(format_args!("{line}"));
+        let after = match ending.was_answered() {
+            true => {
+                let seconds = ending.duration.as_secs_f64();
+                format!(" after {seconds:.1} s; {}", figures(&ending.stats))
+            }
+            false => String::new(),
+        };
+        self.add(lines, value, format_args!("call {call}: ended by {by}{why}{after}"));
     }
 }
 
@@ -222,11 +242,12 @@ pub(crate) fn figures(stats: &MediaStats) -> String {
     line
 }
 
-fn add_cause(value: &mut Value, cause: Option<&Cause>) {
+fn with_cause(mut value: Value, cause: &Option<Cause>) -> Value {
     if let Some(cause) = cause {
         value["code"] = json!(cause.code);
         value["reason"] = json!(cause.reason);
     }
+    value
 }
 
 /// A response as people read it: `486 Busy Here`.
@@ -235,16 +256,23 @@ pub(crate) fn describe(cause: &Cause) -> String {
 }
 
 /// What a peer wrote, without what would steer the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
+pub(crate) fn printable(text: &str) -> Printable<'_> {
+    Printable(text)
+}
+
+/// See [`printable`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printable<'a>(&'a str);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for piece in self.0.split_inclusive(char::is_control) {
+            let clean = piece.trim_end_matches(char::is_control);
+            f.write_str(clean)?;
+            write!(f, "{}", piece[clean.len()..].escape_default())?;
         }
+        Ok(())
     }
-    clean
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -262,15 +290,15 @@ mod tests {
 
     #[test]
     fn a_peer_cannot_steer_the_terminal() {
-        assert_eq!(printable("Busy\u{1b}[2J\nHere"), "Busy\\u{1b}[2J\\nHere");
-        assert_eq!(printable("Grüße"), "Grüße");
+        let shown = |text| printable(text).to_string();
+        assert_eq!(shown("Busy\u{1b}[2J\nHere"), "Busy\\u{1b}[2J\\nHere");
+        assert_eq!(shown("\r\nGrüße\0"), "\\r\\nGrüße\\u{0}");
     }
 
     #[test]
     fn a_cause_is_told_by_code_and_reason() {
-        let mut value = json!({});
         let cause = Cause { code: 486, reason: "Busy Here".into() };
-        add_cause(&mut value, Some(&cause));
+        let value = with_cause(json!({}), &Some(cause));
         assert_eq!(value, json!({ "code": 486, "reason": "Busy Here" }));
     }
 }

@@ -12,6 +12,9 @@ use super::failure::{Failure, Status};
 use super::output::{Output, printable};
 use super::signals::Signals;
 
+/// How many bytes of lines are written at once.
+const ENOUGH: usize = 64 * 1024;
+
 /// A running phone.
 pub(crate) struct Session {
     pub(crate) phone: Phone,
@@ -49,9 +52,19 @@ impl Session {
         let mut failures = phone.events();
         let (told, registered) = watch::channel(false);
         let announcer = tokio::spawn(async move {
-            while let Some(event) = events.next().await {
-                output.event(&event);
-                if matches!(event, Event::Registered { .. }) {
+            let mut lines = String::new();
+            while let Some(first) = events.next().await {
+                let mut registered = false;
+                // What has happened meanwhile is written with it.
+                let mut next = Some(first);
+                while let Some(event) = next {
+                    registered |= matches!(event, Event::Registered { .. });
+                    output.event(&mut lines, &event);
+                    next = if lines.len() < ENOUGH { events.try_next() } else { None };
+                }
+                output.print(&lines);
+                lines.clear();
+                if registered {
                     told.send_replace(true);
                 }
             }

@@ -148,9 +148,9 @@ impl Line {
     pub(crate) fn abandon(&mut self, call: CallId) {
         /// RFC 3261 §21.4.18: nobody here takes the call now.
         const UNAVAILABLE: u16 = 480;
-        let Some(info) = self.phone.info(call) else { return };
+        let Some(profile) = self.phone.profile(call) else { return };
         // A call that is ending already refuses, which is as well.
-        let _ = match (info.direction, info.state) {
+        let _ = match (profile.direction(), profile.state()) {
             (_, CallState::Answered) => self.phone.hangup(call),
             (CallDirection::Incoming, _) => self.phone.deny(call, UNAVAILABLE, None),
             (CallDirection::Outgoing, _) => self.phone.cancel(call),
@@ -159,10 +159,10 @@ impl Line {
 
     /// Makes what a new call needs.
     fn admit(&mut self, machine: &mut Machine, call: CallId) -> Option<Arc<Shared>> {
-        let info = self.phone.info(call)?;
+        let profile = self.phone.profile(call)?;
         let mut options = MediaOptions::default();
         options.silence_timeout = self.phone.parameters().media_timeout;
-        let shared = Shared::new(info, MediaSession::new(machine, options));
+        let shared = Shared::new(profile, MediaSession::new(machine, options));
         self.calls.insert(call, Entry { shared: Arc::clone(&shared), media: None });
         Some(shared)
     }
@@ -211,8 +211,8 @@ impl Line {
 
     fn change(&mut self, call: CallId, state: CallState, cause: Option<event::Cause>) {
         let Some(entry) = self.calls.get(&call) else { return };
-        if let Some(info) = self.phone.info(call) {
-            *entry.shared.info() = info;
+        if let Some(profile) = self.phone.profile(call) {
+            *entry.shared.profile() = profile;
         }
         // `ended` is told with its reason, by the event that follows.
         if state != CallState::Ended {
