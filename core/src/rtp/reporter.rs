@@ -92,6 +92,11 @@ impl Reporter {
         self.remote
     }
 
+    /// Whether any report was sent.
+    pub(crate) fn has_reported(&self) -> bool {
+        !self.initial
+    }
+
     /// Takes a compound packet that was received; returns whether the source said goodbye, or
     /// nothing when it is no compound.
     pub(crate) fn handle_compound(

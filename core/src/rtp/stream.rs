@@ -62,7 +62,8 @@ impl Stream {
                 press: to_units(options.digit_duration, codec),
                 pause: to_units(options.digit_pause, codec),
             },
-            pacer: Pacer::new(now, ptime),
+            // A frame leaves, and is heard, when its time has passed.
+            pacer: Pacer::new(now + ptime, ptime),
             sender: Sender::new(host, parameters.send, outgoing),
             receiver: Receiver::new(latch, rate, 1),
             reporter: Reporter::new(host),
@@ -345,7 +346,10 @@ impl Stream {
 
     /// Says goodbye and plays what has been received.
     pub(crate) fn close(&mut self, host: &mut dyn Host, mut tap: Option<&mut Tap>) {
-        self.report(host, true);
+        // RFC 3550 §6.3.7: whoever has sent nothing has not come, and does not leave.
+        if self.sender.packets() > 0 || self.reporter.has_reported() {
+            self.report(host, true);
+        }
         for _ in 0..LAST_FRAMES {
             if !self.receives() || self.receiver.playout.is_empty() {
                 break;

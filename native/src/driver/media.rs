@@ -3,6 +3,7 @@
 //! Signalling reaches it by [`Order`]s only, and it reaches signalling by jobs that carry a
 //! [`MediaEvent`](offhook_core::event::MediaEvent) only.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::Jobs;
 use super::line::Line;
 use crate::call::shared::Shared;
 use crate::capture::Capture;
-use crate::host::entropy::Pool;
+use crate::host::entropy;
 use crate::host::media::MediaSockets;
 use crate::host::metronome::Beat;
 use crate::host::outbox::Outbox;
@@ -40,6 +41,11 @@ const BATCH: usize = 32;
 /// No packet that we negotiate is larger; a longer one is cut and fails to parse.
 const LARGEST: usize = 4_096;
 
+thread_local! {
+    /// Where packets are read to: one a thread, so that a call has none of its own.
+    static BUFFER: RefCell<[u8; LARGEST]> = const { RefCell::new([0; LARGEST]) };
+}
+
 /// Carries the media of one call until signalling closes it.
 pub(crate) async fn run(
     shared: Arc<Shared>,
@@ -52,12 +58,11 @@ pub(crate) async fn run(
     let mut task = Task {
         shared,
         jobs,
-        machine: Machine { time, entropy: Pool::new(), outbox: Outbox::new() },
+        machine: Machine { time, outbox: Outbox::new() },
         sockets: Vec::new(),
         tapped: Vec::new(),
         capture,
     };
-    let mut buffer = vec![0; LARGEST];
     loop {
         let deadline = task.advance();
         beat.set(deadline.map(|deadline| time.at(deadline)));
@@ -65,20 +70,24 @@ pub(crate) async fn run(
             // After a stall what waits in the sockets comes before the frames that are due, or they
             // would be played without it.
             biased;
-            order = orders.recv() => match order {
-                Some(order) => {
-                    let over = matches!(order, Order::Control(MediaControl::Close));
-                    task.handle_order(order);
-                    if over {
-                        break;
-                    }
-                }
-                None => {
-                    task.handle_order(Order::Control(MediaControl::Close));
+            order = orders.recv() => {
+                // What was ordered together is done together.
+                let mut next = order.unwrap_or(Order::Control(MediaControl::Close));
+                let over = loop {
+                    let over = matches!(next, Order::Control(MediaControl::Close));
+                    task.handle_order(next);
+                    next = match orders.try_recv() {
+                        Ok(order) if !over => order,
+                        _ => break over,
+                    };
+                };
+                if over {
                     break;
                 }
-            },
-            (index, channel) = task.readable() => task.receive(index, channel, &mut buffer),
+            }
+            (index, channel) = task.readable() => {
+                BUFFER.with_borrow_mut(|buffer| task.receive(index, channel, buffer));
+            }
             () = beat.due() => {}
             () = task.shared.wake.notified() => {}
         }
@@ -196,7 +205,6 @@ fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
 /// The host that a session sees: it gathers packets.
 struct Machine {
     time: Timebase,
-    entropy: Pool,
     outbox: Outbox<(MediaPort, Channel)>,
 }
 
@@ -212,7 +220,7 @@ impl Clock for Machine {
 
 impl Entropy for Machine {
     fn fill(&mut self, bytes: &mut [u8]) {
-        self.entropy.fill(bytes);
+        entropy::fill(bytes);
     }
 }
 

@@ -1,7 +1,21 @@
 //! Randomness from the operating system, fetched in blocks.
 
-/// Random bytes of the operating system, none given twice.
-pub(crate) struct Pool {
+use std::cell::RefCell;
+
+thread_local! {
+    /// One a thread, so that a call has none of its own to fill.
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool::new()) };
+}
+
+/// Fills `out` with random bytes of the operating system, none given twice.
+///
+/// # Panics
+/// When the operating system has no random numbers: without them no call is safe.
+pub(crate) fn fill(out: &mut [u8]) {
+    POOL.with_borrow_mut(|pool| pool.fill(out));
+}
+
+struct Pool {
     bytes: [u8; Self::BLOCK],
     used: usize,
 }
@@ -9,15 +23,11 @@ pub(crate) struct Pool {
 impl Pool {
     const BLOCK: usize = 512;
 
-    pub(crate) fn new() -> Self {
+    const fn new() -> Self {
         Self { bytes: [0; Self::BLOCK], used: Self::BLOCK }
     }
 
-    /// Fills `out`.
-    ///
-    /// # Panics
-    /// When the operating system has no random numbers: without them no call is safe.
-    pub(crate) fn fill(&mut self, out: &mut [u8]) {
+    fn fill(&mut self, out: &mut [u8]) {
         for byte in out {
             if self.used == Self::BLOCK {
                 getrandom::fill(&mut self.bytes).expect("the operating system gives random bytes");
@@ -26,12 +36,6 @@ impl Pool {
             *byte = std::mem::take(&mut self.bytes[self.used]);
             self.used += 1;
         }
-    }
-}
-
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").finish_non_exhaustive()
     }
 }
 

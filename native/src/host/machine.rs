@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use offhook_core::host::{Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, RequestId};
 use offhook_core::time::{Instant, WallTime};
 
-use super::entropy::Pool;
+use super::entropy;
 use super::media::MediaSockets;
 use super::outbox::Outbox;
 use super::timebase::Timebase;
@@ -16,7 +16,6 @@ use super::timebase::Timebase;
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) time: Timebase,
-    pub(crate) entropy: Pool,
     /// What waits to be sent.
     pub(crate) outbox: Outbox<Flow>,
     /// What waits to be answered.
@@ -38,13 +37,7 @@ pub(crate) enum Request {
 
 impl Machine {
     pub(crate) fn new(time: Timebase) -> Self {
-        Self {
-            time,
-            entropy: Pool::new(),
-            outbox: Outbox::new(),
-            requests: Vec::new(),
-            media: HashMap::new(),
-        }
+        Self { time, outbox: Outbox::new(), requests: Vec::new(), media: HashMap::new() }
     }
 }
 
@@ -60,7 +53,7 @@ impl Clock for Machine {
 
 impl Entropy for Machine {
     fn fill(&mut self, bytes: &mut [u8]) {
-        self.entropy.fill(bytes);
+        entropy::fill(bytes);
     }
 }
 

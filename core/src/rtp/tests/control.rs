@@ -44,7 +44,7 @@ fn directions_stop_what_they_forbid_and_no_more() {
 #[test]
 fn timestamps_run_on_while_a_call_is_held() {
     let mut pair = Pair::new();
-    pair.run(Duration::from_millis(990), |_| ());
+    pair.run(Duration::from_millis(1_010), |_| ());
     pair.alice.control(with_direction(Direction::Inactive, BOB));
     pair.run(Duration::from_secs(3), |_| ());
     pair.alice.control(with_direction(Direction::SendRecv, BOB));
@@ -112,12 +112,12 @@ fn a_peer_behind_a_nat_is_answered_where_it_is() {
         ssrc: 5,
     };
     for sequence in 0..100u16 {
+        host.now = session.next_deadline().unwrap();
         let bytes = [&header(sequence).to_bytes()[..], &[0xFF; 160]].concat();
         let inbound =
             Inbound::Media { port: PORT, channel: Channel::Rtp, from: nat, bytes: &bytes };
         session.handle_inbound(&mut host, inbound);
         session.handle_deadline(&mut host);
-        host.now = session.next_deadline().unwrap();
     }
     let destinations: Vec<_> =
         host.sent.iter().filter(|s| s.channel == Channel::Rtp).map(|s| s.to).collect();
@@ -198,7 +198,7 @@ fn who_only_listens_sends_receiver_reports() {
 fn the_end_is_said_and_nothing_follows() {
     let mut pair = Pair::new();
     pair.alice.session.write_audio(8_000, &Tone::new(8_000, 500, 9_000).take(16_000));
-    pair.run(Duration::from_millis(1_990), |_| ());
+    pair.run(Duration::from_millis(2_010), |_| ());
     pair.alice.control(MediaControl::Close);
     assert_eq!(pair.alice.session.next_deadline(), None);
     pair.run(Duration::from_millis(35), |_| ());
@@ -216,6 +216,20 @@ fn the_end_is_said_and_nothing_follows() {
     assert_eq!(pair.bob.session.write_audio(8_000, &[1; 160]), 0);
     pair.bob.control(configure(parameters(ALICE)));
     assert_eq!(pair.bob.session.next_deadline(), None);
+}
+
+#[test]
+fn who_has_sent_nothing_says_no_goodbye() {
+    for (after, said) in [(19, false), (20, true)] {
+        let mut host = TestHost::new(1);
+        let mut session = MediaSession::new(&mut host, MediaOptions::default());
+        session.handle_control(&mut host, configure(parameters(BOB)));
+        host.now += Duration::from_millis(after);
+        session.handle_deadline(&mut host);
+        session.handle_control(&mut host, MediaControl::Close);
+        let goodbyes = host.sent.iter().filter(|sent| sent.channel == Channel::Rtcp).count();
+        assert_eq!((goodbyes == 1, !host.sent.is_empty()), (said, said), "{after} ms");
+    }
 }
 
 #[test]
