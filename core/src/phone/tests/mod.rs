@@ -9,6 +9,7 @@ mod hosts;
 mod messages;
 mod registering;
 mod scene;
+mod streams;
 mod torture;
 mod within;
 

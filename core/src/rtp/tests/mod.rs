@@ -4,6 +4,7 @@ mod audio;
 mod control;
 mod network;
 mod peers;
+mod streams;
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
