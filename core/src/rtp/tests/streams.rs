@@ -149,6 +149,13 @@ fn streams_out_of_step_are_mixed_without_a_gap() {
     }
     let samples = scene.heard.len().abs_diff(24_000);
     assert!(samples <= 320, "{} samples in 3 s", scene.heard.len());
+    // While the first hears nothing the other is read alone.
+    scene.configure(0, MediaParameters { direction: Direction::SendOnly, ..parameters(ONE) });
+    let before = scene.heard.len();
+    scene.run(Duration::from_secs(1), &mut far[1..]);
+    let heard = &scene.heard[before..];
+    assert!(heard.len().abs_diff(8_000) <= 640, "{} samples in 1 s", heard.len());
+    assert!(measure::share_at(&heard[1_000..7_000], 8_000, 1_500.0) > 0.99);
 }
 
 #[test]
