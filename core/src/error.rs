@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use crate::event::{CallId, CallState, PhoneStatus};
+use crate::event::{CallId, CallState, PhoneStatus, ReferralId};
 
 /// Why a command was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -69,6 +69,18 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// A transfer of the call is under way already.
+    #[error("call {call} is being transferred already")]
+    TransferPending {
+        /// The call.
+        call: CallId,
+    },
+    /// Nobody waits for this referral's answer: it was given, its time is over, or its call is.
+    #[error("nobody waits for an answer to referral {}", referral.0)]
+    NoSuchReferral {
+        /// The referral.
+        referral: ReferralId,
+    },
     /// As many pings and messages as there may be wait for their answers.
     #[error("{limit} pings wait for their answers already")]
     TooManyPings {
@@ -100,6 +112,8 @@ impl Error {
             Self::Nat { .. } => "nat",
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyCalls { .. } => "too_many_calls",
+            Self::TransferPending { .. } => "transfer_pending",
+            Self::NoSuchReferral { .. } => "no_such_referral",
             Self::TooManyPings { .. } => "too_many_pings",
             Self::TooManyMessages { .. } => "too_many_messages",
         }

@@ -27,6 +27,10 @@ pub struct PingId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MessageId(pub u64);
 
+/// Names a request of a call's far end to call somebody else: [`Event::Referred`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ReferralId(pub u64);
+
 /// The state of a phone (the seed's PhoneStatus).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum PhoneStatus {
@@ -123,6 +127,29 @@ pub struct Cause {
     pub reason: String,
 }
 
+/// How far a transfer of ours has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TransferOutcome {
+    /// The far end will call the target. A blind transfer is done with that: the call ends now.
+    Accepted,
+    /// The target has answered; the call ends now.
+    Succeeded,
+    /// The far end refused, the target was not reached, or nobody said what became of it. Unless the
+    /// call has ended meanwhile, it goes on.
+    Failed,
+}
+
+impl TransferOutcome {
+    /// The word the command prints: `accepted`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What happened on a phone.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
@@ -176,6 +203,31 @@ pub enum Event {
         call: CallId,
         /// Whether we are held now.
         held: bool,
+    },
+    /// A transfer of ours came further (RFC 3515). Each ends once: blind with
+    /// [`TransferOutcome::Accepted`] or `Failed`, otherwise with `Succeeded` or `Failed`.
+    Transfer {
+        /// The call.
+        call: CallId,
+        /// The URI that it is transferred to.
+        to: String,
+        /// How far it has come.
+        outcome: TransferOutcome,
+        /// The response to REFER, or the target's that was reported; `None` when there was none.
+        cause: Option<Cause>,
+    },
+    /// The far end asks us to call somebody else instead (REFER, RFC 3515). Nothing happens unless
+    /// [`Phone::accept_referral`](crate::phone::Phone::accept_referral) is told to within 20 s. Only
+    /// where [`accept_transfer`](crate::config::PhoneParameters::accept_transfer) is set.
+    Referred {
+        /// The call.
+        call: CallId,
+        /// This request.
+        referral: ReferralId,
+        /// The URI that we should call.
+        to: String,
+        /// Who wants that, from Referred-By or else the far end's URI; nobody has proved it.
+        by: String,
     },
     /// What the media machine of a call has to do.
     Media {

@@ -23,7 +23,7 @@ pub(crate) use hop::Hop;
 pub(crate) use paths::{Lost, Path, Reach, Settled};
 pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
-pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response};
+pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response, SUPPORTED};
 pub(crate) use series::{Answer, Series};
 pub(crate) use shown::Shown;
 pub(crate) use tag::Tag;
@@ -31,7 +31,7 @@ pub(crate) use target::Target;
 
 use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
-use crate::event::{CallId, Event};
+use crate::event::{CallId, Event, ReferralId};
 use crate::host::{Host, MediaPort, RequestId};
 use crate::phone::Counters;
 use crate::time::{Duration, Instant};
@@ -94,6 +94,12 @@ pub(crate) enum CallAlarm {
     Repeat,
     /// No 2xx comes again: the ACK need not be kept (§13.2.2.4).
     Forget,
+    /// Nobody has said what became of a transfer.
+    Untold,
+    /// The application has not said whether to follow a referral.
+    Undecided,
+    /// The next report of a referral is due.
+    Report,
 }
 
 /// What the parts of a phone share.
@@ -117,6 +123,8 @@ pub(crate) struct Agent {
     pin: RealmPin,
     /// The number of the last request to the host.
     requests: u64,
+    /// The number of the last referral.
+    referrals: u64,
     /// Messages are written here.
     buffer: Vec<u8>,
 }
@@ -136,6 +144,7 @@ impl Agent {
             digest: DigestClient::new(parameters.allow_md5),
             pin: RealmPin::new(parameters.realm.as_deref()),
             requests: 0,
+            referrals: 0,
             buffer: Vec::new(),
             parameters,
         }
@@ -250,6 +259,12 @@ impl Crossing<'_> {
     /// A path to `hop`, now or later.
     pub(crate) fn reach(&mut self, hop: &Hop, owner: Owner) -> Reach {
         self.agent.reach(self.host, hop, owner)
+    }
+
+    /// A number for a referral.
+    pub(crate) fn new_referral(&mut self) -> ReferralId {
+        self.agent.referrals += 1;
+        ReferralId(self.agent.referrals)
     }
 
     /// A Call-ID that nobody else makes (§8.1.1.4).

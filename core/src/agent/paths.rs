@@ -187,6 +187,11 @@ impl Agent {
         self.paths.homes.contains(&path.to)
     }
 
+    /// Whether something came from the configured server or proxy, as far as an address shows.
+    pub(crate) fn is_from_home(&self, from: SocketAddr) -> bool {
+        self.paths.homes.iter().any(|home| home.ip() == from.ip())
+    }
+
     /// What `peer` is told of our host, which it reaches at `local`.
     pub(crate) fn told(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
         let parameters = &self.parameters;

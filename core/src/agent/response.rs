@@ -27,7 +27,12 @@ pub(crate) struct Response<'a> {
 }
 
 /// The methods that we understand (§20.5).
-pub(crate) const ALLOWED: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY";
+pub(crate) const ALLOWED: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY, REFER";
+
+/// The extensions that we understand (§20.37): REFER without a subscription (RFC 4488), and outside
+/// the dialog that it is about (RFC 4538).
+pub(crate) const SUPPORTED: [&str; 2] = ["norefersub", "tdialog"];
 
 /// The body that we understand (§20.1).
 pub(crate) const ACCEPTED: &str = "application/sdp";
@@ -70,7 +75,7 @@ impl<'a> Response<'a> {
     pub(crate) fn capabilities(self) -> Self {
         self.field(HeaderName::Allow, ALLOWED)
             .field(HeaderName::Accept, ACCEPTED)
-            .field(HeaderName::Supported, "")
+            .field(HeaderName::Supported, SUPPORTED.join(", "))
     }
 
     /// With a session description.

@@ -34,21 +34,7 @@ impl Agent {
     pub(crate) fn target(&self, text: &str) -> Result<Target, Error> {
         let invalid =
             |problem| Error::InvalidValue { what: "target", value: text.to_owned(), problem };
-        let wanted = text.trim();
-        check_value(wanted).map_err(|_| invalid("it holds a line feed or a NUL"))?;
-        if wanted.is_empty() {
-            return Err(invalid("it is empty"));
-        }
-        let written = match (NameAddr::parse(wanted), wanted.contains('@')) {
-            // Here the parameters of a bare URI are its own, not those of a header field (§20.10).
-            _ if Uri::parse(wanted).is_ok() => format!("<{wanted}>"),
-            (Ok(_), _) => wanted.to_owned(),
-            (Err(_), true) => format!("sip:{wanted}"),
-            (Err(_), false) => match self.home_host() {
-                Some(home) => format!("sip:{}@{home}", escape_user(wanted)),
-                None => return Err(invalid("without a server it has to be a SIP URI")),
-            },
-        };
+        let written = self.written(text)?;
         let address = NameAddr::parse(&written).map_err(|_| invalid("it is no URI"))?;
         let (uri, name) = (address.uri(), address.display_name());
         if uri.has_headers() {
@@ -70,6 +56,48 @@ impl Agent {
         };
         let name = (!name.is_empty()).then(|| name.into_owned());
         Ok(Target { uri: uri.as_str().to_owned(), name, hop, routes })
+    }
+
+    /// Reads whom an application wants somebody else to call: the same, but of any scheme that can
+    /// be called, for it is not us who do. The URI, and the name-addr that holds it.
+    pub(crate) fn referred(&self, text: &str) -> Result<(String, String), Error> {
+        let invalid =
+            |problem| Error::InvalidValue { what: "target", value: text.to_owned(), problem };
+        let written = self.written(text)?;
+        let address = NameAddr::parse(&written).map_err(|_| invalid("it is no URI"))?;
+        let (uri, name) = (address.uri(), address.display_name());
+        if uri.has_headers() {
+            return Err(invalid("header fields in a URI are not taken"));
+        }
+        if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips | Scheme::Tel) {
+            return Err(invalid("only sip, sips and tel URIs can be called"));
+        }
+        let refer_to = match name.is_empty() {
+            true => format!("<{uri}>"),
+            false => format!("{} <{uri}>", crate::sip::quote(&name)),
+        };
+        Ok((uri.as_str().to_owned(), refer_to))
+    }
+
+    /// What an application calls, as a name-addr or a URI.
+    fn written(&self, text: &str) -> Result<String, Error> {
+        let invalid =
+            |problem| Error::InvalidValue { what: "target", value: text.to_owned(), problem };
+        let wanted = text.trim();
+        check_value(wanted).map_err(|_| invalid("it holds a line feed or a NUL"))?;
+        if wanted.is_empty() {
+            return Err(invalid("it is empty"));
+        }
+        Ok(match (NameAddr::parse(wanted), wanted.contains('@')) {
+            // Here the parameters of a bare URI are its own, not those of a header field (§20.10).
+            _ if Uri::parse(wanted).is_ok() => format!("<{wanted}>"),
+            (Ok(_), _) => wanted.to_owned(),
+            (Err(_), true) => format!("sip:{wanted}"),
+            (Err(_), false) => match self.home_host() {
+                Some(home) => format!("sip:{}@{home}", escape_user(wanted)),
+                None => return Err(invalid("without a server it has to be a SIP URI")),
+            },
+        })
     }
 
     /// The registrar, as the target of REGISTER; `None` without a server.

@@ -234,7 +234,7 @@ impl Call {
                 let code = ringing.too_late;
                 self.refuse(cx, Response::new(code), EndedBy::Timeout);
             }
-            CallAlarm::Repeat | CallAlarm::Forget => {}
+            _ => {}
         }
     }
 

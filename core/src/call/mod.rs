@@ -7,18 +7,27 @@
 
 mod incoming;
 mod media;
+mod notice;
 mod options;
 mod outgoing;
 mod profile;
 pub(crate) mod queries;
+mod reference;
+mod referral;
 mod session;
+mod sipfrag;
+mod transfer;
 
 use std::sync::Arc;
 
-pub use options::{CallInfo, CallOptions};
+pub use options::{CallInfo, CallOptions, TransferMode, TransferOptions};
 pub use profile::CallProfile;
 
 pub(crate) use media::{Body, MAX_STREAMS};
+pub(crate) use notice::parameter;
+pub(crate) use reference::Reference;
+pub(crate) use referral::decline;
+pub(crate) use transfer::Order;
 
 use crate::agent::{
     CallAlarm, Crossing, Lost, MediaPorts, Owner, Path, Query, Response, Tag, Target,
@@ -31,7 +40,9 @@ use incoming::Incoming;
 use media::CallMedia;
 use outgoing::Outgoing;
 use profile::Parties;
+use referral::{Referral, Referrer};
 use session::Session;
+use transfer::Transfer;
 
 /// One call.
 #[derive(Debug)]
@@ -55,6 +66,12 @@ pub(crate) struct Call {
     /// Whether the application knows of it.
     told: bool,
     media: CallMedia,
+    /// The latest transfer that we asked for.
+    transfer: Option<Box<Transfer>>,
+    /// The latest that the far end asked for.
+    referral: Option<Box<Referral>>,
+    /// The call whose far end sent us here.
+    referrer: Option<Box<Referrer>>,
     stage: Stage,
 }
 
@@ -131,6 +148,9 @@ impl Call {
             server: None,
             told: true,
             media,
+            transfer: None,
+            referral: None,
+            referrer: None,
             stage: Stage::Outgoing(Box::new(Outgoing::new(target, headers, streams))),
         }
     }
@@ -147,6 +167,9 @@ impl Call {
             remote: Arc::default(),
             local: Arc::default(),
             media: CallMedia::new(id, None, Default::default()),
+            transfer: None,
+            referral: None,
+            referrer: None,
             stage: Stage::Incoming(Box::new(Incoming::new(query, body))),
             invite: Some(request.bytes().into()),
             server: Some(server),
@@ -243,6 +266,12 @@ impl Call {
         client: Option<ClientId>,
         response: &Message,
     ) {
+        if let Some(client) = client
+            && (self.transfer_response(cx, client, response)
+                || self.referral_response(cx, client, response))
+        {
+            return;
+        }
         match (&self.stage, client) {
             (Stage::Outgoing(_), Some(client)) => self.outgoing_response(cx, client, response),
             (Stage::Session(_), _) => self.session_response(cx, client, response),
@@ -257,6 +286,9 @@ impl Call {
         client: ClientId,
         cause: FailureCause,
     ) {
+        if self.transfer_failure(cx, client) || self.referral_failure(cx, client) {
+            return;
+        }
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_failure(cx, client, cause),
             Stage::Session(_) => self.session_failure(cx, client, cause),
@@ -266,6 +298,9 @@ impl Call {
 
     /// Takes a request whose To carries our tag.
     pub(crate) fn handle_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+        if *query.request.call_id() != *self.call_id {
+            return self.notified_beside(cx, query);
+        }
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_request(cx, query),
             Stage::Incoming(_) => self.incoming_request(cx, query),
@@ -283,6 +318,12 @@ impl Call {
 
     /// A timer fired.
     pub(crate) fn handle_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+        match alarm {
+            CallAlarm::Untold => return self.close_transfer(cx),
+            CallAlarm::Undecided => return self.decline(cx),
+            CallAlarm::Report => return self.report_due(cx),
+            _ => {}
+        }
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_alarm(cx, alarm),
             Stage::Incoming(_) => self.incoming_alarm(cx, alarm),
@@ -318,6 +359,9 @@ impl Call {
     /// Tells a new state, or more about the old one.
     fn set_state(&mut self, cx: &mut Crossing<'_>, state: CallState, cause: Option<Cause>) {
         if self.state != state || cause.is_some() {
+            if let Some(cause) = &cause {
+                self.note(cause);
+            }
             self.state = state;
             cx.tell(Event::State { call: self.id, state, cause });
         }
@@ -325,6 +369,8 @@ impl Call {
 
     /// It is over: media stops, everything goes back, and the application is told.
     fn finish(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+        self.forget_transfer(cx);
+        self.forget_referral(cx);
         match core::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Outgoing(outgoing) => outgoing.close(cx),
             Stage::Incoming(incoming) => incoming.close(cx),
@@ -338,6 +384,9 @@ impl Call {
         if !self.told {
             self.state = CallState::Ended;
             return;
+        }
+        if ending.cause.is_none() {
+            self.note_end(ending.by);
         }
         let cause = ending.cause.clone().filter(|_| self.state != CallState::Ended);
         self.set_state(cx, CallState::Ended, cause);

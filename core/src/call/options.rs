@@ -56,6 +56,58 @@ impl CallOptions {
     }
 }
 
+/// When a transfer is done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum TransferMode {
+    /// When the far end has agreed to call the target: the call ends at once, whatever becomes of
+    /// that.
+    #[default]
+    Blind,
+    /// When the far end says that the target has answered; if it says that it was not reached, the
+    /// call goes on (the seed's `blind=False`).
+    Notified,
+}
+
+/// How a call is transferred.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct TransferOptions {
+    /// When it is done. Default [`TransferMode::Blind`].
+    pub mode: TransferMode,
+    /// Whether to tell the target, by way of the far end, who transfers it (Referred-By, RFC 3892).
+    /// Default true.
+    pub referred_by: bool,
+    /// Whether to ask a blind transfer's far end for no reports, for nobody waits for them (RFC
+    /// 4488). Default false.
+    pub no_reports: bool,
+    /// Whether to send REFER outside the call's dialog and name that in Target-Dialog (RFC 4538), as
+    /// RFC 7647 §4 wants for far ends whose Contact leads to them from anywhere. Many know only
+    /// REFER within the dialog. Default false.
+    pub outside_dialog: bool,
+}
+
+impl Default for TransferOptions {
+    fn default() -> Self {
+        let mode = TransferMode::Blind;
+        Self { mode, referred_by: true, no_reports: false, outside_dialog: false }
+    }
+}
+
+impl TransferOptions {
+    /// When it is done.
+    #[must_use]
+    pub fn mode(mut self, mode: TransferMode) -> Self {
+        self.mode = mode;
+        self
+    }
+}
+
+impl From<TransferMode> for TransferOptions {
+    fn from(mode: TransferMode) -> Self {
+        Self::default().mode(mode)
+    }
+}
+
 /// What is known about a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -9,7 +9,7 @@ use super::{Call, CallAlarm, Ending, Stage};
 use crate::agent::Lost;
 use crate::agent::{
     ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, MediaPorts, Owner, Path, Query, Reach, Request,
-    Response, Target,
+    Response, SUPPORTED, Target,
 };
 use crate::dialog::Dialog;
 use crate::event::{CallState, Cause, EndedBy};
@@ -184,6 +184,7 @@ impl Call {
                 (HeaderName::Contact, cx.contact(&calling.path)),
                 (HeaderName::Allow, ALLOWED.to_owned()),
                 (HeaderName::Accept, ACCEPTED.to_owned()),
+                (HeaderName::Supported, SUPPORTED.join(", ")),
             ],
             extensions: &outgoing.headers,
             body: Some((ACCEPTED, calling.offer.as_bytes())),

@@ -18,6 +18,8 @@ pub(crate) fn answer(cx: &mut Crossing<'_>, query: &Query) {
         Method::Message => message(cx, query),
         // RFC 6665 §4.1.3: there is no subscription that it could belong to.
         Method::Notify => no_dialog(cx, query),
+        // Outside of an answered call there is nothing to transfer.
+        Method::Refer => super::referral::decline(cx, query),
         // §8.2.1: a method that nobody here knows, and one that is known and not taken.
         Method::Other(_) => {
             cx.respond(query, Response::new(501).field(HeaderName::Allow, ALLOWED));

@@ -65,6 +65,8 @@ fields! {
     max_calls: usize => max_calls;
     /// Whether to answer calls to any user.
     accept_any_user: bool => accept_any_user;
+    /// Whether the far end of a call may ask us to call somebody else.
+    accept_transfer: bool => accept_transfer;
     /// A fixed address to which every request is sent; for tests.
     next_hop: SocketAddr => Some(next_hop);
 }

@@ -123,6 +123,10 @@ pub struct PhoneParameters {
     pub max_calls: usize,
     /// Whether to answer calls to any user, not only to [`user`](Self::user). Default true.
     pub accept_any_user: bool,
+    /// Whether the far end of a call may ask us to call somebody else (REFER). Each such request is
+    /// then put to the application ([`Event::Referred`](crate::event::Event::Referred)), and nothing
+    /// is called that it does not accept. Default false: all are refused, 603.
+    pub accept_transfer: bool,
     /// A fixed address to which every request is sent, whatever its URI says; for tests.
     pub next_hop: Option<SocketAddr>,
     /// Makes what sees every SIP message of the phone, and may change, answer or drop it (the seed's
@@ -170,6 +174,7 @@ impl PhoneParameters {
             media_timeout: Some(Duration::from_secs(60)),
             max_calls: 20_000,
             accept_any_user: true,
+            accept_transfer: false,
             next_hop: None,
             sip_class: None,
         }

@@ -65,6 +65,7 @@ pub(super) struct Text {
     max_calls: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accept_any_user: Option<bool>,
+    accept_transfer: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_hop: Option<SocketAddr>,
     #[serde(skip_serializing)]
@@ -147,6 +148,7 @@ impl TryFrom<Text> for PhoneParameters {
         put(&mut parameters.media_timeout, silence);
         put(&mut parameters.max_calls, text.max_calls);
         put(&mut parameters.accept_any_user, text.accept_any_user);
+        put(&mut parameters.accept_transfer, text.accept_transfer);
         parameters.realm = text.realm;
         parameters.display_name = text.display_name;
         parameters.outbound_proxy = text.outbound_proxy;
@@ -188,6 +190,7 @@ impl From<PhoneParameters> for Text {
             media_timeout,
             max_calls,
             accept_any_user,
+            accept_transfer,
             next_hop,
             sip_class: _,
         } = parameters;
@@ -217,6 +220,7 @@ impl From<PhoneParameters> for Text {
             media_timeout: Some(Seconds(media_timeout.unwrap_or_default())),
             max_calls: Some(max_calls),
             accept_any_user: Some(accept_any_user),
+            accept_transfer: Some(accept_transfer),
             next_hop,
             credentials: Vec::new(),
         }

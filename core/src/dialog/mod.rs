@@ -152,6 +152,35 @@ impl Dialog {
         Self::of_caller(&self.local, &self.call_id, seq, &self.target, response)
     }
 
+    /// What a request outside this dialog, but by the same way to the same party, begins with:
+    /// `local` has our tag, `remote` none (RFC 4538 §3).
+    pub(crate) fn beside(&self, call_id: Arc<str>, local: Arc<str>, remote: &str) -> Self {
+        Self {
+            call_id,
+            local,
+            remote: remote.into(),
+            remote_tag: Box::default(),
+            local_seq: 0,
+            remote_seq: None,
+            target: self.target.clone(),
+            routes: self.routes.clone(),
+        }
+    }
+
+    /// Whether whoever has this tag is, or now becomes, the other party of a dialog that had none.
+    pub(crate) fn joins(&mut self, remote_tag: Option<&str>) -> bool {
+        let tag = remote_tag.unwrap_or_default();
+        if self.remote_tag.is_empty() {
+            self.remote_tag = tag.into();
+        }
+        *self.remote_tag == *tag
+    }
+
+    /// Their tag; empty if they have none.
+    pub(crate) fn remote_tag(&self) -> &str {
+        &self.remote_tag
+    }
+
     /// The number of our next request (§12.2.1.1). ACK and CANCEL use that of their INVITE instead.
     pub(crate) fn next_seq(&mut self) -> u32 {
         self.local_seq = self.local_seq.saturating_add(1);

@@ -4,8 +4,8 @@
 use core::net::SocketAddr;
 
 use super::Phone;
-use crate::agent::{ALLOWED, Crossing, Owner, Query, Response};
-use crate::call::{Body, Call, queries};
+use crate::agent::{ALLOWED, Crossing, Owner, Query, Response, SUPPORTED};
+use crate::call::{Body, Call, decline, parameter, queries};
 use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
 use crate::host::{Flow, Host, Outbound};
@@ -127,11 +127,24 @@ impl Phone {
                 None => queries::message(&mut Crossing { host, agent: &mut self.agent }, query),
             },
             Method::Notify => queries::unsolicited(cx, query),
+            Method::Refer => self.take_refer(host, query),
             // What makes sense only within a dialog.
             Method::Bye | Method::Update | Method::Info | Method::Prack => {
                 queries::no_dialog(cx, query);
             }
             _ => queries::answer(cx, query),
+        }
+    }
+
+    /// A REFER outside a dialog is taken for one that it names and shares (RFC 4538); any other
+    /// would have us call somebody for a stranger.
+    fn take_refer(&mut self, host: &mut dyn Host, query: &Query) {
+        let target = query.request.header(HeaderName::TargetDialog).unwrap_or_default();
+        match self.agent.owner_of_tag(parameter(target, "local-tag")) {
+            Some(Owner::Call(id)) => {
+                self.with_call(host, id, |call, cx| call.referred_beside(cx, query));
+            }
+            _ => decline(&mut Crossing { host, agent: &mut self.agent }, query),
         }
     }
 
@@ -233,9 +246,9 @@ fn refusal(request: &Message) -> Option<Response<'static>> {
     if !matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel)) {
         return Some(Response::new(416));
     }
-    // §8.2.2.3: there is no extension that we understand. Max-Forwards says nothing to the one at
-    // whom a request has arrived, even at zero.
-    let required: Vec<&str> = request.require().collect();
+    // §8.2.2.3. Max-Forwards says nothing to the one at whom a request has arrived, even at zero.
+    let known = |tag: &&str| SUPPORTED.iter().any(|known| tag.eq_ignore_ascii_case(known));
+    let required: Vec<&str> = request.require().filter(|tag| !known(tag)).collect();
     (!required.is_empty())
         .then(|| Response::new(420).field(HeaderName::Unsupported, required.join(", ")))
 }

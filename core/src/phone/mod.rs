@@ -9,12 +9,15 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::agent::{Agent, Content, ErrandId, MAX_MESSAGE, Shown};
-use crate::call::{Call, CallInfo, CallOptions, CallProfile, MAX_STREAMS};
+use crate::agent::{Agent, Content, ErrandId, MAX_MESSAGE, Shown, Target};
+use crate::call::{
+    Call, CallInfo, CallOptions, CallProfile, MAX_STREAMS, Order, Reference, TransferMode,
+    TransferOptions,
+};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{
-    CallDirection, CallId, CallState, Event, MediaEvent, MessageId, PhoneStatus, PingId,
+    CallDirection, CallId, CallState, Event, MediaEvent, MessageId, PhoneStatus, PingId, ReferralId,
 };
 use crate::host::{Endpoint, Host, Inbound};
 use crate::registration::Registration;
@@ -44,14 +47,14 @@ use errand::Errand;
 ///
 /// What a call's state allows:
 ///
-/// | state     | outgoing | incoming                                    |
-/// |-----------|----------|---------------------------------------------|
-/// | DIALING   | `cancel` |                                             |
-/// | RINGING   |          | `answer`, `progress`, `deny`, `redirect`    |
-/// | PROGRESS  | `cancel` | `answer`, `deny`, `redirect`                |
-/// | ANSWERED  | `hangup` | `hangup`                                    |
-/// | CANCELING |          |                                             |
-/// | ENDED     |          |                                             |
+/// | state     | outgoing             | incoming                                 |
+/// |-----------|----------------------|------------------------------------------|
+/// | DIALING   | `cancel`             |                                          |
+/// | RINGING   |                      | `answer`, `progress`, `deny`, `redirect` |
+/// | PROGRESS  | `cancel`             | `answer`, `deny`, `redirect`             |
+/// | ANSWERED  | `hangup`, `transfer` | `hangup`, `transfer`                     |
+/// | CANCELING |                      |                                          |
+/// | ENDED     |                      |                                          |
 #[derive(Debug)]
 pub struct Phone {
     agent: Agent,
@@ -82,6 +85,9 @@ enum Intent {
     Deny(CallId, Denial),
     Hangup(CallId),
     Cancel(CallId),
+    Transfer(CallId, Box<Order>),
+    Follow(CallId),
+    Decline(CallId),
     Silent(CallId),
     Errand(ErrandId),
 }
@@ -207,12 +213,26 @@ impl Phone {
             let streams = options.streams.to_string();
             return Err(invalid("streams", &streams, "a call has 1 to 4 audio streams"));
         }
+        self.place(target, options, None)
+    }
+
+    /// Makes a call, which was referred to by the far end of `referrer` perhaps.
+    fn place(
+        &mut self,
+        target: Target,
+        options: CallOptions,
+        referrer: Option<CallId>,
+    ) -> Result<CallId, Error> {
         let limit = self.agent.parameters.max_calls;
         if self.calls.len() >= limit {
             return Err(Error::TooManyCalls { limit });
         }
         let id = self.next_call();
-        self.calls.insert(id, Box::new(Call::outgoing(id, target, options)));
+        let mut call = Call::outgoing(id, target, options);
+        if let Some(referrer) = referrer {
+            call.refer_from(referrer);
+        }
+        self.calls.insert(id, Box::new(call));
         let (state, cause) = (CallState::Dialing, None);
         self.agent.events.push_back(Event::State { call: id, state, cause });
         self.intents.push_back(Intent::Place(id));
@@ -288,6 +308,64 @@ impl Phone {
         let states = [CallState::Dialing, CallState::Progress];
         let (outgoing, intent) = (CallDirection::Outgoing, Intent::Cancel(call));
         self.command(call, "cancel", Some(outgoing), &states, CallState::Canceling, intent)
+    }
+
+    /// Asks the far end of a call that is ANSWERED to call `target` (as for [`call`](Self::call), or
+    /// a sips URI) instead (REFER, RFC 3515). What becomes of it is [`Event::Transfer`]: known after
+    /// at most 32 s when it is blind, else after [`answer_timeout`](PhoneParameters::answer_timeout)
+    /// and 64 s.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] in any other state; [`Error::TransferPending`] while the outcome of
+    /// another transfer is not known; [`Error::InvalidValue`] for a target that cannot be called, or
+    /// no reports where they are waited for or where REFER could be forked (RFC 4488 §4);
+    /// [`Error::NoSuchCall`].
+    pub fn transfer(
+        &mut self,
+        call: CallId,
+        target: &str,
+        options: TransferOptions,
+    ) -> Result<(), Error> {
+        let (to, refer_to) = self.agent.referred(target)?;
+        if options.no_reports && (options.mode != TransferMode::Blind || options.outside_dialog) {
+            let problem = "only a blind transfer within the dialog can do without reports";
+            return Err(invalid("transfer option", "no_reports", problem));
+        }
+        let pending =
+            |intent: &Intent| matches!(intent, Intent::Transfer(other, _) if *other == call);
+        if self.told(call).is_some_and(Call::is_transferring) || self.intents.iter().any(pending) {
+            return Err(Error::TransferPending { call });
+        }
+        let intent = Intent::Transfer(call, Box::new(Order { to, refer_to, options }));
+        let answered = CallState::Answered;
+        self.command(call, "transfer", None, &[answered], answered, intent)
+    }
+
+    /// Calls whom the far end of a call wants us to call ([`Event::Referred`]), and reports to it how
+    /// that goes. Returns the new call, which is DIALING. The old one lasts until somebody hangs it
+    /// up; mostly the far end does when it learns of success.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchReferral`] when it is too late for that; [`Error::InvalidStatus`] unless the
+    /// phone is started, [`Error::TooManyCalls`].
+    pub fn accept_referral(&mut self, referral: ReferralId) -> Result<CallId, Error> {
+        self.require_started("call from")?;
+        let (call, reference) = self.asked(referral)?;
+        let target = self.agent.target(&reference.target)?;
+        let options = CallOptions { headers: reference.headers, ..CallOptions::default() };
+        let id = self.place(target, options, Some(call))?;
+        self.intents.push_front(Intent::Follow(call));
+        Ok(id)
+    }
+
+    /// Refuses what the far end of a call wants ([`Event::Referred`]) with 603.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchReferral`] when it is too late for that.
+    pub fn reject_referral(&mut self, referral: ReferralId) -> Result<(), Error> {
+        let (call, _) = self.asked(referral)?;
+        self.intents.push_back(Intent::Decline(call));
+        Ok(())
     }
 
     /// The state of a call; `None` once its [`Event::Ended`] was taken.
@@ -404,6 +482,19 @@ impl Phone {
         let states = [CallState::Ringing, CallState::Progress];
         let (incoming, intent) = (CallDirection::Incoming, Intent::Deny(call, denial));
         self.command(call, command, Some(incoming), &states, CallState::Ended, intent)
+    }
+
+    /// What a referral asks for that the application may decide about, and of which call.
+    fn asked(&self, referral: ReferralId) -> Result<(CallId, Reference), Error> {
+        let mut calls = self.calls.iter();
+        let found = calls.find_map(|(id, call)| Some((*id, call.asked(referral)?.clone())));
+        let decided = |(call, _): &(CallId, Reference)| {
+            self.intents.iter().any(|intent| match intent {
+                Intent::Follow(other) | Intent::Decline(other) => other == call,
+                _ => false,
+            })
+        };
+        found.filter(|found| !decided(found)).ok_or(Error::NoSuchReferral { referral })
     }
 
     fn told(&self, call: CallId) -> Option<&Call> {

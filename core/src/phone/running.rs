@@ -31,6 +31,11 @@ impl Phone {
                 Intent::Progress(id) => self.with_call(host, id, Call::progress),
                 Intent::Hangup(id) => self.with_call(host, id, Call::hangup),
                 Intent::Cancel(id) => self.with_call(host, id, Call::cancel),
+                Intent::Transfer(id, order) => {
+                    self.with_call(host, id, |call, cx| call.transfer(cx, *order));
+                }
+                Intent::Follow(id) => self.with_call(host, id, Call::follow),
+                Intent::Decline(id) => self.with_call(host, id, Call::decline),
                 Intent::Silent(id) => self.with_call(host, id, Call::silent),
                 Intent::Deny(id, denial) => self.with_call(host, id, |call, cx| {
                     let mut response = Response::new(denial.code).reason(denial.reason.as_deref());
@@ -187,9 +192,15 @@ impl Phone {
         if let Some(server) = call.settled_invite() {
             self.invites.remove(&server);
         }
+        let report = call.take_report();
         // Nobody was told that it began.
         if call.is_over() && !call.is_told() {
             self.calls.remove(&id);
+        }
+        if let Some((referrer, cause)) = report
+            && let Some(referrer) = self.calls.get_mut(&referrer)
+        {
+            referrer.report(&mut Crossing { host, agent: &mut self.agent }, cause);
         }
     }
 

@@ -111,6 +111,11 @@ impl Ask {
         self.attempt.is(client)
     }
 
+    /// The CSeq number of the latest sending; 0 before the first.
+    pub(in crate::call) fn seq(&self) -> u32 {
+        self.seq
+    }
+
     /// The CSeq number and the credentials, for the ACK of an INVITE.
     pub(super) fn into_invite(self) -> (u32, Attempt) {
         (self.seq, self.attempt)

@@ -10,16 +10,17 @@ mod invite;
 mod parting;
 mod reoffer;
 
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 pub(super) use ask::Ask;
 
 use super::queries;
 use super::{Call, CallAlarm, Ending, Stage, carries_offer};
-use crate::agent::{Answer, Attempt, Crossing, Lost, Path, Query, Reach, Response};
+use crate::agent::{Answer, Attempt, Crossing, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, EndedBy};
-use crate::sip::{Message, Method};
+use crate::sip::{Message, Method, Uri};
 use crate::transaction::{ClientId, FailureCause};
 use accepted::Accepted;
 use invite::Invite;
@@ -101,6 +102,31 @@ impl Session {
         Ok(())
     }
 
+    /// Whether it is confirmed on both sides, and goes on.
+    pub(super) fn is_up(&self) -> bool {
+        self.accepted.is_none() && self.parting.is_none() && !self.owes_ack()
+    }
+
+    /// The dialog.
+    pub(super) fn dialog(&self) -> &Dialog {
+        &self.dialog
+    }
+
+    /// The dialog, to ask something within it.
+    pub(super) fn dialog_mut(&mut self) -> &mut Dialog {
+        &mut self.dialog
+    }
+
+    /// What we write as Contact.
+    pub(super) fn contact(&self) -> &str {
+        &self.contact
+    }
+
+    /// Where our requests go, if their next hop is named by an address.
+    pub(super) fn next_hop(&self) -> Option<SocketAddr> {
+        Hop::of(&Uri::parse(self.dialog.course().next_hop).ok()?)?.address()
+    }
+
     /// Whether an ACK of ours has not been sent yet.
     fn owes_ack(&self) -> bool {
         self.invites.iter().any(Invite::owes_ack)
@@ -169,6 +195,7 @@ impl Call {
     pub(super) fn part(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
         let Stage::Session(session) = &mut self.stage else { return };
         session.part(ending);
+        self.close_transfer(cx);
         self.media.close(cx);
         self.set_state(cx, CallState::Ended, None);
         self.advance(cx);
@@ -177,8 +204,12 @@ impl Call {
     /// Sends what is due.
     pub(super) fn advance(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
-        if let Some(ending) = session.advance(cx, self.id) {
-            self.finish(cx, ending);
+        match session.advance(cx, self.id) {
+            Some(ending) => self.finish(cx, ending),
+            None => {
+                self.advance_transfer(cx);
+                self.advance_referral(cx);
+            }
         }
     }
 
@@ -190,8 +221,10 @@ impl Call {
                 session.forks.retain(|fork| !fork.needs_path());
                 if session.needs_path() {
                     let ending = session.lost(lost);
-                    self.finish(cx, ending);
+                    return self.finish(cx, ending);
                 }
+                self.transfer_lost(cx);
+                self.referral_lost(cx);
             }
         }
     }
@@ -250,7 +283,7 @@ impl Call {
                     self.media.settle();
                 }
             }
-            CallAlarm::Unanswered | CallAlarm::Remind => {}
+            _ => {}
         }
     }
 
@@ -275,7 +308,9 @@ impl Call {
                 };
                 self.finish(cx, ending);
             }
+            Method::Notify => self.notified(cx, query),
             _ if parting => queries::no_dialog(cx, query),
+            Method::Refer => self.referred(cx, query),
             method if carries_offer(method) && self.defer(cx, query) => {}
             method if carries_offer(method) => self.reoffered(cx, query),
             _ => queries::answer(cx, query),

@@ -41,7 +41,7 @@ fn what_cannot_be_done_is_refused_with_its_own_code() {
     let cases = [
         (501, request("JUGGLE", 1, None, "")),
         (405, request("REGISTER", 1, None, "")),
-        (405, request("REFER", 1, None, "Refer-To: <sip:c@d>")),
+        (603, request("REFER", 1, None, "Refer-To: <sip:c@d>")),
         (481, request("BYE", 1, None, "")),
         (481, request("BYE", 1, Some("unknown"), "")),
         (481, request("INVITE", 1, Some("0123456789abcdef"), "")),
@@ -80,8 +80,8 @@ fn what_cannot_be_done_is_refused_with_its_own_code() {
             _ => {}
         }
     }
-    let (_, response) = answered(&request("INVITE", 1, None, "Require: 100rel, norefersub"));
-    assert_eq!(header(&response, "Unsupported"), Some("100rel, norefersub"));
+    let (_, response) = answered(&request("INVITE", 1, None, "Require: 100rel, tdialog, x"));
+    assert_eq!(header(&response, "Unsupported"), Some("100rel, x"));
 }
 
 #[test]

@@ -7,10 +7,12 @@ mod chaos;
 mod handler;
 mod hosts;
 mod messages;
+mod referrals;
 mod registering;
 mod scene;
 mod streams;
 mod torture;
+mod transfers;
 mod within;
 
 /// A phone may move to another thread.
