@@ -19,6 +19,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../../docs/guide.md")]
     struct Guide;
+    #[doc = include_str!("../../docs/from-pyvoip.md")]
+    struct FromPyvoip;
     #[doc = include_str!("../../docs/testing.md")]
     struct Testing;
 }

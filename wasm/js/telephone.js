@@ -39,7 +39,7 @@ export class Telephone extends Emitter {
     if (this.status === "registered") return;
     this.#end();
     const why = refusal?.code ? `${refusal.code} ${refusal.reason}` : "no answer";
-    throw Object.assign(new Error(`registration failed: ${why}`), { code: "registration_failed" });
+    throw failure("registration_failed", `registration failed: ${why}`, refusal?.code);
   }
 
   /** Ends every call, takes the registration back and closes everything. */
@@ -52,6 +52,40 @@ export class Telephone extends Emitter {
   /** Calls a SIP URI, or a name or number at the server. */
   call(target, options) {
     return this.#add(this.cross((machine) => machine.call(target, options)));
+  }
+
+  /** Sends an instant message: text, or the bytes of any type. Resolves when it has been taken. */
+  async message(target, body, contentType = "text/plain") {
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    const send = (machine) => machine.message(target, bytes, contentType);
+    const answer = await this.#answer("messageSent", "message", send);
+    const { code, reason } = answer;
+    if (code >= 200 && code < 300) return { code, reason };
+    if (!code) throw failure("timeout", "no answer to the message came");
+    throw failure("rejected", `the message was refused: ${code} ${reason}`, code);
+  }
+
+  /** Asks what a target can do, a SIP ping. Resolves with the answer, whatever its status. */
+  async options(target) {
+    const answer = await this.#answer("pong", "ping", (machine) => machine.options(target));
+    const { code, reason, roundTripMs } = answer;
+    if (code) return { code, reason, roundTripMs };
+    throw failure("timeout", "no answer to OPTIONS came");
+  }
+
+  /** The event of that type with the number that a command gave. */
+  async #answer(type, field, command) {
+    const answers = [];
+    const note = (event) => answers.push(event);
+    this.on(type, note);
+    try {
+      const number = this.cross(command);
+      const found = () => answers.find((event) => event[field] === number);
+      await this.until(() => found() || !this.#open);
+      return found() ?? {};
+    } finally {
+      this.off(type, note);
+    }
   }
 
   /** The calls that come in from now on, until the phone stops. */
@@ -134,4 +168,9 @@ export class Telephone extends Emitter {
     this.close();
     this.emit("closed");
   }
+}
+
+/** An error with a stable code, and the status of the response that is to blame. */
+function failure(code, message, status) {
+  return Object.assign(new Error(message), { code, status });
 }

@@ -23,6 +23,12 @@ export type {
 type Of<T extends PhoneEvent["type"]> = Extract<PhoneEvent, { type: T }>;
 type CallEvent = Exclude<Extract<PhoneEvent, { call: number }>["type"], "incoming">;
 
+/** A response: its status code and reason phrase. */
+export interface Answer {
+  code: number;
+  reason: string;
+}
+
 /** A telephone over node:dgram. What is refused is thrown as a PhoneError. */
 export class Phone {
   constructor(parameters: PhoneParameters);
@@ -35,6 +41,13 @@ export class Phone {
   stop(): Promise<void>;
   /** Calls a SIP URI, or a name or number at the server. */
   call(target: string, options?: CallOptions): Call;
+  /**
+   * Sends an instant message (RFC 3428); those that come are the event `message`. Resolves when the
+   * far end, or a server that keeps messages, has taken it (2xx).
+   */
+  message(target: string, body: string | Uint8Array, contentType?: string): Promise<Answer>;
+  /** Asks what a target can do, a SIP ping: any answer shows that somebody is there. */
+  options(target: string): Promise<Answer & { roundTripMs: number }>;
   /** The calls that come in, until the phone stops. */
   incoming(): AsyncGenerator<Call, void, void>;
   on(type: "incoming", listener: (call: Call) => void): this;

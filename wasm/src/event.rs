@@ -1,7 +1,9 @@
 //! Events, calls and statistics as plain JavaScript objects; `types.rs` has their types.
 
 use offhook_core::call::CallInfo;
-use offhook_core::event::{CallDirection, CallId, Cause, Event, MediaEvent, PhoneStatus, PingId};
+use offhook_core::event::{
+    CallDirection, CallId, Cause, Event, MediaEvent, MessageId, PhoneStatus, PingId,
+};
 use offhook_core::rtp::MediaStats;
 use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
@@ -47,6 +49,9 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
             .with("to", to)
             .with("body", String::from_utf8_lossy(&body).into_owned())
             .with("contentType", content_type),
+        Event::MessageSent { message: MessageId(message), cause: why } => {
+            cause(Builder::of("messageSent").with("message", number(message)), why)
+        }
         _ => return None,
     })
 }

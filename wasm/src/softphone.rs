@@ -290,6 +290,18 @@ impl Softphone {
         self.machine.phone_mut().options(target).map(|ping| number(ping.0)).map_err(refused)
     }
 
+    /// Sends a target an instant message of a media type; an event `messageSent` with the number
+    /// returned tells.
+    pub fn message(
+        &mut self,
+        target: &str,
+        body: &[u8],
+        #[wasm_bindgen(js_name = contentType)] content_type: &str,
+    ) -> Result<f64, JsValue> {
+        let sent = self.machine.phone_mut().message(target, body, content_type);
+        sent.map(|message| number(message.0)).map_err(refused)
+    }
+
     // --- audio and digits ---
 
     /// Queues 16-bit samples to be sent, `rate` a second; returns how many were taken.

@@ -74,6 +74,7 @@ export type PhoneEvent =
   | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
   | ({ type: "pong"; ping: number; roundTripMs: number } & Caused)
   | { type: "message"; from: string; to: string; body: string; contentType: string }
+  | ({ type: "messageSent"; message: number } & Caused)
   | { type: "dtmf"; call: number; digit: string; durationMs: number }
   /** A mark that was set was reached: by sound that was sent, or, not played, that was dropped. */
   | { type: "mark"; call: number; name: string; played: boolean }
@@ -82,6 +83,8 @@ export type PhoneEvent =
 /** What is thrown: `code` is for programs and stays the same. */
 export interface PhoneError extends Error {
   code: string;
+  /** The status of the response that is to blame, if one is. */
+  status?: number;
 }
 
 export type EndedBy = "local" | "remote" | "timeout" | "error";

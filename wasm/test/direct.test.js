@@ -62,6 +62,23 @@ test("a call that is given up ends on both sides", OPTIONS, async (t) => {
   assert.equal(end.code, 487);
 });
 
+test("messages go both ways, and a refusal says why", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const came = [];
+  bob.on("message", (event) => came.push(event));
+  assert.deepEqual(await alice.message(at(bob), "Grüße"), { code: 200, reason: "OK" });
+  await alice.message(at(bob), new Uint8Array([123, 125]), "application/json");
+  assert.deepEqual(came.map(({ body, contentType }) => [body, contentType]), [
+    ["Grüße", "text/plain"],
+    ["{}", "application/json"],
+  ]);
+  assert.match(came[0].from, /^sip:alice@/);
+  const long = alice.message(at(bob), "x".repeat(1_200));
+  await assert.rejects(long, { code: "rejected", status: 513 });
+  await assert.rejects(alice.message(at(bob), "x", "no type"), { code: "invalid_value" });
+  assert.equal((await alice.options(at(bob))).code, 200);
+});
+
 test("commands that the state forbids throw a stable code", OPTIONS, async (t) => {
   const alice = await started(t, "alice");
   await assert.rejects(alice.start(), { code: "invalid_status" });

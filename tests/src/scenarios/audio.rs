@@ -66,7 +66,7 @@ pub(super) const TONE_UNDER_LOSS: Scenario = Scenario {
 
 pub(super) const DIGITS_UNDER_LOSS: Scenario = Scenario {
     name: "digits_under_loss",
-    shows: "0-9*#A-D arrive once each and in order under 20 % loss (diago#21, #31, livekit/sip#585)",
+    shows: "digits arrive once, in order, under 20 % loss (diago#21 #31, livekit/sip#585, pyVoIP #265)",
     play: |seed| {
         let mut world = World::new(seed);
         let (alice, out, bob, inc) = pair(&mut world)?;
@@ -114,7 +114,7 @@ pub(super) const STALL_MAKES_NO_BURST: Scenario = Scenario {
 
 pub(super) const RATES: Scenario = Scenario {
     name: "rates",
-    shows: "the application writes at 8, 16, 24, 44.1 and 48 kHz in any chunk (livekit/node-sdks#679)",
+    shows: "8, 16, 24, 44.1 and 48 kHz in any chunk (livekit/node-sdks#679; pyVoIP: 8 kHz alone)",
     play: |seed| {
         let mut world = World::new(seed);
         let (alice, out, bob, inc) = pair(&mut world)?;

@@ -13,7 +13,7 @@ const TRANSACTION_LIFE: Duration = Duration::from_millis(32_500);
 
 pub(super) const A_LITTLE_LOSS: Scenario = Scenario {
     name: "a_little_loss",
-    shows: "at 0 to 5 % loss, with reordering and duplicates, every call completes",
+    shows: "at 0 to 5 % loss, reordered and duplicated, every call completes (pyVoIP sends nothing again)",
     play: |seed| {
         let mut world = World::with_exchange(seed, &["alice", "bob"]);
         let lossy = bad_network(&mut world, 50);

@@ -206,7 +206,7 @@ pub(super) const OUTSIDE: Scenario = Scenario {
 
 pub(super) const OUTSIDE_UNTOLD: Scenario = Scenario {
     name: "outside_untold",
-    shows: "the seed's NATError: outside bind_network without remote_hostname nothing is sent",
+    shows: "pyVoIP's NATError: outside bind_network without remote_hostname nothing is sent",
     play: |seed| {
         let mut parameters = PhoneParameters::without_server("alice");
         parameters.bind_network = "10.0.1.0/24".parse().map_err(|e| format!("{e}"))?;
@@ -231,7 +231,7 @@ pub(super) const OUTSIDE_UNTOLD: Scenario = Scenario {
 
 pub(super) const FAILED_START: Scenario = Scenario {
     name: "failed_start",
-    shows: "the seed's FAILED: it stays until the next start or stop, and everything is released",
+    shows: "pyVoIP's FAILED: it stays until the next start or stop, and everything is released",
     play: |seed| {
         let mut world = World::new(seed);
         let mut refusals = 2;

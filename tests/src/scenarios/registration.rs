@@ -34,7 +34,7 @@ pub(super) const WRONG_PASSWORD: Scenario = Scenario {
 
 pub(super) const DIGESTS: Scenario = Scenario {
     name: "digests",
-    shows: "each digest algorithm registers, the strongest is taken, and MD5 can be refused",
+    shows: "each digest algorithm registers (pyVoIP: MD5 alone), the strongest first, MD5 can be refused",
     play: |seed| {
         use Algorithm::{Md5, Md5Sess, Sha256, Sha256Sess, Sha512256, Sha512256Sess};
         let offers: &[(&[Algorithm], Option<&str>)] = &[
