@@ -93,6 +93,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// As many pings, messages and other requests as there may be wait for their answers.
+    #[error("{limit} requests wait for their answers already")]
+    TooManyRequests {
+        /// The limit.
+        limit: usize,
+    },
 }
 
 impl Error {
@@ -116,6 +122,7 @@ impl Error {
             Self::NoSuchReferral { .. } => "no_such_referral",
             Self::TooManyPings { .. } => "too_many_pings",
             Self::TooManyMessages { .. } => "too_many_messages",
+            Self::TooManyRequests { .. } => "too_many_requests",
         }
     }
 }

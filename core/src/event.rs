@@ -31,6 +31,10 @@ pub struct MessageId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ReferralId(pub u64);
 
+/// Names a request of [`crate::phone::Phone::request`]; pings and messages are numbered with them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ErrandId(pub u64);
+
 /// The state of a phone (the seed's PhoneStatus).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum PhoneStatus {
@@ -256,6 +260,13 @@ pub enum Event {
         /// The value of Content-Type; `text/plain` where the sender gave none.
         content_type: String,
     },
+    /// The answer to a request of [`crate::phone::Phone::request`].
+    Response {
+        /// Which request.
+        request: ErrandId,
+        /// The final response; `None` when none came.
+        reply: Option<Reply>,
+    },
     /// What became of an instant message of ours.
     MessageSent {
         /// Which message.
@@ -264,6 +275,24 @@ pub enum Event {
         /// because it would be larger than RFC 3428 §8 allows.
         cause: Option<Cause>,
     },
+}
+
+/// A final response to a request of the application.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Reply {
+    /// Its status code and reason phrase.
+    pub cause: Cause,
+    /// Its header fields as they came.
+    pub headers: Vec<(String, String)>,
+    /// Its body; `Content-Type` in `headers` says what it is.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn of(cause: Cause) -> Self {
+        Self { cause, headers: Vec::new(), body: Vec::new() }
+    }
 }
 
 /// What signalling tells the media machine of a call. Values only: the two may run on two threads.

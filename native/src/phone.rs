@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
-use offhook_core::event::{Cause, PhoneStatus};
+use offhook_core::event::{Cause, PhoneStatus, Reply};
 use offhook_core::host::{Flow, Transport};
-use offhook_core::phone::Counters;
+use offhook_core::phone::{Counters, RequestOptions};
 use tokio::sync::{oneshot, watch};
 
 use crate::broadcast::{Broadcast, Events};
@@ -269,6 +269,32 @@ impl Phone {
             Some(cause) => Err(Error::Rejected { cause }),
             None => Err(Error::Timeout { what: "an answer to the message" }),
         }
+    }
+
+    /// Sends `target` a request of any other method, a new one included, outside a dialog, and returns
+    /// the final response, whatever its status. INVITE, REGISTER and what belongs to them the phone
+    /// sends by itself.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when no answer comes; [`Error::Phone`] for what cannot be sent;
+    /// [`Error::NotRunning`].
+    pub async fn request(
+        &self,
+        method: &str,
+        target: &str,
+        options: RequestOptions,
+    ) -> Result<Reply, Error> {
+        let (told, answered) = oneshot::channel();
+        let (refused, verdict) = oneshot::channel();
+        let (method, target) = (method.to_owned(), target.to_owned());
+        self.jobs()?
+            .send(Box::new(move |line, _| {
+                let _ = refused.send(line.request(&method, &target, options, told));
+            }))
+            .map_err(|_| Error::NotRunning)?;
+        verdict.await.map_err(|_| Error::NotRunning)??;
+        let reply = answered.await.map_err(|_| Error::NotRunning)?;
+        reply.ok_or(Error::Timeout { what: "an answer to the request" })
     }
 
     /// Incoming calls, unless a [`CallHandler`] takes them. Those that came before wait, so nothing is lost between

@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::*;
 
 use offhook::{
-    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, Passage, Phone, SipAnswer,
-    SipDraft, SipHandler, Verdict,
+    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, Passage, Phone, RequestOptions,
+    SipAnswer, SipDraft, SipHandler, Verdict,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -224,6 +224,8 @@ async fn a_sip_handler_sees_changes_and_answers() {
     let bob = start(direct("bob").sip_class(|| Naming)).await;
     let (pong, _) = soon(alice.options(&uri(&bob, "bob"))).await.unwrap();
     assert_eq!((pong.code, pong.reason.as_str()), (499, "Not today"));
+    let ping = soon(alice.request("PING", &uri(&bob, "bob"), RequestOptions::default())).await;
+    assert_eq!(ping.unwrap().cause.code, 501, "nobody answers it");
     let (_caller, called) = connect(&alice, &bob).await;
     let headers = called.info().headers;
     let value = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());

@@ -31,7 +31,7 @@ pub(crate) use target::Target;
 
 use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
-use crate::event::{CallId, Event, ReferralId};
+use crate::event::{CallId, ErrandId, Event, ReferralId};
 use crate::host::{Host, MediaPort, RequestId};
 use crate::phone::Counters;
 use crate::time::{Duration, Instant};
@@ -58,13 +58,9 @@ pub(crate) enum Owner {
     Call(CallId),
     /// The registration.
     Registration,
-    /// A request of its own: a ping or an instant message.
+    /// A request of its own: a ping, an instant message, or what the application made.
     Errand(ErrandId),
 }
-
-/// Numbers the pings and instant messages of one phone together.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct ErrandId(pub(crate) u64);
 
 /// What a timer is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -20,6 +20,8 @@ pub(crate) struct Series {
     attempt: Attempt,
     /// What is written beyond the usual, for a challenge asks for all of it again.
     fields: Vec<(HeaderName, String)>,
+    /// Header fields of the application in every request.
+    extensions: Vec<(String, String)>,
     /// The body, if every request has one.
     content: Option<Content>,
 }
@@ -38,13 +40,31 @@ impl Series {
     pub(crate) fn new(cx: &mut Crossing<'_>, owner: Owner, method: Method, target: Target) -> Self {
         let (call_id, tag) = (cx.new_call_id(), cx.new_tag(owner));
         let (attempt, fields) = (Attempt::default(), Vec::new());
-        let (seq, path, content) = (0, None, None);
-        Self { owner, method, target, call_id, tag, seq, path, attempt, fields, content }
+        let (seq, path, extensions, content) = (0, None, Vec::new(), None);
+        Self {
+            owner,
+            method,
+            target,
+            call_id,
+            tag,
+            seq,
+            path,
+            attempt,
+            fields,
+            extensions,
+            content,
+        }
     }
 
     /// The same series, each request with this body.
     pub(crate) fn carrying(mut self, content: Content) -> Self {
         self.content = Some(content);
+        self
+    }
+
+    /// The same series, each request with these header fields of the application.
+    pub(crate) fn extended(mut self, extensions: Vec<(String, String)>) -> Self {
+        self.extensions = extensions;
         self
     }
 
@@ -156,7 +176,7 @@ impl Series {
             call_id: &self.call_id,
             seq: self.seq,
             fields: self.fields.clone(),
-            extensions: &[],
+            extensions: &self.extensions,
             body: self.content.as_ref().map(|content| (&*content.kind, &*content.bytes)),
         };
         cx.send(&path, &request, &mut self.attempt, self.owner)

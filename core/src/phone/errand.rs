@@ -1,12 +1,12 @@
 //! Errands: one request outside a dialog and its answer. A ping is OPTIONS (RFC 3261 §11.1), an
-//! instant message is MESSAGE (RFC 3428 §4).
+//! instant message is MESSAGE (RFC 3428 §4), and the application sends any other.
 
 use std::sync::Arc;
 
 use crate::agent::{
-    ACCEPTED, Answer, Content, Crossing, ErrandId, Lost, Owner, Path, Refusal, Series, Target,
+    ACCEPTED, Answer, Content, Crossing, Lost, Owner, Path, Refusal, Series, Target,
 };
-use crate::event::{Cause, Event, MessageId, PingId};
+use crate::event::{Cause, ErrandId, Event, MessageId, PingId, Reply};
 use crate::sip::{HeaderName, Message, Method, reason_phrase};
 use crate::time::Instant;
 use crate::transaction::ClientId;
@@ -16,8 +16,10 @@ use crate::transaction::ClientId;
 pub(super) struct Errand {
     id: ErrandId,
     target: Target,
-    /// What a MESSAGE carries; without it this is a ping.
-    message: Option<Content>,
+    kind: Kind,
+    method: Method,
+    headers: Vec<(String, String)>,
+    content: Option<Content>,
     /// Once it is on its way, or a path is being looked for.
     sent: Option<Sent>,
 }
@@ -28,21 +30,43 @@ struct Sent {
     at: Instant,
 }
 
+/// Who is told the outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Ping,
+    Message,
+    Request,
+}
+
 /// How an errand ended: the final response, if there was one.
-pub(super) type Outcome = Option<Cause>;
+pub(super) type Outcome = Option<Reply>;
 
 impl Errand {
     pub(super) fn ping(id: ErrandId, target: Target) -> Self {
-        Self { id, target, message: None, sent: None }
+        Self::new(id, target, Kind::Ping, Method::Options)
     }
 
     pub(super) fn message(id: ErrandId, target: Target, message: Content) -> Self {
-        Self { id, target, message: Some(message), sent: None }
+        Self { content: Some(message), ..Self::new(id, target, Kind::Message, Method::Message) }
+    }
+
+    pub(super) fn request(
+        id: ErrandId,
+        target: Target,
+        method: Method,
+        headers: Vec<(String, String)>,
+        content: Option<Content>,
+    ) -> Self {
+        Self { headers, content, ..Self::new(id, target, Kind::Request, method) }
+    }
+
+    fn new(id: ErrandId, target: Target, kind: Kind, method: Method) -> Self {
+        Self { id, target, kind, method, headers: Vec::new(), content: None, sent: None }
     }
 
     /// Whether `later` has to wait for this one: RFC 3428 §8 allows one MESSAGE at a time to a URI.
     pub(super) fn delays(&self, later: &Self) -> bool {
-        let messages = self.message.is_some() && later.message.is_some();
+        let messages = [self, later].iter().all(|errand| errand.method == Method::Message);
         messages && self.id < later.id && self.target.uri == later.target.uri
     }
 
@@ -51,13 +75,11 @@ impl Errand {
         if self.sent.is_some() {
             return None;
         }
-        let method = match self.message {
-            Some(_) => Method::Message,
-            None => Method::Options,
-        };
-        let mut series = Series::new(cx, Owner::Errand(self.id), method, self.target.clone());
-        if let Some(message) = &self.message {
-            series = series.carrying(message.clone());
+        let (owner, method) = (Owner::Errand(self.id), self.method.clone());
+        let mut series = Series::new(cx, owner, method, self.target.clone());
+        series = series.extended(core::mem::take(&mut self.headers));
+        if let Some(content) = self.content.take() {
+            series = series.carrying(content);
         }
         let reached = series.seek(cx);
         self.sent = Some(Sent { series, at: cx.now() });
@@ -92,7 +114,7 @@ impl Errand {
         match self.sent.as_mut()?.series.handle_response(cx, client, response)? {
             Answer::Pending => None,
             Answer::Final(Some(Refusal::TooLarge)) => Some(Some(too_large())),
-            Answer::Final(_) => Some(Some(Cause::of(response))),
+            Answer::Final(_) => Some(Some(self.reply(response))),
         }
     }
 
@@ -102,34 +124,54 @@ impl Errand {
     }
 
     /// Tells the outcome.
-    pub(super) fn finish(self, cx: &mut Crossing<'_>, cause: Outcome) {
+    pub(super) fn finish(self, cx: &mut Crossing<'_>, reply: Outcome) {
         let mut round_trip = Default::default();
         if let Some(Sent { series, at }) = self.sent {
             round_trip = cx.now().since(at);
             series.close(cx);
         }
         let ErrandId(number) = self.id;
-        cx.tell(match self.message {
-            Some(_) => Event::MessageSent { message: MessageId(number), cause },
-            None => Event::Pong { ping: PingId(number), cause, round_trip },
+        if self.kind == Kind::Request {
+            return cx.tell(Event::Response { request: self.id, reply });
+        }
+        let cause = reply.map(|reply| reply.cause);
+        cx.tell(match self.kind {
+            Kind::Message => Event::MessageSent { message: MessageId(number), cause },
+            _ => Event::Pong { ping: PingId(number), cause, round_trip },
         });
+    }
+
+    /// What is told of a response: of a ping or a message no more than its status.
+    fn reply(&self, response: &Message) -> Reply {
+        let mut reply = Reply::of(Cause::of(response));
+        if self.kind == Kind::Request {
+            let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            reply.headers = response.fields().map(field).collect();
+            reply.body = response.body().to_owned();
+        }
+        reply
     }
 
     fn send(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
         let Sent { series, at } = self.sent.as_mut()?;
         // The time that the host took to find a way is not the peer's.
         *at = cx.now();
-        let fields = match self.message {
-            // RFC 3428 §4: no Contact.
-            Some(_) => Vec::new(),
-            None => vec![(HeaderName::Accept, ACCEPTED.to_owned())],
-        };
+        let mut fields = Vec::new();
+        if self.kind == Kind::Ping {
+            fields.push((HeaderName::Accept, ACCEPTED.to_owned()));
+        }
+        // RFC 6665 §4.1.2.1, RFC 3515 §2.2; MESSAGE has none (RFC 3428 §4).
+        if self.method.makes_dialog()
+            && let Some(path) = series.path().cloned()
+        {
+            fields.push((HeaderName::Contact, cx.contact(&path)));
+        }
         (!series.send(cx, fields)).then(|| Some(too_large()))
     }
 }
 
 /// What a server would say to a MESSAGE that may not be sent for its size (RFC 3428 §8).
-fn too_large() -> Cause {
+fn too_large() -> Reply {
     let code = 513;
-    Cause { code, reason: reason_phrase(code).to_owned() }
+    Reply::of(Cause { code, reason: reason_phrase(code).to_owned() })
 }

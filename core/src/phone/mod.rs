@@ -2,6 +2,7 @@
 
 mod errand;
 mod inbound;
+mod requests;
 mod running;
 
 #[cfg(test)]
@@ -9,7 +10,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::agent::{Agent, Content, ErrandId, MAX_MESSAGE, Shown, Target};
+use crate::agent::{Agent, Shown, Target};
 use crate::call::{
     Call, CallInfo, CallOptions, CallProfile, MAX_STREAMS, Order, Reference, TransferMode,
     TransferOptions,
@@ -17,15 +18,17 @@ use crate::call::{
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{
-    CallDirection, CallId, CallState, Event, MediaEvent, MessageId, PhoneStatus, PingId, ReferralId,
+    CallDirection, CallId, CallState, ErrandId, Event, MediaEvent, PhoneStatus, ReferralId,
 };
 use crate::host::{Endpoint, Host, Inbound};
 use crate::registration::Registration;
-use crate::sip::{HeaderName, MediaType, NameAddr, check_name, check_value};
+use crate::sip::{HeaderName, NameAddr, check_name, check_value};
 use crate::time::Instant;
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
 use errand::Errand;
+
+pub use requests::RequestOptions;
 
 /// A telephone's signalling: registers, places and takes calls, and says by [`Event::Media`] what
 /// the media machine of each call has to do.
@@ -128,9 +131,6 @@ pub struct Counters {
     /// message went on as it was.
     pub changes_refused: u64,
 }
-
-/// How many pings and messages may wait for their answers at once.
-const MAX_ERRANDS: usize = 1_000;
 
 /// The code and words of [`Phone::redirect`].
 const MOVED: u16 = 302;
@@ -389,51 +389,6 @@ impl Phone {
         live.map(|(id, _)| *id)
     }
 
-    /// Asks `target` (as for [`call`](Self::call)) what it can do: a SIP ping. The answer is
-    /// [`Event::Pong`].
-    ///
-    /// # Errors
-    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`],
-    /// [`Error::TooManyPings`].
-    pub fn options(&mut self, target: &str) -> Result<PingId, Error> {
-        self.require_started("ping from")?;
-        let target = self.agent.target(target)?;
-        let limit = MAX_ERRANDS;
-        let id = self.next_errand().ok_or(Error::TooManyPings { limit })?;
-        self.begin_errand(id, Errand::ping(id, target));
-        Ok(PingId(id.0))
-    }
-
-    /// Sends `target` (as for [`call`](Self::call)) an instant message (RFC 3428): `body`, of the
-    /// type that `content_type` names (`text/plain`). The outcome is [`Event::MessageSent`]. A
-    /// message to a URI waits until the one before it has been answered (§8), so they stay in order.
-    ///
-    /// # Errors
-    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target
-    /// that cannot be used, a type that is none or a body of more than 1,300 bytes, which is what
-    /// the whole request may have (§8); [`Error::TooManyMessages`].
-    pub fn message(
-        &mut self,
-        target: &str,
-        body: &[u8],
-        content_type: &str,
-    ) -> Result<MessageId, Error> {
-        self.require_started("send a message from")?;
-        let target = self.agent.target(target)?;
-        if check_value(content_type).is_err() || MediaType::parse(content_type).is_err() {
-            return Err(invalid("content type", content_type, "it is no media type"));
-        }
-        if body.len() > MAX_MESSAGE {
-            let size = format!("{} bytes", body.len());
-            return Err(invalid("message", &size, "the whole request may have 1,300"));
-        }
-        let limit = MAX_ERRANDS;
-        let id = self.next_errand().ok_or(Error::TooManyMessages { limit })?;
-        let content = Content { kind: content_type.to_owned(), bytes: body.to_owned() };
-        self.begin_errand(id, Errand::message(id, target, content));
-        Ok(MessageId(id.0))
-    }
-
     /// Takes what the media machine of a call says. [`MediaEvent::Silent`] ends the call
     /// ([`crate::event::EndedBy::Timeout`]).
     pub fn handle_media_event(&mut self, call: CallId, event: &MediaEvent) {
@@ -515,19 +470,6 @@ impl Phone {
         }
     }
 
-    fn next_errand(&mut self) -> Option<ErrandId> {
-        if self.errands.len() >= MAX_ERRANDS {
-            return None;
-        }
-        self.last_errand += 1;
-        Some(ErrandId(self.last_errand))
-    }
-
-    fn begin_errand(&mut self, id: ErrandId, errand: Errand) {
-        self.errands.insert(id, errand);
-        self.intents.push_back(Intent::Errand(id));
-    }
-
     fn next_call(&mut self) -> CallId {
         self.last_call += 1;
         CallId(self.last_call)
@@ -582,8 +524,13 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
         HeaderName::UserAgent,
         HeaderName::Via,
     ];
+    check_field(name, value, &OURS)
+}
+
+/// Checks a header field of the application: none of `ours`.
+fn check_field(name: &str, value: &str, ours: &[HeaderName]) -> Result<(), Error> {
     check_name(name).map_err(|_| invalid("header name", name, "it is no token"))?;
-    if OURS.contains(&HeaderName::from_str(name)) {
+    if ours.contains(&HeaderName::from_str(name)) {
         return Err(invalid("header name", name, "the phone writes this header field itself"));
     }
     check_value(value).map_err(|_| invalid("header", value, "it holds a line feed or a NUL"))

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::errand::{Errand, Outcome as Answered};
 use super::{Intent, Phone, Stopping};
-use crate::agent::{Alarm, Crossing, ErrandId, Lost, MediaPorts, Owner, Path, Response, Settled};
+use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
-use crate::event::{CallId, EndedBy, Event, PhoneStatus};
+use crate::event::{CallId, EndedBy, ErrandId, Event, PhoneStatus};
 use crate::host::{Host, Inbound, MediaPort, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;

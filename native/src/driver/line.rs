@@ -7,10 +7,11 @@ use std::sync::Arc;
 use offhook_core::call::CallOptions;
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
-    self, CallDirection, CallId, CallState, EndedBy, MediaControl, MessageId, PhoneStatus, PingId,
+    self, CallDirection, CallId, CallState, EndedBy, ErrandId, MediaControl, MessageId,
+    PhoneStatus, PingId,
 };
 use offhook_core::host::{Endpoint, Host, Inbound};
-use offhook_core::phone::Phone;
+use offhook_core::phone::{Phone, RequestOptions};
 use offhook_core::rtp::{MediaOptions, MediaSession};
 use offhook_core::time::Instant;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +34,7 @@ pub(crate) struct Line {
     calls: HashMap<CallId, Entry>,
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
     messages: HashMap<MessageId, oneshot::Sender<Option<event::Cause>>>,
+    requests: HashMap<ErrandId, oneshot::Sender<Option<event::Reply>>>,
     metronome: Arc<Metronome>,
     crowd: Option<Crowd>,
     capture: Option<Capture>,
@@ -76,6 +78,7 @@ impl Line {
             calls: HashMap::new(),
             pings: HashMap::new(),
             messages: HashMap::new(),
+            requests: HashMap::new(),
             metronome: Metronome::start(),
             crowd,
             capture,
@@ -144,6 +147,19 @@ impl Line {
         Ok(())
     }
 
+    /// Sends a request of any other method.
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        options: RequestOptions,
+        told: oneshot::Sender<Option<event::Reply>>,
+    ) -> Result<(), Refusal> {
+        let request = self.phone.request(method, target, options)?;
+        self.requests.insert(request, told);
+        Ok(())
+    }
+
     /// Ends a call that nobody holds any more, by whatever its state allows.
     pub(crate) fn abandon(&mut self, call: CallId) {
         /// RFC 3261 §21.4.18: nobody here takes the call now.
@@ -199,6 +215,11 @@ impl Line {
             }
             Core::Message { from, to, body, content_type } => {
                 self.bulletin.publish(&Event::Message { from, to, body, content_type });
+            }
+            Core::Response { request, reply } => {
+                if let Some(told) = self.requests.remove(&request) {
+                    let _ = told.send(reply);
+                }
             }
             Core::MessageSent { message, cause } => {
                 if let Some(told) = self.messages.remove(&message) {

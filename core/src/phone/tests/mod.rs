@@ -9,6 +9,7 @@ mod hosts;
 mod messages;
 mod referrals;
 mod registering;
+mod requests;
 mod scene;
 mod streams;
 mod torture;

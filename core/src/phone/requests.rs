@@ -1,0 +1,174 @@
+//! Commands that send one request outside a dialog: a ping, an instant message, or what the
+//! application makes itself.
+
+use super::errand::Errand;
+use super::{Intent, Phone, check_field, invalid};
+use crate::agent::{Content, MAX_MESSAGE};
+use crate::error::Error;
+use crate::event::{ErrandId, MessageId, PingId};
+use crate::sip::{HeaderName, MAX_METHOD_BYTES, MediaType, Method, check_name, check_value};
+
+/// How many requests of all kinds may wait for their answers at once.
+const MAX_ERRANDS: usize = 1_000;
+
+/// How large the body of a request may be, in bytes: with header fields it has to fit a datagram.
+const MAX_BODY: usize = 60_000;
+
+/// What a request of [`Phone::request`] has beyond what every request has.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct RequestOptions {
+    /// Header fields, by name and value.
+    pub headers: Vec<(String, String)>,
+    /// The value of Content-Type, and the body.
+    pub body: Option<(String, Vec<u8>)>,
+}
+
+impl RequestOptions {
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With a body of that type.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: &[u8]) -> Self {
+        self.body = Some((content_type.to_owned(), body.to_owned()));
+        self
+    }
+}
+
+impl Phone {
+    /// Asks `target` (as for [`call`](Self::call)) what it can do: a SIP ping. The answer is
+    /// [`Event::Pong`](crate::event::Event::Pong).
+    ///
+    /// # Errors
+    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`],
+    /// [`Error::TooManyPings`].
+    pub fn options(&mut self, target: &str) -> Result<PingId, Error> {
+        self.require_started("ping from")?;
+        let target = self.agent.target(target)?;
+        let limit = MAX_ERRANDS;
+        let id = self.next_errand().ok_or(Error::TooManyPings { limit })?;
+        self.begin_errand(id, Errand::ping(id, target));
+        Ok(PingId(id.0))
+    }
+
+    /// Sends `target` (as for [`call`](Self::call)) an instant message (RFC 3428): `body`, of the
+    /// type that `content_type` names (`text/plain`). The outcome is [`Event::MessageSent`](crate::event::Event::MessageSent). A
+    /// message to a URI waits until the one before it has been answered (§8), so they stay in order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target
+    /// that cannot be used, a type that is none or a body of more than 1,300 bytes, which is what
+    /// the whole request may have (§8); [`Error::TooManyMessages`].
+    pub fn message(
+        &mut self,
+        target: &str,
+        body: &[u8],
+        content_type: &str,
+    ) -> Result<MessageId, Error> {
+        self.require_started("send a message from")?;
+        let target = self.agent.target(target)?;
+        if check_value(content_type).is_err() || MediaType::parse(content_type).is_err() {
+            return Err(invalid("content type", content_type, "it is no media type"));
+        }
+        if body.len() > MAX_MESSAGE {
+            let size = format!("{} bytes", body.len());
+            return Err(invalid("message", &size, "the whole request may have 1,300"));
+        }
+        let limit = MAX_ERRANDS;
+        let id = self.next_errand().ok_or(Error::TooManyMessages { limit })?;
+        let content = Content { kind: content_type.to_owned(), bytes: body.to_owned() };
+        self.begin_errand(id, Errand::message(id, target, content));
+        Ok(MessageId(id.0))
+    }
+
+    /// Sends `target` (as for [`call`](Self::call)) a request of any other method, a new one
+    /// included, outside a dialog. It is authenticated as all others are; the outcome is
+    /// [`Event::Response`](crate::event::Event::Response). Requests of new methods that come are
+    /// answered by a [`SipHandler`](crate::handler::SipHandler).
+    ///
+    /// # Errors
+    /// [`Error::InvalidStatus`] unless the phone is started; [`Error::InvalidValue`] for a method that
+    /// is none or that the phone alone sends (INVITE, ACK, BYE, CANCEL, REGISTER, PRACK, UPDATE), a
+    /// target or type that cannot be used, a header field that the phone writes itself (Via, From,
+    /// To, Call-ID, CSeq, Max-Forwards, Route, Authorization, User-Agent, Content-Type, ...), a body
+    /// of more than 60,000 bytes; [`Error::TooManyRequests`].
+    pub fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        options: RequestOptions,
+    ) -> Result<ErrandId, Error> {
+        self.require_started("send a request from")?;
+        let method = check_method(method)?;
+        let target = self.agent.target(target)?;
+        for (name, value) in &options.headers {
+            check_field(name, value, &OURS)?;
+        }
+        let content = options.body.map(|(kind, bytes)| check_body(kind, bytes)).transpose()?;
+        let limit = MAX_ERRANDS;
+        let id = self.next_errand().ok_or(Error::TooManyRequests { limit })?;
+        self.begin_errand(id, Errand::request(id, target, method, options.headers, content));
+        Ok(id)
+    }
+
+    fn next_errand(&mut self) -> Option<ErrandId> {
+        if self.errands.len() >= MAX_ERRANDS {
+            return None;
+        }
+        self.last_errand += 1;
+        Some(ErrandId(self.last_errand))
+    }
+
+    fn begin_errand(&mut self, id: ErrandId, errand: Errand) {
+        self.errands.insert(id, errand);
+        self.intents.push_back(Intent::Errand(id));
+    }
+}
+
+/// What the phone writes in every request.
+const OURS: [HeaderName; 12] = [
+    HeaderName::Authorization,
+    HeaderName::CallId,
+    HeaderName::ContentLength,
+    HeaderName::ContentType,
+    HeaderName::CSeq,
+    HeaderName::From,
+    HeaderName::MaxForwards,
+    HeaderName::ProxyAuthorization,
+    HeaderName::Route,
+    HeaderName::To,
+    HeaderName::UserAgent,
+    HeaderName::Via,
+];
+
+fn check_method(name: &str) -> Result<Method, Error> {
+    if check_name(name).is_err() || name.len() > MAX_METHOD_BYTES {
+        return Err(invalid("method", name, "it is no token"));
+    }
+    match Method::from_str(name) {
+        Method::Invite
+        | Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Register
+        | Method::Prack
+        | Method::Update => Err(invalid("method", name, "the phone sends it by itself")),
+        method => Ok(method),
+    }
+}
+
+fn check_body(kind: String, bytes: Vec<u8>) -> Result<Content, Error> {
+    if check_value(&kind).is_err() || MediaType::parse(&kind).is_err() {
+        return Err(invalid("content type", &kind, "it is no media type"));
+    }
+    if bytes.len() > MAX_BODY {
+        let size = format!("{} bytes", bytes.len());
+        return Err(invalid("body", &size, "it may have 60,000"));
+    }
+    Ok(Content { kind, bytes })
+}

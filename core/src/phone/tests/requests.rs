@@ -1,0 +1,148 @@
+//! Requests that the application makes itself.
+
+use core::net::SocketAddr;
+
+use super::scene::{ALICE, Actor, BOB, PEER, Scene, header};
+use crate::config::PhoneParameters;
+use crate::error::Error;
+use crate::event::{ErrandId, Event, Reply};
+use crate::handler::{SipAnswer, SipDraft, SipHandler, Verdict};
+use crate::phone::RequestOptions;
+use crate::time::Duration;
+
+impl Actor {
+    /// The answers that were told, in order.
+    fn replies(&self) -> Vec<(ErrandId, Option<Reply>)> {
+        let told = |event: Event| match event {
+            Event::Response { request, reply } => Some((request, reply)),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(told).collect()
+    }
+}
+
+impl Scene {
+    fn request(
+        &mut self,
+        from: &Actor,
+        method: &str,
+        target: &str,
+        options: RequestOptions,
+    ) -> Result<ErrandId, Error> {
+        self.tell(from, |phone| phone.request(method, target, options))
+    }
+}
+
+#[test]
+fn a_new_method_goes_from_phone_to_phone() {
+    struct Pinged;
+    impl SipHandler for Pinged {
+        fn methods(&self) -> &[&str] {
+            &["PING"]
+        }
+        fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> Verdict {
+            assert_eq!((request.header_by_name("X-Hop"), request.body()), (Some("1"), &b"hi"[..]));
+            Verdict::Answer(SipAnswer::new(200).header("X-Load", "3").body("text/plain", b"up"))
+        }
+    }
+    let mut scene = Scene::new();
+    let alice = scene.direct(ALICE, "alice");
+    let bob = scene.phone(BOB, PhoneParameters::without_server("bob").sip_class(|| Pinged));
+    scene.start(&bob);
+    let options = RequestOptions::default().header("X-Hop", "1").body("text/plain", b"hi");
+    let id = scene.request(&alice, "PING", "sip:bob@10.0.0.2", options).unwrap();
+    scene.run(Duration::from_secs(1));
+    let [(told, Some(reply))] = &alice.replies()[..] else { panic!("{:?}", alice.events()) };
+    assert_eq!((*told, reply.cause.code, &*reply.body), (id, 200, &b"up"[..]));
+    assert!(reply.headers.contains(&("X-Load".to_owned(), "3".to_owned())), "{reply:?}");
+    scene.assert_idle(&alice);
+    scene.assert_idle(&bob);
+}
+
+#[test]
+fn it_is_authenticated_whole() {
+    let mut scene = Scene::new();
+    scene.peer(PEER, |peer, arrival| match arrival.header("Proxy-Authorization") {
+        Some(_) => peer.reply(arrival, "202 Accepted", "SIP-ETag: 7"),
+        None => {
+            let challenge = "Proxy-Authenticate: Digest realm=\"pbx\", nonce=\"n\", qop=\"auth\"";
+            peer.reply(arrival, "407 Proxy Authentication Required", challenge);
+        }
+    });
+    let parameters = PhoneParameters::new("10.0.0.9", "alice").password("secret").register(false);
+    let alice = scene.phone(ALICE, parameters);
+    scene.start(&alice);
+    let options = RequestOptions::default().header("Event", "presence").body("text/plain", b"open");
+    scene.request(&alice, "PUBLISH", "alice", options).unwrap();
+    scene.run(Duration::from_secs(1));
+    let sent = scene.sent(ALICE, "PUBLISH");
+    assert_eq!(sent.len(), 2);
+    for (index, request) in sent.iter().enumerate() {
+        assert_eq!(header(request, "Event"), Some("presence"));
+        assert_eq!(header(request, "CSeq"), Some(format!("{} PUBLISH", index + 1).as_str()));
+        assert_eq!(header(request, "Contact"), None);
+        assert!(request.ends_with("\r\n\r\nopen"), "{request}");
+    }
+    assert_eq!(alice.replies()[0].1.as_ref().unwrap().cause.code, 202);
+    // What makes a dialog says where we are.
+    let options = RequestOptions::default().header("Event", "dialog");
+    scene.request(&alice, "SUBSCRIBE", "bob", options).unwrap();
+    scene.run(Duration::from_secs(1));
+    let contact = header(&scene.sent(ALICE, "SUBSCRIBE")[0], "Contact").map(str::to_owned);
+    assert_eq!(contact.as_deref(), Some("<sip:alice@10.0.0.1:5060>"));
+}
+
+#[test]
+fn nobody_answers() {
+    let mut scene = Scene::new();
+    scene.silent_peer();
+    let alice = scene.direct(ALICE, "alice");
+    let to = "sip:bob@10.0.0.9";
+    let first = scene.request(&alice, "PING", to, RequestOptions::default()).unwrap();
+    scene.run(Duration::from_secs(33));
+    let second = scene.request(&alice, "PING", to, RequestOptions::default()).unwrap();
+    scene.run(Duration::from_secs(1));
+    scene.tell(&alice, |phone| phone.stop());
+    scene.run(Duration::from_secs(1));
+    assert_eq!(alice.replies(), [(first, None), (second, None)]);
+    scene.assert_idle(&alice);
+}
+
+#[test]
+fn what_the_phone_alone_may_send_is_refused() {
+    let mut scene = Scene::new();
+    let alice = scene.direct(ALICE, "alice");
+    let plain = RequestOptions::default;
+    for method in
+        ["INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "PRACK", "UPDATE", "", "A B", "X\r\n"]
+    {
+        let refused = scene.request(&alice, method, "sip:b@10.0.0.9", plain());
+        assert!(
+            matches!(refused, Err(Error::InvalidValue { what: "method", .. })),
+            "{method}: {refused:?}"
+        );
+    }
+    for (options, culprit) in [
+        (plain().header("Via", "x"), "header name"),
+        (plain().header("i", "x"), "header name"),
+        (plain().header("Authorization", "x"), "header name"),
+        (plain().header("X-One", "a\nb"), "header"),
+        (plain().header("X One", "a"), "header name"),
+        (plain().body("text", b"x"), "content type"),
+        (plain().body("text/plain", &[0; 60_001]), "body"),
+    ] {
+        let refused = scene.request(&alice, "PING", "sip:b@10.0.0.9", options);
+        assert!(
+            matches!(refused, Err(Error::InvalidValue { what, .. }) if what == culprit),
+            "{culprit}: {refused:?}"
+        );
+    }
+    let refused = scene.request(&alice, "PING", "http://h/", plain());
+    assert!(matches!(refused, Err(Error::InvalidValue { what: "target", .. })));
+    assert_eq!(scene.lines(), [""; 0]);
+    for _ in 0..1_000 {
+        scene.request(&alice, "PING", "sip:b@10.0.0.9", plain()).unwrap();
+    }
+    let refused = scene.request(&alice, "PING", "sip:b@10.0.0.9", plain());
+    assert_eq!(refused, Err(Error::TooManyRequests { limit: 1_000 }));
+}
