@@ -341,7 +341,7 @@ fn direct(seed: u64) -> Outcome<(World, Telephone, Telephone)> {
 }
 
 /// A moment later no call is left and every media port was given back.
-fn expect_nothing_left(world: &mut World, telephones: &[&Telephone]) -> Outcome {
+pub(super) fn expect_nothing_left(world: &mut World, telephones: &[&Telephone]) -> Outcome {
     world.pass(Duration::from_millis(100));
     for telephone in telephones {
         let calls = world.sim[telephone.node].phone().calls().count();

@@ -3,6 +3,7 @@
 mod audio;
 mod calls;
 mod loss;
+mod media;
 mod pyvoip_calls;
 mod pyvoip_media;
 mod pyvoip_parser;
@@ -61,6 +62,10 @@ pub const SCENARIOS: &[Scenario] = &[
     audio::DIGITS_UNDER_LOSS,
     audio::STALL_MAKES_NO_BURST,
     audio::RATES,
+    media::MIXED_STREAMS,
+    media::OFFERED_STREAMS,
+    media::FORKED_EARLY_MEDIA,
+    media::MARKS,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     pyvoip_calls::RINGS,
