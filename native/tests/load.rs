@@ -4,6 +4,9 @@
 #[path = "common/process.rs"]
 mod process;
 
+use std::time::Duration;
+
+use offhook_tests::sipp::Sipp;
 use process::Offhook;
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -109,4 +112,35 @@ fn a_signal_ends_it_properly() {
     for _ in 0..told["answered"].as_u64().unwrap() {
         assert_eq!(bob.wait("ended")["by"], "remote");
     }
+}
+
+/// How long SIPp may take for what it is asked here.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn sipps_own_callee_takes_every_call() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let mut sipp = Sipp::start(&["-sn", "uas", "-m", "300"], None, LIMIT);
+    sipp.wait_until_bound();
+    let (status, _, told) = load(&format!(
+        "sip:sipp@127.0.0.1:{} --bind 127.0.0.1 --rate 150 --calls 300 --hold 0.3",
+        sipp.port
+    ));
+    assert_eq!((status, &told["answered"], &told["failed"]), (0, &json!(300), &json!(0)), "{told}");
+    sipp.finish();
+}
+
+#[test]
+fn every_call_of_sipps_own_caller_is_answered() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let directory = tempdir().unwrap();
+    let bob = Offhook::start(directory.path(), "answer --bind 127.0.0.1:0 --calls 300");
+    let port = bob.address().rsplit_once(':').unwrap().1.parse().unwrap();
+    let arguments = ["-sn", "uac", "-r", "150", "-m", "300", "-d", "300"];
+    Sipp::start(&arguments, Some(port), LIMIT).finish();
+    assert_eq!(bob.end().0, 0);
 }

@@ -1,14 +1,21 @@
 //! SIPp as a real peer on loopback.
 
+mod scenario;
+
+use std::io::Read;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+pub use scenario::{Scenario, TAG, sdp};
+
 /// A SIPp that runs one scenario.
 pub struct Sipp {
     child: Child,
+    /// The scenario file that it reads, when it was made for it.
+    file: Option<PathBuf>,
     /// The SIP port it has.
     pub port: u16,
 }
@@ -56,17 +63,39 @@ impl Sipp {
             .stderr(Stdio::piped())
             .spawn()
             .expect("sipp starts");
-        Self { child, port }
+        Self { child, file: None, port }
+    }
+
+    /// Starts SIPp with a scenario, as [`start`](Self::start) does.
+    ///
+    /// # Panics
+    /// When SIPp cannot be started, or the scenario not be written.
+    pub fn play(scenario: &Scenario, more: &[&str], call: Option<u16>, limit: Duration) -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("offhook-sipp-{}-{number}.xml", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, scenario.to_string()).expect("a temporary file");
+        let path = file.to_str().expect("a path in UTF-8");
+        let mut sipp = Self::start(&[&["-sf", path, "-m", "1"], more].concat(), call, limit);
+        sipp.file = Some(file);
+        sipp
     }
 
     /// Waits until its SIP port is taken, so that what is sent there arrives.
     ///
     /// # Panics
-    /// When it is not within ten seconds.
-    pub fn wait_until_bound(&self) {
+    /// When it is not within ten seconds, or SIPp has ended.
+    pub fn wait_until_bound(&mut self) {
         let end = Instant::now() + Duration::from_secs(10);
         while !is_bound(self.port) {
             assert!(Instant::now() < end, "sipp did not bind its port");
+            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+                let mut said = String::new();
+                let stderr = self.child.stderr.take();
+                let _ = stderr.map(|mut stderr| stderr.read_to_string(&mut said));
+                panic!("sipp did not begin:\n{said}");
+            }
             std::thread::yield_now();
         }
     }
@@ -92,13 +121,11 @@ impl Sipp {
 
     fn end(self) -> (ExitStatus, String) {
         let Output { status, stdout, stderr } = self.child.wait_with_output().expect("sipp ends");
+        if let Some(file) = &self.file {
+            let _ = std::fs::remove_file(file);
+        }
         (status, String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
     }
-}
-
-/// One of this folder's scenario files.
-pub fn scenario(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(name)
 }
 
 /// Whether somebody has a UDP port: asked of the system, for to try to bind it would be in the way.

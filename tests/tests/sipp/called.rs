@@ -1,0 +1,263 @@
+//! SIPp calls our phone.
+
+use offhook::{CallEvent, CallState, Codec, EndedBy, Event};
+use offhook_tests::sipp::{Scenario, Sipp, sdp};
+use tokio::time::timeout;
+
+use super::{LIMIT, caller, direct, ended, finish, heard, next_call, phone, port, start};
+
+/// Calls, and offers `formats`.
+fn calls(formats: &str) -> Scenario {
+    Scenario::caller().begin("INVITE", 1, "", &sdp(1, formats, "")).allow(100).allow(180)
+}
+
+/// Calls, offers PCMU, and is answered.
+fn answered() -> Scenario {
+    calls("0").established().request("ACK", 1, "", "")
+}
+
+/// Hangs up by a request of that number.
+fn hangs_up(scenario: Scenario, seq: u32) -> Scenario {
+    scenario.request("BYE", seq, "", "").expect(200)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipps_own_caller_twenty_times() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let mut incoming = bob.incoming();
+    let answering = tokio::spawn(async move {
+        let mut calls = Vec::new();
+        while let Some(call) = incoming.next().await {
+            call.answer().await.expect("a ringing call can be answered");
+            calls.push(call);
+        }
+    });
+    let arguments = ["-sn", "uac", "-m", "20", "-r", "20", "-d", "200", "-s", "bob"];
+    finish(Sipp::start(&arguments, Some(port(&bob)), LIMIT)).await;
+    bob.stop().await;
+    answering.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_cancels() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let mut events = bob.events();
+    let scenario = Scenario::caller()
+        .begin("INVITE", 1, "", &sdp(1, "0", ""))
+        .allow(100)
+        .expect(180)
+        .begin("CANCEL", 1, "", "")
+        .expect(200)
+        .expect(487)
+        .ack_refusal(1);
+    let sipp = caller(&scenario, &bob);
+    // The call may be over before anybody could take it, so follow it by what is told.
+    let ending = heard(&mut events, |event| match event {
+        CallEvent::Ended(ending) => Some(ending),
+        _ => None,
+    });
+    assert_eq!(ending.await.by, EndedBy::Remote);
+    finish(sipp).await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_that_comes_too_late_changes_nothing() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let scenario = calls("0")
+        .established()
+        // RFC 3261 §9.2: it finds its INVITE, and has no effect on it.
+        .begin("CANCEL", 1, "", "")
+        .expect(200)
+        .request("ACK", 1, "", "")
+        .request("OPTIONS", 2, "", "")
+        .expect(200);
+    let sipp = caller(&hangs_up(scenario, 3), &bob);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    finish(sipp).await;
+    assert_eq!(ended(&call).await.by, EndedBy::Remote);
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_and_taken_off_hold() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let mut events = bob.events();
+    let scenario = answered()
+        .request("INVITE", 2, "", &sdp(2, "0", "a=sendonly\n"))
+        .allow(100)
+        .expect(200)
+        .that_has("a=recvonly")
+        .request("ACK", 2, "", "")
+        .request("INVITE", 3, "", &sdp(3, "0", "a=sendrecv\n"))
+        .allow(100)
+        .expect(200)
+        .that_has("a=sendrecv")
+        .request("ACK", 3, "", "");
+    let sipp = caller(&hangs_up(scenario, 4), &bob);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    for expected in [true, false] {
+        let held = heard(&mut events, |event| match event {
+            CallEvent::Hold { held, .. } => Some(held),
+            _ => None,
+        });
+        assert_eq!(held.await, expected);
+    }
+    ended(&call).await;
+    finish(sipp).await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_codec_in_the_middle_of_a_call() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let scenario = answered()
+        .request("INVITE", 2, "", &sdp(2, "8", ""))
+        .allow(100)
+        .expect(200)
+        .that_has("m=audio [0-9]* RTP/AVP 8")
+        .request("ACK", 2, "", "")
+        // Nothing in common: the call goes on as it was (RFC 3261 §14.2).
+        .request("INVITE", 3, "", &sdp(3, "18", ""))
+        .allow(100)
+        .expect(488)
+        .ack_refusal(3)
+        // No description: an offer is asked for.
+        .request("INVITE", 4, "", "")
+        .allow(100)
+        .expect(200)
+        .that_has("m=audio [0-9]* RTP/AVP")
+        .request("ACK", 4, "", &sdp(4, "8", ""));
+    let sipp = caller(&hangs_up(scenario, 5), &bob);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    let ending = ended(&call).await;
+    assert_eq!(ending.stats.codec, Some(Codec::Pcma));
+    finish(sipp).await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_offer_is_made_by_the_called() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let scenario = Scenario::caller()
+        .begin("INVITE", 1, "", "")
+        .allow(100)
+        .allow(180)
+        .established()
+        .that_has("m=audio [0-9]* RTP/AVP 0 8")
+        .request("ACK", 1, "", &sdp(1, "8", ""));
+    let sipp = caller(&hangs_up(scenario, 2), &bob);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    assert_eq!(ended(&call).await.stats.codec, Some(Codec::Pcma), "what the ACK answered");
+    finish(sipp).await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_is_slow_to_acknowledge() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    // Longer than the first repetition of the 200 (T1), so that SIPp meets one.
+    let scenario = calls("0").established().pause(700).request("ACK", 1, "", "");
+    let sipp = caller(&hangs_up(scenario, 2), &bob);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    finish(sipp).await;
+    assert_eq!(ended(&call).await.by, EndedBy::Remote);
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_codec_that_sipp_lacks() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = start(direct("bob").codecs(&[Codec::Pcma])).await;
+    let scenario = calls("0").expect(488).ack_refusal(1);
+    finish(caller(&scenario, &bob)).await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_without_a_call() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let mut events = bob.events();
+    let text = "Content-Type: text/plain";
+    let summary = "Event: message-summary\nSubscription-State: active\n\
+        Content-Type: application/simple-message-summary";
+    let scenario = Scenario::caller()
+        .begin("OPTIONS", 1, "", "")
+        .expect(200)
+        .that_has("Allow:.*INVITE")
+        .that_has("Accept:.*application/sdp")
+        .begin("MESSAGE", 2, text, "Dinner is ready")
+        .expect(200)
+        .begin("NOTIFY", 3, "Event: keep-alive\nSubscription-State: active", "")
+        .expect(200)
+        .begin("NOTIFY", 4, summary, "Messages-Waiting: yes\n")
+        .expect(200)
+        .begin("NOTIFY", 5, "Event: dialog\nSubscription-State: active", "")
+        .expect(481)
+        .begin("FOO", 6, "", "")
+        .expect(501)
+        .begin("BYE", 7, "", "")
+        .expect(481)
+        .begin("OPTIONS", 8, "Require: wings", "")
+        .expect(420)
+        .that_has("Unsupported: wings");
+    let sipp = caller(&scenario, &bob);
+    let message = timeout(LIMIT, async {
+        loop {
+            match events.next().await.expect("the phone goes on") {
+                Event::Message { body, .. } => break body,
+                _ => continue,
+            }
+        }
+    });
+    assert_eq!(message.await.expect("a message in time"), b"Dinner is ready");
+    finish(sipp).await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_rings_is_denied() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let scenario = calls("0").expect(486).that_has("SIP/2.0 486 At lunch").ack_refusal(1);
+    let sipp = caller(&scenario, &bob);
+    let call = next_call(&bob).await;
+    call.deny(486, Some("At lunch")).await.expect("a ringing call can be denied");
+    assert_eq!(ended(&call).await.by, EndedBy::Local);
+    assert_eq!(call.state(), CallState::Ended);
+    finish(sipp).await;
+    bob.stop().await;
+}

@@ -1,0 +1,321 @@
+//! Our phone calls SIPp.
+
+use offhook::{CallEvent, CallState, Codec, EndedBy, PhoneParameters};
+use offhook_core::codec::measure::{Tone, longest_gap, share_at};
+use offhook_tests::sipp::{Scenario, Sipp, TAG, sdp};
+use tokio::time::timeout;
+
+use super::{LIMIT, callee, direct, ended, finish, heard, phone, start, uri};
+
+/// Is called and answers at once.
+fn answered() -> Scenario {
+    Scenario::callee().receive("INVITE").answer(TAG, "200 OK", "", &sdp(1, "0", "")).receive("ACK")
+}
+
+/// Is hung up.
+fn hung_up(scenario: Scenario) -> Scenario {
+    scenario.receive("BYE").reply("200 OK", "", "")
+}
+
+/// Parameters of a phone whose server is SIPp.
+fn served_by(sipp: &Sipp) -> PhoneParameters {
+    let server = format!("127.0.0.1:{}", sipp.port);
+    let mut parameters = PhoneParameters::new(&server, "alice").password("secret");
+    parameters.register = false;
+    parameters.bind("127.0.0.1:0".parse().expect("an address"))
+}
+
+/// A challenge of the server.
+const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"sipp.invalid\",\
+    nonce=\"47364c23432d2e131a5fb210812c\",algorithm=MD5,qop=\"auth\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_echo_in_tune() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let sipp = callee(&hung_up(answered()), &["-rtp_echo"]);
+    let alice = phone("alice").await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    call.write_audio(8_000, &Tone::new(8_000, 600, 8_000).take(16_000)).expect("room for a tone");
+    let mut heard = Vec::new();
+    let mut samples = [0; 160];
+    while heard.len() < 12_000 {
+        let count = timeout(LIMIT, call.read_audio(8_000, &mut samples))
+            .await
+            .expect("sound in time")
+            .expect("sound");
+        let begun = !heard.is_empty();
+        heard.extend(samples[..count].iter().skip_while(|s| !begun && s.unsigned_abs() < 200));
+    }
+    let inner = &heard[800..11_200];
+    assert!(share_at(inner, 8_000, 600.0) > 0.95, "the echo is no tone of 600 Hz");
+    let gap = longest_gap(inner, 8_000, -40.0);
+    assert!(gap.as_millis() < 20, "a gap of {gap:?}");
+    call.hangup().await.expect("hanging up");
+    ended(&call).await;
+    finish(sipp).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_end_the_call_with_their_code() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let alice = phone("alice").await;
+    for (status, more) in [
+        ("486 Busy Here", ""),
+        ("503 Service Unavailable", "Retry-After: 120"),
+        ("606 Not Acceptable", "Warning: 304 sipp \"Media type not available\""),
+    ] {
+        let scenario = Scenario::callee()
+            .receive("INVITE")
+            .answer(TAG, "180 Ringing", "", "")
+            .answer(TAG, status, more, "")
+            .receive("ACK");
+        let sipp = callee(&scenario, &[]);
+        let call = alice.call(&uri(&sipp)).await.expect("a call");
+        let refused = timeout(LIMIT, call.answered()).await.expect("an end in time");
+        let error = refused.expect_err("nobody answers");
+        let told = error.cause().map(|cause| format!("{} {}", cause.code, cause.reason));
+        assert_eq!(told.as_deref(), Some(status), "{error}");
+        finish(sipp).await;
+    }
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_may_ask_for_the_password_again_and_again() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let scenario = Scenario::callee()
+        .receive("INVITE")
+        .answer(TAG, "407 Proxy Authentication Required", CHALLENGE, "")
+        .receive("ACK")
+        .receive("INVITE")
+        .that_has("nc=00000001")
+        .that_has("username=.alice.")
+        .answer(TAG, "200 OK", "", &sdp(1, "8", ""))
+        .receive("ACK")
+        .that_has("Proxy-Authorization:")
+        .receive("BYE")
+        .reply("407 Proxy Authentication Required", &CHALLENGE.replace("4736", "4737"), "")
+        .receive("BYE")
+        .that_has("nonce=.47374c23432d2e131a5fb210812c");
+    let sipp = callee(&scenario.reply("200 OK", "", ""), &[]);
+    let alice = start(served_by(&sipp)).await;
+    let call = alice.call("bob").await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    assert_eq!(call.info().codec, Some(Codec::Pcma), "the only codec of the answer");
+    call.hangup().await.expect("hanging up");
+    ended(&call).await;
+    finish(sipp).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ringing_call_is_cancelled() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let scenario = Scenario::callee()
+        .receive("INVITE")
+        .answer(TAG, "180 Ringing", "", "")
+        .receive("CANCEL")
+        .reply_outside("200 OK", "")
+        .answer(TAG, "487 Request Terminated", "", "")
+        .receive("ACK");
+    cancel(&scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_crosses_the_cancel_is_taken_and_hung_up() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let scenario = Scenario::callee()
+        .receive("INVITE")
+        .answer(TAG, "180 Ringing", "", "")
+        .receive("CANCEL")
+        .reply_outside("200 OK", "")
+        .answer(TAG, "200 OK", "", &sdp(1, "0", ""))
+        .receive("ACK");
+    cancel(&hung_up(scenario)).await;
+}
+
+/// Calls, and cancels when it rings.
+async fn cancel(scenario: &Scenario) {
+    let sipp = callee(scenario, &[]);
+    let alice = phone("alice").await;
+    let mut events = alice.events();
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    // The 180 tells that the CANCEL will be sent at once.
+    heard(&mut events, |event| match event {
+        CallEvent::State { cause: Some(cause), .. } if cause.code == 180 => Some(()),
+        _ => None,
+    })
+    .await;
+    call.cancel().await.expect("a call that rings can be cancelled");
+    assert_eq!(ended(&call).await.by, EndedBy::Local);
+    assert_eq!(call.state(), CallState::Ended);
+    finish(sipp).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loser_of_two_answers_is_hung_up() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let scenario = Scenario::callee()
+        .receive("INVITE")
+        .answer("first", "180 Ringing", "", "")
+        .answer("second", "180 Ringing", "", "")
+        .answer("first", "200 OK", "", &sdp(1, "0", ""))
+        .receive("ACK")
+        .that_has("To:[^;]*;tag=first")
+        .answer("second", "200 OK", "", &sdp(1, "0", ""))
+        .receive("ACK")
+        .that_has("To:[^;]*;tag=second")
+        .receive("BYE")
+        .that_has("To:[^;]*;tag=second")
+        .reply("200 OK", "", "")
+        .request("BYE", 1, "", "")
+        .expect(200);
+    let sipp = callee(&scenario, &[]);
+    let alice = phone("alice").await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    assert_eq!(ended(&call).await.by, EndedBy::Remote, "the first call is up until it is hung up");
+    finish(sipp).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_without_a_description_ends_the_call() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let scenario =
+        Scenario::callee().receive("INVITE").answer(TAG, "200 OK", "", "").receive("ACK");
+    let sipp = callee(&hung_up(scenario), &[]);
+    let alice = phone("alice").await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    let refused = timeout(LIMIT, call.answered()).await.expect("an end in time");
+    refused.expect_err("a call without sound is none");
+    assert_eq!(ended(&call).await.by, EndedBy::Error);
+    finish(sipp).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn early_media_and_then_an_answer_that_says_nothing_new() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let scenario = Scenario::callee()
+        .receive("INVITE")
+        .answer(TAG, "183 Session Progress", "", &sdp(1, "8", ""))
+        .answer(TAG, "180 Ringing", "", "")
+        .answer(TAG, "200 OK", "", "")
+        .receive("ACK");
+    let sipp = callee(&hung_up(scenario), &[]);
+    let alice = phone("alice").await;
+    let mut events = alice.events();
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    let progress = |event| matches!(event, CallEvent::State { state: CallState::Progress, .. });
+    heard(&mut events, |event| progress(event).then_some(())).await;
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    assert_eq!(call.info().codec, Some(Codec::Pcma));
+    call.hangup().await.expect("hanging up");
+    ended(&call).await;
+    finish(sipp).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_within_a_call_and_rubbish_are_answered() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let rubbish = "INVITE sip:alice@[remote_ip] SIP/2.0\nVia: SIP/2.0/UDP [local_ip]:[local_port];\
+        branch=z9hG4bKrubbish;rport\nTo: <sip:alice@[remote_ip]>\nFrom: <sip:x@y>;tag=1\n\
+        Call-ID: [call_id]\nCSeq: one INVITE\nContent-Length: 0\n\n";
+    let scenario = answered()
+        .request("OPTIONS", 1, "", "")
+        .expect(200)
+        .that_has("Allow:.*INVITE")
+        .request("UPDATE", 2, "", "")
+        .expect(200)
+        .request("FOO", 3, "", "")
+        .expect(501)
+        // A request that is older than the last one (RFC 3261 §12.2.2).
+        .request("OPTIONS", 2, "", "")
+        .expect(500)
+        .send_text(rubbish)
+        .expect(400)
+        .request("BYE", 4, "", "")
+        .expect(200);
+    let sipp = callee(&scenario, &[]);
+    let alice = phone("alice").await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    finish(sipp).await;
+    assert_eq!(ended(&call).await.by, EndedBy::Remote);
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registrar_that_wants_longer_and_then_asks_for_the_password_anew() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let challenge = CHALLENGE.replace("Proxy-Authenticate", "WWW-Authenticate");
+    let stale = format!("{},stale=true", challenge.replace("4736", "4737"));
+    let registered = "Contact: <sip:alice@127.0.0.1>;expires=300";
+    let scenario = Scenario::callee()
+        .receive("REGISTER")
+        .reply_outside("423 Interval Too Brief", "Min-Expires: 300")
+        .receive("REGISTER")
+        .that_has("xpires[:=] ?300")
+        .reply_outside("401 Unauthorized", &challenge)
+        .receive("REGISTER")
+        .that_has("nonce=.47364c23432d2e131a5fb210812c")
+        .reply_outside("401 Unauthorized", &stale)
+        .receive("REGISTER")
+        .that_has("nonce=.47374c23432d2e131a5fb210812c")
+        .reply_outside("200 OK", registered)
+        .receive("REGISTER")
+        .that_has("xpires[:=] ?0")
+        .reply_outside("200 OK", "");
+    let sipp = callee(&scenario, &[]);
+    let mut parameters = served_by(&sipp);
+    parameters.register = true;
+    let alice = start(parameters).await;
+    alice.stop().await;
+    finish(sipp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sipps_own_callee_twenty_times() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let mut sipp = Sipp::start(&["-sn", "uas", "-m", "20"], None, LIMIT);
+    sipp.wait_until_bound();
+    let alice = start(direct("alice")).await;
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(alice.call(&uri(&sipp)).await.expect("a call"));
+    }
+    for call in &calls {
+        timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+        call.hangup().await.expect("hanging up");
+        ended(call).await;
+    }
+    finish(sipp).await;
+    alice.stop().await;
+}
