@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use offhook_core::rtp::MediaStats;
 
-pub use offhook_core::event::{CallDirection, CallId, CallState, Cause, EndedBy, PhoneStatus};
+pub use offhook_core::event::{
+    CallDirection, CallId, CallState, Cause, EndedBy, PhoneStatus, TransferOutcome,
+};
 
 /// What happened on a [`Phone`](crate::Phone).
 #[derive(Clone, PartialEq, Debug)]
@@ -99,6 +101,23 @@ pub enum CallEvent {
     Hold {
         /// Whether we are held now.
         held: bool,
+    },
+    /// A transfer of ours came further; [`Call::transfer`](crate::Call::transfer) waits for its end.
+    Transfer {
+        /// The URI that the call is transferred to.
+        to: String,
+        /// How far it has come.
+        outcome: TransferOutcome,
+        /// The response to REFER, or the target's that was reported; `None` when there was none.
+        cause: Option<Cause>,
+    },
+    /// The far end wants us to call somebody else; [`Phone::referrals`](crate::Phone::referrals)
+    /// gives what to decide.
+    Referred {
+        /// The URI that we should call.
+        to: String,
+        /// Who wants that; nobody has proved it.
+        by: String,
     },
     /// The call is over; the last event of a call.
     Ended(Box<Ending>),

@@ -55,24 +55,27 @@ mod handler;
 mod host;
 mod incoming;
 mod phone;
+mod referral;
 
 pub use audio::recording::Recording;
 pub use audio::wav::check as check_wav;
 pub use broadcast::Events;
-pub use call::Call;
+pub use call::{Call, Transfer};
 pub use capture::Capture;
 pub use error::Error;
 pub use event::{
     CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, PhoneStatus,
+    TransferOutcome,
 };
 pub use exchange::{Exchange, ExchangeNotice};
 pub use handler::CallHandler;
-pub use incoming::Incoming;
+pub use incoming::{Incoming, Referrals};
 pub use phone::Phone;
+pub use referral::Referral;
 
 pub use offhook_core as core;
 pub use offhook_core::auth::{Algorithm, CredentialsManager};
-pub use offhook_core::call::{CallInfo, CallOptions};
+pub use offhook_core::call::{CallInfo, CallOptions, TransferMode, TransferOptions};
 pub use offhook_core::codec::Codec;
 pub use offhook_core::config::PhoneParameters;
 pub use offhook_core::event::Reply;

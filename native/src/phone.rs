@@ -22,7 +22,8 @@ use crate::event::Event;
 use crate::handler::{CallHandler, Hooks};
 use crate::host::signalling::SignallingSocket;
 use crate::host::timebase::Timebase;
-use crate::incoming::{Incoming, Queue};
+use crate::incoming::{Incoming, Queue, Referrals};
+use crate::referral::Referral;
 
 /// A telephone: registers, places calls and takes them. Cheap to clone; when the last clone is
 /// dropped the phone stops, as by [`stop`](Self::stop). Calls and streams do not keep it alive.
@@ -303,6 +304,12 @@ impl Phone {
         Incoming::new(lock(&self.held.bulletin.incoming).clone())
     }
 
+    /// What the far ends of calls want this phone to call instead (REFER). Those that came before
+    /// wait, as incoming calls do.
+    pub fn referrals(&self) -> Referrals {
+        Referrals::new(lock(&self.held.bulletin.referrals).clone())
+    }
+
     /// What happens on the phone and its calls from now on.
     pub fn events(&self) -> Events<Event> {
         self.held.bulletin.events.listen()
@@ -338,7 +345,8 @@ impl Phone {
 pub(crate) struct Bulletin {
     status: watch::Sender<PhoneStatus>,
     events: Broadcast<Event>,
-    incoming: Mutex<Arc<Queue>>,
+    incoming: Mutex<Arc<Queue<Call>>>,
+    referrals: Mutex<Arc<Queue<Referral>>>,
     failure: Mutex<Option<Cause>>,
     /// Those of the last run that is over.
     counters: Mutex<Counters>,
@@ -357,6 +365,7 @@ impl Bulletin {
             status: watch::Sender::new(PhoneStatus::Inactive),
             events: Broadcast::new(|missed| Event::Lagged { missed }),
             incoming: Mutex::default(),
+            referrals: Mutex::default(),
             failure: Mutex::default(),
             counters: Mutex::default(),
             hooks: Mutex::default(),
@@ -375,6 +384,11 @@ impl Bulletin {
     pub(crate) fn ring(&self, call: Call) {
         let queue = lock(&self.incoming).clone();
         queue.push(call);
+    }
+
+    pub(crate) fn refer(&self, referral: Referral) {
+        let queue = lock(&self.referrals).clone();
+        queue.push(referral);
     }
 
     /// Posts a status. FAILED stays posted when the phone then stops, so that whoever looks later
@@ -408,6 +422,8 @@ impl Bulletin {
         self.set_status(PhoneStatus::Inactive);
         self.events.close();
         let queue = std::mem::take(&mut *lock(&self.incoming));
+        queue.close();
+        let queue = std::mem::take(&mut *lock(&self.referrals));
         queue.close();
     }
 }

@@ -84,9 +84,12 @@ fn handles_and_futures_cross_threads() {
     crosses(&phone.options("sip:a@b"));
     crosses(&phone.message("sip:a@b", "hello", "text/plain"));
     crosses(&phone.incoming());
+    crosses(&phone.referrals());
+    let _ = |referral: offhook::Referral| crosses(&referral.accept());
     crosses(&phone.events());
     let _ = |call: offhook::Call| {
         crosses(&call.answer());
+        crosses(&call.transfer("sip:a@b", offhook::TransferMode::Blind));
         crosses(&call.ended());
         crosses(&call.play("a.wav"));
         crosses(&call.read_dtmf(1));

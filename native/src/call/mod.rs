@@ -6,9 +6,9 @@ mod sound;
 use std::path::Path;
 use std::sync::Arc;
 
-use offhook_core::call::CallInfo;
+use offhook_core::call::{CallInfo, TransferOptions};
 use offhook_core::error::Error as Refusal;
-use offhook_core::event::{CallId, CallState};
+use offhook_core::event::{CallId, CallState, Cause};
 use offhook_core::rtp::MediaStats;
 use tokio::sync::oneshot;
 
@@ -44,6 +44,20 @@ impl Drop for Held {
             let _ = self.jobs.send(Box::new(move |line, _| line.abandon(id)));
         }
     }
+}
+
+/// What became of a transfer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use = "a transfer may have failed"]
+pub enum Transfer {
+    /// The far end has agreed (blind) or has reached the target; the call has ended or ends now.
+    Transferred,
+    /// The far end refused, the target was not reached, or nobody said what became of it. Unless the
+    /// call has ended meanwhile, it goes on.
+    Failed {
+        /// The response to REFER, or the target's that was reported; `None` when there was none.
+        cause: Option<Cause>,
+    },
 }
 
 impl Call {
@@ -143,6 +157,42 @@ impl Call {
     /// [`InvalidState`](Refusal::InvalidState) in any other state.
     pub async fn cancel(&self) -> Result<(), Error> {
         self.command(|line, id| line.phone.cancel(id)).await
+    }
+
+    /// Asks the far end to call `target`, a SIP URI or, with a server, a number or name there,
+    /// instead (REFER), and returns what became of it. Blind, which is the default, the call ends as
+    /// soon as the far end has agreed; with [`TransferMode::Notified`] it ends when the far end says
+    /// that the target has answered, and goes on when it says that it was not reached. If this
+    /// future is dropped the transfer goes on.
+    ///
+    /// ```no_run
+    /// # async fn example(call: offhook::Call) -> Result<(), offhook::Error> {
+    /// use offhook::{Transfer, TransferMode};
+    ///
+    /// match call.transfer("sip:sales@pbx.example.com", TransferMode::Notified).await? {
+    ///     Transfer::Transferred => println!("sales has taken it"),
+    ///     Transfer::Failed { cause } => println!("still here: {cause:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) unless it is answered;
+    /// [`TransferPending`](Refusal::TransferPending) while another transfer is under way;
+    /// [`InvalidValue`](Refusal::InvalidValue) for a target that cannot be called, or options that
+    /// contradict each other.
+    ///
+    /// [`TransferMode::Notified`]: offhook_core::call::TransferMode::Notified
+    pub async fn transfer(
+        &self,
+        target: &str,
+        options: impl Into<TransferOptions>,
+    ) -> Result<Transfer, Error> {
+        let (told, outcome) = oneshot::channel();
+        let (target, options) = (target.to_owned(), options.into());
+        self.command(move |line, id| line.transfer(id, &target, options, told)).await?;
+        outcome.await.map_err(|_| self.over())
     }
 
     /// Waits until the call is answered.

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use offhook_core::call::CallOptions;
+use offhook_core::call::{CallOptions, TransferMode, TransferOptions};
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
     self, CallDirection, CallId, CallState, EndedBy, ErrandId, MediaControl, MessageId,
-    PhoneStatus, PingId,
+    PhoneStatus, PingId, ReferralId, TransferOutcome,
 };
 use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::phone::{Phone, RequestOptions};
@@ -18,14 +18,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::media::{self, Order};
 use super::{Jobs, Passenger};
-use crate::call::Call;
 use crate::call::shared::Shared;
+use crate::call::{Call, Transfer};
 use crate::capture::Capture;
 use crate::event::{CallEvent, Ending, Event};
 use crate::handler;
 use crate::host::machine::Machine;
 use crate::host::metronome::Metronome;
 use crate::phone::Bulletin;
+use crate::referral::Referral;
 
 /// A phone's signalling and the tables that join it to handles and media.
 pub(crate) struct Line {
@@ -35,6 +36,7 @@ pub(crate) struct Line {
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
     messages: HashMap<MessageId, oneshot::Sender<Option<event::Cause>>>,
     requests: HashMap<ErrandId, oneshot::Sender<Option<event::Reply>>>,
+    transfers: HashMap<CallId, (TransferMode, oneshot::Sender<Transfer>)>,
     metronome: Arc<Metronome>,
     crowd: Option<Crowd>,
     capture: Option<Capture>,
@@ -79,6 +81,7 @@ impl Line {
             pings: HashMap::new(),
             messages: HashMap::new(),
             requests: HashMap::new(),
+            transfers: HashMap::new(),
             metronome: Metronome::start(),
             crowd,
             capture,
@@ -109,6 +112,41 @@ impl Line {
         options: CallOptions,
     ) -> Result<Call, Refusal> {
         let id = self.phone.call(target, options)?;
+        self.hold(machine, jobs, id)
+    }
+
+    /// Calls whom the far end of a call wants to be called.
+    pub(crate) fn accept_referral(
+        &mut self,
+        machine: &mut Machine,
+        jobs: &Jobs<Self>,
+        referral: ReferralId,
+    ) -> Result<Call, Refusal> {
+        let id = self.phone.accept_referral(referral)?;
+        self.hold(machine, jobs, id)
+    }
+
+    /// Transfers a call; `told` learns what became of it.
+    pub(crate) fn transfer(
+        &mut self,
+        call: CallId,
+        target: &str,
+        options: TransferOptions,
+        told: oneshot::Sender<Transfer>,
+    ) -> Result<(), Refusal> {
+        let mode = options.mode;
+        self.phone.transfer(call, target, options)?;
+        self.transfers.insert(call, (mode, told));
+        Ok(())
+    }
+
+    /// The handle of a call that has just been placed.
+    fn hold(
+        &mut self,
+        machine: &mut Machine,
+        jobs: &Jobs<Self>,
+        id: CallId,
+    ) -> Result<Call, Refusal> {
         let shared = self.admit(machine, id).ok_or(Refusal::NoSuchCall { call: id })?;
         let call = Call::new(shared, jobs.clone());
         self.attend(&call, jobs);
@@ -206,6 +244,16 @@ impl Line {
             Core::State { call, state, cause } => self.change(call, state, cause),
             Core::Hold { call, held } => self.tell(call, CallEvent::Hold { held }),
             Core::Ended { call, by, cause, error } => self.end(call, by, cause, error),
+            Core::Transfer { call, to, outcome, cause } => {
+                self.transferred(call, outcome, cause.clone());
+                self.tell(call, CallEvent::Transfer { to, outcome, cause });
+            }
+            Core::Referred { call, referral, to, by } => {
+                let Some(entry) = self.calls.get(&call) else { return };
+                let (shared, words) = (Arc::clone(&entry.shared), (to.clone(), by.clone()));
+                self.tell(call, CallEvent::Referred { to, by });
+                self.bulletin.refer(Referral::new(shared, referral, jobs.clone(), words));
+            }
             Core::Media { .. } if self.soundless => {}
             Core::Media { call, control } => self.control(machine, jobs, call, control),
             Core::Pong { ping, cause, round_trip } => {
@@ -227,6 +275,19 @@ impl Line {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Tells whoever waits for a transfer, if that is its end.
+    fn transferred(&mut self, call: CallId, outcome: TransferOutcome, cause: Option<event::Cause>) {
+        let mode = self.transfers.get(&call).map(|(mode, _)| *mode);
+        let result = match (outcome, mode) {
+            (TransferOutcome::Accepted, Some(TransferMode::Notified)) | (_, None) => return,
+            (TransferOutcome::Accepted | TransferOutcome::Succeeded, _) => Transfer::Transferred,
+            (TransferOutcome::Failed, _) => Transfer::Failed { cause },
+        };
+        if let Some((_, told)) = self.transfers.remove(&call) {
+            let _ = told.send(result);
         }
     }
 
@@ -256,6 +317,7 @@ impl Line {
         cause: Option<event::Cause>,
         error: Option<Refusal>,
     ) {
+        self.transfers.remove(&call);
         let Some(entry) = self.calls.remove(&call) else { return };
         let Entry { shared, media } = entry;
         // Without a media task nobody else closes the recordings.
