@@ -1,16 +1,28 @@
-//! A phone that answers and plays a file: `cargo run --example answer`, then call it, for example
-//! with `offhook call sip:anybody@127.0.0.1`.
+//! A phone that answers every call and hangs up: pyVoIP's first example.
+//!
+//! ```sh
+//! offhook exchange --listen 127.0.0.1:5060 --user alice:a --user bob:b &
+//! cargo run --example answer -- 127.0.0.1 alice a &
+//! offhook call alice --server 127.0.0.1 --user bob --password b
+//! ```
 use offhook::{Phone, PhoneParameters};
 
 #[tokio::main]
 async fn main() -> Result<(), offhook::Error> {
-    let phone = Phone::new(PhoneParameters::without_server("welcome"));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [server, user, password] = arguments.as_slice() else {
+        eprintln!("usage: answer SERVER USER PASSWORD");
+        std::process::exit(2);
+    };
+    // Any free port: the server learns it when the phone registers.
+    let any = ([0, 0, 0, 0], 0).into();
+    let phone = Phone::new(PhoneParameters::new(server, user).password(password).bind(any));
     phone.start().await?;
     let mut incoming = phone.incoming();
     while let Some(call) = incoming.next().await {
+        println!("{} calls", call.info().remote);
         tokio::spawn(async move {
             call.answer().await?;
-            call.play("welcome.wav").await?;
             call.hangup().await
         });
     }
