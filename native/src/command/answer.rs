@@ -131,10 +131,19 @@ async fn attend(output: Output, arguments: &AnswerArguments, call: &Call) -> Res
     }
     if let Some(path) = &arguments.early_media {
         call.progress().await?;
-        call.play(path).await?;
+        Box::pin(call.play(path)).await?;
     }
     call.answer().await?;
-    let script = script(output, arguments, call);
+    // Thousands of calls may do no more than wait, for which there is little to keep.
+    let script = async {
+        match is_idle(arguments) {
+            true => {
+                call.ended().await;
+                Ok(())
+            }
+            false => Box::pin(script(output, arguments, call)).await,
+        }
+    };
     match arguments.duration {
         Some(duration) => timeout(duration, async {
             script.await?;
@@ -174,12 +183,13 @@ async fn script(output: Output, arguments: &AnswerArguments, call: &Call) -> Res
         if arguments.echo { echo(call).await } else { Ok(()) }
     };
     tokio::try_join!(play_and_echo, dial, collect)?;
-    let nothing =
-        arguments.play.is_none() && arguments.dtmf.is_none() && arguments.collect.is_none();
-    if nothing && !arguments.echo {
-        call.ended().await;
-    }
     Ok(())
+}
+
+/// Whether an answered call has nothing to do but last.
+fn is_idle(arguments: &AnswerArguments) -> bool {
+    let AnswerArguments { play, dtmf, collect, echo, .. } = arguments;
+    play.is_none() && dtmf.is_none() && collect.is_none() && !echo
 }
 
 /// Sends back what is heard, until the call ends.
