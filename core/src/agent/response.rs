@@ -6,6 +6,9 @@ use super::{Crossing, Path, Tag};
 use crate::sip::{HeaderName, Message, Writer, escape_user, reason_phrase};
 use crate::transaction::ServerId;
 
+/// A response is seldom longer, in bytes.
+const USUAL_LENGTH: usize = 1_024;
+
 /// A request that came, to be answered once.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
@@ -97,7 +100,7 @@ impl Crossing<'_> {
         };
         let tag = tag.filter(|_| query.request.to_tag().is_none()).map(|tag| tag.to_string());
         let reason = reason.unwrap_or(reason_phrase(status));
-        let mut buffer = Vec::new();
+        let mut buffer = Vec::with_capacity(USUAL_LENGTH);
         let (request, from) = (&query.request, query.from);
         let mut writer =
             Writer::response_to(&mut buffer, request, status, reason, tag.as_deref(), Some(from));

@@ -20,7 +20,11 @@ impl Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        let mut digits = [0; 16];
+        for (digit, shift) in digits.iter_mut().rev().zip((0..64).step_by(4)) {
+            *digit = b"0123456789abcdef"[(self.0 >> shift & 0xf) as usize];
+        }
+        f.write_str(core::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 

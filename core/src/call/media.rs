@@ -185,9 +185,10 @@ impl CallMedia {
         if negotiator.streams() > 0 {
             locals.truncate(negotiator.streams());
         }
-        let offer = negotiator.offer(&locals).to_string();
+        negotiator.offer(&locals);
+        let offer = negotiator.sent().map(str::to_owned);
         self.negotiator = Some(negotiator);
-        Some(offer)
+        offer
     }
 
     /// Answers an offer; what is agreed holds once [`configure`](Self::configure) is called.
@@ -203,8 +204,9 @@ impl CallMedia {
             return Err(NotAcceptable::NoAudio);
         };
         let answered = negotiator.answer(offer, &self.locals(cx));
+        let answer = negotiator.sent().unwrap_or_default().to_owned();
         self.negotiator = Some(negotiator);
-        answered.map(|(answer, agreed)| (answer.to_string(), agreed))
+        answered.map(|(_, agreed)| (answer, agreed))
     }
 
     /// What we bring to each stream.

@@ -114,10 +114,14 @@ impl Media {
         attributes(&self.lines, name)
     }
 
-    /// Adds an attribute: `add_attribute("ptime", "20")`; without a value when it is empty.
-    pub fn add_attribute(&mut self, name: &str, value: &str) {
-        let value = if value.is_empty() { name.to_owned() } else { format!("{name}:{value}") };
-        self.lines.push(Line { kind: 'a', value });
+    /// Adds an attribute: `add_attribute("ptime", 20)`.
+    pub fn add_attribute(&mut self, name: &str, value: impl fmt::Display) {
+        self.lines.push(Line { kind: 'a', value: format!("{name}:{value}") });
+    }
+
+    /// Adds an attribute without a value: `add_property("sendrecv")`.
+    pub fn add_property(&mut self, name: &str) {
+        self.lines.push(Line { kind: 'a', value: name.to_owned() });
     }
 }
 
@@ -171,39 +175,50 @@ fn direction(lines: &[Line]) -> Option<Direction> {
 impl fmt::Display for SessionDescription {
     /// Writes the description with CRLF line ends, in the order of RFC 8866 §9.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = |kinds: &'static str| kept(&self.lines, move |kind| kinds.contains(kind));
         line(f, 'v', 0)?;
         line(f, 'o', &self.origin)?;
         line(f, 's', if self.name.is_empty() { "-" } else { &self.name })?;
-        write(f, kinds("iuep"))?;
+        kept(f, &self.lines, |kind| matches!(kind, 'i' | 'u' | 'e' | 'p'))?;
         if let Some(connection) = &self.connection {
             line(f, 'c', connection)?;
         }
-        write(f, kinds("cb"))?;
+        kept(f, &self.lines, |kind| matches!(kind, 'c' | 'b'))?;
         // RFC 8866 §5.9 wants at least one time; that of a call is unbounded (RFC 3264 §5).
-        if kinds("t").next().is_none() {
+        if !self.lines.iter().any(|line| line.kind == 't') {
             line(f, 't', "0 0")?;
         }
-        write(f, kinds("trz"))?;
-        write(f, kinds("k"))?;
-        write(f, kept(&self.lines, |kind| !"iuepcbtrzk".contains(kind)))?;
+        kept(f, &self.lines, |kind| matches!(kind, 't' | 'r' | 'z'))?;
+        kept(f, &self.lines, |kind| kind == 'k')?;
+        kept(f, &self.lines, |kind| !"iuepcbtrzk".contains(kind))?;
         self.media.iter().try_for_each(|media| media.fmt(f))
     }
 }
 
 impl fmt::Display for Media {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, port, protocol, .. } = self;
-        let count = self.port_count.map(|count| format!("/{count}")).unwrap_or_default();
-        let formats = self.formats.join(" ");
-        line(f, 'm', format_args!("{kind} {port}{count} {protocol} {formats}"))?;
-        write(f, kept(&self.lines, |kind| kind == 'i'))?;
+        line(f, 'm', Summary(self))?;
+        kept(f, &self.lines, |kind| kind == 'i')?;
         if let Some(connection) = &self.connection {
             line(f, 'c', connection)?;
         }
-        write(f, kept(&self.lines, |kind| "cb".contains(kind)))?;
-        write(f, kept(&self.lines, |kind| kind == 'k'))?;
-        write(f, kept(&self.lines, |kind| !"icbk".contains(kind)))
+        kept(f, &self.lines, |kind| matches!(kind, 'c' | 'b'))?;
+        kept(f, &self.lines, |kind| kind == 'k')?;
+        kept(f, &self.lines, |kind| !matches!(kind, 'i' | 'c' | 'b' | 'k'))
+    }
+}
+
+/// What `m=` says of a section.
+struct Summary<'a>(&'a Media);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Media { kind, port, port_count, protocol, formats, .. } = self.0;
+        write!(f, "{kind} {port}")?;
+        if let Some(count) = port_count {
+            write!(f, "/{count}")?;
+        }
+        write!(f, " {protocol}")?;
+        formats.iter().try_for_each(|format| write!(f, " {format}"))
     }
 }
 
@@ -219,13 +234,10 @@ impl fmt::Display for Connection {
     }
 }
 
-/// The lines of some kinds, in order.
-fn kept(lines: &[Line], of_kind: impl Fn(char) -> bool) -> impl Iterator<Item = &Line> {
-    lines.iter().filter(move |line| of_kind(line.kind))
-}
-
-fn write<'a>(f: &mut fmt::Formatter<'_>, lines: impl Iterator<Item = &'a Line>) -> fmt::Result {
-    lines.into_iter().try_for_each(|kept| line(f, kept.kind, &kept.value))
+/// Writes the lines of some kinds, in order.
+fn kept(f: &mut fmt::Formatter<'_>, lines: &[Line], of_kind: impl Fn(char) -> bool) -> fmt::Result {
+    let mut lines = lines.iter().filter(|line| of_kind(line.kind));
+    lines.try_for_each(|kept| line(f, kept.kind, &kept.value))
 }
 
 /// Writes one line; a value that an application put together cannot make two of it.
@@ -239,6 +251,9 @@ struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for OneLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if !text.bytes().any(|b| matches!(b, b'\0' | b'\r' | b'\n')) {
+            return self.0.write_str(text);
+        }
         text.split(['\0', '\r', '\n']).try_for_each(|part| self.0.write_str(part))
     }
 }

@@ -5,15 +5,19 @@
 //! then sends the same codec, and a caller that put one first hears it. Payload types are those of
 //! the offer in its answer too; what we send always carries the peer's numbers (§5.1, §6.1).
 
+use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
 
 use super::Direction;
 use super::description::{Connection, Line, Media, Origin, SessionDescription};
 use super::format::TelephoneEvents;
-use super::section::{PROTOCOLS, Remote, Section};
+use super::section::{PROTOCOLS, Remote, Section, is_audio, is_spoken};
 use crate::codec::Codec;
 use crate::event::PayloadFormat;
 use crate::time::Duration;
+
+/// A description of one stream is seldom longer, in bytes.
+const USUAL_LENGTH: usize = 384;
 
 /// What we bring to one audio stream.
 #[derive(Clone, Debug)]
@@ -177,8 +181,7 @@ impl Negotiator {
     pub fn streams_in(&self, offer: &SessionDescription) -> usize {
         let is_new = |(index, media): &(usize, &Media)| {
             let old = self.sections.get(*index).and_then(|section| section.stream);
-            let section = Section::new(&media.kind, &media.protocol, "");
-            old.is_none() && media.port != 0 && section.is_audio() && section.is_spoken()
+            old.is_none() && media.port != 0 && is_audio(&media.kind) && is_spoken(&media.protocol)
         };
         self.streams() + offer.media.iter().enumerate().filter(is_new).count()
     }
@@ -301,6 +304,11 @@ impl Negotiator {
         Ok(agreed)
     }
 
+    /// The text of the description that we made last, if there was one.
+    pub fn sent(&self) -> Option<&str> {
+        self.sent.as_deref()
+    }
+
     /// Our offer was refused, or its request failed: what was agreed before stays (RFC 3264 §4,
     /// RFC 3261 §14.1).
     pub fn withdraw(&mut self) {
@@ -325,7 +333,12 @@ impl Negotiator {
     ) -> SessionDescription {
         let address = media.first().map(|local| Connection::internet(local.address));
         let mut description = SessionDescription {
-            origin: Origin { session_id: self.session_id.to_string(), ..Origin::default() },
+            origin: Origin {
+                username: "-".to_owned(),
+                session_id: self.session_id.to_string(),
+                version: "1".to_owned(),
+                address: address.clone().unwrap_or_else(|| Origin::default().address),
+            },
             name: "-".to_owned(),
             connection: address.clone(),
             lines: vec![Line {
@@ -341,23 +354,18 @@ impl Negotiator {
             }
         }
         let sent = self.sent.take();
-        match sent.and_then(|text| SessionDescription::parse(text.as_bytes()).ok()) {
-            Some(sent) => {
-                // Everything in `o=` but the version stays, even when the address changes.
-                description.origin = sent.origin.clone();
-                if description != sent {
-                    let version: u64 = sent.origin.version.parse().unwrap_or(0);
-                    description.origin.version = version.saturating_add(1).to_string();
-                }
-            }
-            None => {
-                description.origin.version = "1".to_owned();
-                if let Some(address) = address {
-                    description.origin.address = address;
-                }
+        if let Some(sent) = sent.and_then(|text| SessionDescription::parse(text.as_bytes()).ok()) {
+            // Everything in `o=` but the version stays, even when the address changes.
+            description.origin = sent.origin.clone();
+            if description != sent {
+                let version: u64 = sent.origin.version.parse().unwrap_or(0);
+                description.origin.version = version.saturating_add(1).to_string();
             }
         }
-        self.sent = Some(description.to_string().into());
+        let mut text = String::with_capacity(USUAL_LENGTH);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{description}");
+        self.sent = Some(text.into());
         description
     }
 }

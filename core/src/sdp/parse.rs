@@ -79,18 +79,20 @@ impl SessionDescription {
             }
             reader.line(number, line)?;
         }
-        let Reader { mut description, origin, name } = reader;
-        description.origin = origin.unwrap_or_default();
-        description.name = name.unwrap_or_else(|| "-".to_owned());
-        Ok(description)
+        let Reader { origin, name, connection, lines, media } = reader;
+        let origin = origin.unwrap_or_default();
+        let name = name.unwrap_or_else(|| "-".to_owned());
+        Ok(Self { origin, name, connection, lines, media })
     }
 }
 
 #[derive(Default)]
 struct Reader {
-    description: SessionDescription,
     origin: Option<Origin>,
     name: Option<String>,
+    connection: Option<Connection>,
+    lines: Vec<Line>,
+    media: Vec<Media>,
 }
 
 impl Reader {
@@ -107,13 +109,13 @@ impl Reader {
             return Err(SdpError::NotSdp);
         }
         if kind == 'm' {
-            if self.description.media.len() >= SessionDescription::MAX_MEDIA {
+            if self.media.len() >= SessionDescription::MAX_MEDIA {
                 return Err(SdpError::TooManyMedia);
             }
-            self.description.media.push(section(number, value)?);
+            self.media.push(section(number, value)?);
             return Ok(());
         }
-        let (connection, lines) = match self.description.media.last_mut() {
+        let (connection, lines) = match self.media.last_mut() {
             Some(media) => (&mut media.connection, &mut media.lines),
             None => {
                 match kind {
@@ -130,7 +132,7 @@ impl Reader {
                     }
                     _ => {}
                 }
-                (&mut self.description.connection, &mut self.description.lines)
+                (&mut self.connection, &mut self.lines)
             }
         };
         if kind == 'c' && connection.is_none() {

@@ -54,7 +54,7 @@ impl Section {
     }
 
     pub(super) fn is_audio(&self) -> bool {
-        self.kind.eq_ignore_ascii_case("audio")
+        is_audio(&self.kind)
     }
 
     /// Takes an offered section for one of our streams, or says why not (§6.1).
@@ -96,7 +96,7 @@ impl Section {
     }
 
     pub(super) fn is_spoken(&self) -> bool {
-        PROTOCOLS.iter().any(|spoken| spoken.eq_ignore_ascii_case(&self.protocol))
+        is_spoken(&self.protocol)
     }
 
     /// The section with port 0 (§6, §8.2): one format, no attributes.
@@ -122,16 +122,17 @@ impl Section {
             ..Media::default()
         };
         for Format { payload_type, encoding } in &formats {
-            media.add_attribute("rtpmap", &format!("{payload_type} {encoding}"));
+            media.add_attribute("rtpmap", format_args!("{payload_type} {encoding}"));
             if encoding.is_telephone_event() {
-                media.add_attribute("fmtp", &format!("{payload_type} {}", TelephoneEvents::DTMF));
+                let events = TelephoneEvents::DTMF;
+                media.add_attribute("fmtp", format_args!("{payload_type} {events}"));
             }
         }
-        media.add_attribute("ptime", &ptime.as_millis().to_string());
+        media.add_attribute("ptime", ptime.as_millis());
         if local.rtp_port.checked_add(1) != Some(local.rtcp_port) {
-            media.add_attribute("rtcp", &local.rtcp_port.to_string());
+            media.add_attribute("rtcp", local.rtcp_port);
         }
-        media.add_attribute(direction.as_str(), "");
+        media.add_property(direction.as_str());
         self.said = Some(Said { direction, formats, ptime });
         media
     }
@@ -189,6 +190,16 @@ impl Section {
         self.numbers.push(format.clone());
         Some(format)
     }
+}
+
+/// Whether sections of this kind are streams of ours.
+pub(super) fn is_audio(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("audio")
+}
+
+/// Whether this profile is spoken.
+pub(super) fn is_spoken(protocol: &str) -> bool {
+    PROTOCOLS.iter().any(|spoken| spoken.eq_ignore_ascii_case(protocol))
 }
 
 impl Said {

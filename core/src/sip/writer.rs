@@ -126,15 +126,21 @@ impl<'b> Writer<'b> {
         };
         let ip = source.ip().to_canonical();
         let rport = via.rport().is_some();
+        let replaced =
+            |name: &str| ["received", "rport"].iter().any(|n| name.eq_ignore_ascii_case(n));
+        let known = via.ip().map(|ip| ip.to_canonical()) == Some(ip);
+        if known && !via.params().any(|param| replaced(param.name)) {
+            self.raw(value.as_bytes());
+            return;
+        }
         let hop = first.split(';').next().unwrap_or(first);
         self.raw(trim(hop).as_bytes());
         for param in via.params() {
-            let replaced = ["received", "rport"].iter().any(|n| param.name.eq_ignore_ascii_case(n));
-            if !replaced {
+            if !replaced(param.name) {
                 self.display(param);
             }
         }
-        if rport || via.ip().map(|ip| ip.to_canonical()) != Some(ip) {
+        if rport || !known {
             self.display(format_args!(";received={ip}"));
         }
         if rport {
