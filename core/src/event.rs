@@ -122,6 +122,25 @@ impl EndedBy {
     }
 }
 
+/// Who put a call on hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum HoldBy {
+    /// This side.
+    Local,
+    /// The far end.
+    Remote,
+}
+
+impl HoldBy {
+    /// The word the command prints: `local`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+
 /// A response that explains a change: its status code and reason phrase.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Cause {
@@ -201,12 +220,31 @@ pub enum Event {
         /// What went wrong here, if something did: no ports, no address to tell.
         error: Option<Error>,
     },
-    /// The far end put us on hold, or took us off it (RFC 3264 §8.4).
+    /// One side put the other on hold, or took it off it (RFC 3264 §8.4).
     Hold {
         /// The call.
         call: CallId,
-        /// Whether we are held now.
+        /// Who holds: this side by [`crate::phone::Phone::hold`], which the far end has agreed to, or
+        /// the far end. Both may at once.
+        by: HoldBy,
+        /// Whether the other is held now.
         held: bool,
+    },
+    /// A hold or a resume of ours came to nothing; the session is as it was (RFC 3261 §14.1).
+    HoldFailed {
+        /// The call.
+        call: CallId,
+        /// What was asked for: to hold, or not.
+        held: bool,
+        /// The response; `None` when there was none, or no way to send, or when the contrary was
+        /// asked for before this had been agreed.
+        cause: Option<Cause>,
+    },
+    /// The far end changed the session: codec, direction, or where its media is (RFC 3261 §14.2; the
+    /// seed's renegotiate).
+    Renegotiated {
+        /// The call.
+        call: CallId,
     },
     /// A transfer of ours came further (RFC 3515). Each ends once: blind with
     /// [`TransferOutcome::Accepted`] or `Failed`, otherwise with `Succeeded` or `Failed`.

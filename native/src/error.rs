@@ -47,7 +47,7 @@ pub enum Error {
         /// The user that was to be registered.
         user: String,
     },
-    /// The far end, or a server on the way, refused the call or the message.
+    /// The far end, or a server on the way, refused the call, its hold, or the message.
     #[error("it was refused: {} {}{}", cause.code, cause.reason, rejection_hint(cause.code))]
     Rejected {
         /// The final response.
@@ -68,6 +68,10 @@ pub enum Error {
         /// Who ended it.
         by: offhook_core::event::EndedBy,
     },
+    /// The call stays as it was: the far end could not be asked, or the contrary was asked for before
+    /// it had agreed.
+    #[error("the call stays as it was: the far end could not be asked, or is asked otherwise now")]
+    Unchanged,
     /// The phone is not running: it was not started, or it was stopped.
     #[error("the phone is not running: start it first")]
     NotRunning,
@@ -121,6 +125,7 @@ impl Error {
             Self::Unreachable => "unreachable",
             Self::Timeout { .. } => "timeout",
             Self::Ended { .. } => "ended",
+            Self::Unchanged => "unchanged",
             Self::NotRunning => "not_running",
             Self::AlreadyRunning => "already_running",
             Self::Dtmf(_) => "dtmf",

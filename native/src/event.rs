@@ -5,7 +5,7 @@ use std::time::Duration;
 use offhook_core::rtp::MediaStats;
 
 pub use offhook_core::event::{
-    CallDirection, CallId, CallState, Cause, EndedBy, PhoneStatus, TransferOutcome,
+    CallDirection, CallId, CallState, Cause, EndedBy, HoldBy, PhoneStatus, TransferOutcome,
 };
 
 /// What happened on a [`Phone`](crate::Phone).
@@ -97,11 +97,22 @@ pub enum CallEvent {
         /// or a digit stood in its place, and when the call ended.
         played: bool,
     },
-    /// The far end put us on hold, or took us off it.
+    /// One side put the other on hold, or took it off it.
     Hold {
-        /// Whether we are held now.
+        /// Who holds: we, by [`Call::hold`](crate::Call::hold), or the far end.
+        by: HoldBy,
+        /// Whether the other is held now.
         held: bool,
     },
+    /// A hold or a resume of ours came to nothing; the call is as it was.
+    HoldFailed {
+        /// What was asked for: to hold, or not.
+        held: bool,
+        /// The response that refused it, if one did.
+        cause: Option<Cause>,
+    },
+    /// The far end changed the call: codec, direction, or where its media is.
+    Renegotiated,
     /// A transfer of ours came further; [`Call::transfer`](crate::Call::transfer) waits for its end.
     Transfer {
         /// The URI that the call is transferred to.

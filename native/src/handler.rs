@@ -201,7 +201,7 @@ impl Hook {
                 vec![Self::Progress(cause)]
             }
             CallEvent::Dtmf { digit, .. } => vec![Self::Dtmf(digit)],
-            CallEvent::Hold { .. } => vec![Self::Renegotiate],
+            CallEvent::Renegotiated => vec![Self::Renegotiate],
             CallEvent::Ended(ending) => {
                 let why = Self::of_ending(&ending, ours);
                 why.into_iter().chain([Self::Ended(ending)]).collect()

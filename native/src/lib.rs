@@ -64,8 +64,8 @@ pub use call::{Call, Transfer};
 pub use capture::Capture;
 pub use error::Error;
 pub use event::{
-    CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, PhoneStatus,
-    TransferOutcome,
+    CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, HoldBy,
+    PhoneStatus, TransferOutcome,
 };
 pub use exchange::{Exchange, ExchangeNotice};
 pub use handler::CallHandler;

@@ -122,13 +122,15 @@ fn each_command_of_a_phone_in_each_status() {
 
 type CallCommand = (&'static str, fn(&mut Phone, CallId) -> Result<(), Error>);
 
-const CALL_COMMANDS: [CallCommand; 7] = [
+const CALL_COMMANDS: [CallCommand; 9] = [
     ("answer", |phone, call| phone.answer(call)),
     ("progress", |phone, call| phone.progress(call)),
     ("deny", |phone, call| phone.deny(call, 603, None)),
     ("redirect", |phone, call| phone.redirect(call, "sip:x@10.0.2.1")),
     ("cancel", |phone, call| phone.cancel(call)),
     ("hangup", |phone, call| phone.hangup(call)),
+    ("hold", |phone, call| phone.hold(call)),
+    ("resume", |phone, call| phone.resume(call)),
     ("transfer", |phone, call| phone.transfer(call, "sip:x@10.0.2.2", Default::default())),
 ];
 

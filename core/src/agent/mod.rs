@@ -96,6 +96,8 @@ pub(crate) enum CallAlarm {
     Undecided,
     /// The next report of a referral is due.
     Report,
+    /// A re-INVITE may be tried again, or has had no final response for too long (§14.1).
+    Change,
 }
 
 /// What the parts of a phone share.

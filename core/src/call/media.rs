@@ -3,11 +3,12 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use super::hold::Hold;
 use super::{Call, queries};
 use crate::agent::{Crossing, MediaPorts, Query};
 use crate::codec::Codec;
 use crate::error::Error;
-use crate::event::{CallId, Event, MediaControl, MediaParameters};
+use crate::event::{CallId, Event, HoldBy, MediaControl, MediaParameters};
 use crate::host::MediaPort;
 use crate::sdp::{Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription};
 use crate::sip::{HeaderName, Message};
@@ -48,7 +49,9 @@ pub(crate) struct CallMedia {
     dialog: u8,
     /// Whether the media machine was ever told anything.
     opened: bool,
+    /// Whether the far end holds us.
     held: bool,
+    pub(super) hold: Hold,
     /// Our RTCP canonical name: random, so that calls cannot be linked by it (RFC 7022 §4.2).
     cname: u64,
 }
@@ -111,6 +114,7 @@ impl CallMedia {
             dialog: 0,
             opened: false,
             held: false,
+            hold: Hold::default(),
             cname: 0,
         }
     }
@@ -187,6 +191,7 @@ impl CallMedia {
         }
         negotiator.offer(&locals);
         let offer = negotiator.sent().map(str::to_owned);
+        self.hold.offer();
         self.negotiator = Some(negotiator);
         offer
     }
@@ -218,7 +223,7 @@ impl CallMedia {
             rtcp_port: ports.rtcp.port(),
             codecs: self.codecs.as_deref().unwrap_or(&parameters.codecs),
             ptime: parameters.ptime,
-            direction: self.direction,
+            direction: self.hold.direction(self.direction),
             telephone_event: true,
         };
         self.ports.iter().map(local).collect()
@@ -234,16 +239,17 @@ impl CallMedia {
         self.negotiator = Some(Box::new(negotiator));
     }
 
-    /// Takes the answer to our offer. False when it is none that can be used.
-    pub(crate) fn accept(&mut self, cx: &mut Crossing<'_>, answer: &SessionDescription) -> bool {
-        let agreed = self.negotiator.as_mut().map(|negotiator| negotiator.accept(answer));
-        match agreed {
-            Some(Ok(agreed)) => {
-                self.configure(cx, &agreed);
-                true
-            }
-            _ => false,
-        }
+    /// Takes the answer to our offer: whether it changed anything; `None` when it is none that can be
+    /// used.
+    pub(crate) fn accept(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        answer: &SessionDescription,
+    ) -> Option<bool> {
+        let agreed = self.negotiator.as_mut()?.accept(answer).ok()?;
+        let changed = self.configure(cx, &agreed);
+        self.hold.accept(cx, self.call);
+        Some(changed)
     }
 
     /// Whether an offer of ours waits for its answer.
@@ -266,9 +272,9 @@ impl CallMedia {
     }
 
     /// Tells the media machine what the dialog of the call agreed, and the application when that is
-    /// a hold.
-    pub(crate) fn configure(&mut self, cx: &mut Crossing<'_>, agreed: &[Agreed]) {
-        self.configure_dialog(cx, self.dialog, agreed);
+    /// a hold. Returns whether anything changed.
+    pub(crate) fn configure(&mut self, cx: &mut Crossing<'_>, agreed: &[Agreed]) -> bool {
+        self.configure_dialog(cx, self.dialog, agreed)
     }
 
     /// Tells the media machine what an early dialog agreed: its sound is mixed with that of the
@@ -293,11 +299,13 @@ impl CallMedia {
         self.retain(cx, |live| live.dialog() == dialog);
     }
 
-    fn configure_dialog(&mut self, cx: &mut Crossing<'_>, dialog: u8, agreed: &[Agreed]) {
+    fn configure_dialog(&mut self, cx: &mut Crossing<'_>, dialog: u8, agreed: &[Agreed]) -> bool {
+        let streams = self.live.len();
         let number = |agreed: &Agreed| dialog * MAX_STREAMS + agreed.stream;
         self.retain(cx, |live| {
             live.dialog() != dialog || agreed.iter().any(|agreed| number(agreed) == live.number)
         });
+        let mut changed = self.live.len() != streams;
         for agreed in agreed {
             let number = number(agreed);
             let Some(ports) = self.ports.get(usize::from(agreed.stream)) else { continue };
@@ -315,6 +323,7 @@ impl CallMedia {
             let parameters = self.parameters(port, agreed);
             self.tell(cx, MediaControl::Configure { stream: number, parameters });
             self.opened = true;
+            changed = true;
         }
         // RFC 3264 §8.4: who is held may not send, though it would.
         let mut live = self.live.iter().map(|live| live.agreed.direction).peekable();
@@ -322,9 +331,10 @@ impl CallMedia {
             let held = self.direction.sends() && !live.any(Direction::sends);
             if held != self.held {
                 self.held = held;
-                cx.tell(Event::Hold { call: self.call, held });
+                cx.tell(Event::Hold { call: self.call, by: HoldBy::Remote, held });
             }
         }
+        changed
     }
 
     fn parameters(&self, port: MediaPort, agreed: &Agreed) -> MediaParameters {
@@ -388,6 +398,11 @@ impl CallMedia {
     pub(crate) fn is_held(&self) -> bool {
         self.held
     }
+
+    /// Whether an offer of the far end waits for ports.
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.deferred.is_some()
+    }
 }
 
 impl Live {
@@ -422,6 +437,7 @@ impl Call {
             && let Some(query) = self.media.deferred.take()
         {
             self.reoffered(cx, &query);
+            self.advance(cx);
         }
     }
 }

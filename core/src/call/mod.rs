@@ -5,6 +5,7 @@
 //! call's `media`. What a handler is told it turns into messages and events at once; when a call is
 //! over it has told so.
 
+mod hold;
 mod incoming;
 mod media;
 mod notice;
@@ -228,6 +229,7 @@ impl Call {
             codec: self.media.codec(),
             media: self.media.direction(),
             held: self.media.is_held(),
+            holding: self.media.hold.is_agreed(),
         }
     }
 

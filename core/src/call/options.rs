@@ -134,4 +134,6 @@ pub struct CallInfo {
     pub media: Option<Direction>,
     /// Whether the far end has put us on hold.
     pub held: bool,
+    /// Whether we have put the far end on hold.
+    pub holding: bool,
 }

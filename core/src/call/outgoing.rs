@@ -298,7 +298,7 @@ impl Call {
             return self.part(cx, ending);
         }
         let usable = match Body::of(response) {
-            Body::Session(answer) => self.media.accept(cx, &answer),
+            Body::Session(answer) => self.media.accept(cx, &answer).is_some(),
             Body::None => answered_early,
             Body::Malformed | Body::Unsupported => false,
         };

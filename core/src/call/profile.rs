@@ -19,6 +19,7 @@ pub struct CallProfile {
     pub(super) codec: Option<Codec>,
     pub(super) media: Option<Direction>,
     pub(super) held: bool,
+    pub(super) holding: bool,
 }
 
 /// Who calls whom.
@@ -67,6 +68,7 @@ impl CallProfile {
             codec: self.codec,
             media: self.media,
             held: self.held,
+            holding: self.holding,
         };
         match &self.parties {
             Parties::Ours { remote, local, call_id } => {

@@ -50,14 +50,14 @@ pub use requests::RequestOptions;
 ///
 /// What a call's state allows:
 ///
-/// | state     | outgoing             | incoming                                 |
-/// |-----------|----------------------|------------------------------------------|
-/// | DIALING   | `cancel`             |                                          |
-/// | RINGING   |                      | `answer`, `progress`, `deny`, `redirect` |
-/// | PROGRESS  | `cancel`             | `answer`, `deny`, `redirect`             |
-/// | ANSWERED  | `hangup`, `transfer` | `hangup`, `transfer`                     |
-/// | CANCELING |                      |                                          |
-/// | ENDED     |                      |                                          |
+/// | state     | outgoing | incoming                                              |
+/// |-----------|----------|-------------------------------------------------------|
+/// | DIALING   | `cancel` |                                                       |
+/// | RINGING   |          | `answer`, `progress`, `deny`, `redirect`              |
+/// | PROGRESS  | `cancel` | `answer`, `deny`, `redirect`                          |
+/// | ANSWERED  | `hangup`, `hold`, `resume`, `transfer` | the same                |
+/// | CANCELING |          |                                                       |
+/// | ENDED     |          |                                                       |
 #[derive(Debug)]
 pub struct Phone {
     agent: Agent,
@@ -87,6 +87,7 @@ enum Intent {
     Progress(CallId),
     Deny(CallId, Denial),
     Hangup(CallId),
+    Hold(CallId, bool),
     Cancel(CallId),
     Transfer(CallId, Box<Order>),
     Follow(CallId),
@@ -299,6 +300,26 @@ impl Phone {
         self.command(call, "hang up", None, &states, CallState::Ended, Intent::Hangup(call))
     }
 
+    /// Puts the far end of an ANSWERED call on hold (RFC 3264 §8.4): by re-INVITE, as soon as no
+    /// other change of the session is under way. Of several wishes the latest counts. What becomes of
+    /// it is [`Event::Hold`], also when the far end is held already, or [`Event::HoldFailed`]. Who
+    /// holds hears nothing, and may still send: music, or silence.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] in any other state; [`Error::NoSuchCall`].
+    pub fn hold(&mut self, call: CallId) -> Result<(), Error> {
+        self.change(call, "hold", Intent::Hold(call, true))
+    }
+
+    /// Takes the far end of an ANSWERED call off our hold, as [`hold`](Self::hold) puts it on. It may
+    /// hold us still.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub fn resume(&mut self, call: CallId) -> Result<(), Error> {
+        self.change(call, "resume", Intent::Hold(call, false))
+    }
+
     /// Gives up an outgoing call that is DIALING or PROGRESS. The call is CANCELING until its end is
     /// known; an answer that crosses is taken and hung up.
     ///
@@ -431,6 +452,12 @@ impl Phone {
         self.agent.events.extend(call.command(next));
         self.intents.push_back(intent);
         Ok(())
+    }
+
+    /// A command that leaves the call ANSWERED.
+    fn change(&mut self, call: CallId, command: &'static str, intent: Intent) -> Result<(), Error> {
+        let answered = CallState::Answered;
+        self.command(call, command, None, &[answered], answered, intent)
     }
 
     fn refuse(&mut self, call: CallId, command: &'static str, denial: Denial) -> Result<(), Error> {

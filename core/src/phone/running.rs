@@ -30,6 +30,7 @@ impl Phone {
                 Intent::Answer(id) => self.with_call(host, id, Call::answer),
                 Intent::Progress(id) => self.with_call(host, id, Call::progress),
                 Intent::Hangup(id) => self.with_call(host, id, Call::hangup),
+                Intent::Hold(id, held) => self.with_call(host, id, |call, cx| call.hold(cx, held)),
                 Intent::Cancel(id) => self.with_call(host, id, Call::cancel),
                 Intent::Transfer(id, order) => {
                     self.with_call(host, id, |call, cx| call.transfer(cx, *order));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use offhook_core::call::{CallInfo, TransferOptions};
 use offhook_core::error::Error as Refusal;
-use offhook_core::event::{CallId, CallState, Cause};
+use offhook_core::event::{CallId, CallState, Cause, HoldBy};
 use offhook_core::rtp::MediaStats;
 use tokio::sync::oneshot;
 
@@ -148,6 +148,45 @@ impl Call {
     /// [`InvalidState`](Refusal::InvalidState) in any other state.
     pub async fn hangup(&self) -> Result<(), Error> {
         self.command(|line, id| line.phone.hangup(id)).await
+    }
+
+    /// Puts the far end on hold, and returns when it has agreed. What is written may still be sent
+    /// to it; nothing is heard of it.
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) unless the call is answered; [`Error::Rejected`] when
+    /// the far end refuses: the call goes on as it was; [`Error::Unchanged`] when
+    /// [`resume`](Self::resume) came first, or the far end could not be asked.
+    pub async fn hold(&self) -> Result<(), Error> {
+        self.set_hold(true).await
+    }
+
+    /// Takes the far end off our hold, and returns when it has agreed.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.set_hold(false).await
+    }
+
+    async fn set_hold(&self, held: bool) -> Result<(), Error> {
+        let mut events = self.events();
+        self.command(move |line, id| match held {
+            true => line.phone.hold(id),
+            false => line.phone.resume(id),
+        })
+        .await?;
+        while let Some(event) = events.next().await {
+            match event {
+                CallEvent::Hold { by: HoldBy::Local, held: now } if now == held => return Ok(()),
+                CallEvent::Lagged { .. } if self.info().holding == held => return Ok(()),
+                CallEvent::HoldFailed { held: asked, cause } if asked == held => {
+                    return Err(cause.map_or(Error::Unchanged, |cause| Error::Rejected { cause }));
+                }
+                _ => {}
+            }
+        }
+        Err(self.over())
     }
 
     /// Gives up an outgoing call that is not answered yet. If the answer crosses, it is taken and

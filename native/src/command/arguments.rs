@@ -208,6 +208,12 @@ pub(crate) struct CallArguments {
     /// Press them this many seconds after the answer
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "1", requires = "dtmf")]
     pub(crate) dtmf_after: Duration,
+    /// Put the far end on hold this many seconds after the answer
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) hold_after: Option<Duration>,
+    /// Take it off hold this many seconds after the answer
+    #[arg(long, value_name = "S", value_parser = seconds, requires = "hold_after")]
+    pub(crate) resume_after: Option<Duration>,
     /// How long it may ring, in seconds
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "180")]
     pub(crate) answer_timeout: Duration,

@@ -120,7 +120,15 @@ async fn talk(arguments: &CallArguments, call: &Call) -> Result<(), Error> {
         sleep_until(answered + arguments.dtmf_after).await;
         press(call, digits).await
     };
-    let all = async { tokio::try_join!(play, press).map(drop) };
+    let hold = async {
+        let Some(after) = arguments.hold_after else { return Ok(()) };
+        sleep_until(answered + after).await;
+        call.hold().await?;
+        let Some(after) = arguments.resume_after else { return Ok(()) };
+        sleep_until(answered + after).await;
+        call.resume().await
+    };
+    let all = async { tokio::try_join!(play, press, hold).map(drop) };
     match arguments.duration {
         Some(duration) => {
             let rest = async {
@@ -132,7 +140,10 @@ async fn talk(arguments: &CallArguments, call: &Call) -> Result<(), Error> {
                 () = sleep_until(answered + duration) => Ok(()),
             }
         }
-        None if arguments.play.is_none() && arguments.dtmf.is_none() => pending().await,
+        None if arguments.play.is_none() && arguments.dtmf.is_none() => {
+            all.await?;
+            pending().await
+        }
         None => all.await,
     }
 }

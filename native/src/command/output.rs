@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use offhook::{CallEvent, CallId, CallState, Cause, Counters, Ending, Event, MediaStats};
+use offhook::{CallEvent, CallId, CallState, Cause, Counters, Ending, Event, HoldBy, MediaStats};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -152,11 +152,16 @@ impl Output {
                 };
                 self.add(lines, value, format_args!("call {call}: digit {digit} ({ms} ms)"));
             }
-            CallEvent::Hold { held } => {
+            CallEvent::Hold { by, held } => {
                 let value =
-                    || json!({ "event": "hold", "call": id(), "by": "remote", "held": held });
-                let what = if *held { "put on hold" } else { "taken off hold" };
-                self.add(lines, value, format_args!("call {call}: {what} by the far end"));
+                    || json!({ "event": "hold", "call": id(), "by": by.as_str(), "held": held });
+                let text = match (by, held) {
+                    (HoldBy::Local, true) => "the far end is on hold",
+                    (HoldBy::Local, false) => "the far end is off hold",
+                    (HoldBy::Remote, true) => "put on hold by the far end",
+                    (HoldBy::Remote, false) => "taken off hold by the far end",
+                };
+                self.add(lines, value, format_args!("call {call}: {text}"));
             }
             CallEvent::Ended(ending) => self.ended(lines, call, ending),
             _ => {}

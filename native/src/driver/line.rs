@@ -242,7 +242,17 @@ impl Line {
                 }
             }
             Core::State { call, state, cause } => self.change(call, state, cause),
-            Core::Hold { call, held } => self.tell(call, CallEvent::Hold { held }),
+            Core::Hold { call, by, held } => {
+                self.look(call);
+                self.tell(call, CallEvent::Hold { by, held });
+            }
+            Core::HoldFailed { call, held, cause } => {
+                self.tell(call, CallEvent::HoldFailed { held, cause });
+            }
+            Core::Renegotiated { call } => {
+                self.look(call);
+                self.tell(call, CallEvent::Renegotiated);
+            }
             Core::Ended { call, by, cause, error } => self.end(call, by, cause, error),
             Core::Transfer { call, to, outcome, cause } => {
                 self.transferred(call, outcome, cause.clone());
@@ -291,11 +301,16 @@ impl Line {
         }
     }
 
-    fn change(&mut self, call: CallId, state: CallState, cause: Option<event::Cause>) {
-        let Some(entry) = self.calls.get(&call) else { return };
-        if let Some(profile) = self.phone.profile(call) {
+    /// Notes what is known about a call, for its handles.
+    fn look(&self, call: CallId) {
+        if let (Some(entry), Some(profile)) = (self.calls.get(&call), self.phone.profile(call)) {
             *entry.shared.profile() = profile;
         }
+    }
+
+    fn change(&mut self, call: CallId, state: CallState, cause: Option<event::Cause>) {
+        self.look(call);
+        let Some(entry) = self.calls.get(&call) else { return };
         // `ended` is told with its reason, by the event that follows.
         if state != CallState::Ended {
             entry.shared.status.send_modify(|status| {

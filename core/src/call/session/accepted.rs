@@ -84,14 +84,18 @@ impl Call {
         }
         session.forget_accepted(cx);
         if self.media.is_offering() {
+            let first = self.media.codec().is_none();
             // §13.2.1: the offer was in our 2xx, so the answer is in ACK.
-            let answered = match Body::of(ack) {
+            let changed = match Body::of(ack) {
                 Body::Session(answer) => self.media.accept(cx, &answer),
-                _ => false,
+                _ => None,
             };
-            if !answered {
-                self.media.withdraw();
-                return self.part(cx, Ending::error(None));
+            match changed {
+                Some(changed) => self.renegotiated(cx, changed && !first),
+                None => {
+                    self.media.withdraw();
+                    return self.part(cx, Ending::error(None));
+                }
             }
         }
         self.advance(cx);

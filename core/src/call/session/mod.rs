@@ -2,10 +2,11 @@
 //!
 //! What it consists of stands in files of their own: `ask`, a request of ours within the dialog;
 //! `invite`, the caller's side of a 2xx; `accepted`, the callee's; `reoffer`, a change that the peer
-//! wishes; `parting`, the end by us.
+//! wishes, and `change`, one that we wish; `parting`, the end by us.
 
 mod accepted;
 mod ask;
+mod change;
 mod invite;
 mod parting;
 mod reoffer;
@@ -23,6 +24,7 @@ use crate::event::{CallId, CallState, EndedBy};
 use crate::sip::{Message, Method, Uri};
 use crate::transaction::{ClientId, FailureCause};
 use accepted::Accepted;
+use change::Change;
 use invite::Invite;
 use parting::Parting;
 
@@ -46,6 +48,8 @@ pub(super) struct Session {
     invites: Vec<Invite>,
     /// Our 2xx, until its ACK.
     accepted: Option<Box<Accepted>>,
+    /// A change that we wish.
+    change: Option<Box<Change>>,
     /// Once it ends by us.
     parting: Option<Box<Parting>>,
     /// Dialogs of others that answered too late; each only waits for its end (§13.2.2.4).
@@ -71,8 +75,9 @@ impl Session {
 
     /// The callee's; [`accept`](Self::accept) sends the 2xx.
     pub(super) fn new(dialog: Dialog, contact: Box<str>) -> Self {
-        let (invites, accepted, parting, forks) = (Vec::new(), None, None, Vec::new());
-        Self { dialog, contact, invites, accepted, parting, forks }
+        let (invites, forks) = (Vec::new(), Vec::new());
+        let (accepted, change, parting) = (None, None, None);
+        Self { dialog, contact, invites, accepted, change, parting, forks }
     }
 
     /// Sends what is due and can be sent. Returns how the call ended, if it did.
@@ -180,6 +185,7 @@ impl Session {
 
     pub(super) fn close(mut self, cx: &mut Crossing<'_>) {
         self.forget_accepted(cx);
+        self.forget_change(cx);
         self.invites.into_iter().for_each(|invite| invite.close(cx));
         self.forks.into_iter().for_each(|fork| fork.close(cx));
     }
@@ -207,6 +213,7 @@ impl Call {
         match session.advance(cx, self.id) {
             Some(ending) => self.finish(cx, ending),
             None => {
+                self.advance_change(cx);
                 self.advance_transfer(cx);
                 self.advance_referral(cx);
             }
@@ -223,6 +230,7 @@ impl Call {
                     let ending = session.lost(lost);
                     return self.finish(cx, ending);
                 }
+                self.change_lost(cx);
                 self.transfer_lost(cx);
                 self.referral_lost(cx);
             }
@@ -237,6 +245,9 @@ impl Call {
     ) {
         let Stage::Session(session) = &mut self.stage else { return };
         if *response.method() == Method::Invite {
+            if let Some(client) = client.filter(|client| session.is_changing_by(*client)) {
+                return self.change_response(cx, client, response);
+            }
             if response.status().is_some_and(|status| (200..300).contains(&status)) {
                 session.handle_further_2xx(cx, self.id, response);
                 self.advance(cx);
@@ -259,7 +270,7 @@ impl Call {
         &mut self,
         cx: &mut Crossing<'_>,
         client: ClientId,
-        _cause: FailureCause,
+        cause: FailureCause,
     ) {
         let Stage::Session(session) = &mut self.stage else { return };
         for fork in &mut session.forks {
@@ -267,6 +278,8 @@ impl Call {
         }
         if let Some(ending) = session.handle_bye_failure(client) {
             self.finish(cx, ending);
+        } else if session.is_changing_by(client) {
+            self.change_failure(cx, cause);
         }
     }
 
@@ -283,6 +296,7 @@ impl Call {
                     self.media.settle();
                 }
             }
+            CallAlarm::Change => self.change_alarm(cx),
             _ => {}
         }
     }
@@ -312,7 +326,10 @@ impl Call {
             _ if parting => queries::no_dialog(cx, query),
             Method::Refer => self.referred(cx, query),
             method if carries_offer(method) && self.defer(cx, query) => {}
-            method if carries_offer(method) => self.reoffered(cx, query),
+            method if carries_offer(method) => {
+                self.reoffered(cx, query);
+                self.advance(cx);
+            }
             _ => queries::answer(cx, query),
         }
     }

@@ -4,6 +4,7 @@ use crate::agent::{Crossing, Query, Response};
 use crate::call::media::Body;
 use crate::call::{Call, Stage, queries};
 use crate::dialog::Dialog;
+use crate::event::Event;
 use crate::sip::{HeaderName, Method};
 
 impl Call {
@@ -44,7 +45,15 @@ impl Call {
             cx.respond(query, response.field(HeaderName::Contact, session.contact.as_ref()));
         }
         if let Some(agreed) = agreed {
-            self.media.configure(cx, &agreed);
+            let changed = self.media.configure(cx, &agreed);
+            self.media.hold.settle(cx, self.id);
+            self.renegotiated(cx, changed);
+        }
+    }
+    /// Tells that the peer has changed the session.
+    pub(super) fn renegotiated(&mut self, cx: &mut Crossing<'_>, changed: bool) {
+        if changed {
+            cx.tell(Event::Renegotiated { call: self.id });
         }
     }
 }

@@ -5,6 +5,7 @@ mod caller;
 mod calls;
 mod chaos;
 mod handler;
+mod hold;
 mod hosts;
 mod messages;
 mod referrals;

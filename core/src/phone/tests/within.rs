@@ -1,7 +1,7 @@
 //! What a phone does with requests within a dialog, word by word.
 
 use super::scene::{BOB, Scene, header, headers, request, sdp, session, tag};
-use crate::event::{CallState, EndedBy, Event};
+use crate::event::{CallState, EndedBy, Event, HoldBy};
 use crate::sdp::Direction;
 use crate::time::Duration;
 
@@ -113,7 +113,7 @@ fn a_reinvite_holds_resumes_and_moves_the_call() {
         .events()
         .iter()
         .filter_map(|event| match event {
-            Event::Hold { held, .. } => Some(*held),
+            Event::Hold { by: HoldBy::Remote, held, .. } => Some(*held),
             _ => None,
         })
         .collect();
