@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::*;
 use offhook::{
-    CallEvent, CallState, Codec, EndedBy, Error, Event, Phone, PhoneParameters, PhoneStatus,
+    CallEvent, CallState, Codec, EndedBy, Error, Event, HoldBy, Phone, PhoneParameters, PhoneStatus,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,6 +42,45 @@ async fn sound_and_digits_pass_both_ways() {
     assert_eq!((ending.stats.lost, ending.stats.rejected), (0, 0), "{:?}", ending.stats);
     assert!(ending.duration > Duration::from_secs(1), "{:?}", ending.duration);
     assert!(matches!(caller.hangup().await, Err(Error::Ended { .. } | Error::Phone(_))));
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+}
+
+/// What passes after a hold is measured, not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_stops_the_sound_until_the_call_is_resumed() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (caller, called) = connect(&alice, &bob).await;
+    let mut events = called.events();
+    soon(caller.hold()).await.unwrap();
+    assert!(caller.info().holding);
+    while !matches!(
+        soon(events.next()).await,
+        Some(CallEvent::Hold { by: HoldBy::Remote, held: true })
+    ) {}
+    assert!(called.info().held);
+    called.write_audio(8_000, &tone(440, 400)).unwrap();
+    let music = tone(1_000, 400);
+    let (played, heard) =
+        soon(async { tokio::join!(caller.play_samples(8_000, &music), listen(&called, 600)) })
+            .await;
+    played.unwrap();
+    assert_tone(&heard, 1_000, 400);
+    // What was on its way has come by now.
+    let before = caller.stats().received;
+    soon(caller.play_samples(8_000, &music)).await.unwrap();
+    assert_eq!(caller.stats().received, before, "nothing comes from who is held");
+    called.flush_audio();
+    soon(caller.resume()).await.unwrap();
+    assert!(!caller.info().holding);
+    let sound = tone(440, 400);
+    let (played, heard) =
+        soon(async { tokio::join!(called.play_samples(8_000, &sound), listen(&caller, 600)) })
+            .await;
+    played.unwrap();
+    assert_tone(&heard, 440, 400);
+    caller.hangup().await.unwrap();
+    soon(async { tokio::join!(caller.ended(), called.ended()) }).await;
+    assert!(matches!(caller.hold().await, Err(Error::Ended { .. } | Error::Phone(_))));
     soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
 }
 
