@@ -337,6 +337,14 @@ fn the_ladder_and_the_capture() {
     }
     let capture = std::fs::read(at.join("call.pcap")).unwrap();
     assert!(capture.len() > 5_000 && capture.windows(7).any(|bytes| bytes == b"INVITE "));
+    // Read again, it is the same diagram.
+    let (status, _, events) = Offhook::run(at, "trace call.pcap --svg call.svg");
+    assert_eq!((status, events[0]["text"].as_str()), (0, Some(ladder)));
+    let svg = std::fs::read_to_string(at.join("call.svg")).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.contains("200 OK (INVITE) +SDP"), "{svg}");
+    let (status, sentence, _) = Offhook::run(at, "trace call.svg");
+    assert_eq!(status, 6);
+    assert!(sentence.contains("neither a pcap nor a pcapng"), "{sentence}");
 }
 
 #[test]

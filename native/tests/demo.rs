@@ -2,7 +2,6 @@
 #![cfg(all(feature = "cli", unix))]
 
 #[path = "common/process.rs"]
-#[allow(dead_code, reason = "the demo only has to be run to its end")]
 mod process;
 
 use process::Offhook;

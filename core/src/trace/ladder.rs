@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::describe;
 use super::media::{Formats, Runs};
+use super::svg;
 use super::{Kind, Packet};
 use crate::time::{Duration, Instant};
 
@@ -30,6 +31,31 @@ pub(super) fn draw<'a>(
     ladder.draw(names, missed)
 }
 
+/// Draws packets as a picture.
+pub(super) fn picture<'a>(
+    packets: impl Iterator<Item = Packet<'a>>,
+    names: &BTreeMap<SocketAddr, String>,
+    missed: u64,
+) -> String {
+    let mut ladder = Ladder::default();
+    packets.for_each(|packet| ladder.add(&packet));
+    ladder.end_runs();
+    let (addresses, names) = ladder.headings(names);
+    let at = ladder.positions(&addresses, &names);
+    let columns = at.iter().zip(names.iter().zip(&addresses));
+    let columns: Vec<_> =
+        columns.map(|(at, (name, address))| (*at, name.as_str(), address.as_str())).collect();
+    svg::draw(&columns, &ladder.arrows, &note(missed))
+}
+
+/// What did not fit.
+fn note(missed: u64) -> String {
+    match missed {
+        0 => String::new(),
+        _ => format!("(the trace was full: {missed} more packets)"),
+    }
+}
+
 #[derive(Default)]
 struct Ladder<'a> {
     start: Option<Instant>,
@@ -45,12 +71,12 @@ struct Ladder<'a> {
     sent: BTreeSet<(SocketAddr, SocketAddr, &'a [u8])>,
 }
 
-struct Arrow {
+pub(super) struct Arrow {
     after: Duration,
-    from: usize,
-    to: usize,
-    label: String,
-    shaft: char,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) label: String,
+    pub(super) shaft: char,
 }
 
 impl<'a> Ladder<'a> {
@@ -114,13 +140,18 @@ impl<'a> Ladder<'a> {
         }
     }
 
-    fn draw(&self, names: &BTreeMap<SocketAddr, String>, missed: u64) -> String {
+    /// The addresses of the columns, and their names as far as they have any.
+    fn headings(&self, names: &BTreeMap<SocketAddr, String>) -> (Vec<String>, Vec<String>) {
         let mut addresses: Vec<String> = self.columns.iter().map(ToString::to_string).collect();
         if let Some(last) = addresses.get_mut(MAX_COLUMNS - 1) {
             *last = "others".to_owned();
         }
         let name = |address| names.get(address).map_or("", String::as_str);
-        let names: Vec<_> = self.columns.iter().map(|c| describe::escape(name(c))).collect();
+        (addresses, self.columns.iter().map(|column| describe::escape(name(column))).collect())
+    }
+
+    fn draw(&self, names: &BTreeMap<SocketAddr, String>, missed: u64) -> String {
+        let (addresses, names) = self.headings(names);
         let at = self.positions(&addresses, &names);
         let mut drawing = String::new();
         if names.iter().any(|name| !name.is_empty()) {
@@ -128,13 +159,11 @@ impl<'a> Ladder<'a> {
         }
         drawing += &heading(&at, addresses.iter().map(String::as_str));
         for arrow in &self.arrows {
-            let micros = arrow.after.as_micros();
-            let time = format!("{}.{:03}", micros / 1_000_000, micros / 1_000 % 1_000);
-            let rails = rails(&at);
+            let (time, rails) = (arrow.time(), rails(&at));
             drawing += &format!("{time:>9}  {}\n", arrow.draw(rails, &at).trim_end());
         }
         if missed > 0 {
-            drawing += &format!("(the trace was full: {missed} more packets)\n");
+            drawing += &(note(missed) + "\n");
         }
         drawing
     }
@@ -165,6 +194,12 @@ impl<'a> Ladder<'a> {
 }
 
 impl Arrow {
+    /// When it begins, in seconds.
+    pub(super) fn time(&self) -> String {
+        let micros = self.after.as_micros();
+        format!("{}.{:03}", micros / 1_000_000, micros / 1_000 % 1_000)
+    }
+
     /// Draws the arrow over the rails of its line.
     fn draw(&self, mut line: Vec<char>, at: &[usize]) -> String {
         let (from, to) = (at[self.from], at[self.to]);

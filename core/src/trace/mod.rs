@@ -2,7 +2,7 @@
 //!
 //! A host that wants a record shows each value to a [`Trace`] as it passes; without one nothing is
 //! spent. Afterwards [`Trace::ladder`] draws the calls as text and [`Trace::pcap`] gives a capture
-//! that Wireshark reads. A host that would rather write the capture as it goes has [`pcap::Writer`].
+//! that Wireshark reads; [`Capture::read`] reads one. A host that would rather write the capture as it goes has [`pcap::Writer`].
 //!
 //! ```
 //! use offhook_core::time::{Instant, WallTime};
@@ -25,8 +25,11 @@ mod describe;
 mod ladder;
 mod media;
 pub mod pcap;
+mod read;
 mod record;
+mod svg;
 
+pub use read::{Capture, CaptureError};
 pub use record::Trace;
 
 use core::net::SocketAddr;

@@ -120,6 +120,11 @@ impl Trace {
         ladder::draw(self.packets(), &self.names, self.missed)
     }
 
+    /// The same diagram as an SVG picture.
+    pub fn svg(&self) -> String {
+        ladder::picture(self.packets(), &self.names, self.missed)
+    }
+
     /// The trace as a capture file; see [`pcap`].
     pub fn pcap(&self) -> Vec<u8> {
         pcap::file(self.packets())

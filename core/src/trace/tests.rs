@@ -1,3 +1,5 @@
+mod read;
+
 use core::net::SocketAddr;
 
 use super::*;

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Load(Box<LoadArguments>),
     /// Run a small registrar and proxy for development
     Exchange(ExchangeArguments),
+    /// Draw a ladder diagram from a capture (pcap or pcapng, SIP over UDP)
+    Trace(TraceArguments),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -61,6 +63,7 @@ impl Command {
             Self::Options(arguments) => arguments.common.watch.json,
             Self::Load(arguments) => arguments.common.watch.json,
             Self::Exchange(arguments) => arguments.watch.json,
+            Self::Trace(arguments) => arguments.json,
             Self::Completions { .. } => false,
         }
     }
@@ -349,6 +352,19 @@ pub(crate) struct ExchangeArguments {
     pub(crate) algorithm: String,
     #[command(flatten)]
     pub(crate) watch: Watch,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TraceArguments {
+    /// The capture
+    #[arg(value_name = "FILE.pcap")]
+    pub(crate) file: PathBuf,
+    /// Draw it as a picture too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// An address to bind; without a port it depends on the command.

@@ -15,6 +15,7 @@ mod output;
 mod register;
 mod session;
 mod signals;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -74,6 +75,7 @@ async fn dispatch(command: Command, output: Output, many: Handle) -> Result<(), 
         Command::Options(arguments) => options::run(*arguments, output).await,
         Command::Load(arguments) => load::run(*arguments, output, &many).await,
         Command::Exchange(arguments) => exchange::run(arguments, output).await,
+        Command::Trace(arguments) => trace::run(&arguments, output),
         Command::Completions { .. } => Ok(()),
     }
 }
