@@ -8,6 +8,7 @@ mod pyvoip_calls;
 mod pyvoip_media;
 mod pyvoip_parser;
 mod pyvoip_registration;
+mod pyvoip_transfer;
 mod registration;
 
 use crate::world::{Outcome, World};
@@ -125,6 +126,9 @@ pub const SCENARIOS: &[Scenario] = &[
     pyvoip_media::STATISTICS,
     pyvoip_media::PORTS_GIVEN_BACK,
     pyvoip_media::IPV6,
+    pyvoip_transfer::AUTHENTICATED,
+    pyvoip_transfer::SUCCEEDS,
+    pyvoip_transfer::FAILS,
 ];
 
 /// The scenario of that name.
