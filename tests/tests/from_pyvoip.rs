@@ -64,11 +64,11 @@ mod core {
     use std::collections::BTreeSet;
 
     use offhook_core::auth::CredentialsManager;
-    use offhook_core::call::{CallInfo, CallOptions};
+    use offhook_core::call::{CallInfo, CallOptions, TransferMode, TransferOptions};
     use offhook_core::codec::{Codec, from_unsigned8, to_unsigned8};
     use offhook_core::config::PhoneParameters;
     use offhook_core::error::Error;
-    use offhook_core::event::{CallId, CallState, Event, PhoneStatus};
+    use offhook_core::event::{CallId, CallState, Event, PhoneStatus, TransferOutcome};
     use offhook_core::handler::SipHandler;
     use offhook_core::host::Transport;
     use offhook_core::nat::{NatError, Network, advertised};
@@ -132,6 +132,12 @@ mod core {
         method Phone::redirect;
         method Phone::hangup;
         method Phone::cancel;
+        method Phone::transfer;
+        variant Event::Transfer;
+        kind TransferOutcome;
+        variant TransferMode::Blind;
+        variant TransferMode::Notified;
+        field TransferOptions.mode;
         kind Softphone;
         method Softphone::new;
         kind MediaSession;
@@ -198,6 +204,7 @@ mod native {
     use offhook::{
         Call, CallEvent, CallHandler, CallInfo, CallOptions, CallState, Capture, Codec,
         CredentialsManager, Ending, Error, Event, Network, Phone, PhoneParameters, PhoneStatus,
+        Transfer, TransferMode,
     };
 
     struct Handler;
@@ -237,6 +244,11 @@ mod native {
         method Call::redirect;
         method Call::hangup;
         method Call::cancel;
+        generic Call::transfer("carol", TransferMode::Blind);
+        variant Transfer::Transferred;
+        variant Transfer::Failed;
+        variant TransferMode::Blind;
+        variant TransferMode::Notified;
         method Call::take_dtmf;
         method Call::read_dtmf;
         method Call::write_audio;
@@ -388,7 +400,10 @@ fn every_name_of_javascript_exists() {
                 _ if row[3].starts_with("code ") => {
                     include_str!("../../core/src/error.rs").contains(&format!("\"{code}\""))
                 }
-                _ if row[3].starts_with("option ") => member(interface("CallOptions"), code),
+                _ if row[3].starts_with("option ") => {
+                    member(interface("CallOptions"), code)
+                        || member(interface("TransferOptions"), code)
+                }
                 _ if row[3].starts_with("parameter") => member(interface("PhoneParameters"), code),
                 _ if code.starts_with('"') => declared.contains(code),
                 _ => {

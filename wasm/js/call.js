@@ -57,6 +57,11 @@ export class Call extends Emitter {
     this.#phone.cross((machine) => machine.deny(this.id, code, reason));
   }
 
+  /** Sends the caller to another URI. */
+  redirect(contact) {
+    this.#phone.cross((machine) => machine.redirect(this.id, contact));
+  }
+
   hangup() {
     this.#phone.cross((machine) => machine.hangup(this.id));
     return this.ended();
@@ -65,6 +70,24 @@ export class Call extends Emitter {
   cancel() {
     this.#phone.cross((machine) => machine.cancel(this.id));
     return this.ended();
+  }
+
+  /**
+   * Asks the far end to call somebody else instead. Resolves with what became of it: `transferred`,
+   * and the response that says so. Unless it was, the call goes on.
+   */
+  async transfer(target, options = undefined) {
+    let told;
+    const done = options?.mode === "notified" ? "succeeded" : "accepted";
+    const note = (event) => [done, "failed"].includes(event.outcome) && (told = event);
+    this.on("transfer", note);
+    try {
+      this.#phone.cross((machine) => machine.transfer(this.id, target, options));
+      await this.until(() => told || this.#end);
+    } finally {
+      this.off("transfer", note);
+    }
+    return { transferred: told?.outcome === done, code: told?.code, reason: told?.reason };
   }
 
   /** Queues 16-bit samples, `rate` a second; returns how many were taken. */

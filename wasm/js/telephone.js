@@ -73,6 +73,14 @@ export class Telephone extends Emitter {
     throw failure("timeout", "no answer to OPTIONS came");
   }
 
+  /** Sends a request of any other method. Resolves with the answer, whatever its status. */
+  async request(method, target, options = undefined) {
+    const send = (machine) => machine.request(method, target, options);
+    const { code, reason, headers, body } = await this.#answer("response", "request", send);
+    if (code) return { code, reason, headers, body };
+    throw failure("timeout", `no answer to ${method} came`);
+  }
+
   /** The event of that type with the number that a command gave. */
   async #answer(type, field, command) {
     const answers = [];
@@ -152,14 +160,23 @@ export class Telephone extends Emitter {
     const call =
       event.type === "incoming" ? this.#add(event.call, event) : this.#calls.get(event.call);
     if (event.type === "ended") this.#calls.delete(event.call);
-    call?.handle(event);
-    this.emit(event.type, event.type === "incoming" ? call : event);
+    const told = event.type === "referred" ? this.#referral(event) : event;
+    call?.handle(told);
+    this.emit(event.type, event.type === "incoming" ? call : told);
   }
 
   #add(id, { from, to } = {}) {
     const call = new Call(this, id, from, to);
     this.#calls.set(id, call);
     return call;
+  }
+
+  /** What the far end of a call wants: `accept` calls whom it names, `reject` refuses. */
+  #referral(event) {
+    const { referral } = event;
+    const accept = () => this.#add(this.cross((machine) => machine.acceptReferral(referral)));
+    const reject = () => this.cross((machine) => machine.rejectReferral(referral));
+    return { ...event, accept, reject };
   }
 
   #end() {

@@ -7,6 +7,8 @@ import type {
   PhoneEvent,
   PhoneParameters,
   PhoneStatus,
+  RequestOptions,
+  TransferOptions,
 } from "../dist/offhook_wasm.js";
 
 export type {
@@ -18,15 +20,33 @@ export type {
   PhoneEvent,
   PhoneParameters,
   PhoneStatus,
+  RequestOptions,
+  TransferOptions,
 } from "../dist/offhook_wasm.js";
 
-type Of<T extends PhoneEvent["type"]> = Extract<PhoneEvent, { type: T }>;
+type Of<T extends PhoneEvent["type"]> = T extends "referred"
+  ? Referral
+  : Extract<PhoneEvent, { type: T }>;
 type CallEvent = Exclude<Extract<PhoneEvent, { call: number }>["type"], "incoming">;
 
 /** A response: its status code and reason phrase. */
 export interface Answer {
   code: number;
   reason: string;
+}
+
+/** The far end of a call wants us to call somebody else: to be decided within 20 s. */
+export type Referral = Extract<PhoneEvent, { type: "referred" }> & {
+  /** Calls whom it names, and reports to the far end how that goes. */
+  accept(): Call;
+  reject(): void;
+};
+
+/** What became of a transfer, and the response that says so. */
+export interface Transfer {
+  transferred: boolean;
+  code?: number;
+  reason?: string;
 }
 
 /** A telephone over node:dgram. What is refused is thrown as a PhoneError. */
@@ -48,6 +68,12 @@ export class Phone {
   message(target: string, body: string | Uint8Array, contentType?: string): Promise<Answer>;
   /** Asks what a target can do, a SIP ping: any answer shows that somebody is there. */
   options(target: string): Promise<Answer & { roundTripMs: number }>;
+  /** Sends a request of any other method outside a dialog. */
+  request(
+    method: string,
+    target: string,
+    options?: RequestOptions,
+  ): Promise<Answer & { headers: [name: string, value: string][]; body: Uint8Array }>;
   /** The calls that come in, until the phone stops. */
   incoming(): AsyncGenerator<Call, void, void>;
   on(type: "incoming", listener: (call: Call) => void): this;
@@ -79,6 +105,13 @@ export class Call {
   progress(): void;
   /** Refuses it; 603 by default. */
   deny(code?: number, reason?: string): void;
+  /** Sends the caller to another URI (302). */
+  redirect(contact: string): void;
+  /**
+   * Asks the far end to call somebody else instead (REFER). Unless it was transferred, the call goes
+   * on.
+   */
+  transfer(target: string, options?: TransferOptions): Promise<Transfer>;
   hangup(): Promise<Of<"ended">>;
   cancel(): Promise<Of<"ended">>;
   /** Queues 16-bit samples, `rate` a second; returns how many were taken. */

@@ -2,7 +2,8 @@
 
 use offhook_core::call::CallInfo;
 use offhook_core::event::{
-    CallDirection, CallId, Cause, Event, MediaEvent, MessageId, PhoneStatus, PingId,
+    CallDirection, CallId, Cause, ErrandId, Event, MediaEvent, MessageId, PhoneStatus, PingId,
+    ReferralId, Reply,
 };
 use offhook_core::rtp::MediaStats;
 use offhook_core::softphone::SoftphoneEvent;
@@ -39,6 +40,21 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
         Event::Ended { call, by, cause: why, error } => {
             let object = cause(of("ended", call).with("by", by.as_str()), why);
             object.maybe("error", error.map(refused)).maybe("stats", ended.as_ref().map(stats))
+        }
+        Event::Transfer { call, to, outcome, cause: why } => {
+            cause(of("transfer", call).with("to", to).with("outcome", outcome.as_str()), why)
+        }
+        Event::Referred { call, referral: ReferralId(referral), to, by } => {
+            of("referred", call).with("referral", number(referral)).with("to", to).with("by", by)
+        }
+        Event::Response { request: ErrandId(request), reply: answer } => {
+            let object = Builder::of("response").with("request", number(request));
+            match answer {
+                Some(Reply { cause: why, headers, body, .. }) => cause(object, Some(why))
+                    .with("headers", pairs(headers))
+                    .with("body", js_sys::Uint8Array::from(&body[..])),
+                None => object,
+            }
         }
         Event::Pong { ping: PingId(ping), cause: why, round_trip } => {
             let object = Builder::of("pong").with("ping", number(ping));
@@ -87,6 +103,11 @@ fn millis(time: Duration) -> f64 {
     number(time.as_micros()) / 1_000.0
 }
 
+fn pairs(headers: Vec<(String, String)>) -> js_sys::Array {
+    let pair = |(name, value): (String, String)| js_sys::Array::of2(&name.into(), &value.into());
+    headers.into_iter().map(pair).collect()
+}
+
 /// A status in lower case.
 pub(crate) fn status_name(status: PhoneStatus) -> &'static str {
     match status {
@@ -104,11 +125,6 @@ pub(crate) fn info(info: CallInfo) -> JsValue {
         CallDirection::Outgoing => "outgoing",
         CallDirection::Incoming => "incoming",
     };
-    let headers: js_sys::Array = info
-        .headers
-        .into_iter()
-        .map(|(name, value)| js_sys::Array::of2(&name.into(), &value.into()))
-        .collect();
     Builder::new()
         .with("call", number(info.id.0))
         .with("direction", direction)
@@ -117,7 +133,7 @@ pub(crate) fn info(info: CallInfo) -> JsValue {
         .maybe("remoteName", info.remote_name)
         .with("local", info.local)
         .with("callId", info.call_id)
-        .with("headers", headers)
+        .with("headers", pairs(info.headers))
         .maybe("codec", info.codec.map(|codec| codec.name()))
         .maybe("media", info.media.map(|direction| direction.as_str()))
         .with("held", info.held)

@@ -4,10 +4,11 @@
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 
-use js_sys::{Array, Object};
-use offhook_core::call::CallOptions;
+use js_sys::{Array, Object, Uint8Array};
+use offhook_core::call::{CallOptions, TransferMode, TransferOptions};
 use offhook_core::codec::Codec;
 use offhook_core::config::PhoneParameters;
+use offhook_core::phone::RequestOptions;
 use offhook_core::sdp::Direction;
 use offhook_core::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
@@ -55,6 +56,7 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
     }
     fields.put("maxCalls", whole, &mut parameters.max_calls)?;
     fields.put("acceptAnyUser", boolean, &mut parameters.accept_any_user)?;
+    fields.put("acceptTransfer", boolean, &mut parameters.accept_transfer)?;
     fields.end()?;
     Ok(parameters)
 }
@@ -70,6 +72,35 @@ pub(crate) fn call(given: &JsValue) -> Result<CallOptions, JsValue> {
     options.codecs = fields.take("codecs", codecs)?;
     fields.put("direction", direction, &mut options.direction)?;
     fields.put("streams", small, &mut options.streams)?;
+    fields.end()?;
+    Ok(options)
+}
+
+/// How a call is transferred; the type `TransferOptions` in TypeScript says what there is.
+pub(crate) fn transfer(given: &JsValue) -> Result<TransferOptions, JsValue> {
+    let mut options = TransferOptions::default();
+    if given.is_undefined() {
+        return Ok(options);
+    }
+    let mut fields = Fields::of("transfer options", given)?;
+    fields.put("mode", mode, &mut options.mode)?;
+    fields.put("referredBy", boolean, &mut options.referred_by)?;
+    fields.put("noReports", boolean, &mut options.no_reports)?;
+    fields.put("outsideDialog", boolean, &mut options.outside_dialog)?;
+    fields.end()?;
+    Ok(options)
+}
+
+/// What a request holds; the type `RequestOptions` in TypeScript says what there is.
+pub(crate) fn request(given: &JsValue) -> Result<RequestOptions, JsValue> {
+    let mut options = RequestOptions::default();
+    if given.is_undefined() {
+        return Ok(options);
+    }
+    let mut fields = Fields::of("request options", given)?;
+    fields.put("headers", headers, &mut options.headers)?;
+    let kind = fields.take("contentType", text)?.unwrap_or_else(|| "text/plain".to_owned());
+    options.body = fields.take("body", bytes)?.map(|body| (kind, body));
     fields.end()?;
     Ok(options)
 }
@@ -149,6 +180,22 @@ fn whole(value: &JsValue) -> Result<usize, &'static str> {
 
 fn small(value: &JsValue) -> Result<u8, &'static str> {
     u8::try_from(whole(value)?).map_err(|_| "it is too large")
+}
+
+/// Text, or bytes.
+fn bytes(value: &JsValue) -> Result<Vec<u8>, &'static str> {
+    let bytes = value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
+    bytes
+        .or_else(|| value.as_string().map(String::into_bytes))
+        .ok_or("it is neither text nor bytes")
+}
+
+fn mode(value: &JsValue) -> Result<TransferMode, &'static str> {
+    match text(value)?.as_str() {
+        "blind" => Ok(TransferMode::Blind),
+        "notified" => Ok(TransferMode::Notified),
+        _ => Err("it is neither blind nor notified"),
+    }
 }
 
 fn seconds(value: &JsValue) -> Result<Duration, &'static str> {

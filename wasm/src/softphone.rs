@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use js_sys::{Array, Function};
-use offhook_core::event::{CallId, CallState, Event};
+use offhook_core::event::{CallId, CallState, Event, ReferralId};
 use offhook_core::host::{Channel, Endpoint, Flow, Inbound, MediaPort, RequestId, Transport};
 use offhook_core::rtp::{MediaSession, MediaStats};
 use offhook_core::softphone::{self as core_softphone, SoftphoneEvent};
@@ -300,6 +300,46 @@ impl Softphone {
     ) -> Result<f64, JsValue> {
         let sent = self.machine.phone_mut().message(target, body, content_type);
         sent.map(|message| number(message.0)).map_err(refused)
+    }
+
+    /// Sends a target a request of any other method; an event `response` with the number returned
+    /// tells.
+    pub fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        #[wasm_bindgen(unchecked_optional_param_type = "RequestOptions")] options: JsValue,
+    ) -> Result<f64, JsValue> {
+        let options = parameters::request(&options)?;
+        let sent = self.machine.phone_mut().request(method, target, options);
+        sent.map(|request| number(request.0)).map_err(refused)
+    }
+
+    // --- transfers ---
+
+    /// Asks the far end of a call to call a target instead; events `transfer` tell how it goes.
+    pub fn transfer(
+        &mut self,
+        call: f64,
+        target: &str,
+        #[wasm_bindgen(unchecked_optional_param_type = "TransferOptions")] options: JsValue,
+    ) -> Result<(), JsValue> {
+        let options = parameters::transfer(&options)?;
+        self.machine.phone_mut().transfer(id(call), target, options).map_err(refused)
+    }
+
+    /// Calls whom the far end of a call wants us to call, as an event `referred` told. Returns the
+    /// new call's number.
+    #[wasm_bindgen(js_name = acceptReferral)]
+    pub fn accept_referral(&mut self, referral: f64) -> Result<f64, JsValue> {
+        let accepted = self.machine.phone_mut().accept_referral(ReferralId(referral as u64));
+        accepted.map(|call| number(call.0)).map_err(refused)
+    }
+
+    /// Refuses what an event `referred` told.
+    #[wasm_bindgen(js_name = rejectReferral)]
+    pub fn reject_referral(&mut self, referral: f64) -> Result<(), JsValue> {
+        self.machine.phone_mut().reject_referral(ReferralId(referral as u64)).map_err(refused)
     }
 
     // --- audio and digits ---

@@ -40,6 +40,8 @@ export interface PhoneParameters {
   maxCalls?: number;
   /** Whether to answer calls to any user. Default true. */
   acceptAnyUser?: boolean;
+  /** Whether the far end of a call may ask us to call somebody else. Default false. */
+  acceptTransfer?: boolean;
 }
 
 /** How an outgoing call departs from the phone's parameters. */
@@ -50,6 +52,29 @@ export interface CallOptions {
   direction?: MediaDirection;
   /** How many audio streams to offer, 1 to 4. Default 1. */
   streams?: number;
+}
+
+/** How a call is transferred. */
+export interface TransferOptions {
+  /**
+   * `blind`, the default: done when the far end has agreed to call the target, and the call ends then.
+   * `notified`: when it says that the target has answered; when it was not reached, the call goes on.
+   */
+  mode?: "blind" | "notified";
+  /** Whether to tell the target who transfers the call (Referred-By). Default true. */
+  referredBy?: boolean;
+  /** Whether to ask for no reports of a blind transfer (RFC 4488). Default false. */
+  noReports?: boolean;
+  /** Whether to send REFER outside the call's dialog, with Target-Dialog. Default false. */
+  outsideDialog?: boolean;
+}
+
+/** What a request of any other method holds. */
+export interface RequestOptions {
+  headers?: [name: string, value: string][] | Record<string, string>;
+  body?: string | Uint8Array;
+  /** The type of the body. Default `text/plain`. */
+  contentType?: string;
 }
 
 export type MediaDirection = "sendrecv" | "sendonly" | "recvonly" | "inactive";
@@ -75,6 +100,11 @@ export type PhoneEvent =
   | ({ type: "pong"; ping: number; roundTripMs: number } & Caused)
   | { type: "message"; from: string; to: string; body: string; contentType: string }
   | ({ type: "messageSent"; message: number } & Caused)
+  | ({ type: "response"; request: number; headers?: [string, string][]; body?: Uint8Array } & Caused)
+  /** A transfer of ours came further; the response is that to REFER, or the target's. */
+  | ({ type: "transfer"; call: number; to: string; outcome: TransferOutcome } & Caused)
+  /** The far end wants us to call `to` instead; `by` is who wants it, and nobody has proved it. */
+  | { type: "referred"; call: number; referral: number; to: string; by: string }
   | { type: "dtmf"; call: number; digit: string; durationMs: number }
   /** A mark that was set was reached: by sound that was sent, or, not played, that was dropped. */
   | { type: "mark"; call: number; name: string; played: boolean }
@@ -86,6 +116,8 @@ export interface PhoneError extends Error {
   /** The status of the response that is to blame, if one is. */
   status?: number;
 }
+
+export type TransferOutcome = "accepted" | "succeeded" | "failed";
 
 export type EndedBy = "local" | "remote" | "timeout" | "error";
 

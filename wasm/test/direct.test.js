@@ -6,8 +6,8 @@ import { assertHears } from "./sound.js";
 
 const OPTIONS = { timeout: 30_000 };
 
-async function started(t, user) {
-  const phone = new Phone({ user, bind: "127.0.0.1:0", rtpPorts: [41_000, 41_098] });
+async function started(t, user, more = {}) {
+  const phone = new Phone({ user, bind: "127.0.0.1:0", rtpPorts: [41_000, 41_098], ...more });
   t.after(() => phone.stop());
   await phone.start();
   return phone;
@@ -60,6 +60,69 @@ test("a call that is given up ends on both sides", OPTIONS, async (t) => {
   const answering = await arriving;
   const [end] = await Promise.all([call.cancel(), answering.ended()]);
   assert.equal(end.code, 487);
+});
+
+/** Alice and Bob in a call, and Carol whom Alice transfers Bob to. */
+async function three(t) {
+  const alice = await started(t, "alice");
+  const bob = await started(t, "bob", { acceptTransfer: true });
+  const carol = await started(t, "carol");
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  const answering = await arriving;
+  await Promise.all([answering.answer(), call.answered()]);
+  const referred = new Promise((resolve) => answering.on("referred", resolve));
+  return { call, answering, referred, ringing: nextCall(carol), carol: at(carol) };
+}
+
+test("a transfer is followed to its end", OPTIONS, async (t) => {
+  const { call, answering, referred, ringing, carol } = await three(t);
+  const outcome = call.transfer(carol, { mode: "notified" });
+  const referral = await referred;
+  assert.equal(referral.to, carol);
+  assert.match(referral.by, /^sip:alice@/);
+  const onward = referral.accept();
+  await (await ringing).answer();
+  await onward.answered();
+  const { transferred, code } = await outcome;
+  assert.deepEqual({ transferred, code }, { transferred: true, code: 200 });
+  assert.equal((await call.ended()).by, "local");
+  await answering.ended();
+  assert.equal(onward.state, "answered");
+  await onward.hangup();
+});
+
+test("a transfer that fails leaves the call as it was", OPTIONS, async (t) => {
+  const { call, referred, ringing, carol } = await three(t);
+  const failing = call.transfer(carol, { mode: "notified" });
+  await assert.rejects(call.transfer(carol), { code: "transfer_pending" });
+  (await referred).accept();
+  (await ringing).deny(486);
+  const { transferred, code } = await failing;
+  assert.deepEqual({ transferred, code }, { transferred: false, code: 486 });
+  const refused = call.transfer("sip:nobody at all");
+  await assert.rejects(refused, { code: "invalid_value" });
+  await assert.rejects(call.transfer(carol, { mode: "slowly" }), { code: "invalid_value" });
+  assert.equal(call.state, "answered");
+  await call.hangup();
+});
+
+test("a referral may be refused", OPTIONS, async (t) => {
+  const { call, referred, carol } = await three(t);
+  const refused = call.transfer(carol);
+  (await referred).reject();
+  assert.deepEqual(await refused, { transferred: false, code: 603, reason: "Decline" });
+  await call.hangup();
+});
+
+test("a request of any method is answered", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const answer = await alice.request("NOTIFY", at(bob), { headers: { Event: "keep-alive" } });
+  assert.equal(answer.code, 200);
+  assert.ok(answer.headers.some(([name]) => name === "CSeq"));
+  const own = { body: "x", contentType: "text/x" };
+  assert.equal((await alice.request("JUMP", at(bob), own)).code, 501);
+  await assert.rejects(alice.request("INVITE", at(bob)), { code: "invalid_value" });
 });
 
 test("messages go both ways, and a refusal says why", OPTIONS, async (t) => {

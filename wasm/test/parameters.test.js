@@ -28,6 +28,7 @@ test("every parameter is taken", () => {
     mediaTimeout: 0,
     maxCalls: 2,
     acceptAnyUser: false,
+    acceptTransfer: true,
   });
   assert.equal(phone.status, "inactive");
   assert.equal(phone.machine.bindAddress, "::1");
