@@ -108,9 +108,7 @@ impl Outgoing {
         let waits = self.fresh && self.samples.len() < frame.len();
         self.fresh = false;
         let count = if waits { 0 } else { self.samples.len().min(frame.len()) };
-        for (place, sample) in frame.iter_mut().zip(self.samples.drain(..count)) {
-            *place = sample;
-        }
+        pour(&mut self.samples, &mut frame[..count]);
         frame[count..].fill(0);
         self.taken += count as u64;
         self.pass_marks(count == 0 && !waits);
@@ -242,9 +240,7 @@ impl Incoming {
     pub(crate) fn read(&mut self, rate: u32, out: &mut [i16]) -> usize {
         if rate == self.rate {
             let count = out.len().min(self.samples.len());
-            for (place, sample) in out.iter_mut().zip(self.samples.drain(..count)) {
-                *place = sample;
-            }
+            pour(&mut self.samples, &mut out[..count]);
             return count;
         }
         if self.resampler.as_ref().is_none_or(|r| r.to() != rate) {
@@ -290,6 +286,16 @@ impl Incoming {
     pub(crate) fn unread(&self) -> u64 {
         self.unread
     }
+}
+
+/// Moves the first samples of a queue that has as many.
+fn pour(queue: &mut VecDeque<i16>, out: &mut [i16]) {
+    let (first, second) = queue.as_slices();
+    let split = first.len().min(out.len());
+    let (head, tail) = out.split_at_mut(split);
+    head.copy_from_slice(&first[..split]);
+    tail.copy_from_slice(&second[..tail.len()]);
+    queue.drain(..out.len());
 }
 
 fn to_duration(samples: u64, rate: u32) -> Duration {
