@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::error::Error;
 use crate::host::MediaPort;
 use crate::sdp::{Direction, TelephoneEvents};
+use crate::sip::Message;
 use crate::time::Duration;
 
 /// Names a call of one phone; never used again for another.
@@ -330,6 +331,12 @@ pub struct Reply {
 impl Reply {
     pub(crate) fn of(cause: Cause) -> Self {
         Self { cause, headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub(crate) fn whole(cause: Cause, response: &Message) -> Self {
+        let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let headers = response.fields().map(field).collect();
+        Self { cause, headers, body: response.body().to_owned() }
     }
 }
 

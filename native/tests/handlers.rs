@@ -226,7 +226,9 @@ async fn a_sip_handler_sees_changes_and_answers() {
     assert_eq!((pong.code, pong.reason.as_str()), (499, "Not today"));
     let ping = soon(alice.request("PING", &uri(&bob, "bob"), RequestOptions::default())).await;
     assert_eq!(ping.unwrap().cause.code, 501, "nobody answers it");
-    let (_caller, called) = connect(&alice, &bob).await;
+    let (caller, called) = connect(&alice, &bob).await;
+    let info = soon(caller.request("INFO", RequestOptions::default())).await;
+    assert_eq!(info.unwrap().cause.code, 200);
     let headers = called.info().headers;
     let value = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!(value("X-Account"), Some("7001"));

@@ -7,6 +7,7 @@
 
 mod hold;
 mod incoming;
+mod inquiry;
 mod media;
 mod notice;
 mod options;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub use options::{CallInfo, CallOptions, TransferMode, TransferOptions};
 pub use profile::CallProfile;
 
+pub(crate) use inquiry::MAX_INQUIRIES;
 pub(crate) use media::{Body, MAX_STREAMS};
 pub(crate) use notice::parameter;
 pub(crate) use reference::Reference;
@@ -38,6 +40,7 @@ use crate::event::{CallDirection, CallId, CallState, Cause, EndedBy, Event};
 use crate::sip::{Message, Method};
 use crate::transaction::{ClientId, FailureCause, ServerId};
 use incoming::Incoming;
+use inquiry::Inquiry;
 use media::CallMedia;
 use outgoing::Outgoing;
 use profile::Parties;
@@ -73,6 +76,8 @@ pub(crate) struct Call {
     referral: Option<Box<Referral>>,
     /// The call whose far end sent us here.
     referrer: Option<Box<Referrer>>,
+    /// What the application asks the far end.
+    inquiries: Vec<Inquiry>,
     stage: Stage,
 }
 
@@ -152,6 +157,7 @@ impl Call {
             transfer: None,
             referral: None,
             referrer: None,
+            inquiries: Vec::new(),
             stage: Stage::Outgoing(Box::new(Outgoing::new(target, headers, streams))),
         }
     }
@@ -171,6 +177,7 @@ impl Call {
             transfer: None,
             referral: None,
             referrer: None,
+            inquiries: Vec::new(),
             stage: Stage::Incoming(Box::new(Incoming::new(query, body))),
             invite: Some(request.bytes().into()),
             server: Some(server),
@@ -269,7 +276,8 @@ impl Call {
         response: &Message,
     ) {
         if let Some(client) = client
-            && (self.transfer_response(cx, client, response)
+            && (self.inquiry_response(cx, client, response)
+                || self.transfer_response(cx, client, response)
                 || self.referral_response(cx, client, response))
         {
             return;
@@ -288,7 +296,10 @@ impl Call {
         client: ClientId,
         cause: FailureCause,
     ) {
-        if self.transfer_failure(cx, client) || self.referral_failure(cx, client) {
+        if self.inquiry_failure(cx, client)
+            || self.transfer_failure(cx, client)
+            || self.referral_failure(cx, client)
+        {
             return;
         }
         match &self.stage {
@@ -373,6 +384,7 @@ impl Call {
     fn finish(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
         self.forget_transfer(cx);
         self.forget_referral(cx);
+        self.close_inquiries(cx);
         match core::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Outgoing(outgoing) => outgoing.close(cx),
             Stage::Incoming(incoming) => incoming.close(cx),

@@ -143,13 +143,10 @@ impl Errand {
 
     /// What is told of a response: of a ping or a message no more than its status.
     fn reply(&self, response: &Message) -> Reply {
-        let mut reply = Reply::of(Cause::of(response));
-        if self.kind == Kind::Request {
-            let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-            reply.headers = response.fields().map(field).collect();
-            reply.body = response.body().to_owned();
+        match (self.kind, Cause::of(response)) {
+            (Kind::Request, cause) => Reply::whole(cause, response),
+            (_, cause) => Reply::of(cause),
         }
-        reply
     }
 
     fn send(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {

@@ -94,6 +94,7 @@ enum Intent {
     Decline(CallId),
     Silent(CallId),
     Errand(ErrandId),
+    Inquire(CallId),
 }
 
 /// How a call is refused.

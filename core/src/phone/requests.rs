@@ -1,11 +1,11 @@
-//! Commands that send one request outside a dialog: a ping, an instant message, or what the
-//! application makes itself.
+//! Commands that send one request: a ping, an instant message, or what the application makes itself.
 
 use super::errand::Errand;
 use super::{Intent, Phone, check_field, invalid};
 use crate::agent::{Content, MAX_MESSAGE};
+use crate::call::{Call, MAX_INQUIRIES};
 use crate::error::Error;
-use crate::event::{ErrandId, MessageId, PingId};
+use crate::event::{CallId, CallState, ErrandId, MessageId, PingId};
 use crate::sip::{HeaderName, MAX_METHOD_BYTES, MediaType, Method, check_name, check_value};
 
 /// How many requests of all kinds may wait for their answers at once.
@@ -37,6 +37,14 @@ impl RequestOptions {
     pub fn body(mut self, content_type: &str, body: &[u8]) -> Self {
         self.body = Some((content_type.to_owned(), body.to_owned()));
         self
+    }
+
+    fn checked(self) -> Result<(Vec<(String, String)>, Option<Content>), Error> {
+        for (name, value) in &self.headers {
+            check_field(name, value, &OURS)?;
+        }
+        let content = self.body.map(|(kind, bytes)| check_body(kind, bytes)).transpose()?;
+        Ok((self.headers, content))
     }
 }
 
@@ -106,14 +114,41 @@ impl Phone {
         self.require_started("send a request from")?;
         let method = check_method(method)?;
         let target = self.agent.target(target)?;
-        for (name, value) in &options.headers {
-            check_field(name, value, &OURS)?;
-        }
-        let content = options.body.map(|(kind, bytes)| check_body(kind, bytes)).transpose()?;
+        let (headers, content) = options.checked()?;
         let limit = MAX_ERRANDS;
         let id = self.next_errand().ok_or(Error::TooManyRequests { limit })?;
-        self.begin_errand(id, Errand::request(id, target, method, options.headers, content));
+        self.begin_errand(id, Errand::request(id, target, method, headers, content));
         Ok(id)
+    }
+
+    /// Sends the far end of an ANSWERED call a request of any method within the call's dialog, as
+    /// [`request`](Self::request) does outside: INFO, say. The outcome is
+    /// [`Event::Response`](crate::event::Event::Response), before [`Event::Ended`](crate::event::Event::Ended)
+    /// at the latest.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`], [`Error::NoSuchCall`]; otherwise as [`request`](Self::request), and
+    /// MESSAGE is for [`message`](Self::message). 16 requests of a call may wait for their answers.
+    pub fn request_within(
+        &mut self,
+        call: CallId,
+        method: &str,
+        options: RequestOptions,
+    ) -> Result<ErrandId, Error> {
+        let method = check_method(method)?;
+        if method == Method::Message {
+            return Err(invalid("method", method.as_str(), "it goes outside of calls"));
+        }
+        let (headers, content) = options.checked()?;
+        let (answered, intent) = (CallState::Answered, Intent::Inquire(call));
+        self.command(call, "send a request within", None, &[answered], answered, intent)?;
+        self.last_errand += 1;
+        let id = ErrandId(self.last_errand);
+        let taken = |call: &mut Box<Call>| call.inquire(id, method, headers, content);
+        match self.calls.get_mut(&call).is_some_and(taken) {
+            true => Ok(id),
+            false => Err(Error::TooManyRequests { limit: MAX_INQUIRIES }),
+        }
     }
 
     fn next_errand(&mut self) -> Option<ErrandId> {

@@ -45,6 +45,7 @@ impl Phone {
                     }
                     call.refuse(cx, response, EndedBy::Local);
                 }),
+                Intent::Inquire(id) => self.with_call(host, id, Call::advance_inquiries),
                 Intent::Errand(id) if self.must_wait(id) => {}
                 Intent::Errand(id) => self.with_errand(host, id, Errand::start),
             }

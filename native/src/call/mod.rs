@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use offhook_core::call::{CallInfo, TransferOptions};
 use offhook_core::error::Error as Refusal;
-use offhook_core::event::{CallId, CallState, Cause, HoldBy};
+use offhook_core::event::{CallId, CallState, Cause, HoldBy, Reply};
+use offhook_core::phone::RequestOptions;
 use offhook_core::rtp::MediaStats;
 use tokio::sync::oneshot;
 
@@ -232,6 +233,21 @@ impl Call {
         let (target, options) = (target.to_owned(), options.into());
         self.command(move |line, id| line.transfer(id, &target, options, told)).await?;
         outcome.await.map_err(|_| self.over())
+    }
+
+    /// Sends the far end of an answered call a request within the call, INFO or one of a new method,
+    /// and returns its final response, whatever its status.
+    ///
+    /// # Errors
+    /// [`InvalidState`](Refusal::InvalidState) in any other state;
+    /// [`InvalidValue`](Refusal::InvalidValue) for a method that the phone sends by itself;
+    /// [`Error::Timeout`] when no answer comes, or the call ends before.
+    pub async fn request(&self, method: &str, options: RequestOptions) -> Result<Reply, Error> {
+        let (told, answered) = oneshot::channel();
+        let method = method.to_owned();
+        self.command(move |line, id| line.request_within(id, &method, options, told)).await?;
+        let reply = answered.await.map_err(|_| Error::NotRunning)?;
+        reply.ok_or(Error::Timeout { what: "an answer to the request" })
     }
 
     /// Waits until the call is answered.

@@ -198,6 +198,19 @@ impl Line {
         Ok(())
     }
 
+    /// Sends a request within a call.
+    pub(crate) fn request_within(
+        &mut self,
+        call: CallId,
+        method: &str,
+        options: RequestOptions,
+        told: oneshot::Sender<Option<event::Reply>>,
+    ) -> Result<(), Refusal> {
+        let request = self.phone.request_within(call, method, options)?;
+        self.requests.insert(request, told);
+        Ok(())
+    }
+
     /// Ends a call that nobody holds any more, by whatever its state allows.
     pub(crate) fn abandon(&mut self, call: CallId) {
         /// RFC 3261 §21.4.18: nobody here takes the call now.

@@ -26,6 +26,8 @@ pub(in crate::call) struct Ask {
     method: Method,
     /// What is written beyond the usual, for a challenge asks for all of it again.
     fields: Vec<(HeaderName, String)>,
+    /// Header fields of the application.
+    extensions: Vec<(String, String)>,
     body: Option<Content>,
     /// The CSeq number of the latest sending; 0 before the first.
     seq: u32,
@@ -36,13 +38,19 @@ pub(in crate::call) struct Ask {
 impl Ask {
     /// A request that has not been sent.
     pub(in crate::call) fn new(method: Method) -> Self {
-        let (fields, attempt) = (Vec::new(), Attempt::default());
-        Self { method, fields, body: None, seq: 0, attempt, path: None }
+        let (fields, extensions, attempt) = (Vec::new(), Vec::new(), Attempt::default());
+        Self { method, fields, extensions, body: None, seq: 0, attempt, path: None }
     }
 
     /// With this header field.
     pub(in crate::call) fn field(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.fields.push((name, value.into()));
+        self
+    }
+
+    /// With these header fields of the application.
+    pub(in crate::call) fn extended(mut self, extensions: Vec<(String, String)>) -> Self {
+        self.extensions = extensions;
         self
     }
 
@@ -136,6 +144,7 @@ impl Ask {
         self.seq = dialog.next_seq();
         let mut request = within(dialog, self.method.clone(), self.seq);
         request.fields.clone_from(&self.fields);
+        request.extensions = &self.extensions;
         request.body = self.body.as_ref().map(|body| (&*body.kind, &*body.bytes));
         cx.send(&path, &request, &mut self.attempt, Owner::Call(call))
     }

@@ -216,6 +216,7 @@ impl Call {
                 self.advance_change(cx);
                 self.advance_transfer(cx);
                 self.advance_referral(cx);
+                self.advance_inquiries(cx);
             }
         }
     }
@@ -233,6 +234,7 @@ impl Call {
                 self.change_lost(cx);
                 self.transfer_lost(cx);
                 self.referral_lost(cx);
+                self.inquiries_lost(cx);
             }
         }
     }

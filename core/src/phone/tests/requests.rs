@@ -2,10 +2,10 @@
 
 use core::net::SocketAddr;
 
-use super::scene::{ALICE, Actor, BOB, PEER, Scene, header};
+use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, response, taken};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{ErrandId, Event, Reply};
+use crate::event::{CallState, ErrandId, Event, Reply};
 use crate::handler::{SipAnswer, SipDraft, SipHandler, Verdict};
 use crate::phone::RequestOptions;
 use crate::time::Duration;
@@ -145,4 +145,78 @@ fn what_the_phone_alone_may_send_is_refused() {
     }
     let refused = scene.request(&alice, "PING", "sip:b@10.0.0.9", plain());
     assert_eq!(refused, Err(Error::TooManyRequests { limit: 1_000 }));
+}
+
+#[test]
+fn a_request_within_a_call() {
+    let mut scene = Scene::new();
+    let peer = scene.peer(PEER, |peer, arrival| match arrival.first_line().split(' ').next() {
+        Some("INVITE") => {
+            let answer = response(arrival, "200 OK", "t", &taken());
+            peer.send(arrival.from, &answer);
+        }
+        Some("INFO") if arrival.header("Authorization").is_none() => {
+            let challenge = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n\"";
+            peer.reply(arrival, "401 Unauthorized", challenge);
+        }
+        Some("INFO") => peer.reply(arrival, "200 OK", "X-Taken: yes"),
+        Some("BYE") => peer.reply(arrival, "200 OK", ""),
+        _ => {}
+    });
+    let parameters = PhoneParameters::new("10.0.0.9", "alice").password("secret").register(false);
+    let alice = scene.phone(ALICE, parameters);
+    scene.start(&alice);
+    let call = scene.call(&alice, "bob");
+    let info = || RequestOptions::default().header("X-Door", "open").body("text/plain", b"now");
+    let early = scene.tell(&alice, |phone| phone.request_within(call, "INFO", info()));
+    assert!(matches!(early, Err(Error::InvalidState { .. })), "{early:?}");
+    scene.reach(&alice, call, CallState::Answered);
+    let id = scene.tell(&alice, |phone| phone.request_within(call, "INFO", info())).unwrap();
+    scene.run(Duration::from_secs(1));
+    let sent = scene.sent(ALICE, "INFO");
+    assert_eq!(sent.len(), 2, "the challenge was met");
+    for request in &sent {
+        assert!(header(request, "To").unwrap().ends_with(";tag=t"), "{request}");
+        assert_eq!(header(request, "X-Door"), Some("open"));
+        assert!(request.ends_with("\r\n\r\nnow"), "{request}");
+    }
+    let replies = alice.replies();
+    let [(told, Some(reply))] = &replies[..] else { panic!("{replies:?}") };
+    assert_eq!((*told, reply.cause.code), (id, 200));
+    assert!(reply.headers.contains(&("X-Taken".to_owned(), "yes".to_owned())));
+    // One that is not answered when the call ends has no answer, and is told before the end.
+    let id = scene.tell(&alice, |phone| phone.request_within(call, "PING", info())).unwrap();
+    for _ in 1..16 {
+        scene.tell(&alice, |phone| phone.request_within(call, "PING", info())).unwrap();
+    }
+    let more = scene.tell(&alice, |phone| phone.request_within(call, "PING", info()));
+    assert_eq!(more, Err(Error::TooManyRequests { limit: 16 }));
+    for method in ["BYE", "INVITE", "MESSAGE"] {
+        let refused = scene.tell(&alice, |phone| phone.request_within(call, method, info()));
+        assert!(matches!(refused, Err(Error::InvalidValue { what: "method", .. })), "{method}");
+    }
+    scene.run(Duration::from_secs(1));
+    assert_eq!(scene.sent(ALICE, "PING").len(), 32, "each has been repeated once");
+    scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
+    scene.ended(&alice, call);
+    let events = alice.events();
+    let none = Event::Response { request: id, reply: None };
+    let told = events.iter().position(|event| *event == none).expect("it is told");
+    assert!(told < events.len() - 1 && matches!(events.last(), Some(Event::Ended { .. })));
+    assert_eq!(alice.replies().len(), 17);
+    assert!(scene.sim[peer].received().len() > 20);
+    scene.assert_idle(&alice);
+}
+
+#[test]
+fn a_request_within_a_call_that_nobody_answers() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (scene.direct(ALICE, "alice"), scene.direct(BOB, "bob"));
+    let (call, _) = scene.answered(&alice, &bob);
+    scene.sim.partition(alice.id, bob.id);
+    let options = RequestOptions::default();
+    let id = scene.tell(&alice, |phone| phone.request_within(call, "PING", options)).unwrap();
+    scene.run(Duration::from_secs(33));
+    assert_eq!(alice.replies(), [(id, None)]);
+    assert_eq!(scene.tell(&alice, |phone| phone.state(call)), Some(CallState::Answered));
 }
