@@ -436,3 +436,107 @@ fn a_configuration_file() {
     assert_eq!(status, 6);
     assert!(sentence.contains("none.toml: there is no such file"), "{sentence}");
 }
+
+#[test]
+fn a_call_is_transferred() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let answer = |arguments: &str| {
+        Offhook::start(at, &format!("answer --bind 127.0.0.1:0 --user x {arguments}"))
+    };
+    let target = answer("--echo");
+    let busy = answer("--reject 486");
+    let (target_uri, busy_uri) =
+        (format!("sip:x@{}", target.address()), format!("sip:x@{}", busy.address()));
+    let menu = answer("--echo --accept-transfer");
+    let menu_uri = format!("sip:x@{}", menu.address());
+    let call = |arguments: &str| Offhook::run(at, &format!("call {menu_uri} {arguments}"));
+    let told = |events: &[serde_json::Value]| -> Vec<(String, u64)> {
+        let transfers = events.iter().filter(|event| event["event"] == "transfer");
+        let told = transfers.map(|event| {
+            (event["result"].as_str().unwrap().to_owned(), event["code"].as_u64().unwrap())
+        });
+        told.collect()
+    };
+    // Blind: ours ends at once, theirs goes on at the target.
+    let (status, sentence, events) = call(&format!("--transfer {target_uri} --transfer-after 0"));
+    assert_eq!((status, sentence.as_str()), (0, ""), "{events:?}");
+    assert_eq!(told(&events), [("accepted".to_owned(), 200)]);
+    let transfer = events.iter().find(|event| event["event"] == "transfer").unwrap();
+    assert_eq!((&transfer["call"], &transfer["to"]), (&"1".into(), &target_uri.as_str().into()));
+    assert_eq!(menu.wait("referred")["to"], target_uri);
+    assert_eq!(target.wait_state("answered")["call"], "1");
+    // Waiting for the outcome.
+    let arguments = format!("--transfer {target_uri} --transfer-after 0.2 --notified");
+    let (status, _, events) = call(&arguments);
+    assert_eq!(status, 0, "{events:?}");
+    assert_eq!(told(&events), [("accepted".to_owned(), 200), ("succeeded".to_owned(), 200)]);
+    // To somebody who does not want it: the call goes on, to its own end.
+    let (status, sentence, events) =
+        call(&format!("--transfer {busy_uri} --transfer-after 0 --notified --duration 1"));
+    assert_eq!(status, 4, "{events:?}");
+    assert!(sentence.contains("was not transferred: 486 Busy Here"), "{sentence}");
+    assert_eq!(told(&events), [("accepted".to_owned(), 200), ("failed".to_owned(), 486)]);
+    let ended = events.iter().find(|event| event["event"] == "ended").unwrap();
+    assert!(ended["stats"]["duration_ms"].as_u64().unwrap() >= 1_000, "{ended}");
+    // Nobody is transferred who has not said that he may be.
+    let (status, sentence, _) =
+        Offhook::run(at, &format!("call {target_uri} --transfer {menu_uri} --transfer-after 0"));
+    assert_eq!(status, 4);
+    assert!(sentence.contains("603"), "{sentence}");
+}
+
+#[test]
+fn whoever_answers_goes_where_it_is_sent() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let target = Offhook::start(at, "answer --bind 127.0.0.1:0 --duration 1");
+    let menu = Offhook::start(
+        at,
+        "answer --bind 127.0.0.1:0 --accept-transfer --calls 1 --record-received heard.wav",
+    );
+    let (menu_at, target_at) = (menu.address(), target.address());
+    let arguments = format!("call sip:x@{menu_at} --transfer sip:x@{target_at} --notified");
+    let (status, sentence, _) = Offhook::run(at, &arguments);
+    assert_eq!((status, sentence.as_str()), (0, ""));
+    assert_eq!(target.wait("ended")["by"], "local");
+    let (status, _, events) = menu.end();
+    assert_eq!(status, 0, "it leaves when both calls are over");
+    assert_eq!(events.iter().filter(|event| event["event"] == "ended").count(), 2);
+    assert!(at.join("heard.wav").exists() && at.join("heard-2.wav").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_calls_goes_where_it_is_sent() {
+    let directory = tempdir().unwrap();
+    let (menu, target) = (
+        common::start(common::direct("menu")).await,
+        common::start(common::direct("target")).await,
+    );
+    let (mut calls, mut transferred) = (menu.incoming(), target.incoming());
+    let (to, there) = (common::uri(&menu, "menu"), common::uri(&target, "target"));
+    let at = directory.path().to_owned();
+    let run = tokio::task::spawn_blocking(move || {
+        Offhook::run(&at, &format!("call {to} --bind 127.0.0.1 --accept-transfer"))
+    });
+    let call = common::soon(calls.next()).await.unwrap();
+    common::soon(call.answer()).await.unwrap();
+    // To nobody first: the caller stays.
+    let mode = offhook::TransferMode::Notified;
+    let nowhere = common::soon(call.transfer("sip:x@127.0.0.1:9", mode)).await.unwrap();
+    assert!(matches!(nowhere, offhook::Transfer::Failed { .. }), "{nowhere:?}");
+    let (done, new) = common::soon(async {
+        tokio::join!(call.transfer(&there, mode), async {
+            let new = transferred.next().await.unwrap();
+            new.answer().await.unwrap();
+            new
+        })
+    })
+    .await;
+    assert_eq!(done.unwrap(), offhook::Transfer::Transferred);
+    common::soon(new.hangup()).await.unwrap();
+    let (status, sentence, events) = common::soon(run).await.unwrap();
+    assert_eq!((status, sentence.as_str()), (0, ""), "{events:?}");
+    assert_eq!(events.iter().filter(|event| event["event"] == "referred").count(), 2);
+    common::soon(async { tokio::join!(menu.stop(), target.stop()) }).await;
+}

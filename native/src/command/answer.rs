@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use offhook::{Call, Error, Phone};
+use offhook::{Call, CallState, Error, Phone, Referral};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -31,7 +31,9 @@ pub(crate) async fn run(
     }
     let common = &arguments.common;
     let port = if common.account.server.is_some() { 0 } else { SIP_PORT };
-    let phone = Phone::new(parameters(common, port)?);
+    let mut parameters = parameters(common, port)?;
+    parameters.accept_transfer = arguments.accept_transfer;
+    let phone = Phone::new(parameters);
     phone.share_media(EASY, many.clone());
     let session = Session::begin(phone, &common.watch, output).await?;
     let result = serve(&session, Arc::new(arguments), many).await;
@@ -46,8 +48,10 @@ async fn serve(
     many: &Handle,
 ) -> Result<(), Failure> {
     let mut incoming = session.phone.incoming();
+    let mut referrals = session.phone.referrals();
     let mut active = JoinSet::new();
-    let mut taken = 0;
+    // How many calls were taken, and how many there were with those that we were transferred to.
+    let (mut taken, mut number) = (0, 0);
     let result = loop {
         if arguments.calls.is_some_and(|calls| taken >= calls) && active.is_empty() {
             break Ok(());
@@ -60,14 +64,18 @@ async fn serve(
                 } else if arguments.max_active.is_some_and(|most| active.len() as u64 >= most) {
                     let _ = call.deny(486, None).await;
                 } else {
-                    taken += 1;
-                    let task = take(session.output, Arc::clone(&arguments), call, taken);
+                    (taken, number) = (taken + 1, number + 1);
+                    let task = take(session.output, Arc::clone(&arguments), call, number);
                     if active.len() < EASY {
                         active.spawn(task);
                     } else {
                         active.spawn_on(task, many);
                     }
                 }
+            }
+            Some(referral) = referrals.next() => {
+                number += 1;
+                active.spawn(follow(session.output, Arc::clone(&arguments), referral, number));
             }
             Some(done) = active.join_next() => {
                 let done: Result<(), Error> = done.unwrap_or(Ok(()));
@@ -84,6 +92,18 @@ async fn serve(
     while active.join_next().await.is_some() {}
     session.output.counters(session.phone.counters().await);
     result
+}
+
+/// Goes where a far end sends us, and does there what is done with callers.
+async fn follow(
+    output: Output,
+    arguments: Arc<AnswerArguments>,
+    referral: Referral,
+    number: u64,
+) -> Result<(), Error> {
+    // What becomes of it is told by its events.
+    let Ok(call) = referral.accept().await else { return Ok(()) };
+    take(output, arguments, call, number).await
 }
 
 /// Attends one call to its end, recordings included.
@@ -119,6 +139,11 @@ async fn take(
 
 /// Does what the arguments say; returns when the call should be ended.
 async fn attend(output: Output, arguments: &AnswerArguments, call: &Call) -> Result<(), Error> {
+    if call.state() != CallState::Ringing {
+        // One that we were transferred to.
+        call.answered().await?;
+        return converse(output, arguments, call).await;
+    }
     if let Some(code) = arguments.reject {
         return call.deny(code, arguments.reason.as_deref()).await;
     }
@@ -134,6 +159,11 @@ async fn attend(output: Output, arguments: &AnswerArguments, call: &Call) -> Res
         Box::pin(call.play(path)).await?;
     }
     call.answer().await?;
+    converse(output, arguments, call).await
+}
+
+/// What happens from the answer to the end of the time allowed.
+async fn converse(output: Output, arguments: &AnswerArguments, call: &Call) -> Result<(), Error> {
     // Thousands of calls may do no more than wait, for which there is little to keep.
     let script = async {
         match is_idle(arguments) {

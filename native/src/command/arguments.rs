@@ -217,6 +217,19 @@ pub(crate) struct CallArguments {
     /// Take it off hold this many seconds after the answer
     #[arg(long, value_name = "S", value_parser = seconds, requires = "hold_after")]
     pub(crate) resume_after: Option<Duration>,
+    /// Transfer the call: ask the far end to call this URI, number or name instead
+    #[arg(long, value_name = "URI")]
+    pub(crate) transfer: Option<String>,
+    /// Do that this many seconds after the answer
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "1", requires = "transfer")]
+    pub(crate) transfer_after: Duration,
+    /// Hang up only when the far end says that the target has answered, and go on if it says that
+    /// it was not reached [default: hang up when the far end agrees to call it]
+    #[arg(long, requires = "transfer")]
+    pub(crate) notified: bool,
+    /// Let the far end transfer us: call whom it names, and stay there
+    #[arg(long)]
+    pub(crate) accept_transfer: bool,
     /// How long it may ring, in seconds
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "180")]
     pub(crate) answer_timeout: Duration,
@@ -278,6 +291,9 @@ pub(crate) struct AnswerArguments {
     /// Press these digits after answering
     #[arg(long, value_name = "DIGITS")]
     pub(crate) dtmf: Option<String>,
+    /// Let the far ends transfer us: call whom they name, and do there what is done with callers
+    #[arg(long)]
+    pub(crate) accept_transfer: bool,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -2,21 +2,29 @@
 
 use std::future::pending;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use offhook::{Call, CallOptions, CallState, EndedBy, Ending, Error, Recording};
-use tokio::time::{Instant, sleep, sleep_until};
+use offhook::{
+    Call, CallOptions, CallState, EndedBy, Ending, Error, Recording, Referral, Transfer,
+    TransferMode,
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::arguments::CallArguments;
 use super::failure::{Failure, Status};
 use super::output::Output;
 use super::session::{Session, parameters};
 
+/// Longer than anybody talks.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<(), Failure> {
     let common = &arguments.common;
     check_files(&arguments)?;
     let mut parameters = parameters(common, 0)?;
     parameters.answer_timeout = arguments.answer_timeout.into();
+    parameters.accept_transfer = arguments.accept_transfer;
     let session = Session::start(parameters, &common.watch, output).await?;
     let result = place(&session, &arguments).await;
     session.end().await?;
@@ -88,8 +96,10 @@ async fn converse(
         end(call).await;
         return Ok(());
     }
+    let mut referrals = session.phone.referrals();
+    let untransferred = OnceLock::new();
     let ending = tokio::select! {
-        done = talk(arguments, call) => {
+        done = talk(arguments, call, &untransferred) => {
             // The far end hanging up while something was played is no failure of ours.
             if let Err(error) = done && !matches!(error, Error::Ended { .. }) {
                 end(call).await;
@@ -98,13 +108,65 @@ async fn converse(
             end(call).await
         }
         ending = call.ended() => ending,
+        Some(referral) = referrals.next() => move_on(session, arguments, call, referral).await,
         () = session.signals.came() => end(call).await,
     };
+    if let Some(failure) = untransferred.into_inner() {
+        return Err(failure);
+    }
     failed(&ending).map_or(Ok(()), Err)
 }
 
+/// Goes where the far end sends us, and stays there, or here if nobody answers there; returns how
+/// the call that was left in the end has ended.
+async fn move_on(
+    session: &Session,
+    arguments: &CallArguments,
+    call: &Call,
+    referral: Referral,
+) -> Ending {
+    let mut referrals = session.phone.referrals();
+    let (mut here, mut next) = (call.clone(), Some(referral));
+    let over = Instant::now() + arguments.duration.unwrap_or(FOR_EVER);
+    loop {
+        if let Some(referral) = next.take() {
+            let follow = async {
+                let there = referral.accept().await?;
+                there.answered().await.map(|()| there)
+            };
+            let there = tokio::select! {
+                there = follow => there,
+                () = session.signals.came() => return end(&here).await,
+            };
+            if let Ok(there) = there {
+                tokio::spawn(leave(std::mem::replace(&mut here, there)));
+            }
+        }
+        tokio::select! {
+            ending = here.ended() => return ending,
+            () = sleep_until(over) => return end(&here).await,
+            () = session.signals.came() => return end(&here).await,
+            referral = referrals.next() => next = referral,
+        }
+    }
+}
+
+/// Lets the far end hang up a call that it has transferred, but does not wait for it for ever.
+async fn leave(call: Call) {
+    /// A few retransmissions of its BYE.
+    const PATIENCE: Duration = Duration::from_secs(4);
+    if timeout(PATIENCE, call.ended()).await.is_err() {
+        end(&call).await;
+    }
+}
+
 /// Plays and presses what was asked for; returns when the call should be hung up.
-async fn talk(arguments: &CallArguments, call: &Call) -> Result<(), Error> {
+/// A transfer that fails leaves its failure in `untransferred`.
+async fn talk(
+    arguments: &CallArguments,
+    call: &Call,
+    untransferred: &OnceLock<Failure>,
+) -> Result<(), Error> {
     let answered = Instant::now();
     let play = async {
         let Some(path) = &arguments.play else { return Ok(()) };
@@ -128,7 +190,20 @@ async fn talk(arguments: &CallArguments, call: &Call) -> Result<(), Error> {
         sleep_until(answered + after).await;
         call.resume().await
     };
-    let all = async { tokio::try_join!(play, press, hold).map(drop) };
+    let transfer = async {
+        let Some(target) = &arguments.transfer else { return Ok(()) };
+        sleep_until(answered + arguments.transfer_after).await;
+        let mode = if arguments.notified { TransferMode::Notified } else { TransferMode::Blind };
+        if let Transfer::Failed { cause } = call.transfer(target, mode).await? {
+            let why = cause.as_ref().map_or("no answer".into(), super::output::describe);
+            let message = format!("the call was not transferred: {why}");
+            let _ = untransferred.set(Failure::new(Status::Call, "transfer_failed", message));
+        }
+        Ok(())
+    };
+    let all = async { tokio::try_join!(play, press, hold, transfer).map(drop) };
+    let nothing =
+        arguments.play.is_none() && arguments.dtmf.is_none() && arguments.transfer.is_none();
     match arguments.duration {
         Some(duration) => {
             let rest = async {
@@ -140,7 +215,7 @@ async fn talk(arguments: &CallArguments, call: &Call) -> Result<(), Error> {
                 () = sleep_until(answered + duration) => Ok(()),
             }
         }
-        None if arguments.play.is_none() && arguments.dtmf.is_none() => {
+        None if nothing => {
             all.await?;
             pending().await
         }

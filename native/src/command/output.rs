@@ -163,6 +163,23 @@ impl Output {
                 };
                 self.add(lines, value, format_args!("call {call}: {text}"));
             }
+            CallEvent::Transfer { to, outcome, cause } => {
+                let result = outcome.as_str();
+                let value = || {
+                    let id = id();
+                    let value =
+                        json!({ "event": "transfer", "call": id, "to": to, "result": result });
+                    with_cause(value, cause)
+                };
+                let why = cause.as_ref().map(|cause| format!(" ({})", describe(cause)));
+                let (to, why) = (printable(to), why.unwrap_or_default());
+                self.add(lines, value, format_args!("call {call}: transfer to {to} {result}{why}"));
+            }
+            CallEvent::Referred { to, by } => {
+                let value = || json!({ "event": "referred", "call": id(), "to": to, "by": by });
+                let (to, by) = (printable(to), printable(by));
+                self.add(lines, value, format_args!("call {call}: {by} wants us to call {to}"));
+            }
             CallEvent::Ended(ending) => self.ended(lines, call, ending),
             _ => {}
         }
