@@ -108,6 +108,9 @@ mod core {
         variant Event::Ended;
         variant Event::Status;
         variant Event::Hold;
+        variant Event::Renegotiated;
+        method Phone::hold;
+        method Phone::resume;
         variant Event::Message;
         variant Event::MessageSent;
         kind CallId;
@@ -232,6 +235,9 @@ mod native {
         variant Event::Message;
         variant CallEvent::State;
         variant CallEvent::Hold;
+        variant CallEvent::Renegotiated;
+        method Call::hold;
+        method Call::resume;
         field Ending.cause;
         kind Call;
         method Call::id;

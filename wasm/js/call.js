@@ -72,6 +72,33 @@ export class Call extends Emitter {
     return this.ended();
   }
 
+  /** Puts the far end on hold; resolves when it has agreed. */
+  hold() {
+    return this.#setHold(true);
+  }
+
+  /** Takes the far end off our hold; resolves when it has agreed. */
+  resume() {
+    return this.#setHold(false);
+  }
+
+  async #setHold(held) {
+    let told;
+    const note = (event) => event.by !== "remote" && event.held === held && (told ??= event);
+    this.on("hold", note).on("holdFailed", note);
+    try {
+      this.#phone.cross((machine) => (held ? machine.hold(this.id) : machine.resume(this.id)));
+      await this.until(() => told || this.#end);
+    } finally {
+      this.off("hold", note).off("holdFailed", note);
+    }
+    if (told?.type === "hold") return;
+    const { code: status, reason } = told ?? {};
+    const why = told ? (status ? `${status} ${reason}` : "nothing has changed") : "the call is over";
+    const code = !told ? "ended" : status ? "rejected" : "unchanged";
+    throw Object.assign(new Error(`${held ? "hold" : "resume"}: ${why}`), { code, status });
+  }
+
   /**
    * Asks the far end to call somebody else instead. Resolves with what became of it: `transferred`,
    * and the response that says so. Unless it was, the call goes on.

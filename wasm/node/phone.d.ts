@@ -107,6 +107,10 @@ export class Call {
   deny(code?: number, reason?: string): void;
   /** Sends the caller to another URI (302). */
   redirect(contact: string): void;
+  /** Puts the far end on hold; resolves when it has agreed. What is written is still sent to it. */
+  hold(): Promise<void>;
+  /** Takes the far end off our hold; resolves when it has agreed. */
+  resume(): Promise<void>;
   /**
    * Asks the far end to call somebody else instead (REFER). Unless it was transferred, the call goes
    * on.

@@ -41,6 +41,13 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
             let object = cause(of("ended", call).with("by", by.as_str()), why);
             object.maybe("error", error.map(refused)).maybe("stats", ended.as_ref().map(stats))
         }
+        Event::Hold { call, by, held } => {
+            of("hold", call).with("by", by.as_str()).with("held", held)
+        }
+        Event::HoldFailed { call, held, cause: why } => {
+            cause(of("holdFailed", call).with("held", held), why)
+        }
+        Event::Renegotiated { call } => of("renegotiated", call),
         Event::Transfer { call, to, outcome, cause: why } => {
             cause(of("transfer", call).with("to", to).with("outcome", outcome.as_str()), why)
         }
@@ -137,6 +144,7 @@ pub(crate) fn info(info: CallInfo) -> JsValue {
         .maybe("codec", info.codec.map(|codec| codec.name()))
         .maybe("media", info.media.map(|direction| direction.as_str()))
         .with("held", info.held)
+        .with("holding", info.holding)
         .done()
 }
 

@@ -268,6 +268,16 @@ impl Softphone {
         self.machine.phone_mut().hangup(id(call)).map_err(refused)
     }
 
+    /// Puts the far end on hold; an event `hold` or `holdFailed` tells what became of it.
+    pub fn hold(&mut self, call: f64) -> Result<(), JsValue> {
+        self.machine.phone_mut().hold(id(call)).map_err(refused)
+    }
+
+    /// Takes the far end off our hold, told as of `hold`.
+    pub fn resume(&mut self, call: f64) -> Result<(), JsValue> {
+        self.machine.phone_mut().resume(id(call)).map_err(refused)
+    }
+
     /// Gives up a call that was not answered yet.
     pub fn cancel(&mut self, call: f64) -> Result<(), JsValue> {
         self.machine.phone_mut().cancel(id(call)).map_err(refused)

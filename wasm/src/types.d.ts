@@ -101,6 +101,12 @@ export type PhoneEvent =
   | { type: "message"; from: string; to: string; body: string; contentType: string }
   | ({ type: "messageSent"; message: number } & Caused)
   | ({ type: "response"; request: number; headers?: [string, string][]; body?: Uint8Array } & Caused)
+  /** One side put the other on hold, or took it off it. */
+  | { type: "hold"; call: number; by: "local" | "remote"; held: boolean }
+  /** A hold (or, not `held`, a resume) of ours came to nothing. */
+  | ({ type: "holdFailed"; call: number; held: boolean } & Caused)
+  /** The far end changed the session: codec, direction, or where its media is. */
+  | { type: "renegotiated"; call: number }
   /** A transfer of ours came further; the response is that to REFER, or the target's. */
   | ({ type: "transfer"; call: number; to: string; outcome: TransferOutcome } & Caused)
   /** The far end wants us to call `to` instead; `by` is who wants it, and nobody has proved it. */
@@ -139,6 +145,8 @@ export interface CallInfo {
   media?: MediaDirection;
   /** Whether the far end has put us on hold. */
   held: boolean;
+  /** Whether we have put the far end on hold. */
+  holding: boolean;
 }
 
 export interface CallStats {

@@ -75,6 +75,19 @@ async function three(t) {
   return { call, answering, referred, ringing: nextCall(carol), carol: at(carol) };
 }
 
+test("a call is held and resumed", OPTIONS, async (t) => {
+  const { call, answering } = await three(t);
+  const told = [];
+  answering.on("hold", ({ by, held }) => told.push([by, held]));
+  await call.hold();
+  assert.deepEqual([call.info.holding, answering.info.held], [true, true]);
+  await call.resume();
+  assert.deepEqual([call.info.holding, answering.info.held], [false, false]);
+  assert.deepEqual(told, [["remote", true], ["remote", false]]);
+  await call.hangup();
+  await assert.rejects(call.hold(), { code: "no_such_call" });
+});
+
 test("a transfer is followed to its end", OPTIONS, async (t) => {
   const { call, answering, referred, ringing, carol } = await three(t);
   const outcome = call.transfer(carol, { mode: "notified" });
