@@ -27,8 +27,8 @@ const PTIME: CoreDuration = CoreDuration::from_millis(200);
 /// Port ranges below those from which the system picks, with room for what others hold.
 const RANGES: [(u16, u16); 2] = [(20_002, 23_001), (23_002, 26_001)];
 /// How much more memory than at the beginning may be held at the end: what the runtime and its
-/// allocators of tasks keep for next time. A single call with media holds more than a fourth of it.
-const MARGIN: usize = 256 * 1024;
+/// allocators of tasks keep for next time; half of what one call with sound holds.
+const MARGIN: usize = 48 * 1024;
 /// How many calls are listened to.
 const SAMPLE: usize = 20;
 

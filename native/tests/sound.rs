@@ -1,0 +1,131 @@
+//! What an application does with the sound and the digits of a call, over real sockets.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use offhook::core::codec::{from_unsigned8, to_unsigned8};
+use offhook::{Call, CallEvent, CallOptions, Error, Events};
+
+/// The next mark: its name, and whether it was played.
+async fn mark(events: &mut Events<CallEvent>) -> (String, bool) {
+    loop {
+        if let CallEvent::Mark { name, played } = soon(events.next()).await.expect("the call is up")
+        {
+            return (name, played);
+        }
+    }
+}
+
+/// Waits until so many digits came, without taking them.
+async fn pressed(events: &mut Events<CallEvent>, count: usize) {
+    let mut digits = 0;
+    while digits < count {
+        let event = soon(events.next()).await.expect("the call is up");
+        digits += usize::from(matches!(event, CallEvent::Dtmf { .. }));
+    }
+}
+
+async fn pair() -> (offhook::Phone, offhook::Phone, Call, Call) {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (caller, called) = connect(&alice, &bob).await;
+    (alice, bob, caller, called)
+}
+
+/// The seed: "If the client presses the numbers 1-9-5 you'll have the following output".
+#[tokio::test(flavor = "multi_thread")]
+async fn digits_are_a_buffer_as_in_the_seed() {
+    let (_alice, _bob, caller, called) = pair().await;
+    let mut events = called.events();
+    caller.send_dtmf("195").unwrap();
+    pressed(&mut events, 3).await;
+    assert_eq!(called.take_dtmf(Some(1)), "1");
+    assert_eq!(called.take_dtmf(Some(2)), "95");
+    assert_eq!(called.take_dtmf(Some(1)), "");
+    caller.send_dtmf("*0#").unwrap();
+    pressed(&mut events, 3).await;
+    assert_eq!(called.take_dtmf(Some(0)), "");
+    assert_eq!(called.take_dtmf(None), "*0#");
+    assert_eq!(called.take_dtmf(None), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_come_back_when_what_is_before_them_was_played_or_dropped() {
+    let (_alice, _bob, caller, _called) = pair().await;
+    let mut events = caller.events();
+    assert_eq!((caller.played(), caller.queued()), (Duration::ZERO, Duration::ZERO));
+    let began = std::time::Instant::now();
+    caller.write_audio(8_000, &tone(440, 400)).unwrap();
+    caller.mark("four hundred").unwrap();
+    caller.write_audio(8_000, &tone(440, 200)).unwrap();
+    caller.mark("six hundred").unwrap();
+    assert_eq!(mark(&mut events).await, ("four hundred".to_owned(), true));
+    assert!(began.elapsed() >= Duration::from_millis(375), "{:?}", began.elapsed());
+    assert!(caller.played() >= Duration::from_millis(400), "{:?}", caller.played());
+    assert_eq!(mark(&mut events).await, ("six hundred".to_owned(), true));
+    assert_eq!((caller.played(), caller.queued()), (Duration::from_millis(600), Duration::ZERO));
+
+    caller.write_audio(8_000, &tone(440, 5_000)).unwrap();
+    caller.mark("never").unwrap();
+    assert!(caller.queued() > Duration::from_secs(4));
+    let (dropped, played) = (caller.flush_audio(), caller.played());
+    assert_eq!(mark(&mut events).await, ("never".to_owned(), false));
+    assert_eq!(dropped + played, Duration::from_millis(5_600));
+    assert_eq!(caller.flush_audio(), Duration::ZERO);
+
+    caller.write_audio(8_000, &tone(440, 5_000)).unwrap();
+    for _ in 0..256 {
+        caller.mark("one of many").unwrap();
+    }
+    let error = caller.mark("one too many").unwrap_err();
+    assert_eq!(error.code(), "too_many_marks", "{error}");
+    caller.hangup().await.unwrap();
+    soon(caller.ended()).await;
+    assert!(matches!(caller.mark("late"), Err(Error::Ended { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_two_streams_mixes_them() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let mut incoming = bob.incoming();
+    let two = CallOptions::default().streams(2);
+    let caller = soon(alice.call_with(&uri(&bob, "bob"), two)).await.unwrap();
+    let called = soon(incoming.next()).await.unwrap();
+    soon(called.answer()).await.unwrap();
+    soon(caller.answered()).await.unwrap();
+    let quiet: Vec<i16> = tone(500, 800).iter().map(|sample| sample / 2).collect();
+    let (played, heard) =
+        soon(async { tokio::join!(caller.play_samples(8_000, &quiet), listen(&called, 1_300)) })
+            .await;
+    played.unwrap();
+    // Twice half the level is the level, whatever the phase between the two.
+    let loudest = heard.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or_default();
+    assert!(loudest > 4_500, "the two streams peak at {loudest}");
+    caller.send_dtmf("12").unwrap();
+    assert_eq!(soon(called.read_dtmf(2)).await.unwrap(), "12");
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seeds_samples_and_its_read_that_does_not_wait() {
+    let (_alice, _bob, caller, called) = pair().await;
+    // A real 0x80 is silence that was said, not silence for want of data.
+    let silence = [0x80; 800];
+    assert_eq!(caller.write_audio_u8(8_000, &silence).unwrap(), 800);
+    assert_eq!(caller.queued(), Duration::from_millis(100));
+    let loud: Vec<u8> = tone(440, 800).iter().copied().map(to_unsigned8).collect();
+    assert_eq!(caller.write_audio_u8(8_000, &loud).unwrap(), loud.len());
+    let mut heard = Vec::new();
+    let mut bytes = [0; 160];
+    while heard.len() < 8 * 1_200 {
+        let count = soon(called.read_audio_u8(8_000, &mut bytes)).await.unwrap();
+        heard.extend(bytes[..count].iter().copied().map(from_unsigned8));
+    }
+    assert_tone(&heard, 440, 800);
+    // Half a second without a read at most is there; what is asked for beyond is silence.
+    let mut samples = vec![7; 16_000];
+    let count = called.read_audio_or_silence(8_000, &mut samples);
+    assert!(count <= 8_000, "{count}");
+    assert!(samples[count..].iter().all(|sample| *sample == 0));
+}
