@@ -99,7 +99,7 @@ async fn a_call_of_two_streams_mixes_them() {
         soon(async { tokio::join!(caller.play_samples(8_000, &quiet), listen(&called, 1_300)) })
             .await;
     played.unwrap();
-    // Twice half the level is the level, whatever the phase between the two.
+    // Twice half the level is the level: a frame has ten whole periods, so that the two are in step.
     let loudest = heard.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or_default();
     assert!(loudest > 4_500, "the two streams peak at {loudest}");
     caller.send_dtmf("12").unwrap();
