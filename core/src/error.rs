@@ -47,6 +47,12 @@ pub enum Error {
         /// The high end.
         high: u16,
     },
+    /// The far end took the call, but nothing was agreed that could be heard; it was hung up.
+    #[error("the call cannot be heard: {problem}")]
+    NoMedia {
+        /// What is wrong with the far end's offer or answer.
+        problem: &'static str,
+    },
     /// The peer is outside `bind_network` and there is no `remote_hostname` (the seed's NATError).
     #[error("{peer} is outside bind_network and no remote_hostname is set to tell it")]
     Nat {
@@ -115,6 +121,7 @@ impl Error {
             Self::NoSuchCall { .. } => "no_such_call",
             Self::InvalidRange { .. } => "invalid_range",
             Self::NoPortsAvailable { .. } => "no_ports_available",
+            Self::NoMedia { .. } => "no_media",
             Self::Nat { .. } => "nat",
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyCalls { .. } => "too_many_calls",

@@ -292,9 +292,18 @@ fn redirected_and_too_many() {
     let at = directory.path();
     let bob =
         Offhook::start(at, "answer --bind 127.0.0.1:0 --redirect sip:carol@192.0.2.1 --calls 1");
-    let (status, _, events) = Offhook::run(at, &format!("call sip:bob@{}", bob.address()));
+    let call = format!("call sip:bob@{} --max-redirects 0", bob.address());
+    let (status, _, events) = Offhook::run(at, &call);
     assert_eq!(status, 4);
     assert!(events.iter().any(|event| event["code"] == 302), "{events:?}");
+    // Followed, unless that is not wanted.
+    let carol = Offhook::start(at, "answer --bind 127.0.0.1:0 --calls 1");
+    let redirect = format!("answer --bind 127.0.0.1:0 --redirect sip:carol@{}", carol.address());
+    let bob = Offhook::start(at, &format!("{redirect} --calls 1"));
+    let target = format!("sip:bob@{}", bob.address());
+    let (status, _, events) = Offhook::run(at, &format!("call {target} --duration 0.2"));
+    assert_eq!(status, 0, "{events:?}");
+    assert_eq!(carol.wait("incoming")["to"], target);
     let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --max-active 1");
     let bob_at = bob.address();
     let first = Offhook::start(at, &format!("call sip:bob@{bob_at}"));

@@ -51,6 +51,9 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
     fields.put("ptime", millis, &mut parameters.ptime)?;
     fields.put("userAgent", text, &mut parameters.user_agent)?;
     fields.put("answerTimeout", seconds, &mut parameters.answer_timeout)?;
+    if let Some(limit) = fields.take("maxRedirects", whole)? {
+        parameters.max_redirects = u8::try_from(limit).unwrap_or(u8::MAX);
+    }
     if let Some(timeout) = fields.take("mediaTimeout", seconds)? {
         parameters.media_timeout = (!timeout.is_zero()).then_some(timeout);
     }

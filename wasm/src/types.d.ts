@@ -35,6 +35,8 @@ export interface PhoneParameters {
   userAgent?: string;
   /** How long an outgoing call may ring, in seconds. Default 180. */
   answerTimeout?: number;
+  /** How many targets of redirections a call follows. Default 5; 0 none. */
+  maxRedirects?: number;
   /** How long an answered call may be without media, in seconds; 0 for ever. Default 60. */
   mediaTimeout?: number;
   maxCalls?: number;

@@ -100,6 +100,28 @@ impl Agent {
         })
     }
 
+    /// A target that a redirection names (RFC 3261 §8.1.3.4). It is asked itself, and not by way of
+    /// the server, unless an outbound proxy is set; so credentials are not shown to it. `None` when
+    /// it cannot be reached.
+    pub(crate) fn target_of_contact(&self, contact: &Uri<'_>) -> Option<Target> {
+        let home = || self.home().ok().flatten();
+        let (hop, routes) = match (contact.scheme(), &self.parameters.outbound_proxy) {
+            (Scheme::Sip, None) => (Hop::of(contact)?, RouteSet::default()),
+            (Scheme::Sip, Some(_)) | (Scheme::Tel, _) => home()?,
+            _ => return None,
+        };
+        // §19.1.5: header fields in a URI of somebody else are not obeyed.
+        Some(Target { uri: contact.without_headers().to_owned(), name: None, hop, routes })
+    }
+
+    /// The same target by way of a proxy (§21.3.4).
+    pub(crate) fn target_through(&self, target: &Target, proxy: &Uri<'_>) -> Option<Target> {
+        let hop = Hop::of(proxy)?;
+        let loose = if proxy.param("lr").is_some() { "" } else { ";lr" };
+        let routes = RouteSet::through(&format!("{}{loose}", proxy.without_headers()));
+        Some(Target { hop, routes, ..target.clone() })
+    }
+
     /// The registrar, as the target of REGISTER; `None` without a server.
     pub(crate) fn registrar(&self) -> Result<Option<Target>, Error> {
         let (Some(host), Some((hop, routes))) = (self.home_host(), self.home()?) else {

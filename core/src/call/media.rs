@@ -1,7 +1,7 @@
 //! The media of a call as signalling sees it: ports, offers and answers (RFC 3264, RFC 6337), and
 //! what the media machine is told of them.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::hold::Hold;
 use super::{Call, queries};
@@ -214,6 +214,26 @@ impl CallMedia {
         answered.map(|(_, agreed)| (answer, agreed))
     }
 
+    /// Answers an offer of a 2xx: with what is agreed, or a refusal of each section when nothing is
+    /// common.
+    pub(crate) fn answer_2xx(
+        &mut self,
+        cx: &Crossing<'_>,
+        offer: &SessionDescription,
+    ) -> (String, Option<Vec<Agreed>>) {
+        match self.answer(cx, offer) {
+            Ok((answer, agreed)) => (answer, Some(agreed)),
+            Err(_) => (decline(offer), None),
+        }
+    }
+
+    /// The call goes to another peer, which is told this address. The ports stay.
+    pub(crate) fn retarget(&mut self, told: &str) {
+        if let Ok(told) = told.parse::<SocketAddr>() {
+            self.told = told.ip();
+        }
+    }
+
     /// What we bring to each stream.
     fn locals<'a>(&'a self, cx: &'a Crossing<'_>) -> Vec<LocalMedia<'a>> {
         let parameters = &cx.agent.parameters;
@@ -403,6 +423,11 @@ impl CallMedia {
     pub(crate) fn is_deferring(&self) -> bool {
         self.deferred.is_some()
     }
+}
+
+/// The answer that takes nothing of an offer.
+pub(super) fn decline(offer: &SessionDescription) -> String {
+    Negotiator::new(0).decline(offer).to_string()
 }
 
 impl Live {

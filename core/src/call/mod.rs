@@ -14,6 +14,7 @@ mod options;
 mod outgoing;
 mod profile;
 pub(crate) mod queries;
+mod redirection;
 mod reference;
 mod referral;
 mod session;
@@ -140,8 +141,7 @@ impl From<FailureCause> for Ending {
 impl Call {
     /// A call to `target`, not yet begun.
     pub(crate) fn outgoing(id: CallId, target: Target, options: CallOptions) -> Self {
-        let CallOptions { headers, codecs, direction, streams } = options;
-        let media = CallMedia::new(id, codecs, direction);
+        let media = CallMedia::new(id, options.codecs.clone(), options.direction);
         Self {
             id,
             direction: CallDirection::Outgoing,
@@ -158,7 +158,7 @@ impl Call {
             referral: None,
             referrer: None,
             inquiries: Vec::new(),
-            stage: Stage::Outgoing(Box::new(Outgoing::new(target, headers, streams))),
+            stage: Stage::Outgoing(Box::new(Outgoing::new(target, options))),
         }
     }
 

@@ -13,6 +13,11 @@ pub struct CallOptions {
     pub headers: Vec<(String, String)>,
     /// The codecs to offer, best first; `None` for those of the phone.
     pub codecs: Option<Vec<Codec>>,
+    /// How many targets of redirections (3xx) to follow; `None` for as many as the phone does.
+    pub max_redirects: Option<u8>,
+    /// Whether to leave the offer to the callee: the INVITE has no session description, and ours is
+    /// the answer, in ACK (RFC 3261 §13.2.1). There is no early media then. Default false.
+    pub late_offer: bool,
     /// Which way audio is to flow, from us. Default both ways.
     pub direction: Direction,
     /// How many audio streams to offer, 1 to 4; each has a pair of ports. Default 1. What is read is
@@ -22,7 +27,14 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> Self {
-        Self { headers: Vec::new(), codecs: None, direction: Direction::default(), streams: 1 }
+        Self {
+            headers: Vec::new(),
+            codecs: None,
+            max_redirects: None,
+            late_offer: false,
+            direction: Direction::default(),
+            streams: 1,
+        }
     }
 }
 
@@ -45,6 +57,20 @@ impl CallOptions {
     #[must_use]
     pub fn direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
+        self
+    }
+
+    /// How many targets of redirections to follow; 0 none.
+    #[must_use]
+    pub fn max_redirects(mut self, limit: u8) -> Self {
+        self.max_redirects = Some(limit);
+        self
+    }
+
+    /// Leaves the offer to the callee.
+    #[must_use]
+    pub fn late_offer(mut self) -> Self {
+        self.late_offer = true;
         self
     }
 

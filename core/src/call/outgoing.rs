@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::media::Body;
 use super::queries;
+use super::redirection::Redirection;
 use super::session::Session;
-use super::{Call, CallAlarm, Ending, Stage};
+use super::{Call, CallAlarm, CallOptions, Ending, Stage};
 use crate::agent::Lost;
 use crate::agent::{
     ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, MediaPorts, Owner, Path, Query, Reach, Request,
     Response, SUPPORTED, Target,
 };
 use crate::dialog::Dialog;
+use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy};
 use crate::sdp::Negotiator;
 use crate::sip::{HeaderName, Message, Method};
@@ -21,7 +23,12 @@ use crate::transaction::{ClientId, FailureCause};
 /// A call that we place.
 #[derive(Debug)]
 pub(super) struct Outgoing {
+    /// To, whoever is asked.
+    to: Box<str>,
     target: Target,
+    redirection: Redirection,
+    /// Whether the offer is left to the callee.
+    late_offer: bool,
     /// Header fields of the application.
     headers: Vec<(String, String)>,
     /// How many audio streams to offer.
@@ -34,8 +41,10 @@ pub(super) struct Outgoing {
 ///               │                   │                  │ ▲ │
 ///               │ none, withdrawn   │                  │ └─┘ 1xx, a challenge
 ///               ▼                   ▼                  ▼
-///            (over) ◄───────────────┴──────────────────┘ 3xx to 6xx, nothing in time
+///            (over) ◄───────────────┴──────────────────┘ 4xx to 6xx, nothing in time
 /// ```
+/// A 3xx names other targets; each that fails leads to the next, with the same ports (§8.1.3.4).
+///
 /// A call that is withdrawn stays Calling until its final response: before a provisional response
 /// CANCEL must not be sent (§9.1), and a 2xx that crosses it has to be acknowledged and hung up.
 #[derive(Debug)]
@@ -51,7 +60,8 @@ struct Calling {
     path: Arc<Path>,
     /// From, with our tag.
     from: Arc<str>,
-    offer: String,
+    /// None when it is left to the callee.
+    offer: Option<String>,
     seq: u32,
     attempt: Attempt,
     /// Whether a provisional response to the latest INVITE has come.
@@ -62,6 +72,8 @@ struct Calling {
     withdrawal: Option<Ending>,
     /// Whether CANCEL was sent.
     cancelled: bool,
+    /// Why the target before was not reached, while a path to the next is looked for.
+    seeking: Option<Ending>,
     unanswered: TimerId,
 }
 
@@ -78,8 +90,11 @@ struct Early {
 const MAX_EARLY: usize = 16;
 
 impl Outgoing {
-    pub(super) fn new(target: Target, headers: Vec<(String, String)>, streams: u8) -> Self {
-        Self { target, headers, streams, state: State::Seeking }
+    pub(super) fn new(target: Target, options: CallOptions) -> Self {
+        let CallOptions { headers, streams, late_offer, max_redirects, .. } = options;
+        let max_redirects = max_redirects.unwrap_or_default();
+        let (to, redirection) = (target.to().into(), Redirection::new(&target, max_redirects));
+        Self { to, target, redirection, late_offer, headers, streams, state: State::Seeking }
     }
 
     pub(super) fn close(self, cx: &mut Crossing<'_>) {
@@ -113,6 +128,9 @@ impl Call {
         let State::Calling(calling) = &mut outgoing.state else {
             return self.finish(cx, ending);
         };
+        if calling.seeking.is_some() {
+            return self.finish(cx, ending);
+        }
         calling.withdrawal.get_or_insert(ending);
         calling.cancel_if_heard(cx);
         self.set_state(cx, CallState::Canceling, None);
@@ -122,11 +140,48 @@ impl Call {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let path = match path {
             Ok(path) => path,
-            Err(lost) => return self.finish(cx, lost.into()),
+            Err(lost) => return self.unreached(cx, lost.into()),
         };
-        if let State::Seeking = outgoing.state {
-            self.media.bind(cx, path.to.ip(), outgoing.streams);
-            outgoing.state = State::Binding(path);
+        match &mut outgoing.state {
+            State::Seeking => {
+                self.media.bind(cx, path.to.ip(), outgoing.streams);
+                outgoing.state = State::Binding(path);
+            }
+            State::Calling(calling) if calling.seeking.is_some() => {
+                calling.seeking = None;
+                self.media.retarget(&path.told);
+                calling.path = path;
+                calling.attempt = Attempt::default();
+                if calling.offer.is_some() {
+                    calling.offer = self.media.offer(cx);
+                }
+                self.invite(cx);
+            }
+            _ => {}
+        }
+    }
+
+    /// The target was not reached: on to the next, or that is how the call ends (§8.1.3.4).
+    fn unreached(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else {
+            return self.finish(cx, ending);
+        };
+        // A target that no path leads to has said nothing; the one before has.
+        let ending = calling.seeking.take().unwrap_or(ending);
+        let Some(target) = outgoing.redirection.next() else { return self.finish(cx, ending) };
+        for early in calling.early.drain(..) {
+            self.media.drop_early(cx, early.number);
+        }
+        let cause = ending.cause.clone();
+        calling.seeking = Some(ending);
+        outgoing.target = target;
+        let reach = cx.reach(&outgoing.target.hop, Owner::Call(self.id));
+        self.set_state(cx, CallState::Dialing, cause);
+        match reach {
+            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
+            Reach::Later => {}
+            Reach::Full => self.outgoing_path(cx, Err(Lost::Unreachable)),
         }
     }
 
@@ -140,7 +195,10 @@ impl Call {
         if let Err(error) = self.media.open(cx) {
             return self.finish(cx, Ending::error(Some(error)));
         }
-        let Some(offer) = self.media.offer(cx) else { return };
+        let offer = match outgoing.late_offer {
+            true => None,
+            false => self.media.offer(cx),
+        };
         let identity = cx.agent.identity(&path.told);
         let from = format!("{identity};tag={}", self.tag(cx)).into();
         self.local = identity.into();
@@ -156,6 +214,7 @@ impl Call {
             early: Vec::new(),
             withdrawal: None,
             cancelled: false,
+            seeking: None,
             unanswered,
         };
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
@@ -177,7 +236,7 @@ impl Call {
             method: Method::Invite,
             course: target.routes.course(&target.uri),
             from: &calling.from,
-            to: &target.to(),
+            to: &outgoing.to,
             call_id: &self.call_id,
             seq: calling.seq,
             fields: vec![
@@ -187,7 +246,7 @@ impl Call {
                 (HeaderName::Supported, SUPPORTED.join(", ")),
             ],
             extensions: &outgoing.headers,
-            body: Some((ACCEPTED, calling.offer.as_bytes())),
+            body: calling.offer.as_ref().map(|offer| (ACCEPTED, offer.as_bytes())),
         };
         cx.send(&calling.path, &request, &mut calling.attempt, Owner::Call(self.id));
     }
@@ -254,8 +313,16 @@ impl Call {
     fn rejected(&mut self, cx: &mut Crossing<'_>, response: &Message) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
-        let ending = calling.withdrawal.take().map(|ending| ending.or_cause(response));
-        self.finish(cx, ending.unwrap_or_else(|| Ending::of(EndedBy::Remote, response)));
+        if let Some(ending) = calling.withdrawal.take() {
+            return self.finish(cx, ending.or_cause(response));
+        }
+        outgoing.redirection.take(cx.agent, &outgoing.target, response);
+        let ending = Ending::of(EndedBy::Remote, response);
+        match response.status() {
+            // §21.6: that holds for the callee wherever he is.
+            Some(600..) => self.finish(cx, ending),
+            _ => self.unreached(cx, ending),
+        }
     }
 
     /// The first 2xx (§13.2.2.4): its dialog is the call; those of further ones are ended.
@@ -290,24 +357,47 @@ impl Call {
             self.media.set_negotiator(negotiation);
         }
         let withdrawal = calling.withdrawal;
-        let session =
-            Session::of_caller(cx, self.id, dialog, contact, calling.seq, calling.attempt);
+        let body = Body::of(response);
+        let (answer, agreed) = match &body {
+            Body::Session(offer) if calling.offer.is_none() => {
+                let (answer, agreed) = self.media.answer_2xx(cx, offer);
+                (Some(answer), agreed)
+            }
+            _ => (None, None),
+        };
+        let late = calling.offer.is_none();
+        let invite = (calling.seq, calling.attempt);
+        let session = Session::of_caller(cx, self.id, dialog, contact, invite, answer);
         self.stage = Stage::Session(Box::new(session));
         if let Some(ending) = withdrawal {
             // CANCEL and the answer crossed: ACK, then BYE.
             return self.part(cx, ending);
         }
-        let usable = match Body::of(response) {
-            Body::Session(answer) => self.media.accept(cx, &answer).is_some(),
-            Body::None => answered_early,
-            Body::Malformed | Body::Unsupported => false,
+        let problem = match (body, agreed) {
+            (_, Some(agreed)) => {
+                self.media.configure(cx, &agreed);
+                None
+            }
+            (Body::Session(_), None) if late => Some("the answer's offer has nothing in common"),
+            (Body::Session(answer), None) => match self.media.accept(cx, &answer) {
+                Some(_) => None,
+                None => Some("the answer's session description cannot be used"),
+            },
+            (Body::None, None) if answered_early => None,
+            (Body::None, None) => Some("the answer has no session description"),
+            (Body::Malformed | Body::Unsupported, None) => {
+                Some("the answer's session description cannot be read")
+            }
         };
-        if usable {
-            self.set_state(cx, CallState::Answered, Some(Cause::of(response)));
-            self.advance(cx);
-        } else {
+        match problem {
+            None => {
+                self.set_state(cx, CallState::Answered, Some(Cause::of(response)));
+                self.advance(cx);
+            }
             // §13.2.2.4: an answer that cannot be used is acknowledged, and the session ended.
-            self.part(cx, Ending::error(None));
+            Some(problem) => {
+                self.part(cx, Ending::error(Some(Error::NoMedia { problem })));
+            }
         }
     }
 
@@ -320,8 +410,10 @@ impl Call {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         if calling.attempt.is(client) {
-            let withdrawal = calling.withdrawal.take();
-            self.finish(cx, withdrawal.unwrap_or_else(|| cause.into()));
+            match calling.withdrawal.take() {
+                Some(ending) => self.finish(cx, ending),
+                None => self.unreached(cx, cause.into()),
+            }
         }
     }
 

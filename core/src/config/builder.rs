@@ -59,6 +59,8 @@ fields! {
     user_agent: &str => user_agent.to_owned();
     /// How long an outgoing call may ring.
     answer_timeout: Duration => answer_timeout;
+    /// How many targets of redirections a call follows; 0 none.
+    max_redirects: u8 => max_redirects;
     /// How long an answered call may be silent before it is ended; `None` for ever.
     media_timeout: Option<Duration> => media_timeout;
     /// How many calls may exist at once.

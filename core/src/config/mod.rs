@@ -116,6 +116,10 @@ pub struct PhoneParameters {
     pub user_agent: String,
     /// How long an outgoing call may ring. Default 180 s (RFC 3261 §16.8's Timer C is longer).
     pub answer_timeout: Duration,
+    /// How many targets of redirections (3xx) an outgoing call follows, one after another, all within
+    /// the answer timeout; with 0 a 3xx ends the call. They are asked directly, unless there is an
+    /// outbound proxy, and are shown no credentials. Default 5.
+    pub max_redirects: u8,
     /// How long an answered call may be without any RTP or RTCP, though some should come, before it
     /// is ended. Default 60 s; `None` never.
     pub media_timeout: Option<Duration>,
@@ -171,6 +175,7 @@ impl PhoneParameters {
             ptime: Duration::from_millis(20),
             user_agent: concat!("offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
             answer_timeout: Duration::from_secs(180),
+            max_redirects: 5,
             media_timeout: Some(Duration::from_secs(60)),
             max_calls: 20_000,
             accept_any_user: true,

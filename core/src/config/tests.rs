@@ -67,6 +67,7 @@ user-agent = "door/1"
 allow-md5 = false
 registration-attempts = 3
 answer-timeout = 0.5
+max-redirects = 2
 media-timeout = 0
 max-calls = 12
 accept-any-user = false

@@ -60,6 +60,8 @@ pub(super) struct Text {
     #[serde(skip_serializing_if = "Option::is_none")]
     answer_timeout: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_redirects: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     media_timeout: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_calls: Option<usize>,
@@ -144,6 +146,7 @@ impl TryFrom<Text> for PhoneParameters {
         put(&mut parameters.allow_md5, text.allow_md5);
         put(&mut parameters.registration_attempts, text.registration_attempts);
         put(&mut parameters.answer_timeout, text.answer_timeout.map(|Seconds(time)| time));
+        put(&mut parameters.max_redirects, text.max_redirects);
         let silence = text.media_timeout.map(|Seconds(time)| (!time.is_zero()).then_some(time));
         put(&mut parameters.media_timeout, silence);
         put(&mut parameters.max_calls, text.max_calls);
@@ -187,6 +190,7 @@ impl From<PhoneParameters> for Text {
             ptime,
             user_agent,
             answer_timeout,
+            max_redirects,
             media_timeout,
             max_calls,
             accept_any_user,
@@ -217,6 +221,7 @@ impl From<PhoneParameters> for Text {
             allow_md5: Some(allow_md5),
             registration_attempts: Some(registration_attempts),
             answer_timeout: Some(Seconds(answer_timeout)),
+            max_redirects: Some(max_redirects),
             media_timeout: Some(Seconds(media_timeout.unwrap_or_default())),
             max_calls: Some(max_calls),
             accept_any_user: Some(accept_any_user),

@@ -230,6 +230,9 @@ impl Phone {
             return Err(Error::TooManyCalls { limit });
         }
         let id = self.next_call();
+        let limit = self.agent.parameters.max_redirects;
+        let max_redirects = options.max_redirects.or(Some(limit));
+        let options = CallOptions { max_redirects, ..options };
         let mut call = Call::outgoing(id, target, options);
         if let Some(referrer) = referrer {
             call.refer_from(referrer);

@@ -267,6 +267,21 @@ impl Negotiator {
         Ok((self.describe(media, written, time), agreed))
     }
 
+    /// The answer that refuses every section of an offer: for one that cannot be refused as a whole,
+    /// because it came in a 2xx (RFC 3261 §13.2.2.4).
+    pub fn decline(&mut self, offer: &SessionDescription) -> SessionDescription {
+        let refuse = |theirs: &Media| {
+            let format = theirs.formats.first().map_or("0", String::as_str);
+            Section::new(&theirs.kind, &theirs.protocol, format).refuse()
+        };
+        let time = offer.lines.iter().find(|line| line.kind == 't');
+        let sections = offer.media.iter().map(refuse).collect();
+        let mut answer = self.describe(&[], sections, time);
+        // A description has an address even when nothing is received.
+        answer.connection = Some(answer.origin.address.clone());
+        answer
+    }
+
     /// Takes the answer to our last offer (RFC 3264 §7). A further answer to the same offer, as in a
     /// 200 after a 183, replaces the one before.
     ///

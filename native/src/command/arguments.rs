@@ -211,6 +211,9 @@ pub(crate) struct CallArguments {
     /// Press them this many seconds after the answer
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "1", requires = "dtmf")]
     pub(crate) dtmf_after: Duration,
+    /// Follow at most so many targets of redirections (3xx); with 0 a redirection is a refusal
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) max_redirects: u8,
     /// Put the far end on hold this many seconds after the answer
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) hold_after: Option<Duration>,

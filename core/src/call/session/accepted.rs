@@ -4,6 +4,7 @@ use super::Session;
 use crate::agent::{Alarm, CallAlarm, Crossing, Query, Response, T1, T2, TRANSACTION};
 use crate::call::media::Body;
 use crate::call::{Call, Ending, Stage};
+use crate::error::Error;
 use crate::event::{CallId, EndedBy};
 use crate::sip::{HeaderName, Message};
 use crate::time::{Duration, Instant};
@@ -94,7 +95,8 @@ impl Call {
                 Some(changed) => self.renegotiated(cx, changed && !first),
                 None => {
                     self.media.withdraw();
-                    return self.part(cx, Ending::error(None));
+                    let problem = "the answer in ACK is missing, or cannot be used";
+                    return self.part(cx, Ending::error(Some(Error::NoMedia { problem })));
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::Session;
 use super::ask::within;
 use crate::agent::{ACCEPTED, Alarm, Attempt, CallAlarm, Crossing, Path, TRANSACTION};
 use crate::call::Ending;
+use crate::call::media::{Body, decline};
 use crate::dialog::Dialog;
 use crate::event::{CallId, EndedBy};
 use crate::sip::{Message, Method};
@@ -100,7 +101,12 @@ impl Session {
         let Some(invite) = invite.filter(|_| self.forks.len() < MAX_FORKS) else { return };
         let Ok(dialog) = self.dialog.fork(invite.seq, response) else { return };
         let (seq, attempt) = (invite.seq, invite.attempt.for_ack());
-        let invite = Invite::new(cx, call, (seq, attempt), None);
+        // §13.2.2.4: an offer has to be answered in ACK, also when BYE follows.
+        let answer = match Body::of(response) {
+            Body::Session(offer) if invite.answer.is_some() => Some(decline(&offer)),
+            _ => None,
+        };
+        let invite = Invite::new(cx, call, (seq, attempt), answer);
         let mut fork = Self::new(dialog, self.contact.clone());
         fork.keep(cx, invite);
         fork.part(Ending::new(EndedBy::Local));

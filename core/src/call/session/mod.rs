@@ -58,17 +58,17 @@ pub(super) struct Session {
 
 impl Session {
     /// The caller's, from a 2xx to the INVITE with that number and attempt;
-    /// [`advance`](Self::advance) acknowledges it.
+    /// [`advance`](Self::advance) acknowledges it, with our `answer` if the offer was theirs.
     pub(super) fn of_caller(
         cx: &mut Crossing<'_>,
         call: CallId,
         dialog: Dialog,
         contact: String,
-        seq: u32,
-        attempt: Attempt,
+        invite: (u32, Attempt),
+        answer: Option<String>,
     ) -> Self {
         let mut session = Self::new(dialog, contact.into());
-        let invite = Invite::new(cx, call, (seq, attempt), None);
+        let invite = Invite::new(cx, call, invite, answer);
         session.keep(cx, invite);
         session
     }

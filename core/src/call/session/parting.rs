@@ -2,7 +2,8 @@
 
 use super::ask::Ask;
 use crate::call::Ending;
-use crate::sip::Method;
+use crate::error::Error;
+use crate::sip::{HeaderName, Method};
 
 /// BYE, from the wish to its answer. It waits for the ACK of our 2xx (§15 forbids BYE before that)
 /// and for a path.
@@ -12,8 +13,18 @@ pub(super) struct Parting {
     pub(super) ending: Ending,
 }
 
+/// Why a call is hung up that nobody could hear.
+const NO_MEDIA: &str = "SIP ;cause=488 ;text=\"Not Acceptable Here\"";
+
 impl Parting {
     pub(super) fn new(ending: Ending) -> Self {
-        Self { bye: Ask::new(Method::Bye), ending }
+        let bye = match ending.error {
+            // RFC 3326: a far end that has just answered wants to know.
+            Some(Error::NoMedia { .. }) => {
+                Ask::new(Method::Bye).field(HeaderName::Reason, NO_MEDIA)
+            }
+            _ => Ask::new(Method::Bye),
+        };
+        Self { bye, ending }
     }
 }

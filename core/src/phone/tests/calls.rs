@@ -110,7 +110,8 @@ fn a_denial_says_code_and_reason() {
 #[test]
 fn a_redirect_names_the_other_place() {
     let (mut scene, alice, bob) = two();
-    let calling = scene.call(&alice, "sip:bob@10.0.0.2");
+    let options = CallOptions::default().max_redirects(0);
+    let calling = scene.tell(&alice, |phone| phone.call("sip:bob@10.0.0.2", options)).unwrap();
     let called = scene.incoming(&bob);
     scene.tell(&bob, |phone| phone.redirect(called, "sip:carol@10.0.0.3")).unwrap();
     assert_eq!(scene.ended(&alice, calling), (EndedBy::Remote, Some(302)));

@@ -8,6 +8,7 @@ mod handler;
 mod hold;
 mod hosts;
 mod messages;
+mod redirects;
 mod referrals;
 mod registering;
 mod requests;

@@ -1,0 +1,74 @@
+//! Where a call goes on when it is redirected (RFC 3261 §8.1.3.4, §13.2.2.2, §21.3).
+
+use crate::agent::{Agent, Target};
+use crate::sip::{Message, Scheme, Uri};
+
+/// The targets that 3xx responses have named: tried one after another, by `q`, none twice.
+#[derive(Debug)]
+pub(super) struct Redirection {
+    /// Those that wait, best first, each with its `q` in thousandths.
+    waiting: Vec<(u16, Target)>,
+    /// Every URI that was ever taken up.
+    known: Vec<String>,
+    /// How many more may be taken up.
+    left: u8,
+}
+
+/// §20.10: the `q` of a Contact that has none.
+const USUAL_Q: u16 = 1_000;
+
+/// How many Contacts of a response are looked at.
+const MAX_CONTACTS: usize = 32;
+
+impl Redirection {
+    /// At most `limit` targets are followed after `first`.
+    pub(super) fn new(first: &Target, limit: u8) -> Self {
+        Self { waiting: Vec::new(), known: vec![first.uri.clone()], left: limit }
+    }
+
+    /// Takes the Contacts of a 3xx to a request for `current`.
+    pub(super) fn take(&mut self, agent: &Agent, current: &Target, response: &Message) {
+        let status = response.status().unwrap_or_default();
+        // §21.3.5: 380 names services, not places, and only a person can choose.
+        if !(300..400).contains(&status) || status == 380 {
+            return;
+        }
+        let contacts = response.contacts().flatten().filter(|contact| !contact.is_star());
+        let mut contacts: Vec<_> = contacts.take(MAX_CONTACTS).collect();
+        contacts.sort_by_key(|contact| core::cmp::Reverse(contact.q().unwrap_or(USUAL_Q)));
+        for contact in contacts {
+            let uri = contact.uri();
+            let target = match status {
+                // §21.3.4: the same, by way of a proxy.
+                305 => agent.target_through(current, &uri),
+                _ => agent.target_of_contact(&uri),
+            };
+            let Some(target) = target.filter(|_| self.left > 0) else { continue };
+            let name = match status {
+                305 => format!("{} {}", target.uri, uri.as_str()),
+                _ => target.uri.clone(),
+            };
+            if self.is_known(&name) {
+                continue;
+            }
+            self.left -= 1;
+            self.known.push(name);
+            let q = contact.q().unwrap_or(USUAL_Q);
+            let index = self.waiting.partition_point(|(other, _)| *other >= q);
+            self.waiting.insert(index, (q, target));
+        }
+    }
+
+    /// The next target.
+    pub(super) fn next(&mut self) -> Option<Target> {
+        (!self.waiting.is_empty()).then(|| self.waiting.remove(0).1)
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let uri = Uri::parse(name).ok().filter(|uri| uri.scheme() == Scheme::Sip);
+        self.known.iter().any(|known| match (&uri, Uri::parse(known)) {
+            (Some(uri), Ok(known)) => uri.equivalent(&known),
+            _ => known == name,
+        })
+    }
+}
