@@ -59,6 +59,10 @@ impl CallHandler for Telling {
         self.say("bye");
     }
 
+    async fn renegotiate(&self, call: Call) {
+        self.say(format!("renegotiate {}", call.info().held));
+    }
+
     async fn dtmf(&self, _: Call, digit: char) {
         // The next hook waits for this one.
         tokio::task::yield_now().await;
@@ -102,6 +106,10 @@ async fn hooks_are_run_in_order_on_both_sides() {
     for expected in ["ringing", "dtmf 1", "dtmf 9", "dtmf #"] {
         assert_eq!(soon(callee.recv()).await.unwrap(), expected);
     }
+    soon(call.hold()).await.unwrap();
+    assert_eq!(soon(callee.recv()).await.unwrap(), "renegotiate true");
+    soon(call.resume()).await.unwrap();
+    assert_eq!(soon(callee.recv()).await.unwrap(), "renegotiate false");
     soon(call.hangup()).await.unwrap();
     assert_eq!(hooks(&mut callee).await, ["bye", "ended remote"]);
     assert_eq!(hooks(&mut caller).await, ["progress 180", "answered", "ended local"]);

@@ -2,6 +2,7 @@
 
 mod audio;
 mod calls;
+mod handler;
 mod loss;
 mod media;
 mod pyvoip_calls;
@@ -69,6 +70,7 @@ pub const SCENARIOS: &[Scenario] = &[
     media::MARKS,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
+    handler::SIP_HANDLER,
     pyvoip_calls::RINGS,
     pyvoip_calls::ANSWERS,
     pyvoip_calls::OPTIONS_ANSWERED,

@@ -401,3 +401,60 @@ fn each_start_has_a_handler_of_its_own() {
         scene.run(Duration::from_secs(1));
     }
 }
+
+#[test]
+fn it_may_change_and_drop_cancel_and_ack() {
+    let ringing = |scene: &mut Scene| {
+        scene.peer(PEER, |peer, arrival| {
+            match arrival.first_line().split(' ').next().unwrap_or_default() {
+                "INVITE" => {
+                    let ringing = response(arrival, "180 Ringing", "t", "");
+                    peer.send(arrival.from, &ringing);
+                }
+                "CANCEL" => peer.reply(arrival, "200 OK", ""),
+                _ => {}
+            }
+        })
+    };
+    let mut hooks = Hooks::new();
+    hooks.request_out = |request| {
+        request.set("Reason", "SIP;cause=200");
+        Passage::Pass
+    };
+    let mut scene = Scene::new();
+    ringing(&mut scene);
+    let alice = scene.handled(ALICE, "alice", &hooks);
+    let call = scene.call(&alice, "sip:bob@10.0.0.9");
+    scene.run(Duration::from_secs(1));
+    scene.tell(&alice, |phone| phone.cancel(call)).unwrap();
+    scene.run(Duration::from_secs(1));
+    let cancel = &scene.sent(ALICE, "CANCEL")[0];
+    assert_eq!(header(cancel, "Reason"), Some("SIP;cause=200"));
+    assert_eq!(header(cancel, "Via"), header(&scene.sent(ALICE, "INVITE")[0], "Via"));
+    // One that does not go out was lost: the call ends when the INVITE has had its time.
+    hooks.request_out = |request| match request.method() {
+        Method::Cancel => Passage::Drop,
+        _ => Passage::Pass,
+    };
+    let mut scene = Scene::new();
+    ringing(&mut scene);
+    let alice = scene.handled(ALICE, "alice", &hooks);
+    let call = scene.call(&alice, "sip:bob@10.0.0.9");
+    scene.run(Duration::from_secs(1));
+    scene.tell(&alice, |phone| phone.cancel(call)).unwrap();
+    scene.ended(&alice, call);
+    assert_eq!(scene.sent(ALICE, "CANCEL"), [""; 0]);
+    scene.assert_idle(&alice);
+    // An ACK that does not go out is not repeated either.
+    hooks.request_out = |request| match request.method() {
+        Method::Ack => Passage::Drop,
+        _ => Passage::Pass,
+    };
+    let mut scene = Scene::new();
+    let (alice, bob) = (scene.handled(ALICE, "alice", &hooks), scene.direct(BOB, "bob"));
+    let call = scene.call(&alice, "sip:bob@10.0.0.2");
+    let called = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(called)).unwrap();
+    assert_eq!(scene.ended(&alice, call).0, EndedBy::Remote, "who hears no ACK hangs up");
+    assert_eq!(scene.sent(ALICE, "ACK"), [""; 0]);
+}
