@@ -96,12 +96,12 @@ impl<P: Passenger> Driver<P> {
             if self.passenger.is_done() {
                 return;
             }
-            let deadline = self.passenger.next_deadline();
-            if let Some(deadline) = deadline {
-                let at = self.machine.time.at(deadline).into();
-                if at != sleep.deadline() {
-                    sleep.as_mut().reset(at);
-                }
+            let deadline = self.passenger.next_deadline().map(|at| self.machine.time.at(at));
+            let deadline = [deadline, self.ports.tidy()].into_iter().flatten().min();
+            if let Some(deadline) = deadline.map(Instant::from_std)
+                && deadline != sleep.deadline()
+            {
+                sleep.as_mut().reset(deadline);
             }
             tokio::select! {
                 index = any_ready(&self.sockets) => self.receive(index, &mut batch),

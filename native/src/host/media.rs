@@ -1,58 +1,120 @@
 //! Pairs of media ports: RTP on an even port, RTCP on the one above (RFC 3550 §11).
+//!
+//! Opening and closing a pair takes eleven system calls, much of what a short call costs, so a pair
+//! that was given back rests for a moment and is lent again, if nothing has come to it meanwhile:
+//! whoever still sends to the call before would be heard in the next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use offhook_core::host::{Channel, MediaPort};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 
 /// Two bound sockets; dropping them gives the ports back.
 #[derive(Debug)]
 pub(crate) struct MediaSockets {
     pub(crate) port: MediaPort,
-    pub(crate) rtp: UdpSocket,
-    pub(crate) rtcp: UdpSocket,
-    /// The address as the peer sees it, and the even port.
+    pair: Arc<Pair>,
+    /// The address as the peer sees it.
     shown: IpAddr,
+    shelf: Weak<Mutex<Shelf>>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    address: IpAddr,
+    /// The even port.
     number: u16,
-    taken: Taken,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
 }
 
 impl MediaSockets {
     /// The socket of `channel`.
     pub(crate) fn socket(&self, channel: Channel) -> &UdpSocket {
         match channel {
-            Channel::Rtp => &self.rtp,
-            Channel::Rtcp => &self.rtcp,
+            Channel::Rtp => &self.pair.rtp,
+            Channel::Rtcp => &self.pair.rtcp,
         }
     }
 
     /// The address of the socket of `channel`, as the peer sees it.
     pub(crate) fn address(&self, channel: Channel) -> SocketAddr {
         match channel {
-            Channel::Rtp => SocketAddr::new(self.shown, self.number),
-            Channel::Rtcp => SocketAddr::new(self.shown, self.number + 1),
+            Channel::Rtp => SocketAddr::new(self.shown, self.pair.number),
+            Channel::Rtcp => SocketAddr::new(self.shown, self.pair.number + 1),
         }
     }
 }
 
 impl Drop for MediaSockets {
     fn drop(&mut self) {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        if let Some(shelf) = self.shelf.upgrade() {
+            lock(&shelf).rest(self.pair.number);
+        }
     }
 }
 
-/// The even ports that this process' own calls hold; asking the system for each would cost two
-/// system calls a port when thousands of calls are up.
-type Taken = Arc<Mutex<HashSet<u16>>>;
+/// The pairs that this process' calls hold, by their even ports, and those that rest.
+#[derive(Debug, Default)]
+struct Shelf {
+    pairs: HashMap<u16, Arc<Pair>>,
+    /// Since when, oldest first.
+    resting: VecDeque<(Instant, u16)>,
+}
+
+impl Shelf {
+    /// How long a pair rests at least: ten packets of a stream that has not ended would come.
+    const REST: Duration = Duration::from_millis(200);
+    /// After how long without use it is closed.
+    const KEPT: Duration = Duration::from_secs(2);
+    /// How many may rest.
+    const MOST: usize = 256;
+
+    fn rest(&mut self, number: u16) {
+        if self.resting.len() < Self::MOST {
+            self.resting.push_back((Instant::now(), number));
+        } else {
+            self.pairs.remove(&number);
+        }
+    }
+
+    /// A rested pair at `address`, from `low` to `high`, to which nothing has come.
+    fn rested(&mut self, address: IpAddr, low: u16, high: u16) -> Option<Arc<Pair>> {
+        while let Some((_, number)) = self.take(Self::REST) {
+            let Some(pair) = self.pairs.get(&number) else { continue };
+            let fits = pair.address == address && low <= number && number < high;
+            if fits && is_silent(&pair.rtp) && is_silent(&pair.rtcp) {
+                return Some(Arc::clone(pair));
+            }
+            self.pairs.remove(&number);
+        }
+        None
+    }
+
+    /// Closes what rests for longer than `age`.
+    fn close(&mut self, age: Duration) {
+        while let Some((_, number)) = self.take(age) {
+            self.pairs.remove(&number);
+        }
+    }
+
+    /// Takes the pair that rests longest, if that is `age`.
+    fn take(&mut self, age: Duration) -> Option<(Instant, u16)> {
+        self.resting.front().filter(|(since, _)| since.elapsed() >= age)?;
+        self.resting.pop_front()
+    }
+}
 
 /// Hands out pairs of ports.
 #[derive(Debug, Default)]
 pub(crate) struct MediaPorts {
-    taken: Taken,
+    shelf: Arc<Mutex<Shelf>>,
     last: u64,
 }
 
@@ -60,8 +122,9 @@ impl MediaPorts {
     /// Half a second of audio at 64 kbit/s and its headers, several times over.
     const BUFFER: usize = 256 * 1024;
 
-    /// Binds the first free pair in `low..=high` at `address`, looking from a `random` place on;
-    /// `None` when there is none. The peer sees it at `shown`.
+    /// A free pair in `low..=high` at `address`: one that has rested, or else the first that can be
+    /// bound, looking from a `random` place on; `None` when there is none. The peer sees it at
+    /// `shown`.
     pub(crate) fn bind(
         &mut self,
         address: IpAddr,
@@ -70,27 +133,64 @@ impl MediaPorts {
         high: u16,
         random: u64,
     ) -> Option<MediaSockets> {
-        let first = u32::from(low) + u32::from(low % 2);
-        let pairs = (u32::from(high) + 1).saturating_sub(first) / 2;
-        let start = u32::try_from(random % u64::from(pairs.max(1))).unwrap_or(0);
-        for i in 0..pairs {
-            let number = u16::try_from(first + (start + i) % pairs * 2).ok()?;
-            if !self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(number) {
-                continue;
-            }
-            match open_pair(address, number) {
-                Ok((rtp, rtcp)) => {
-                    self.last += 1;
-                    let (port, taken) = (MediaPort(self.last), Arc::clone(&self.taken));
-                    return Some(MediaSockets { port, rtp, rtcp, shown, number, taken });
-                }
-                Err(_) => {
-                    self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-                }
-            }
+        let mut shelf = lock(&self.shelf);
+        let mut pair = shelf.rested(address, low, high);
+        if pair.is_none() {
+            pair = open_any(&mut shelf, address, low, high, random);
         }
-        None
+        // The ports, or the descriptors, that are wanted may be resting.
+        if pair.is_none() && !shelf.resting.is_empty() {
+            shelf.close(Duration::ZERO);
+            pair = open_any(&mut shelf, address, low, high, random);
+        }
+        self.last += 1;
+        let (port, shelf) = (MediaPort(self.last), Arc::downgrade(&self.shelf));
+        pair.map(|pair| MediaSockets { port, pair, shown, shelf })
     }
+
+    /// Closes the pairs that have not been wanted again; says when to come back.
+    pub(crate) fn tidy(&mut self) -> Option<Instant> {
+        let mut shelf = lock(&self.shelf);
+        shelf.close(Shelf::KEPT);
+        shelf.resting.front().map(|(since, _)| *since + Shelf::KEPT)
+    }
+}
+
+/// Binds the first free pair from a `random` place on.
+fn open_any(
+    shelf: &mut Shelf,
+    address: IpAddr,
+    low: u16,
+    high: u16,
+    random: u64,
+) -> Option<Arc<Pair>> {
+    let first = u32::from(low) + u32::from(low % 2);
+    let pairs = (u32::from(high) + 1).saturating_sub(first) / 2;
+    let start = u32::try_from(random % u64::from(pairs.max(1))).unwrap_or(0);
+    for i in 0..pairs {
+        let number = u16::try_from(first + (start + i) % pairs * 2).ok()?;
+        // Asking the system for each would cost two system calls when thousands of calls are up.
+        if shelf.pairs.contains_key(&number) {
+            continue;
+        }
+        if let Ok((rtp, rtcp)) = open_pair(address, number) {
+            let pair = Arc::new(Pair { address, number, rtp, rtcp });
+            shelf.pairs.insert(number, Arc::clone(&pair));
+            return Some(pair);
+        }
+    }
+    None
+}
+
+/// Whether nothing has come to a socket.
+fn is_silent(socket: &UdpSocket) -> bool {
+    let looked = SockRef::from(socket).recv(&mut [MaybeUninit::uninit()]);
+    looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Nothing here is left half changed by a panic.
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One bound pair that every call is told, for calls without sound. What comes there is never read,
@@ -112,7 +212,7 @@ impl SharedPair {
         if self.sockets.is_none() {
             self.sockets = bind();
         }
-        let number = self.sockets.as_ref()?.number;
+        let number = self.sockets.as_ref()?.pair.number;
         self.last += 1;
         Some((MediaPort(self.last), [number, number + 1].map(|port| (shown, port).into())))
     }
@@ -164,9 +264,9 @@ mod tests {
         let held: Vec<_> = std::iter::from_fn(|| ports.bind(HERE, HERE, low, high, 1)).collect();
         assert!(!held.is_empty() && held.len() <= 3);
         for pair in &held {
-            assert_eq!(pair.number % 2, 0);
-            assert_eq!(pair.rtp.local_addr().unwrap().port(), pair.number);
-            assert_eq!(pair.rtcp.local_addr().unwrap().port(), pair.number + 1);
+            assert_eq!(pair.pair.number % 2, 0);
+            assert_eq!(pair.pair.rtp.local_addr().unwrap().port(), pair.pair.number);
+            assert_eq!(pair.pair.rtcp.local_addr().unwrap().port(), pair.pair.number + 1);
         }
         let count = held.len();
         drop(held);
@@ -182,6 +282,48 @@ mod tests {
         let (first, second) = (lend(), lend());
         assert_eq!(first.1, second.1);
         assert_ne!(first.0, second.0);
+    }
+
+    /// Lets time pass for what rests.
+    fn age(ports: &MediaPorts, by: Duration) {
+        for (since, _) in &mut lock(&ports.shelf).resting {
+            *since = since.checked_sub(by).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pair_is_lent_again_once_it_has_rested_in_silence() {
+        let (low, high) = free_range(20);
+        let mut ports = MediaPorts::default();
+        let [first, second] =
+            [0, 0].map(|at| ports.bind(HERE, HERE, low, high, at).unwrap().pair.number);
+        assert_ne!(first, second, "it has not rested yet");
+        age(&ports, Shelf::REST);
+        let late = std::net::UdpSocket::bind((HERE, 0)).unwrap();
+        late.send_to(b"still here", (HERE, first)).unwrap();
+        let pair = ports.bind(HERE, HERE, low, high, 0).unwrap();
+        assert_eq!(pair.pair.number, second, "somebody still sends to the other");
+        assert!(std::net::UdpSocket::bind((HERE, first)).is_ok(), "which was closed");
+        assert!(std::net::UdpSocket::bind((HERE, second)).is_err());
+        drop(pair);
+        assert!(ports.tidy().is_some());
+        age(&ports, Shelf::KEPT);
+        assert_eq!(ports.tidy(), None);
+        assert!(std::net::UdpSocket::bind((HERE, second)).is_ok(), "nobody wanted it again");
+    }
+
+    #[tokio::test]
+    async fn what_rests_is_given_back_with_the_driver() {
+        let (low, high) = free_range(20);
+        let mut ports = MediaPorts::default();
+        let [held, rests] = [0, 0].map(|at| ports.bind(HERE, HERE, low, high, at).unwrap());
+        let (held_number, number) = (held.pair.number, rests.pair.number);
+        drop(rests);
+        drop(ports);
+        assert!(std::net::UdpSocket::bind((HERE, number)).is_ok());
+        assert!(std::net::UdpSocket::bind((HERE, held_number)).is_err());
+        drop(held);
+        assert!(std::net::UdpSocket::bind((HERE, held_number)).is_ok());
     }
 
     #[tokio::test]
