@@ -549,3 +549,32 @@ async fn whoever_calls_goes_where_it_is_sent() {
     assert_eq!(events.iter().filter(|event| event["event"] == "referred").count(), 2);
     common::soon(async { tokio::join!(menu.stop(), target.stop()) }).await;
 }
+
+#[test]
+fn header_fields_of_ones_own() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let header = |line: String| {
+        // The value holds a space, which the other arguments do not.
+        Offhook::start_with(at, &line, &["--header", "X-Mood: quite good"])
+    };
+    let bob = header("answer --bind 127.0.0.1:0 --calls 1 --duration 0.1 --pcap bob.pcap".into());
+    let target = format!("sip:bob@{}", bob.address());
+    for what in [format!("options {target}"), format!("message {target} hello")] {
+        assert_eq!(header(what).end().0, 0);
+    }
+    assert_eq!(header(format!("call {target}")).end().0, 0);
+    assert_eq!(bob.end().0, 0);
+    let capture = std::fs::read(at.join("bob.pcap")).unwrap();
+    let text = String::from_utf8_lossy(&capture);
+    let with = |line: &str| {
+        let mut found = text.split(line).skip(1).map(|rest| rest.split("\r\n\r\n").next().unwrap());
+        found.any(|fields| fields.contains("\r\nX-Mood: quite good"))
+    };
+    for line in ["OPTIONS sip:", "MESSAGE sip:", "INVITE sip:", "SIP/2.0 180 Ringing"] {
+        assert!(with(line), "{line} is without it");
+    }
+    assert!(!with("BYE sip:") && !with("ACK sip:"), "these begin nothing");
+    let odd = Offhook::start_with(at, &format!("call {target}"), &["--header", "Via: me"]);
+    assert_eq!(odd.end().0, 2);
+}

@@ -528,8 +528,12 @@ impl Endpoint for Phone {
     }
 }
 
-/// Checks a header field of the application: one that the phone does not write itself.
-fn check_header(name: &str, value: &str) -> Result<(), Error> {
+/// Checks a header field that an application wants to add to a request.
+///
+/// # Errors
+/// [`Error::InvalidValue`] for one that the phone writes itself, a name that is none, and a value
+/// with a line feed or a NUL.
+pub fn check_header(name: &str, value: &str) -> Result<(), Error> {
     const OURS: [HeaderName; 23] = [
         HeaderName::Accept,
         HeaderName::Allow,

@@ -147,6 +147,10 @@ pub(crate) struct Local {
     /// The User-Agent and Server header field
     #[arg(long, value_name = "TEXT")]
     pub(crate) user_agent: Option<String>,
+    /// A header field to add to every request that begins something, and to answers to INVITE; may be
+    /// repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// What is shown and kept.
@@ -243,9 +247,6 @@ pub(crate) struct CallArguments {
     /// if nothing was, when the far end hangs up]
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) duration: Option<Duration>,
-    /// A header field to add to the INVITE; may be repeated
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    pub(crate) headers: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -348,9 +349,6 @@ pub(crate) struct LoadArguments {
     /// How long a call may ring, in seconds
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "180")]
     pub(crate) answer_timeout: Duration,
-    /// A header field to add to every INVITE; may be repeated
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    pub(crate) headers: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -38,7 +38,6 @@ fn check_files(arguments: &CallArguments) -> Result<(), Failure> {
 
 async fn place(session: &Session, arguments: &CallArguments) -> Result<(), Failure> {
     let mut options = CallOptions::default();
-    options.headers.clone_from(&arguments.headers);
     options.max_redirects = Some(arguments.max_redirects);
     let placed = Instant::now();
     let call = tokio::select! {

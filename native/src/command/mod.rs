@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod exchange;
 mod failure;
+mod headers;
 mod load;
 mod message;
 mod options;

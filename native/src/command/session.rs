@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::arguments::{Account, Common, Local, Watch};
 use super::failure::{Failure, Status};
+use super::headers;
 use super::output::{Output, printable};
 use super::signals::Signals;
 
@@ -207,6 +208,7 @@ fn narrate(level: u8, from: std::net::SocketAddr, to: std::net::SocketAddr, byte
 pub(crate) fn parameters(common: &Common, port: u16) -> Result<PhoneParameters, Failure> {
     let mut parameters = account(&common.account)?;
     network(&common.network, port, &mut parameters);
+    headers::add(&common.network.headers, &mut parameters)?;
     Ok(parameters)
 }
 

@@ -24,8 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Offhook {
     /// Starts it with `arguments`, split at spaces, and `--json`; `directory` is where it works.
     pub(crate) fn start(directory: &Path, arguments: &str) -> Self {
+        Self::start_with(directory, arguments, &[])
+    }
+
+    /// Starts it likewise, with `more` arguments as they are.
+    pub(crate) fn start_with(directory: &Path, arguments: &str, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_offhook"))
             .args(arguments.split_whitespace())
+            .args(more)
             .arg("--json")
             .current_dir(directory)
             .env_remove("OFFHOOK_PASSWORD")

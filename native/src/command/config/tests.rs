@@ -40,14 +40,14 @@ fn every_kind_of_option() {
         duration = 0.5               # a number
         dtmf = "-5"
     "#;
-    let CallArguments { duration, headers, dtmf, common, .. } = call("bob", text);
+    let CallArguments { duration, dtmf, common, .. } = call("bob", text);
     let Common { account, network, watch } = common;
     assert_eq!(account.server.as_deref(), Some("pbx.example.com"));
     assert_eq!((account.expires, account.no_register), (60, true));
     assert_eq!((watch.verbose, watch.ladder), (2, false));
     assert_eq!(network.rtp_ports, (20_000, 20_100));
     assert_eq!(network.codecs, [offhook::Codec::Pcma, offhook::Codec::Pcmu]);
-    assert_eq!(headers, [("Subject".to_owned(), "hello, world".to_owned())]);
+    assert_eq!(network.headers, [("Subject".to_owned(), "hello, world".to_owned())]);
     assert_eq!((duration, dtmf.as_deref()), (Some(Duration::from_millis(500)), Some("-5")));
 }
 

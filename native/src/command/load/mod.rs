@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use offhook::{CallOptions, EndedBy, Error, Phone};
+use offhook::{EndedBy, Error, Phone};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -58,10 +58,7 @@ pub(crate) async fn run(
 async fn drive(session: &Session, arguments: &LoadArguments) -> (Tally, Result<(), Failure>) {
     let progress = Progress::new(arguments.calls);
     let mut tally = Tally::new(arguments.rate, arguments.media);
-    let mut options = CallOptions::default();
-    options.headers.clone_from(&arguments.headers);
-    let script =
-        Arc::new(Script { target: arguments.target.clone(), options, hold: arguments.hold });
+    let script = Arc::new(Script { target: arguments.target.clone(), hold: arguments.hold });
     let mut pace = Pace::new(arguments.rate, Instant::now());
     let mut full_since = None;
     let mut active = JoinSet::new();
@@ -108,7 +105,6 @@ async fn drive(session: &Session, arguments: &LoadArguments) -> (Tally, Result<(
 #[derive(Debug)]
 struct Script {
     target: String,
-    options: CallOptions,
     hold: Duration,
 }
 
@@ -116,7 +112,7 @@ struct Script {
 async fn one(phone: Phone, script: Arc<Script>) -> Fate {
     /// RFC 3261 §17.1.2.2: a BYE that nobody answers is given up after this (Timer F).
     const UNANSWERED: Duration = Duration::from_secs(32);
-    let call = match phone.call_with(&script.target, script.options.clone()).await {
+    let call = match phone.call(&script.target).await {
         Ok(call) => call,
         Err(Error::NotRunning) => return Fate::interrupted(),
         Err(error) => return Fate::failed(&error),
