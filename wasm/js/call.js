@@ -1,6 +1,9 @@
 // A call as the application holds it: commands go to the phone's machine, events come from it.
 import { Emitter } from "./emitter.js";
 
+/** How many digits are kept for somebody to take them. */
+const DIGITS = 1_024;
+
 /** Emits the PhoneEvents of the call by their type: `state`, `dtmf`, `audioSent`, `ended`, ... */
 export class Call extends Emitter {
   #phone;
@@ -190,7 +193,7 @@ export class Call extends Emitter {
 
   /** Takes an event of the phone. */
   handle(event) {
-    if (event.type === "dtmf") this.#digits += event.digit;
+    if (event.type === "dtmf") this.#digits = (this.#digits + event.digit).slice(-DIGITS);
     if (event.type === "ended") this.#end = event;
     this.emit(event.type, event);
   }

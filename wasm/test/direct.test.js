@@ -45,6 +45,37 @@ test("sound and digits go both ways", OPTIONS, async (t) => {
   assert.equal(end.stats.codec, "PCMU");
 });
 
+test("marks come back as played or flushed, and digits are a buffer", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob), { streams: 2 });
+  const answering = await arriving;
+  await Promise.all([answering.answer(), call.answered()]);
+  const marks = [];
+  call.on("mark", ({ name, played }) => marks.push([name, played]));
+  call.writeAudio(8_000, new Int16Array(1_600));
+  assert.equal(call.mark("soon"), true);
+  await call.until(() => marks.length === 1);
+  assert.ok(call.played >= 0.2, `${call.played} s`);
+  call.writeAudio(8_000, new Int16Array(80_000));
+  call.mark("never");
+  assert.ok(call.queued > 9, `${call.queued} s`);
+  assert.ok(call.flushAudio() > 9);
+  await call.until(() => marks.length === 2);
+  assert.deepEqual(marks, [["soon", true], ["never", false]]);
+  assert.equal(call.queued, 0);
+  assert.equal(call.readAudioOrSilence(8_000, 24_000).length, 24_000);
+
+  let digits = 0;
+  answering.on("dtmf", () => (digits += 1));
+  call.sendDtmf("195");
+  await answering.until(() => digits === 3);
+  assert.equal(answering.takeDtmf(1), "1");
+  assert.equal(answering.takeDtmf(2), "95");
+  assert.equal(answering.takeDtmf(1), "");
+  await call.hangup();
+});
+
 test("a call that is denied says why", OPTIONS, async (t) => {
   const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
   bob.on("incoming", (call) => call.deny(486));
