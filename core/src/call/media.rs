@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::hold::Hold;
 use super::{Call, queries};
-use crate::agent::{Crossing, MediaPorts, Query};
+use crate::agent::{Crossing, MediaPorts, Query, Response};
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::event::{CallId, Event, HoldBy, MediaControl, MediaParameters};
@@ -400,7 +400,10 @@ impl CallMedia {
             cx.release_ports(ports.port);
         }
         self.asked = 0;
-        self.deferred = None;
+        // RFC 3261 §15.1.2: a request that waits is answered all the same.
+        if let Some(query) = self.deferred.take() {
+            cx.respond(&query, Response::new(487));
+        }
         self.negotiator = None;
     }
 

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
-use super::scene::{ALICE, BOB, PEER, Scene, request, sdp, session, taken};
+use super::scene::{ALICE, BOB, PEER, Scene, header, request, sdp, session, tag, taken};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallState, EndedBy, Event, PhoneStatus};
@@ -353,4 +353,56 @@ fn a_call_outlives_a_host_that_stalls() {
     assert_eq!(scene.sim[alice.id].state(calling), Some(CallState::Ended));
     assert_eq!(scene.ended(&alice, calling), (EndedBy::Local, None));
     assert_eq!(scene.sent(ALICE, "BYE").len(), 3);
+}
+
+#[test]
+fn an_added_stream_waits_for_its_ports_and_is_answered_whatever_comes_of_the_call() {
+    let second = "m=audio 4002 RTP/AVP 0\n";
+    for hangs_up in [false, true] {
+        let (mut phone, mut host) = started(PhoneParameters::without_server("bob"));
+        let say = |phone: &mut Phone, host: &mut Sulking, text: &str| {
+            host.sent.clear();
+            let from = SocketAddr::new(IpAddr::from(PEER), 5060);
+            phone.handle_inbound(
+                host,
+                Inbound::Datagram { flow: FLOW, from, bytes: text.as_bytes() },
+            );
+        };
+        say(&mut phone, &mut host, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+        opened(&mut phone, &mut host, "10.0.0.2:5060");
+        let id = host.binds.pop_front().expect("a pair is asked for");
+        phone.handle_inbound(&mut host, bound(id, 1));
+        let call = phone.calls().next().expect("it rings");
+        phone.answer(call).unwrap();
+        phone.handle_deadline(&mut host);
+        let answer = host.sent.iter().find(|text| text.starts_with("SIP/2.0 200")).unwrap();
+        let tag = tag(header(answer, "To").unwrap()).to_owned();
+        say(&mut phone, &mut host, &request("ACK", 1, Some(&tag), ""));
+        let both = session(&(sdp("sendrecv") + second));
+        say(&mut phone, &mut host, &request("INVITE", 2, Some(&tag), &both));
+        let finals = |host: &Sulking| -> Vec<String> {
+            let finals = host.sent.iter().filter(|text| !text.starts_with("SIP/2.0 1"));
+            finals.map(|text| text.lines().next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(finals(&host), Vec::<String>::new(), "it waits");
+        let id = host.binds.pop_front().expect("another pair is asked for");
+        say(&mut phone, &mut host, &request("INVITE", 3, Some(&tag), &both));
+        assert_eq!(finals(&host), ["SIP/2.0 500 Server Internal Error"]);
+        assert!(header(&host.sent[0], "Retry-After").is_some());
+        host.sent.clear();
+        if hangs_up {
+            phone.hangup(call).unwrap();
+            phone.handle_deadline(&mut host);
+            assert_eq!(finals(&host)[0], "SIP/2.0 487 Request Terminated");
+            assert!(finals(&host)[1].starts_with("BYE "), "{:?}", finals(&host));
+            phone.handle_inbound(&mut host, bound(id, 2));
+            pass(&mut phone, &mut host, Duration::from_secs(40));
+            assert_eq!(host.released, [MediaPort(1), MediaPort(2)]);
+        } else {
+            phone.handle_inbound(&mut host, bound(id, 2));
+            assert_eq!(finals(&host), ["SIP/2.0 200 OK"]);
+            let answer = host.sent.last().unwrap();
+            assert_eq!(answer.matches("m=audio 10000 ").count(), 2, "{answer}");
+        }
+    }
 }
