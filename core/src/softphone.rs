@@ -142,10 +142,10 @@ impl Softphone {
             self.media.insert(call, Media { session, ports: Vec::new(), timer: None });
         }
         if let Some(media) = self.media.get_mut(&call) {
-            if let MediaControl::Configure { parameters, .. } = &control {
-                if self.ports.insert(parameters.port, call).is_none() {
-                    media.ports.push(parameters.port);
-                }
+            if let MediaControl::Configure { parameters, .. } = &control
+                && self.ports.insert(parameters.port, call).is_none()
+            {
+                media.ports.push(parameters.port);
             }
             media.session.handle_control(host, control);
         }
