@@ -48,6 +48,12 @@ fn calls_end_at_any_loss_from_a_thousand_seeds() {
     sweep("any_loss", 1_000);
 }
 
+#[test]
+fn transfers_complete_at_a_little_loss_and_end_at_any_from_many_seeds() {
+    sweep("transfer_at_a_little_loss", 100);
+    sweep("transfer_at_any_loss", 20);
+}
+
 /// Plays a scenario from many seeds and tells how long it took.
 fn sweep(name: &str, count: u64) {
     let scenario = named(name).expect("a scenario");

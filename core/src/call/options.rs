@@ -126,6 +126,27 @@ impl TransferOptions {
         self.mode = mode;
         self
     }
+
+    /// Whether to tell the target who transfers it.
+    #[must_use]
+    pub fn referred_by(mut self, referred_by: bool) -> Self {
+        self.referred_by = referred_by;
+        self
+    }
+
+    /// Whether to ask for no reports.
+    #[must_use]
+    pub fn no_reports(mut self, no_reports: bool) -> Self {
+        self.no_reports = no_reports;
+        self
+    }
+
+    /// Whether to send REFER outside the dialog.
+    #[must_use]
+    pub fn outside_dialog(mut self, outside_dialog: bool) -> Self {
+        self.outside_dialog = outside_dialog;
+        self
+    }
 }
 
 impl From<TransferMode> for TransferOptions {

@@ -9,7 +9,7 @@ use super::Scenario;
 use crate::world::{Outcome, Telephone, World};
 
 /// 64·T1 (RFC 3261 §17), and a little for the delay of the network.
-const TRANSACTION_LIFE: Duration = Duration::from_millis(32_500);
+pub(super) const TRANSACTION_LIFE: Duration = Duration::from_millis(32_500);
 
 pub(super) const A_LITTLE_LOSS: Scenario = Scenario {
     name: "a_little_loss",
@@ -59,7 +59,7 @@ pub(super) const ANY_LOSS: Scenario = Scenario {
 };
 
 /// A link with up to `most` permille of loss, and a little of everything else.
-fn bad_network(world: &mut World, most: u64) -> Link {
+pub(super) fn bad_network(world: &mut World, most: u64) -> Link {
     let loss = u16::try_from(world.sim.random() % (most + 1)).unwrap_or(u16::MAX);
     Link {
         delay: Duration::from_millis(world.sim.random() % 100),
@@ -99,7 +99,7 @@ fn act_at_random(world: &mut World, alice: &Telephone, bob: &Telephone, out: Cal
 }
 
 /// Ends every call of a telephone that its state lets it end.
-fn end_answered(world: &mut World, telephone: &Telephone) -> Outcome {
+pub(super) fn end_answered(world: &mut World, telephone: &Telephone) -> Outcome {
     for (call, state) in states(world, telephone) {
         world.act(telephone, |phone| match state {
             CallState::Answered => phone.hangup(call),

@@ -11,6 +11,7 @@ mod pyvoip_parser;
 mod pyvoip_registration;
 mod pyvoip_transfer;
 mod registration;
+mod transfer;
 
 use crate::world::{Outcome, World};
 
@@ -71,6 +72,11 @@ pub const SCENARIOS: &[Scenario] = &[
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     handler::SIP_HANDLER,
+    transfer::BLIND,
+    transfer::REFUSED,
+    transfer::OUTSIDE,
+    transfer::A_LITTLE_LOSS,
+    transfer::ANY_LOSS,
     pyvoip_calls::RINGS,
     pyvoip_calls::ANSWERS,
     pyvoip_calls::OPTIONS_ANSWERED,

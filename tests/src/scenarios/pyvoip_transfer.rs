@@ -112,7 +112,7 @@ fn three(seed: u64) -> Outcome<Three> {
     Ok(Three { world, alice, bob, carol, calling, called, to_carol })
 }
 
-fn wait_referral(world: &mut World, at: &Telephone, id: CallId) -> Outcome<ReferralId> {
+pub(super) fn wait_referral(world: &mut World, at: &Telephone, id: CallId) -> Outcome<ReferralId> {
     world.wait(at, "referral", SOON, |event| match event {
         SoftphoneEvent::Phone(Event::Referred { call, referral, .. }) if *call == id => {
             Some(*referral)
@@ -122,7 +122,7 @@ fn wait_referral(world: &mut World, at: &Telephone, id: CallId) -> Outcome<Refer
 }
 
 /// Waits for the end of a transfer that was accepted.
-fn wait_end(
+pub(super) fn wait_end(
     world: &mut World,
     at: &Telephone,
     id: CallId,
@@ -134,7 +134,7 @@ fn wait_end(
 }
 
 /// Waits for news of a transfer: the outcome so far, and the status that explains it.
-fn wait_outcome(
+pub(super) fn wait_outcome(
     world: &mut World,
     at: &Telephone,
     id: CallId,
