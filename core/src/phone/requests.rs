@@ -39,12 +39,17 @@ impl RequestOptions {
         self
     }
 
-    fn checked(self) -> Result<(Vec<(String, String)>, Option<Content>), Error> {
+    fn check(&self) -> Result<(), Error> {
         for (name, value) in &self.headers {
             check_field(name, value, &OURS)?;
         }
-        let content = self.body.map(|(kind, bytes)| check_body(kind, bytes)).transpose()?;
-        Ok((self.headers, content))
+        let Some((kind, bytes)) = &self.body else { return Ok(()) };
+        check_type(kind)?;
+        if bytes.len() > MAX_BODY {
+            let size = format!("{} bytes", bytes.len());
+            return Err(invalid("body", &size, "it may have 60,000"));
+        }
+        Ok(())
     }
 }
 
@@ -80,9 +85,7 @@ impl Phone {
     ) -> Result<MessageId, Error> {
         self.require_started("send a message from")?;
         let target = self.agent.target(target)?;
-        if check_value(content_type).is_err() || MediaType::parse(content_type).is_err() {
-            return Err(invalid("content type", content_type, "it is no media type"));
-        }
+        check_type(content_type)?;
         if body.len() > MAX_MESSAGE {
             let size = format!("{} bytes", body.len());
             return Err(invalid("message", &size, "the whole request may have 1,300"));
@@ -114,7 +117,9 @@ impl Phone {
         self.require_started("send a request from")?;
         let method = check_method(method)?;
         let target = self.agent.target(target)?;
-        let (headers, content) = options.checked()?;
+        options.check()?;
+        let RequestOptions { headers, body } = options;
+        let content = body.map(|(kind, bytes)| Content { kind, bytes });
         let limit = MAX_ERRANDS;
         let id = self.next_errand().ok_or(Error::TooManyRequests { limit })?;
         self.begin_errand(id, Errand::request(id, target, method, headers, content));
@@ -139,7 +144,9 @@ impl Phone {
         if method == Method::Message {
             return Err(invalid("method", method.as_str(), "it goes outside of calls"));
         }
-        let (headers, content) = options.checked()?;
+        options.check()?;
+        let RequestOptions { headers, body } = options;
+        let content = body.map(|(kind, bytes)| Content { kind, bytes });
         let (answered, intent) = (CallState::Answered, Intent::Inquire(call));
         self.command(call, "send a request within", None, &[answered], answered, intent)?;
         self.last_errand += 1;
@@ -197,13 +204,9 @@ fn check_method(name: &str) -> Result<Method, Error> {
     }
 }
 
-fn check_body(kind: String, bytes: Vec<u8>) -> Result<Content, Error> {
-    if check_value(&kind).is_err() || MediaType::parse(&kind).is_err() {
-        return Err(invalid("content type", &kind, "it is no media type"));
+fn check_type(kind: &str) -> Result<(), Error> {
+    match check_value(kind).is_err() || MediaType::parse(kind).is_err() {
+        true => Err(invalid("content type", kind, "it is no media type")),
+        false => Ok(()),
     }
-    if bytes.len() > MAX_BODY {
-        let size = format!("{} bytes", bytes.len());
-        return Err(invalid("body", &size, "it may have 60,000"));
-    }
-    Ok(Content { kind, bytes })
 }
