@@ -5,8 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::*;
+use offhook::core::codec::measure::share_at;
 use offhook::core::codec::{from_unsigned8, to_unsigned8};
-use offhook::{Call, CallEvent, CallOptions, Error, Events};
+use offhook::{Call, CallEvent, CallOptions, CallState, Error, Events};
 
 /// The next mark: its name, and whether it was played.
 async fn mark(events: &mut Events<CallEvent>) -> (String, bool) {
@@ -128,4 +129,50 @@ async fn the_seeds_samples_and_its_read_that_does_not_wait() {
     let count = called.read_audio_or_silence(8_000, &mut samples);
     assert!(count <= 8_000, "{count}");
     assert!(samples[count..].iter().all(|sample| *sample == 0));
+}
+
+/// Two phones of one user each play an announcement before anybody answers (RFC 3960 §2).
+#[tokio::test(flavor = "multi_thread")]
+async fn the_announcements_of_a_fork_are_heard_together_until_one_answers() {
+    let (_exchange, server) = exchange();
+    let alice = registered(&server, "alice", "a").await;
+    let (desk, pocket) =
+        (registered(&server, "bob", "b").await, registered(&server, "bob", "b").await);
+    let (mut at_desk, mut in_pocket) = (desk.incoming(), pocket.incoming());
+    let caller = soon(alice.call("bob")).await.unwrap();
+    let mut events = caller.events();
+    let (at_desk, in_pocket) = soon(async { tokio::join!(at_desk.next(), in_pocket.next()) }).await;
+    let (at_desk, in_pocket) = (at_desk.unwrap(), in_pocket.unwrap());
+    let (one, two) = soon(async { tokio::join!(at_desk.progress(), in_pocket.progress()) }).await;
+    one.and(two).unwrap();
+    while caller.state() != CallState::Progress {
+        soon(events.next()).await.expect("the call is up");
+    }
+    let (low, high) = (tone(440, 2_000), tone(1_300, 2_000));
+    let (one, two, heard) = soon(async {
+        tokio::join!(
+            at_desk.play_samples(8_000, &low),
+            in_pocket.play_samples(8_000, &high),
+            listen(&caller, 2_400),
+        )
+    })
+    .await;
+    one.and(two).unwrap();
+    let middle = &heard[8 * 600..8 * 1_600];
+    for frequency in [440.0, 1_300.0] {
+        let share = share_at(middle, 8_000, frequency);
+        assert!((0.35..0.65).contains(&share), "{share} of the sound is at {frequency} Hz");
+    }
+    soon(in_pocket.answer()).await.unwrap();
+    soon(caller.answered()).await.unwrap();
+    soon(at_desk.ended()).await;
+    while caller.take_audio(8_000, &mut [0; 8_000]) > 0 {}
+    let next = tone(1_000, 600);
+    let (played, heard) =
+        soon(async { tokio::join!(in_pocket.play_samples(8_000, &next), listen(&caller, 1_000)) })
+            .await;
+    played.unwrap();
+    assert_tone(&heard, 1_000, 600);
+    caller.hangup().await.unwrap();
+    soon(async { tokio::join!(alice.stop(), desk.stop(), pocket.stop()) }).await;
 }
