@@ -149,6 +149,15 @@ pub struct Cause {
     pub code: u16,
     /// The reason phrase, as it came.
     pub reason: String,
+    /// After how many seconds it may be tried again, if the response says so (Retry-After).
+    pub retry_after: Option<u32>,
+}
+
+impl Cause {
+    /// A cause that says nothing of trying again.
+    pub fn new(code: u16, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), retry_after: None }
+    }
 }
 
 /// How far a transfer of ours has come.

@@ -286,6 +286,7 @@ fn back_off<E: Entropy + ?Sized>(host: &mut E, failures: u32) -> Duration {
 impl Cause {
     /// What a response says.
     pub(crate) fn of(response: &Message) -> Self {
-        Self { code: response.status().unwrap_or_default(), reason: response.reason().to_owned() }
+        let code = response.status().unwrap_or_default();
+        Self { retry_after: response.retry_after(), ..Self::new(code, response.reason()) }
     }
 }

@@ -281,7 +281,7 @@ mod tests {
         let ending = |by, code: Option<u16>, answered: bool| {
             let mut ending = Ending::lost();
             ending.by = by;
-            ending.cause = code.map(|code| Cause { code, reason: String::new() });
+            ending.cause = code.map(|code| Cause::new(code, ""));
             ending.setup = answered.then_some(std::time::Duration::ZERO);
             Box::new(ending)
         };

@@ -49,6 +49,11 @@ fn calls_end_at_any_loss_from_a_thousand_seeds() {
 }
 
 #[test]
+fn both_hold_at_once_from_two_hundred_seeds() {
+    sweep("hold_glare", 200);
+}
+
+#[test]
 fn transfers_complete_at_a_little_loss_and_end_at_any_from_many_seeds() {
     sweep("transfer_at_a_little_loss", 100);
     sweep("transfer_at_any_loss", 20);

@@ -101,7 +101,13 @@ fn of(kind: &str, call: CallId) -> Builder {
 
 fn cause(object: Builder, cause: Option<Cause>) -> Builder {
     match cause {
-        Some(Cause { code, reason }) => object.with("code", code).with("reason", reason),
+        Some(Cause { code, reason, retry_after }) => {
+            let object = object.with("code", code).with("reason", reason);
+            match retry_after {
+                Some(seconds) => object.with("retryAfter", seconds),
+                None => object,
+            }
+        }
         None => object,
     }
 }

@@ -88,6 +88,8 @@ interface Caused {
   /** The SIP status code, 100 to 699. */
   code?: number;
   reason?: string;
+  /** After how many seconds it may be tried again, if the response says so. */
+  retryAfter?: number;
 }
 
 /** What happened on a phone. A call's last event is `ended`. */

@@ -127,7 +127,7 @@ impl Call {
         let (code, reason) = (response.status(), response.words().map(str::to_owned));
         cx.respond(&incoming.query, response.tag(tag));
         let reason = reason.unwrap_or_else(|| reason_phrase(code).to_owned());
-        let cause = Some(Cause { code, reason });
+        let cause = Some(Cause::new(code, reason));
         self.finish(cx, Ending { cause, ..Ending::new(by) });
     }
 

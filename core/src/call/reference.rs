@@ -90,7 +90,7 @@ fn plain(code: u16) -> Cause {
 }
 
 fn cause(code: u16, reason: &str) -> Cause {
-    Cause { code, reason: reason.to_owned() }
+    Cause::new(code, reason)
 }
 
 #[cfg(test)]

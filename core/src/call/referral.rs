@@ -124,7 +124,7 @@ impl Call {
         let reference = self.admissible(cx, &query.request);
         let reference = match reference {
             Ok(reference) => reference,
-            Err(Cause { code, reason }) => {
+            Err(Cause { code, reason, .. }) => {
                 if let Some(beside) = beside {
                     cx.agent.forget_tag(beside.tag);
                 }
@@ -141,7 +141,7 @@ impl Call {
     }
 
     fn admissible(&self, cx: &Crossing<'_>, request: &Message) -> Result<Reference, Cause> {
-        let plain = |code| Cause { code, reason: reason_phrase(code).to_owned() };
+        let plain = |code| Cause::new(code, reason_phrase(code));
         let reference = Reference::read(request)?;
         if !cx.agent.parameters.accept_transfer || self.state != CallState::Answered {
             return Err(plain(603));
@@ -190,7 +190,7 @@ impl Call {
             // RFC 3515 §2.4.6: needed from the second on, and never wrong.
             event = format!("refer;id={}", query.request.cseq());
         }
-        let trying = Cause { code: 100, reason: reason_phrase(100).to_owned() };
+        let trying = Cause::new(100, reason_phrase(100));
         let until = cx.now() + cx.agent.parameters.answer_timeout + MARGIN;
         let (sending, next, timer, last) = (None, Some(trying), None, false);
         let reporting = Reporting { event, until, sending, next, earliest: cx.now(), timer, last };
@@ -228,7 +228,7 @@ impl Call {
             EndedBy::Local | EndedBy::Remote => 487,
             EndedBy::Error => 503,
         };
-        self.note(&Cause { code, reason: reason_phrase(code).to_owned() });
+        self.note(&Cause::new(code, reason_phrase(code)));
     }
 
     /// What there is to report, and to which call; once. A final one is the last.

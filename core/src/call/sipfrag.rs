@@ -46,12 +46,12 @@ fn read(piece: &[u8]) -> Option<Cause> {
     let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
     let digits = code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit());
     let code = code.parse().ok().filter(|code| digits && (100..=699).contains(code))?;
-    Some(Cause { code, reason: clean(reason) })
+    Some(Cause::new(code, clean(reason)))
 }
 
 /// The piece that reports `cause`.
 pub(super) fn write(cause: &Cause) -> Content {
-    let Cause { code, reason } = cause;
+    let Cause { code, reason, .. } = cause;
     let line = format!("SIP/2.0 {code} {}\r\n", clean(reason));
     Content { kind: "message/sipfrag;version=2.0".to_owned(), bytes: line.into_bytes() }
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn cause(code: u16, reason: &str) -> Cause {
-        Cause { code, reason: reason.to_owned() }
+        Cause::new(code, reason)
     }
 
     #[test]

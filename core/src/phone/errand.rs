@@ -170,5 +170,5 @@ impl Errand {
 /// What a server would say to a MESSAGE that may not be sent for its size (RFC 3428 §8).
 fn too_large() -> Reply {
     let code = 513;
-    Reply::of(Cause { code, reason: reason_phrase(code).to_owned() })
+    Reply::of(Cause::new(code, reason_phrase(code)))
 }

@@ -268,6 +268,9 @@ fn with_cause(mut value: Value, cause: &Option<Cause>) -> Value {
     if let Some(cause) = cause {
         value["code"] = json!(cause.code);
         value["reason"] = json!(cause.reason);
+        if let Some(seconds) = cause.retry_after {
+            value["retry_after"] = json!(seconds);
+        }
     }
     value
 }
@@ -319,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_told_by_code_and_reason() {
-        let cause = Cause { code: 486, reason: "Busy Here".into() };
+        let cause = Cause::new(486, "Busy Here");
         let value = with_cause(json!({}), &Some(cause));
         assert_eq!(value, json!({ "code": 486, "reason": "Busy Here" }));
     }

@@ -11,6 +11,7 @@ mod pyvoip_parser;
 mod pyvoip_registration;
 mod pyvoip_transfer;
 mod registration;
+mod sessions;
 mod transfer;
 
 use crate::world::{Outcome, World};
@@ -69,6 +70,13 @@ pub const SCENARIOS: &[Scenario] = &[
     media::OFFERED_STREAMS,
     media::FORKED_EARLY_MEDIA,
     media::MARKS,
+    sessions::HOLD,
+    sessions::HOLD_GLARE,
+    sessions::CODEC_CHANGE,
+    sessions::LATE_OFFER,
+    sessions::REDIRECTED,
+    sessions::NO_ANSWER_IN_2XX,
+    sessions::RACE_OF_ANSWERS,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     handler::SIP_HANDLER,

@@ -13,6 +13,7 @@ mod referrals;
 mod registering;
 mod requests;
 mod scene;
+mod servers;
 mod streams;
 mod torture;
 mod transfers;

@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn failures_are_counted_by_code() {
-        let busy = offhook::Cause { code: 486, reason: "Busy Here".into() };
+        let busy = offhook::Cause::new(486, "Busy Here");
         let busy = Error::Rejected { cause: busy };
         let mut tally = Tally::new(10.0, false);
         for error in [busy.clone(), Error::Unreachable, busy] {
