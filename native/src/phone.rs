@@ -113,7 +113,7 @@ impl Phone {
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn start(&self) -> Result<(), Error> {
-        let running = self.spawn()?;
+        let running = self.spawn_or_restart()?;
         let mut status = self.held.bulletin.status.subscribe();
         let settled = |status: &PhoneStatus| {
             !matches!(status, PhoneStatus::Registering | PhoneStatus::Deregistering)
@@ -130,12 +130,23 @@ impl Phone {
         }
     }
 
-    /// Binds the socket and sets the driver going.
-    fn spawn(&self) -> Result<Running, Error> {
+    /// Sets a driver going, or the one of a phone that has lost its registration for good and whose
+    /// calls go on.
+    fn spawn_or_restart(&self) -> Result<Running, Error> {
         let mut running = lock(&self.held.running);
-        if running.as_ref().is_some_and(|running| !*running.over.borrow()) {
-            return Err(Error::AlreadyRunning);
+        match running.as_ref().filter(|running| !*running.over.borrow()) {
+            None => self.spawn(&mut running),
+            Some(running) if self.held.bulletin.leave_failed(PhoneStatus::Registering) => {
+                let restart = |line: &mut Line, _: &mut _| line.restart();
+                running.jobs.send(Box::new(restart)).map_err(|_| Error::NotRunning)?;
+                Ok(running.clone())
+            }
+            Some(_) => Err(Error::AlreadyRunning),
         }
+    }
+
+    /// Binds the socket and sets the driver going.
+    fn spawn(&self, running: &mut Option<Running>) -> Result<Running, Error> {
         let parameters = &self.held.parameters;
         let mut phone = offhook_core::phone::Phone::new(parameters.clone())?;
         let flow = Flow { transport: Transport::Udp, id: 1 };
@@ -164,9 +175,13 @@ impl Phone {
     }
 
     /// Ends every call whatever its state, deregisters, and returns when everything is released;
-    /// bounded in time. Does nothing when the phone is not running.
+    /// bounded in time. A phone that had FAILED is INACTIVE again. Does nothing else when the phone is
+    /// not running.
     pub async fn stop(&self) {
         let running = lock(&self.held.running).clone();
+        let over = running.as_ref().is_none_or(|running| *running.over.borrow());
+        let next = if over { PhoneStatus::Inactive } else { PhoneStatus::Deregistering };
+        self.held.bulletin.leave_failed(next);
         if let Some(running) = running {
             self.end(running).await;
         }
@@ -405,6 +420,21 @@ impl Bulletin {
         if changed {
             self.publish(&Event::Status(status));
         }
+    }
+
+    /// Posts the status of a phone that had FAILED until now; whether it had.
+    fn leave_failed(&self, status: PhoneStatus) -> bool {
+        let failed = self.status.send_if_modified(|now| {
+            let failed = *now == PhoneStatus::Failed;
+            if failed {
+                *now = status;
+            }
+            failed
+        });
+        if failed {
+            self.publish(&Event::Status(status));
+        }
+        failed
     }
 
     pub(crate) fn registration_failed(&self, cause: Option<Cause>) {

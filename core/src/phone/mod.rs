@@ -70,6 +70,8 @@ pub struct Phone {
     errands: BTreeMap<ErrandId, Errand>,
     /// What commands asked for, for the next crossing.
     intents: VecDeque<Intent>,
+    /// Whether a phone that has FAILED has not given everything back yet, for its calls go on.
+    holding: bool,
     /// While stopping: what is waited for, and at most how long.
     stopping: Option<(Stopping, TimerId)>,
     /// The numbers given last.
@@ -153,6 +155,7 @@ impl Phone {
             registration: None,
             errands: BTreeMap::new(),
             intents: VecDeque::new(),
+            holding: false,
             stopping: None,
             last_call: 0,
             last_errand: 0,
@@ -181,6 +184,7 @@ impl Phone {
         }
         let class = self.agent.parameters.sip_class.as_ref();
         self.agent.shown = class.map(|class| Shown::new(class.make()));
+        self.holding = false;
         self.set_status(PhoneStatus::Registering);
         self.intents.push_back(Intent::Start);
         Ok(())

@@ -113,6 +113,7 @@ impl Phone {
     pub(super) fn settle(&mut self, host: &mut dyn Host) {
         self.handle_failures(host);
         self.go_on_stopping(host);
+        self.release_failed(host);
     }
 
     fn handle_failures(&mut self, host: &mut dyn Host) {
@@ -277,7 +278,14 @@ impl Phone {
     fn fail(&mut self, host: &mut dyn Host) {
         self.end_registration(host);
         self.set_status(PhoneStatus::Failed);
-        if self.calls.values().all(|call| call.is_over()) {
+        self.holding = true;
+        self.release_failed(host);
+    }
+
+    /// A phone that has failed gives everything back when its last call is over.
+    fn release_failed(&mut self, host: &mut dyn Host) {
+        if self.holding && self.calls.values().all(|call| call.is_over()) {
+            self.holding = false;
             self.close(host);
         }
     }

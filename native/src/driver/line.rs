@@ -98,6 +98,14 @@ impl Line {
         self.phone.stop();
     }
 
+    /// Starts a phone that has FAILED again, unless it is being stopped.
+    pub(crate) fn restart(&mut self) {
+        if !self.stopping {
+            // It is refused only where the phone is not FAILED any more, which is as good.
+            let _ = self.phone.start();
+        }
+    }
+
     /// Tells when everything done so far has gone as far as it can without the network.
     pub(crate) fn tell_rest(&mut self, told: oneshot::Sender<()>) {
         self.resting.push(told);

@@ -126,6 +126,7 @@ pub const SCENARIOS: &[Scenario] = &[
     pyvoip_registration::OUTSIDE,
     pyvoip_registration::OUTSIDE_UNTOLD,
     pyvoip_registration::FAILED_START,
+    pyvoip_registration::FAILED_IN_A_CALL,
     pyvoip_media::TWO_SECTIONS,
     pyvoip_media::NO_DESCRIPTION,
     pyvoip_media::ADVERTISED_PORT,

@@ -276,6 +276,43 @@ pub(super) const FAILED_START: Scenario = Scenario {
     },
 };
 
+pub(super) const FAILED_IN_A_CALL: Scenario = Scenario {
+    name: "failed_in_a_call",
+    shows: "pyVoIP's FAILED: a call goes on when the registration is lost; its end releases the rest",
+    play: |seed| {
+        let mut refuses = false;
+        let (mut world, alice, server) =
+            at_server(seed, move |peer, arrival| match method(arrival).as_str() {
+                "REGISTER" if refuses => peer.reply(arrival, "403 Forbidden", ""),
+                "REGISTER" => {
+                    peer.reply(arrival, "200 OK", "Expires: 20\n");
+                    refuses = true;
+                }
+                "INVITE" => peer.reply(arrival, "200 OK", &taken()),
+                "ACK" | "" => {}
+                _ => peer.reply(arrival, "200 OK", ""),
+            })?;
+        let call = world.call(&alice, "bob")?;
+        world.wait_state(&alice, call, CallState::Answered)?;
+        world.wait_status(&alice, PhoneStatus::Failed)?;
+        world.pass(Duration::from_secs(5));
+        let state = world.sim[alice.node].phone().state(call);
+        world.expect(state == Some(CallState::Answered), &format!("the call is {state:?}"))?;
+        server.say(&mut world, &alice, &request("INVITE", 1, None, &session(SDP)));
+        server.expect_answer(&world, "1 INVITE", 480)?;
+        world.act(&alice, |phone| phone.hangup(call))?;
+        world.wait_ended(&alice, call, Duration::from_secs(33))?;
+        let softphone = &world.sim[alice.node];
+        let due = offhook_core::host::Endpoint::next_deadline(softphone);
+        world.expect(due.is_none(), &format!("something is due at {due:?}"))?;
+        let ports = world.sim.media_ports(alice.node);
+        world.expect(ports == 0, &format!("{ports} ports are kept"))?;
+        let status = world.sim[alice.node].phone().status();
+        world.expect(status == PhoneStatus::Failed, &format!("it is {status:?}"))?;
+        Ok(world)
+    },
+};
+
 /// A telephone registered at a scripted server.
 fn at_server(
     seed: u64,
