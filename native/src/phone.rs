@@ -51,6 +51,19 @@ struct Running {
     over: watch::Receiver<bool>,
 }
 
+/// Tells that a run is over: also one that a panic in the application's `SipHandler` ended.
+struct End {
+    bulletin: Arc<Bulletin>,
+    told: watch::Sender<bool>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.bulletin.close();
+        self.told.send_replace(true);
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(running) = lock(&self.running).take() {
@@ -166,10 +179,10 @@ impl Phone {
         }
         let jobs = driver.jobs();
         let (told, over) = watch::channel(false);
+        let end = End { bulletin, told };
         tokio::spawn(async move {
             driver.run().await;
-            bulletin.close();
-            told.send_replace(true);
+            drop(end);
         });
         Ok(running.insert(Running { jobs, bound, over }).clone())
     }

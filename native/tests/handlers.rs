@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::*;
 
 use offhook::{
-    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, Passage, Phone, RequestOptions,
-    SipAnswer, SipDraft, SipHandler, Verdict,
+    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, Passage, Phone, PhoneStatus,
+    RequestOptions, SipAnswer, SipDraft, SipHandler, Verdict,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -241,5 +241,32 @@ async fn a_sip_handler_sees_changes_and_answers() {
     let value = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!(value("X-Account"), Some("7001"));
     assert!(value("Allow").unwrap().ends_with(", PING"));
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sip_handler_that_panics_ends_the_run_and_no_more() {
+    struct Brittle;
+    impl SipHandler for Brittle {
+        fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> Verdict {
+            assert_ne!(request.method().as_str(), "PING", "as it was told");
+            Verdict::Pass
+        }
+    }
+
+    let (alice, bob) =
+        (start(direct("alice")).await, start(direct("bob").sip_class(|| Brittle)).await);
+    let (_caller, called) = connect(&alice, &bob).await;
+    let mut events = bob.events();
+    let target = uri(&bob, "bob");
+    let _ping = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.request("PING", &target, RequestOptions::default()).await }
+    });
+    soon(called.ended()).await;
+    while soon(events.next()).await.is_some() {}
+    soon(bob.stop()).await;
+    assert_eq!((bob.status(), bob.bound_address()), (PhoneStatus::Inactive, None));
+    soon(bob.start()).await.expect("it starts anew");
     soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
 }

@@ -3,7 +3,8 @@
 //!
 //! A handler is given to a phone by [`PhoneParameters::sip_class`]; each start makes a new one. It is
 //! called in the middle of a crossing, shown one message at a time, and says what becomes of it. It
-//! cannot reach the phone, must not block, and a panic in it is one of the phone.
+//! cannot reach the phone, must not block, and a panic in it is one of the phone: natively that run
+//! is over, its calls are lost, and the phone can be started again.
 //!
 //! ```text
 //!             request_in, response_in          request_out, response_out
