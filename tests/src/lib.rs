@@ -6,6 +6,8 @@
 pub mod fuzz;
 pub mod idle;
 pub mod random;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod relay;
 pub mod scenarios;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sipp;

@@ -110,6 +110,17 @@ impl Scenario {
         self.step(Step::Send { text, repeat: !status.starts_with('1') })
     }
 
+    /// Answers the INVITE that came last, within the dialog, also when something else has come since.
+    #[must_use]
+    pub fn answer_within(self, status: &str, body: &str) -> Self {
+        let text = format!(
+            "SIP/2.0 {status}\nVia:[$via]\nFrom:[$from]\nTo:[$to]\n[last_Call-ID:]\nCSeq:[$cseq]\n\
+             Contact: <sip:sipp@[local_ip]:[local_port]>\n{}",
+            rest("", body)
+        );
+        self.step(Step::Send { text, repeat: true })
+    }
+
     /// Answers the request that came last, within the dialog.
     #[must_use]
     pub fn reply(self, status: &str, more: &str, body: &str) -> Self {
@@ -149,8 +160,8 @@ impl Scenario {
     /// Acknowledges a refusal.
     #[must_use]
     pub fn ack_refusal(self, seq: u32) -> Self {
-        let to = format!("{BOB}[peer_tag_param]");
-        self.send("ACK", seq, "sip:[service]@[remote_ip]:[remote_port]", &to, "", "")
+        let to = if self.calls { &format!("{BOB}[peer_tag_param]") } else { "[$from]" };
+        self.send("ACK", seq, "sip:[service]@[remote_ip]:[remote_port]", to, "", "")
     }
 
     fn send(self, method: &str, seq: u32, uri: &str, to: &str, more: &str, body: &str) -> Self {
@@ -162,7 +173,7 @@ impl Scenario {
         };
         let text = format!(
             "{method} {uri} SIP/2.0\n\
-             Via: SIP/2.0/UDP [local_ip]:[local_port];branch=z9hG4bK[call_id]-{seq}-{part}\n\
+             Via: SIP/2.0/UDP [local_ip]:[local_port];branch=z9hG4bK[call_id]-{seq}-{part};rport\n\
              Max-Forwards: 70\nFrom: <sip:sipp@[local_ip]:[local_port]>;tag={tag}\nTo:{to}\nCall-ID: [call_id]\nCSeq: {seq} {method}\n\
              Contact: <sip:sipp@[local_ip]:[local_port]>\n{}",
             rest(more, body)

@@ -1,6 +1,7 @@
 //! SIPp calls our phone.
 
 use offhook::{CallEvent, CallState, Codec, EndedBy, Event};
+use offhook_tests::relay::Relay;
 use offhook_tests::sipp::{Scenario, Sipp, sdp};
 use tokio::time::timeout;
 
@@ -259,5 +260,39 @@ async fn a_call_that_rings_is_denied() {
     assert_eq!(ended(&call).await.by, EndedBy::Local);
     assert_eq!(call.state(), CallState::Ended);
     finish(sipp).await;
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_is_sent_again() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let answer = |text: &str| text.starts_with("SIP/2.0 200") && text.contains(" INVITE\r\n");
+    let relay = Relay::losing(([127, 0, 0, 1], port(&bob)).into(), answer);
+    let scenario = hangs_up(answered(), 2);
+    let sipp = Sipp::play(&scenario, &["-s", "bob"], Some(relay.address.port()), LIMIT);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    finish(sipp).await;
+    assert!(relay.has_lost());
+    assert_eq!(ended(&call).await.by, EndedBy::Remote);
+    bob.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_transferred_without_consent() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = phone("bob").await;
+    let refer = "Refer-To: <sip:carol@192.0.2.7>";
+    let scenario = answered().request("REFER", 2, refer, "").expect(603);
+    let sipp = caller(&hangs_up(scenario, 3), &bob);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    finish(sipp).await;
+    assert_eq!(ended(&call).await.by, EndedBy::Remote);
     bob.stop().await;
 }

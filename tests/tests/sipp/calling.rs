@@ -1,7 +1,10 @@
 //! Our phone calls SIPp.
 
-use offhook::{CallEvent, CallState, Codec, EndedBy, PhoneParameters};
+use offhook::{
+    CallEvent, CallState, Cause, Codec, EndedBy, PhoneParameters, Transfer, TransferMode,
+};
 use offhook_core::codec::measure::{Tone, longest_gap, share_at};
+use offhook_tests::relay::Relay;
 use offhook_tests::sipp::{Scenario, Sipp, TAG, sdp};
 use tokio::time::timeout;
 
@@ -317,5 +320,124 @@ async fn sipps_own_callee_twenty_times() {
         ended(call).await;
     }
     finish(sipp).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_ack_is_sent_again() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let sipp = callee(&hung_up(answered()), &[]);
+    let relay = Relay::losing(([127, 0, 0, 1], sipp.port).into(), |text| text.starts_with("ACK "));
+    let alice = start(direct("alice").next_hop(relay.address)).await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    // SIPp takes no BYE before the ACK, so wait for the second one: its 200 comes again after T1.
+    timeout(LIMIT, async {
+        while alice.counters().await.received < 2 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await
+    .expect("the answer again");
+    call.hangup().await.expect("hanging up");
+    finish(sipp).await;
+    assert!(relay.has_lost());
+    ended(&call).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redirection_is_followed() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let there = callee(&hung_up(answered()), &[]);
+    let moved = format!("Contact: <{}>", uri(&there));
+    let scenario = Scenario::callee()
+        .receive("INVITE")
+        .answer(TAG, "302 Moved Temporarily", &moved, "")
+        .receive("ACK");
+    let sipp = callee(&scenario, &[]);
+    let alice = phone("alice").await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    finish(sipp).await;
+    call.hangup().await.expect("hanging up");
+    ended(&call).await;
+    finish(there).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_meets_another_wish_is_asked_for_again() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let scenario = answered()
+        .receive("INVITE")
+        .that_has("a=sendonly")
+        .request("INVITE", 1, "", &sdp(2, "0", ""))
+        .allow(100)
+        .expect(491)
+        .ack_refusal(1)
+        .answer_within("491 Request Pending", "")
+        .receive("ACK")
+        // Whoever began the call waits from 2.1 to 4 s (RFC 3261 §14.1).
+        .receive("INVITE")
+        .that_has("a=sendonly")
+        .answer_within("200 OK", &sdp(2, "0", "a=recvonly\n"))
+        .receive("ACK")
+        .request("BYE", 2, "", "")
+        .expect(200);
+    let sipp = callee(&scenario, &[]);
+    let alice = phone("alice").await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    timeout(LIMIT, call.hold()).await.expect("a hold in time").expect("a hold");
+    finish(sipp).await;
+    ended(&call).await;
+    alice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_and_what_became_of_it() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let report = |state: &str| {
+        format!(
+            "Event: refer\nSubscription-State: {state}\nContent-Type: message/sipfrag;version=2.0"
+        )
+    };
+    let referred = answered()
+        .receive("REFER")
+        .that_has("Refer-To:.*sip:carol@192.0.2.7")
+        .reply("202 Accepted", "", "")
+        .request("NOTIFY", 1, &report("active;expires=60"), "SIP/2.0 100 Trying\n")
+        .expect(200);
+    let ended_report = report("terminated;reason=noresource");
+    // One that failed leaves the call, one that went well ends it.
+    let scenario = referred
+        .request("NOTIFY", 2, &ended_report, "SIP/2.0 486 Busy Here\n")
+        .expect(200)
+        .receive("REFER")
+        .reply("202 Accepted", "", "")
+        .request("NOTIFY", 3, &ended_report, "SIP/2.0 200 OK\n")
+        .expect(200);
+    let sipp = callee(&hung_up(scenario), &[]);
+    let alice = phone("alice").await;
+    let call = alice.call(&uri(&sipp)).await.expect("a call");
+    timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
+    let transfer = || timeout(LIMIT, call.transfer("sip:carol@192.0.2.7", TransferMode::Notified));
+    let busy = Cause { code: 486, reason: "Busy Here".to_owned(), retry_after: None };
+    let outcome = transfer().await.expect("an outcome in time").expect("an outcome");
+    assert_eq!(outcome, Transfer::Failed { cause: Some(busy) });
+    assert_eq!(call.state(), CallState::Answered);
+    let outcome = transfer().await.expect("an outcome in time").expect("an outcome");
+    assert_eq!(outcome, Transfer::Transferred);
+    finish(sipp).await;
+    ended(&call).await;
     alice.stop().await;
 }
