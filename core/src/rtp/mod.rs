@@ -19,6 +19,7 @@ mod session;
 mod source;
 mod stats;
 mod stream;
+mod tap;
 pub mod telephone_event;
 mod told;
 

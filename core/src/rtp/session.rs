@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use super::audio::{Incoming, Outgoing};
 use super::stats::MediaStats;
-use super::stream::{Stream, Tap};
+use super::stream::Stream;
+use super::tap::{Tap, TapEnd};
 use super::telephone_event::event_of;
 use super::told::Told;
 use crate::event::{MediaControl, MediaEvent, MediaParameters};
@@ -174,8 +175,10 @@ impl MediaSession {
     fn remove(&mut self, host: &mut dyn Host, number: u8) {
         let Some(index) = self.streams.iter().position(|(s, _)| *s == number) else { return };
         let (_, mut stream) = self.streams.remove(index);
-        stream.close(host, self.tap.as_mut().filter(|_| index == 0));
-        if self.streams.is_empty() {
+        let last = self.streams.is_empty();
+        let tap = self.tap.as_mut().filter(|_| last);
+        stream.close(host, tap.map(|tap| TapEnd { tap, stream: number, leads: true }));
+        if last {
             self.last_stats = stream.stats();
             self.unread = stream.incoming;
             self.waiting = stream.sender.outgoing;
@@ -361,16 +364,16 @@ impl MediaSession {
     /// seconds are kept.
     pub fn set_tap(&mut self, on: bool) {
         match (on, &self.tap) {
-            (true, None) => self.tap = Some(Tap::new()),
+            (true, None) => self.tap = Some(Tap::default()),
             (false, _) => self.tap = None,
             (true, Some(_)) => {}
         }
     }
 
-    /// Takes what the tap kept of the first stream: pairs of samples at [`rate`](Self::rate), what
-    /// was sent first, what was heard at the same time second.
+    /// Takes what the tap kept: pairs of samples at [`rate`](Self::rate), what was sent first, the mix
+    /// of what was heard at the same time second.
     pub fn drain_tap(&mut self) -> impl Iterator<Item = [i16; 2]> {
-        self.tap.iter_mut().flat_map(|tap| tap.drain(..))
+        self.tap.iter_mut().flat_map(Tap::drain)
     }
 
     /// What the first stream has done so far, also after its end.
@@ -386,7 +389,7 @@ impl MediaSession {
     /// How many bytes the buffers hold, used or not; not those that only the application fills.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
-        let tap = self.tap.as_ref().map_or(0, |t| 4 * t.capacity());
+        let tap = self.tap.as_ref().map_or(0, Tap::memory);
         let streams = self.streams.iter().map(|(_, s)| size_of::<Stream>() + s.memory());
         size_of::<Self>() + tap + streams.sum::<usize>() + self.told.memory()
     }
@@ -415,8 +418,9 @@ impl Endpoint for MediaSession {
         let (now, alone) = (host.now(), self.streams.len() == 1);
         for index in 0..self.streams.len() {
             let Some((number, stream)) = self.streams.get_mut(index) else { return };
-            let tap = self.tap.as_mut().filter(|_| index == 0);
             let (number, mut end, mut silent) = (*number, false, false);
+            let tap = self.tap.as_mut();
+            let tap = tap.map(|tap| TapEnd { tap, stream: number, leads: index == 0 });
             stream.handle_deadline(host, tap, |event| match event {
                 // All streams send the same audio; one of them tells of its end.
                 MediaEvent::AudioSent if index > 0 => {}

@@ -1,7 +1,6 @@
 //! One audio stream of a call: at each tick a frame leaves and a frame is heard.
 
 use core::net::SocketAddr;
-use std::collections::VecDeque;
 
 use super::audio::{Incoming, Outgoing};
 use super::latch::{self, Claim, Latch};
@@ -11,6 +10,7 @@ use super::reporter::{Report, Reporter, to_micros, to_units};
 use super::sender::{Path, Sender};
 use super::session::MediaOptions;
 use super::stats::{MediaStats, mos_x100};
+use super::tap::TapEnd;
 use super::telephone_event::{Press, Timing};
 use crate::event::{MediaEvent, MediaParameters};
 use crate::host::{Channel, Host, Outbound};
@@ -19,13 +19,8 @@ use crate::time::{Duration, Instant};
 
 /// The shortest and longest packets that are sent.
 const PTIME: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
-/// How much the tap keeps when nobody drains it, in seconds.
-const MAX_TAP_SECONDS: u32 = 2;
 /// How many frames are played at once when a call ends, so that nothing heard is lost.
 const LAST_FRAMES: usize = 200;
-
-/// Both directions, side by side: what was sent, what was heard.
-pub(crate) type Tap = VecDeque<[i16; 2]>;
 
 /// One audio stream.
 #[derive(Debug)]
@@ -163,12 +158,12 @@ impl Stream {
     pub(crate) fn handle_deadline(
         &mut self,
         host: &mut dyn Host,
-        mut tap: Option<&mut Tap>,
+        mut tap: Option<TapEnd<'_>>,
         mut emit: impl FnMut(MediaEvent),
     ) {
         let now = host.now();
         while let Some(skipped) = self.pacer.advance(now) {
-            self.tick(host, skipped, tap.as_deref_mut());
+            self.tick(host, skipped, tap.as_mut());
         }
         if self.sender.outgoing.take_end() {
             emit(MediaEvent::AudioSent);
@@ -188,14 +183,13 @@ impl Stream {
         }
     }
 
-    fn tick(&mut self, host: &mut dyn Host, skipped: u64, mut tap: Option<&mut Tap>) {
+    fn tick(&mut self, host: &mut dyn Host, skipped: u64, mut tap: Option<&mut TapEnd<'_>>) {
         let (period, frame) = (self.pacer.period(), self.frame.len());
         if skipped > 0 {
             self.sender.skip(skipped);
             self.receiver.playout.skip(skipped.saturating_mul(frame as u64));
             if let Some(tap) = tap.as_deref_mut() {
-                let samples = skipped.saturating_mul(frame as u64).min(self.tap_limit() as u64);
-                push_tap(tap, self.tap_limit(), (0..samples).map(|_| [0, 0]));
+                tap.skip(self.sender.rate(), skipped.saturating_mul(frame as u64));
             }
         }
         let begins = self.pacer.next_deadline() - period;
@@ -209,13 +203,8 @@ impl Stream {
             self.frame.fill(0);
         }
         if let Some(tap) = tap {
-            let both = self.sender.last_frame().iter().zip(&self.frame);
-            push_tap(tap, self.tap_limit(), both.map(|(sent, heard)| [*sent, *heard]));
+            tap.push(self.sender.rate(), self.sender.last_frame(), &self.frame);
         }
-    }
-
-    fn tap_limit(&self) -> usize {
-        (self.sender.rate() * MAX_TAP_SECONDS) as usize
     }
 
     /// Whither RTP is sent now, if anywhere. Whoever asked for nothing gets nothing, also when
@@ -345,7 +334,7 @@ impl Stream {
     }
 
     /// Says goodbye and plays what has been received.
-    pub(crate) fn close(&mut self, host: &mut dyn Host, mut tap: Option<&mut Tap>) {
+    pub(crate) fn close(&mut self, host: &mut dyn Host, mut tap: Option<TapEnd<'_>>) {
         // RFC 3550 §6.3.7: whoever has sent nothing has not come, and does not leave.
         if self.sender.packets() > 0 || self.reporter.has_reported() {
             self.report(host, true);
@@ -356,8 +345,8 @@ impl Stream {
             }
             self.receiver.playout.pull(&mut self.frame, true);
             self.incoming.push(&self.frame);
-            if let Some(tap) = tap.as_deref_mut() {
-                push_tap(tap, self.tap_limit(), self.frame.iter().map(|heard| [0, *heard]));
+            if let Some(tap) = &mut tap {
+                tap.push_heard(self.sender.rate(), &self.frame);
             }
         }
     }
@@ -423,10 +412,4 @@ fn clamp_ptime(ptime: Duration) -> Duration {
 /// An unspecified address or port zero means that the peer receives nothing (RFC 3264 §5.1, §8.4).
 fn is_reachable(address: SocketAddr) -> bool {
     address.port() != 0 && !address.ip().is_unspecified()
-}
-
-fn push_tap(tap: &mut Tap, limit: usize, samples: impl Iterator<Item = [i16; 2]>) {
-    tap.extend(samples);
-    let surplus = tap.len().saturating_sub(limit);
-    tap.drain(..surplus);
 }

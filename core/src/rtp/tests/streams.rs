@@ -159,6 +159,29 @@ fn streams_out_of_step_are_mixed_without_a_gap() {
 }
 
 #[test]
+fn a_recording_holds_the_mix() {
+    let mut scene = Scene::new();
+    scene.configure(0, parameters(ONE));
+    scene.host.now = START + millis(13);
+    scene.configure(1, beside(TWO));
+    scene.session.set_tap(true);
+    let mut far = [Far::new(PORT, ONE, 1, 500), Far::new(MediaPort(8), TWO, 2, 1_500)];
+    scene.session.write_audio(8_000, &Tone::new(8_000, 800, 9_000).take(16_000));
+    let mut kept: Vec<[i16; 2]> = Vec::new();
+    for _ in 0..20 {
+        scene.run(millis(100), &mut far);
+        kept.extend(scene.session.drain_tap());
+    }
+    assert!(kept.len().abs_diff(16_000) <= 160, "{} pairs in 2 s", kept.len());
+    let side = |side: usize| kept[4_000..].iter().map(|pair| pair[side]).collect::<Vec<i16>>();
+    assert!(measure::share_at(&side(0), 8_000, 800.0) > 0.99);
+    for frequency in [500.0, 1_500.0] {
+        let share = measure::share_at(&side(1), 8_000, frequency);
+        assert!((0.49..0.51).contains(&share), "{frequency}: {share}");
+    }
+}
+
+#[test]
 fn a_stream_that_was_read_alone_is_not_late_for_ever() {
     let mut scene = Scene::new();
     let held = |direction| MediaParameters { direction, ..parameters(ONE) };
