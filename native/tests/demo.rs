@@ -17,7 +17,14 @@ fn the_demo() {
         (&demo["event"], &demo["ok"], &demo["digits"]),
         (&"demo".into(), &true.into(), &"195".into())
     );
-    for name in ["spoken.wav", "menu-heard.wav", "alice-heard.wav", "call.wav", "demo.pcap"] {
-        assert!(directory.path().join("shown").join(name).exists(), "{name}");
+    let ladder = demo["ladder"].as_str().unwrap();
+    for what in ["REFER sip:menu@", "NOTIFY sip:alice@", "INVITE sip:desk@"] {
+        assert!(ladder.contains(what), "{what}: {ladder}");
+    }
+    assert!(demo["duration_ms"].as_u64().unwrap() < 8_000, "{demo}");
+    let files = ["spoken", "menu-heard", "alice-heard", "desk-heard", "call"];
+    let files = files.map(|name| format!("{name}.wav")).into_iter().chain(["demo.pcap".to_owned()]);
+    for name in files {
+        assert!(directory.path().join("shown").join(&name).exists(), "{name}");
     }
 }

@@ -372,10 +372,10 @@ impl Call {
     /// Tells a new state, or more about the old one.
     fn set_state(&mut self, cx: &mut Crossing<'_>, state: CallState, cause: Option<Cause>) {
         if self.state != state || cause.is_some() {
+            self.state = state;
             if let Some(cause) = &cause {
                 self.note(cause);
             }
-            self.state = state;
             cx.tell(Event::State { call: self.id, state, cause });
         }
     }
@@ -399,11 +399,11 @@ impl Call {
             self.state = CallState::Ended;
             return;
         }
+        let cause = ending.cause.clone().filter(|_| self.state != CallState::Ended);
+        self.set_state(cx, CallState::Ended, cause);
         if ending.cause.is_none() {
             self.note_end(ending.by);
         }
-        let cause = ending.cause.clone().filter(|_| self.state != CallState::Ended);
-        self.set_state(cx, CallState::Ended, cause);
         let Ending { by, cause, error } = ending;
         cx.tell(Event::Ended { call: self.id, by, cause, error });
     }

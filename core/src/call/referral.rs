@@ -216,7 +216,9 @@ impl Call {
 
     /// Notes what there is to report about this call.
     pub(super) fn note(&mut self, cause: &Cause) {
-        if let Some(referrer) = &mut self.referrer {
+        // A 3xx that is followed is not the outcome.
+        let settled = matches!(self.state, CallState::Answered | CallState::Ended);
+        if let Some(referrer) = self.referrer.as_mut().filter(|_| settled || cause.code < 200) {
             referrer.report = Some(cause.clone());
         }
     }

@@ -226,6 +226,24 @@ fn an_end_without_a_response_is_reported_too() {
 }
 
 #[test]
+fn a_target_that_has_moved_is_followed_and_its_new_place_reported() {
+    let mut it = called();
+    let target = it.scene.peer(TARGET, |peer, arrival| match arrival.first_line() {
+        line if line.starts_with("INVITE sip:carol@") => {
+            peer.reply(arrival, "302 Moved Temporarily", "Contact: <sip:desk@10.0.0.3>\n");
+        }
+        line if line.starts_with("INVITE") => peer.reply(arrival, "486 Busy Here", ""),
+        _ => {}
+    });
+    it.refer("Refer-To: <sip:carol@10.0.0.3>");
+    let new = it.accept();
+    it.scene.ended(&it.bob, new);
+    it.scene.run(Duration::from_secs(2));
+    assert_eq!(it.scene.sim[target].count("INVITE sip:desk@"), 1);
+    assert_eq!(it.reports(), [active("SIP/2.0 100 Trying"), last("SIP/2.0 486 Busy Here")]);
+}
+
+#[test]
 fn provisional_reports_are_a_second_apart_and_only_the_latest_is_sent() {
     let mut it = called();
     let target = it.target("");

@@ -1,6 +1,6 @@
-//! `offhook demo`: an exchange and two phones on this machine, and a call between them over real
-//! sockets, through nothing but the library's public interface. What was heard and pressed is
-//! checked.
+//! `offhook demo`: an exchange and three phones on this machine, a call between two of them over
+//! real sockets, and its transfer to the third, through nothing but the library's public interface.
+//! What was heard and pressed is checked.
 
 mod speech;
 
@@ -11,6 +11,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use offhook::{
     Call, Capture, Ending, Error, Exchange, ExchangeParameters, MediaStats, Phone, PhoneParameters,
+    Transfer, TransferMode,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -18,9 +19,9 @@ use tokio::time::timeout;
 use super::answer::echo;
 use super::arguments::DemoArguments;
 use super::failure::{Failure, Status};
-use super::output::{Output, figures};
+use super::output::{Output, describe as describe_cause, figures};
 use super::signals::Signals;
-use speech::Measured;
+use speech::{CHIME, Measured, Melody, SPEECH};
 
 /// What is pressed.
 const DIGITS: &str = "195";
@@ -61,52 +62,61 @@ struct Shown {
     menu: MediaStats,
     spoken: Measured,
     echoed: Measured,
+    transferred: Measured,
 }
 
 async fn show(steps: &Steps, files: &Files, capture: &Capture) -> Result<Shown, Failure> {
     let spoken = files.path("spoken.wav");
-    speech::write(&spoken, SPOKEN_RATE, &speech::samples(SPOKEN_RATE))
-        .map_err(Failure::internal)?;
+    speech::write(&spoken, SPOKEN_RATE, &SPEECH.samples(SPOKEN_RATE)).map_err(Failure::internal)?;
 
     steps.begin("starting an exchange");
-    let parameters = ExchangeParameters::new(HERE).user("alice", "a").user("menu", "m");
+    let parameters = ExchangeParameters::new(HERE);
+    let parameters = parameters.user("alice", "a").user("menu", "m").user("desk", "d");
     let exchange = Exchange::start_captured(parameters, capture.clone())?;
     let server = exchange.addresses().first().copied().unwrap_or(HERE).to_string();
     steps.done(&format!("an exchange listens at udp {server}"));
 
-    steps.begin("registering two phones");
-    let menu = phone(&server, "menu", "m");
-    let alice = phone(&server, "alice", "a");
+    steps.begin("registering three phones");
+    let menu = phone(&server, "menu", "m", true);
+    let alice = phone(&server, "alice", "a", false);
+    let desk = phone(&server, "desk", "d", false);
     // The exchange sees all signalling; sound passes it by.
-    alice.capture(capture.clone().without_signalling());
-    tokio::try_join!(menu.start(), alice.start())?;
-    name(capture, &exchange, &[(&menu, "menu"), (&alice, "alice")]);
-    steps.done("two phones have registered: alice and menu");
+    for phone in [&alice, &desk] {
+        phone.capture(capture.clone().without_signalling());
+    }
+    tokio::try_join!(menu.start(), alice.start(), desk.start())?;
+    name(capture, &exchange, &[(&menu, "menu"), (&alice, "alice"), (&desk, "desk")]);
+    steps.done("three phones have registered: alice, menu and desk");
 
     let attended = tokio::spawn(attend(menu.clone(), files.path("menu-heard.wav")));
+    let listened = tokio::spawn(listen(desk.clone(), files.path("desk-heard.wav")));
     let caller = speak(steps, files, &alice).await?;
     let (digits, stats) = attended.await.map_err(Failure::internal)??;
+    listened.await.map_err(Failure::internal)??;
+    steps.done("menu has spoken to desk, and hung up");
     steps.begin("stopping the phones and the exchange");
-    alice.stop().await;
-    menu.stop().await;
+    tokio::join!(alice.stop(), menu.stop(), desk.stop());
     exchange.stop().await;
-    steps.done("both phones have deregistered");
+    steps.done("the phones have deregistered");
 
     steps.begin("checking what was heard");
     if digits != DIGITS {
         return Err(failed(format!("{DIGITS} was pressed, and {digits:?} was received")));
     }
     steps.done(&format!("the digits {digits} were received"));
-    let spoken = checked(&files.path("menu-heard.wav"), "the menu")?;
+    let spoken = checked(&files.path("menu-heard.wav"), "menu", SPEECH)?;
     steps.done(&format!("menu heard what alice said: {}", describe(&spoken)));
-    let echoed = checked(&files.path("alice-heard.wav"), "alice")?;
+    let echoed = checked(&files.path("alice-heard.wav"), "alice", SPEECH)?;
     steps.done(&format!("alice heard the echo: {}", describe(&echoed)));
-    Ok(Shown { caller, menu: stats, spoken, echoed })
+    let transferred = checked(&files.path("desk-heard.wav"), "desk", CHIME)?;
+    steps.done(&format!("desk heard menu after the transfer: {}", describe(&transferred)));
+    Ok(Shown { caller, menu: stats, spoken, echoed, transferred })
 }
 
-/// A phone on this machine that registers at `server`.
-fn phone(server: &str, user: &str, password: &str) -> Phone {
-    Phone::new(PhoneParameters::new(server, user).password(password).bind(HERE))
+/// A phone on this machine that registers at `server`, and may be transferred or not.
+fn phone(server: &str, user: &str, password: &str, accept_transfer: bool) -> Phone {
+    let parameters = PhoneParameters::new(server, user).password(password).bind(HERE);
+    Phone::new(parameters.accept_transfer(accept_transfer))
 }
 
 fn name(capture: &Capture, exchange: &Exchange, phones: &[(&Phone, &str)]) {
@@ -120,23 +130,41 @@ fn name(capture: &Capture, exchange: &Exchange, phones: &[(&Phone, &str)]) {
     }
 }
 
-/// The menu: answers with a chime, takes digits, then sends back what it hears.
+/// The menu: answers with a chime, takes digits, then sends back what it hears. When it is
+/// transferred it chimes there, and hangs up.
 async fn attend(phone: Phone, heard: PathBuf) -> Result<(String, MediaStats), Error> {
-    let mut incoming = phone.incoming();
+    let (mut incoming, mut referrals) = (phone.incoming(), phone.referrals());
     let call = incoming.next().await.ok_or(Error::NotRunning)?;
     let recording = call.record_received(heard)?;
     call.answer().await?;
     let rate = call.rate();
-    call.play_samples(rate, &speech::chime(rate)).await?;
+    call.play_samples(rate, &CHIME.samples(rate)).await?;
     let digits = call.read_dtmf(DIGITS.len()).await?;
     // What comes back now is the caller's own voice; what was said before is on file.
     recording.stop().await?;
     while call.take_audio(rate, &mut [0; 1_024]) > 0 {}
-    echo(&call).await?;
+    let moved = async {
+        let referral = referrals.next().await.ok_or(Error::NotRunning)?;
+        let there = referral.accept().await?;
+        there.answered().await?;
+        there.play_samples(there.rate(), &CHIME.samples(there.rate())).await?;
+        there.hangup().await
+    };
+    tokio::try_join!(echo(&call), moved)?;
     Ok((digits, call.ended().await.stats))
 }
 
-/// The caller: speaks, presses digits, speaks again and hears it come back, hangs up.
+/// The desk: answers, and listens until it is hung up.
+async fn listen(phone: Phone, heard: PathBuf) -> Result<(), Error> {
+    let call = phone.incoming().next().await.ok_or(Error::NotRunning)?;
+    let mut recording = call.record_received(heard)?;
+    call.answer().await?;
+    call.ended().await;
+    recording.finished().await
+}
+
+/// The caller: speaks, presses digits, speaks again and hears it come back, transfers the menu to
+/// the desk, which ends the call.
 async fn speak(steps: &Steps, files: &Files, phone: &Phone) -> Result<Ending, Failure> {
     steps.begin("calling");
     let call = phone.call("menu").await?;
@@ -159,10 +187,14 @@ async fn speak(steps: &Steps, files: &Files, phone: &Phone) -> Result<Ending, Fa
     heard.stop().await?;
     steps.done("alice has been echoed");
 
-    call.hangup().await?;
+    steps.begin("transferring menu to desk");
+    if let Transfer::Failed { cause } = call.transfer("desk", TransferMode::Notified).await? {
+        let why = cause.as_ref().map_or("no answer".into(), describe_cause);
+        return Err(failed(format!("menu was not transferred to desk: {why}")));
+    }
     let ending = call.ended().await;
     recording.finished().await?;
-    steps.done("alice has hung up");
+    steps.done("alice has transferred menu to desk, and hung up");
     Ok(ending)
 }
 
@@ -184,9 +216,9 @@ async fn hear_the_rest(call: &Call) -> Result<(), Error> {
     Ok(())
 }
 
-fn checked(path: &Path, who: &str) -> Result<Measured, Failure> {
+fn checked(path: &Path, who: &str, said: Melody) -> Result<Measured, Failure> {
     let (rate, heard) = speech::read(path).map_err(Failure::internal)?;
-    speech::check(&heard, rate)
+    said.check(&heard, rate)
         .map_err(|problem| failed(format!("what {who} heard is not what was said: {problem}")))
 }
 
@@ -202,6 +234,7 @@ fn report(output: Output, files: &Files, capture: &Capture, shown: &Shown) {
     let value = json!({
         "event": "demo", "ok": true, "digits": DIGITS, "out": files.directory,
         "spoken": measured(&shown.spoken), "echoed": measured(&shown.echoed),
+        "transferred": measured(&shown.transferred),
         "mos": f64::from(shown.caller.stats.mos_x100) / 100.0,
         "duration_ms": shown.caller.duration.as_millis() as u64, "ladder": ladder,
     });
@@ -219,6 +252,7 @@ fn report(output: Output, files: &Files, capture: &Capture, shown: &Shown) {
         "  spoken.wav       what alice said".into(),
         "  menu-heard.wav   what menu heard of it".into(),
         "  alice-heard.wav  what alice heard of the echo".into(),
+        "  desk-heard.wav   what desk heard of menu after the transfer".into(),
         "  call.wav         the call at alice's end, left sent, right heard".into(),
         "  demo.pcap        every packet, for Wireshark".into(),
     ];
