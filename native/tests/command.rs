@@ -316,6 +316,25 @@ fn redirected_and_too_many() {
 }
 
 #[test]
+fn hold_and_resume_are_told_on_both_sides() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --calls 1");
+    let times = "--hold-after 0.2 --resume-after 0.5 --duration 1";
+    let call = format!("call sip:bob@{} {times}", bob.address());
+    let (status, _, events) = Offhook::run(at, &call);
+    assert_eq!(status, 0, "{events:?}");
+    let holds: Vec<_> = events.iter().filter(|event| event["event"] == "hold").collect();
+    let told = |by: &str, held: bool| serde_json::json!({ "event": "hold", "call": "1", "by": by, "held": held });
+    assert_eq!(holds, [&told("local", true), &told("local", false)]);
+    assert_eq!(bob.wait("hold"), told("remote", true));
+    assert_eq!(bob.wait("hold"), told("remote", false));
+    assert_eq!(bob.end().0, 0);
+    // A moment to resume without one to hold means nothing.
+    assert_eq!(Offhook::run(at, "call sip:bob@127.0.0.1 --resume-after 1").0, 2);
+}
+
+#[test]
 fn early_media_is_heard_before_the_answer() {
     let directory = with_tone();
     let at = directory.path();

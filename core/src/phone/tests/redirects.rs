@@ -292,7 +292,7 @@ fn credentials_are_not_shown_to_whom_a_server_sends_us() {
     scene.start(&alice);
     let call = scene.call(&alice, "bob");
     assert_eq!(scene.ended(&alice, call), (EndedBy::Remote, Some(407)));
-    let invites: Vec<_> = scene.sim[thief].received().iter().cloned().collect();
+    let invites: Vec<_> = scene.sim[thief].received().to_vec();
     assert_eq!(scene.sim[thief].count("INVITE"), 1, "it is asked once");
     for arrival in invites {
         assert!(!arrival.text().contains("Authorization"), "{}", arrival.text());
