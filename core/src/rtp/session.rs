@@ -169,6 +169,7 @@ impl MediaSession {
             }
         }
         let index = self.streams.partition_point(|(s, _)| *s < number);
+        self.streams.reserve_exact(1);
         self.streams.insert(index, (number, stream));
     }
 

@@ -230,9 +230,10 @@ impl Negotiator {
         media: &[LocalMedia<'_>],
     ) -> Result<(SessionDescription, Vec<Agreed>), NotAcceptable> {
         let mut refusal = None;
-        let mut sections: Vec<Section> = Vec::new();
-        let mut written = Vec::new();
-        let mut agreed = Vec::new();
+        // Nearly every offer has one section, and calls are many.
+        let mut sections: Vec<Section> = Vec::with_capacity(offer.media.len());
+        let mut written = Vec::with_capacity(offer.media.len());
+        let mut agreed = Vec::with_capacity(offer.media.len());
         for (index, theirs) in offer.media.iter().enumerate() {
             let format = theirs.formats.first().map_or("0", String::as_str);
             let mut section = Section::new(&theirs.kind, &theirs.protocol, format);

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::audio::recording::Taps;
 use crate::broadcast::Broadcast;
+use crate::driver::media::Order;
 use crate::event::{CallEvent, Ending};
 
 /// One call. Each lock is held for a few instructions or one packet, never over I/O.
@@ -19,13 +20,15 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) events: Broadcast<CallEvent>,
     pub(crate) taps: Arc<Taps>,
-    /// Tells the media task that a handle gave the session something to do.
+    /// Tells the media task that a handle gave the session something to do, or signalling an order.
     pub(crate) wake: Notify,
     /// Tells handles that the session moved on: time passed, something came, or the call ended.
     pub(crate) moved: Notify,
     profile: Mutex<CallProfile>,
     session: Mutex<MediaSession>,
     digits: Mutex<String>,
+    /// What signalling has told the media task; a channel would have room for many from the start.
+    orders: Mutex<Vec<Order>>,
 }
 
 /// Where a call stands.
@@ -64,6 +67,7 @@ impl Shared {
             profile: Mutex::new(profile),
             session: Mutex::new(session),
             digits: Mutex::default(),
+            orders: Mutex::default(),
         })
     }
 
@@ -77,6 +81,17 @@ impl Shared {
 
     pub(crate) fn digits(&self) -> MutexGuard<'_, String> {
         self.digits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the media task what to do.
+    pub(crate) fn order(&self, order: Order) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        self.wake.notify_one();
+    }
+
+    /// Takes what the media task was told, in order.
+    pub(crate) fn take_orders(&self) -> Vec<Order> {
+        std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps a digit that was received; the oldest gives way.

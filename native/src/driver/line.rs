@@ -14,7 +14,7 @@ use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::phone::{Phone, RequestOptions};
 use offhook_core::rtp::{MediaOptions, MediaSession};
 use offhook_core::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::media::{self, Order};
 use super::{Jobs, Passenger};
@@ -59,8 +59,8 @@ pub(crate) struct Crowd {
 #[derive(Debug)]
 struct Entry {
     shared: Arc<Shared>,
-    /// The way to the call's media task, once there is one.
-    media: Option<mpsc::UnboundedSender<Order>>,
+    /// Whether the call has a media task.
+    has_media: bool,
 }
 
 /// The answer to an OPTIONS request: the final response, if any, and the round trip.
@@ -238,7 +238,7 @@ impl Line {
         let mut options = MediaOptions::default();
         options.silence_timeout = self.phone.parameters().media_timeout;
         let shared = Shared::new(profile, MediaSession::new(machine, options));
-        self.calls.insert(call, Entry { shared: Arc::clone(&shared), media: None });
+        self.calls.insert(call, Entry { shared: Arc::clone(&shared), has_media: false });
         Some(shared)
     }
 
@@ -355,12 +355,12 @@ impl Line {
     ) {
         self.transfers.remove(&call);
         let Some(entry) = self.calls.remove(&call) else { return };
-        let Entry { shared, media } = entry;
-        // Without a media task nobody else closes the recordings.
-        if media.is_none() {
-            shared.taps.close();
+        let Entry { shared, has_media } = entry;
+        match has_media {
+            true => shared.order(Order::Control(MediaControl::Close)),
+            // Nobody else closes the recordings.
+            false => shared.taps.close(),
         }
-        drop(media);
         let answered = shared.status.borrow().answered;
         let setup = answered.map(|at| at.duration_since(shared.began));
         let duration = answered.map(|at| at.elapsed()).unwrap_or_default();
@@ -395,23 +395,21 @@ impl Line {
         let calls = self.calls.len();
         let Some(entry) = self.calls.get_mut(&call) else { return };
         if let MediaControl::Configure { parameters, .. } = &control {
-            let orders = entry.media.get_or_insert_with(|| {
-                let (orders, inbox) = mpsc::unbounded_channel();
+            if !std::mem::replace(&mut entry.has_media, true) {
                 let shared = Arc::clone(&entry.shared);
                 let (beat, capture) = (self.metronome.beat(), self.capture.clone());
-                let task = media::run(shared, inbox, jobs.clone(), machine.time, beat, capture);
+                let task = media::run(shared, jobs.clone(), machine.time, beat, capture);
                 match self.crowd.as_ref().filter(|crowd| calls > crowd.beyond) {
                     Some(crowd) => crowd.runtime.spawn(task),
                     None => tokio::spawn(task),
                 };
-                orders
-            });
+            }
             if let Some(sockets) = machine.media.remove(&parameters.port) {
-                let _ = orders.send(Order::Sockets(sockets));
+                entry.shared.order(Order::Sockets(sockets));
             }
         }
-        if let Some(orders) = &entry.media {
-            let _ = orders.send(Order::Control(control));
+        if entry.has_media {
+            entry.shared.order(Order::Control(control));
         }
     }
 
@@ -436,6 +434,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.bulletin.keep_counters(self.phone.counters());
         for (_, Entry { shared, .. }) in self.calls.drain() {
+            shared.order(Order::Control(MediaControl::Close));
             shared.status.send_modify(|status| {
                 status.state = CallState::Ended;
                 status.ending.get_or_insert_with(Ending::lost);

@@ -15,7 +15,6 @@ use offhook_core::host::{
 };
 use offhook_core::time::{Instant, WallTime};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
 
 use super::Jobs;
 use super::line::Line;
@@ -49,7 +48,6 @@ thread_local! {
 /// Carries the media of one call until signalling closes it.
 pub(crate) async fn run(
     shared: Arc<Shared>,
-    mut orders: mpsc::UnboundedReceiver<Order>,
     jobs: Jobs<Line>,
     time: Timebase,
     beat: Beat,
@@ -63,28 +61,21 @@ pub(crate) async fn run(
         tapped: Vec::new(),
         capture,
     };
-    loop {
+    'call: loop {
+        // What was ordered together is done together.
+        for order in task.shared.take_orders() {
+            let over = matches!(order, Order::Control(MediaControl::Close));
+            task.handle_order(order);
+            if over {
+                break 'call;
+            }
+        }
         let deadline = task.advance();
         beat.set(deadline.map(|deadline| time.at(deadline)));
         tokio::select! {
             // After a stall what waits in the sockets comes before the frames that are due, or they
             // would be played without it.
             biased;
-            order = orders.recv() => {
-                // What was ordered together is done together.
-                let mut next = order.unwrap_or(Order::Control(MediaControl::Close));
-                let over = loop {
-                    let over = matches!(next, Order::Control(MediaControl::Close));
-                    task.handle_order(next);
-                    next = match orders.try_recv() {
-                        Ok(order) if !over => order,
-                        _ => break over,
-                    };
-                };
-                if over {
-                    break;
-                }
-            }
             (index, channel) = task.readable() => {
                 BUFFER.with_borrow_mut(|buffer| task.receive(index, channel, buffer));
             }
