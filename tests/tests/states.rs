@@ -52,7 +52,7 @@ fn cells(line: &'static str) -> Vec<&'static str> {
 
 type PhoneCommand = (&'static str, fn(&mut Phone) -> Result<(), Error>);
 
-const PHONE_COMMANDS: [PhoneCommand; 5] = [
+const PHONE_COMMANDS: [PhoneCommand; 6] = [
     ("start", |phone| phone.start()),
     ("stop", |phone| {
         phone.stop();
@@ -61,6 +61,7 @@ const PHONE_COMMANDS: [PhoneCommand; 5] = [
     ("call", |phone| phone.call("sip:x@10.0.2.1", CallOptions::default()).map(drop)),
     ("message", |phone| phone.message("sip:x@10.0.2.1", b"hello", "text/plain").map(drop)),
     ("options", |phone| phone.options("sip:x@10.0.2.1").map(drop)),
+    ("request", |phone| phone.request("JUMP", "sip:x@10.0.2.1", Default::default()).map(drop)),
 ];
 
 /// A phone in a status, and why it is there.
@@ -122,7 +123,7 @@ fn each_command_of_a_phone_in_each_status() {
 
 type CallCommand = (&'static str, fn(&mut Phone, CallId) -> Result<(), Error>);
 
-const CALL_COMMANDS: [CallCommand; 9] = [
+const CALL_COMMANDS: [CallCommand; 10] = [
     ("answer", |phone, call| phone.answer(call)),
     ("progress", |phone, call| phone.progress(call)),
     ("deny", |phone, call| phone.deny(call, 603, None)),
@@ -132,6 +133,7 @@ const CALL_COMMANDS: [CallCommand; 9] = [
     ("hold", |phone, call| phone.hold(call)),
     ("resume", |phone, call| phone.resume(call)),
     ("transfer", |phone, call| phone.transfer(call, "sip:x@10.0.2.2", Default::default())),
+    ("request", |phone, call| phone.request_within(call, "INFO", Default::default()).map(drop)),
 ];
 
 /// The states of a call by direction, as the document has them.

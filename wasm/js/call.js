@@ -120,6 +120,11 @@ export class Call extends Emitter {
     return { transferred: told?.outcome === done, code: told?.code, reason: told?.reason };
   }
 
+  /** Sends a request of any method within the call: INFO, say. Resolves with the answer. */
+  async request(method, options = undefined) {
+    return this.#phone.replied((machine) => machine.requestWithin(this.id, method, options));
+  }
+
   /** Queues 16-bit samples, `rate` a second; returns how many were taken. */
   writeAudio(rate, samples) {
     return this.#phone.cross((machine) => machine.writeAudio(this.id, rate, samples));

@@ -58,7 +58,7 @@ export class Telephone extends Emitter {
   async message(target, body, contentType = "text/plain") {
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
     const send = (machine) => machine.message(target, bytes, contentType);
-    const answer = await this.#answer("messageSent", "message", send);
+    const answer = await this.reply("messageSent", "message", send);
     const { code, reason } = answer;
     if (code >= 200 && code < 300) return { code, reason };
     if (!code) throw failure("timeout", "no answer to the message came");
@@ -67,22 +67,26 @@ export class Telephone extends Emitter {
 
   /** Asks what a target can do, a SIP ping. Resolves with the answer, whatever its status. */
   async options(target) {
-    const answer = await this.#answer("pong", "ping", (machine) => machine.options(target));
+    const answer = await this.reply("pong", "ping", (machine) => machine.options(target));
     const { code, reason, roundTripMs } = answer;
     if (code) return { code, reason, roundTripMs };
     throw failure("timeout", "no answer to OPTIONS came");
   }
 
   /** Sends a request of any other method. Resolves with the answer, whatever its status. */
-  async request(method, target, options = undefined) {
-    const send = (machine) => machine.request(method, target, options);
-    const { code, reason, headers, body } = await this.#answer("response", "request", send);
+  request(method, target, options = undefined) {
+    return this.replied((machine) => machine.request(method, target, options));
+  }
+
+  /** The answer to the request that a command sends. */
+  async replied(command) {
+    const { code, reason, headers, body } = await this.reply("response", "request", command);
     if (code) return { code, reason, headers, body };
-    throw failure("timeout", `no answer to ${method} came`);
+    throw failure("timeout", "no answer to the request came");
   }
 
   /** The event of that type with the number that a command gave. */
-  async #answer(type, field, command) {
+  async reply(type, field, command) {
     const answers = [];
     const note = (event) => answers.push(event);
     this.on(type, note);

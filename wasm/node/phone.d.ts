@@ -49,6 +49,12 @@ export interface Transfer {
   reason?: string;
 }
 
+/** A response with all that it holds. */
+export interface Reply extends Answer {
+  headers: [name: string, value: string][];
+  body: Uint8Array;
+}
+
 /** A telephone over node:dgram. What is refused is thrown as a PhoneError. */
 export class Phone {
   constructor(parameters: PhoneParameters);
@@ -73,7 +79,7 @@ export class Phone {
     method: string,
     target: string,
     options?: RequestOptions,
-  ): Promise<Answer & { headers: [name: string, value: string][]; body: Uint8Array }>;
+  ): Promise<Reply>;
   /** The calls that come in, until the phone stops. */
   incoming(): AsyncGenerator<Call, void, void>;
   on(type: "incoming", listener: (call: Call) => void): this;
@@ -116,6 +122,8 @@ export class Call {
    * on.
    */
   transfer(target: string, options?: TransferOptions): Promise<Transfer>;
+  /** Sends a request of any method within the call: INFO, say. */
+  request(method: string, options?: RequestOptions): Promise<Reply>;
   hangup(): Promise<Of<"ended">>;
   cancel(): Promise<Of<"ended">>;
   /** Queues 16-bit samples, `rate` a second; returns how many were taken. */

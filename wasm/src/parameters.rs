@@ -75,6 +75,8 @@ pub(crate) fn call(given: &JsValue) -> Result<CallOptions, JsValue> {
     options.codecs = fields.take("codecs", codecs)?;
     fields.put("direction", direction, &mut options.direction)?;
     fields.put("streams", small, &mut options.streams)?;
+    fields.put("lateOffer", boolean, &mut options.late_offer)?;
+    options.max_redirects = fields.take("maxRedirects", small)?;
     fields.end()?;
     Ok(options)
 }

@@ -325,6 +325,19 @@ impl Softphone {
         sent.map(|request| number(request.0)).map_err(refused)
     }
 
+    /// Sends the far end of a call a request of any method within it, told as of `request`.
+    #[wasm_bindgen(js_name = requestWithin)]
+    pub fn request_within(
+        &mut self,
+        call: f64,
+        method: &str,
+        #[wasm_bindgen(unchecked_optional_param_type = "RequestOptions")] options: JsValue,
+    ) -> Result<f64, JsValue> {
+        let options = parameters::request(&options)?;
+        let sent = self.machine.phone_mut().request_within(id(call), method, options);
+        sent.map(|request| number(request.0)).map_err(refused)
+    }
+
     // --- transfers ---
 
     /// Asks the far end of a call to call a target instead; events `transfer` tell how it goes.

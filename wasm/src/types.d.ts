@@ -54,6 +54,10 @@ export interface CallOptions {
   direction?: MediaDirection;
   /** How many audio streams to offer, 1 to 4. Default 1. */
   streams?: number;
+  /** Whether to leave the offer to the far end. Default false. */
+  lateOffer?: boolean;
+  /** How many times to follow a redirection; by default as the phone's parameters say. */
+  maxRedirects?: number;
 }
 
 /** How a call is transferred. */

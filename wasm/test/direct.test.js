@@ -167,6 +167,19 @@ test("a request of any method is answered", OPTIONS, async (t) => {
   const own = { body: "x", contentType: "text/x" };
   assert.equal((await alice.request("JUMP", at(bob), own)).code, 501);
   await assert.rejects(alice.request("INVITE", at(bob)), { code: "invalid_value" });
+  const { call } = await three(t);
+  assert.equal((await call.request("INFO")).code, 200);
+  await call.hangup();
+  await assert.rejects(call.request("INFO"), { code: "no_such_call" });
+});
+
+test("the far end may make the offer", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  bob.on("incoming", (call) => call.answer());
+  const call = alice.call(at(bob), { lateOffer: true, maxRedirects: 0 });
+  await call.answered();
+  assert.equal(call.info.codec, "PCMU");
+  await call.hangup();
 });
 
 test("messages go both ways, and a refusal says why", OPTIONS, async (t) => {
