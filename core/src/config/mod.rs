@@ -39,9 +39,10 @@ use crate::time::Duration;
 /// names are those of the command's options without the dashes before them (`server`, `user`,
 /// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
 /// `transport`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
-/// `user-agent`) and `credentials`, `allow-md5`, `registration-attempts`, `answer-timeout`,
-/// `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each may be left out and then has its
-/// default; a name that is not known is an error, and what is read has been checked.
+/// `user-agent`, `accept-transfer`) and `credentials`, `allow-md5`, `registration-attempts`,
+/// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
+/// may be left out and then has its default; a name that is not known is an error, and what is read
+/// has been checked.
 ///
 /// ```toml
 /// server = "pbx.example.com:5080"

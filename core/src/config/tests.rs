@@ -71,6 +71,7 @@ max-redirects = 2
 media-timeout = 0
 max-calls = 12
 accept-any-user = false
+accept-transfer = true
 next-hop = "127.0.0.1:5060"
 "#;
 
@@ -89,6 +90,7 @@ next-hop = "127.0.0.1:5060"
         assert_eq!((parameters.rtp_port_low, parameters.rtp_port_high), (10_000, 10_999));
         assert_eq!(parameters.answer_timeout, Duration::from_millis(500));
         assert_eq!((parameters.media_timeout, parameters.register), (None, false));
+        assert_eq!((parameters.max_redirects, parameters.accept_transfer), (2, true));
         assert_eq!(toml::to_string(&parameters).unwrap().trim(), WHOLE.trim());
         let again = read(&toml::to_string(&parameters).unwrap()).unwrap();
         assert_eq!(format!("{again:?}"), format!("{parameters:?}"));

@@ -13,13 +13,13 @@ use crate::error::Error;
 use crate::host::Transport;
 use crate::time::Duration;
 
-/// Parameters with the names of the command's options; what is missing is the default.
+/// Parameters with the names of the command's options; what is missing is the default. What may be
+/// missing when it is written is skipped then.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct Text {
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     #[serde(skip_serializing)]
     auth_user: Option<String>,
@@ -29,43 +29,27 @@ pub(super) struct Text {
     realm: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     no_register: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outbound_proxy: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     transport: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     bind: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     bind_network: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_hostname: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     rtp_ports: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     codecs: Option<Codecs>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ptime: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     allow_md5: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     registration_attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     answer_timeout: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     max_redirects: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     media_timeout: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     max_calls: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     accept_any_user: Option<bool>,
     accept_transfer: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

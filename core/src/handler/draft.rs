@@ -12,7 +12,7 @@ use crate::sip::{HeaderName, MediaType, Message, Writer, check_name, check_value
 /// cannot, nor the first line: by them both sides know what belongs together. Every other field may,
 /// those that the phone wrote included, and what follows from that is the handler's: another Contact
 /// is where the peer sends from now on, another session description is not what the phone's media
-/// knows of.
+/// knows of. Credentials were computed before a handler sees a request.
 ///
 /// A change that cannot be made (one of those fields, a value with a line feed) and a message that
 /// cannot be read again with it are refused: the message goes on as it was, without any of the
