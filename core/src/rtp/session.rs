@@ -145,8 +145,13 @@ impl MediaSession {
     }
 
     fn configure(&mut self, host: &mut dyn Host, number: u8, parameters: MediaParameters) {
+        let now = host.now();
         if let Some((_, stream)) = self.streams.iter_mut().find(|(s, _)| *s == number) {
-            stream.configure(host.now(), parameters);
+            let received = stream.receives();
+            stream.configure(now, parameters);
+            if stream.receives() != received {
+                self.expect_sound(now);
+            }
             return;
         }
         if self.streams.len() >= MAX_STREAMS {
@@ -185,9 +190,13 @@ impl MediaSession {
             self.waiting = stream.sender.outgoing;
             self.waiting_digits.extend(stream.sender.events.take_queue());
         }
-        let now = host.now();
-        self.streams.iter_mut().for_each(|(_, stream)| stream.expect_sound(now));
+        self.expect_sound(host.now());
         self.tell_marks();
+    }
+
+    /// Other streams than before are to be heard now: each has its time.
+    fn expect_sound(&mut self, now: Instant) {
+        self.streams.iter_mut().for_each(|(_, stream)| stream.expect_sound(now));
     }
 
     /// The next event, oldest first.

@@ -10,7 +10,7 @@ use super::{PORT, START, TestHost, address, parameters};
 use crate::codec::measure::{self, Tone};
 use crate::codec::{Codec, Encoder};
 use crate::event::{MediaControl, MediaEvent, MediaParameters};
-use crate::host::{Channel, Clock, Endpoint, Inbound, MediaPort};
+use crate::host::{Channel, Endpoint, Inbound, MediaPort};
 use crate::sdp::{Direction, TelephoneEvents};
 use crate::time::Duration;
 
@@ -423,7 +423,23 @@ fn a_call_is_silent_when_all_its_streams_are() {
     assert_eq!(scene.events, []);
     scene.run(Duration::from_secs(61), &mut []);
     assert_eq!(scene.events, [MediaEvent::Silent]);
-    assert!(scene.host.now() > START);
+    // The one that is heard is held, or goes: now the others have to be.
+    for goes in [false, true] {
+        let mut scene = Scene::new();
+        scene.configure(0, parameters(ONE));
+        scene.configure(1, beside(TWO));
+        let mut far = [Far::new(MediaPort(8), TWO, 2, 500)];
+        scene.run(Duration::from_secs(90), &mut far);
+        match goes {
+            true => scene.remove(1),
+            false => scene
+                .configure(1, MediaParameters { direction: Direction::SendOnly, ..beside(TWO) }),
+        }
+        scene.run(Duration::from_secs(59), &mut []);
+        assert_eq!(scene.events, []);
+        scene.run(Duration::from_secs(2), &mut []);
+        assert_eq!(scene.events, [MediaEvent::Silent]);
+    }
 }
 
 #[test]
