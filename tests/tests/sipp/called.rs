@@ -296,3 +296,44 @@ async fn nobody_is_transferred_without_consent() {
     assert_eq!(ended(&call).await.by, EndedBy::Remote);
     bob.stop().await;
 }
+
+/// The scenario of SIPp's test bed: REFER, and reports until the target has answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_transfers_a_phone_that_follows() {
+    if !Sipp::is_installed() {
+        return;
+    }
+    let bob = start(direct("bob").accept_transfer(true)).await;
+    let carol = phone("carol").await;
+    let refer = format!(
+        "Refer-To: <sip:carol@127.0.0.1:{}>\nReferred-By: <sip:sipp@127.0.0.1>",
+        port(&carol)
+    );
+    let scenario = answered()
+        .request("REFER", 2, &refer, "")
+        .expect(200)
+        .receive("NOTIFY")
+        .that_has("Event: refer;id=2")
+        .that_has("Subscription-State: active;expires=")
+        .that_has("SIP/2.0 100 Trying")
+        .reply("200 OK", "", "")
+        .receive("NOTIFY")
+        .that_has("Subscription-State: terminated;reason=noresource")
+        .that_has("SIP/2.0 200 OK")
+        .reply("200 OK", "", "");
+    let sipp = caller(&hangs_up(scenario, 3), &bob);
+    let call = next_call(&bob).await;
+    call.answer().await.expect("a ringing call can be answered");
+    let mut referrals = bob.referrals();
+    let referral = timeout(LIMIT, referrals.next()).await.expect("a wish in time").expect("a wish");
+    let new = referral.accept().await.expect("it is in time");
+    let there = next_call(&carol).await;
+    there.answer().await.expect("a ringing call can be answered");
+    timeout(LIMIT, new.answered()).await.expect("an answer in time").expect("an answer");
+    assert_eq!(ended(&call).await.by, EndedBy::Remote);
+    finish(sipp).await;
+    assert_eq!(new.state(), CallState::Answered);
+    carol.stop().await;
+    assert_eq!(ended(&new).await.by, EndedBy::Remote);
+    bob.stop().await;
+}
