@@ -406,6 +406,29 @@ fn a_hangup_does_not_wait_for_the_reinvite() {
 }
 
 #[test]
+fn a_reinvite_that_the_end_overtakes_leaves_nothing() {
+    // Under way, put off, and refused after BYE.
+    for answers in [&[][..], &["491 Request Pending"][..]] {
+        let (mut scene, alice, call, peer) = calling(answers);
+        hold(&mut scene, &alice, call);
+        scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
+        assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None));
+        scene.assert_idle(&alice);
+        assert_eq!(invites(&scene, peer).len(), 2);
+    }
+    let (mut scene, bob, call, peer, _) = called();
+    hold(&mut scene, &bob, call);
+    scene.tell(&bob, |phone| phone.hangup(call)).unwrap();
+    scene.run(SOON);
+    answer(&mut scene, peer, "487 Request Terminated", "");
+    assert_eq!(told(&bob), []);
+    let bye = scene.sim[peer].last("BYE").unwrap().clone();
+    scene.sim[peer].send(bye.from, &response(&bye, "200 OK", "", ""));
+    assert_eq!(scene.ended(&bob, call), (EndedBy::Local, None));
+    scene.assert_idle(&bob);
+}
+
+#[test]
 fn the_contact_of_a_2xx_to_a_reinvite_moves_the_target() {
     let (mut scene, bob, call, peer, _) = called();
     hold(&mut scene, &bob, call);
@@ -470,14 +493,4 @@ fn two_phones_that_hold_at_once_agree_in_the_end() {
             assert_eq!(info.media, Some(Direction::SendRecv));
         }
     }
-}
-
-#[test]
-fn nothing_is_left_of_a_hold_when_the_call_ends() {
-    let (mut scene, alice, call, _) = calling(&["200 OK"]);
-    hold(&mut scene, &alice, call);
-    scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
-    scene.ended(&alice, call);
-    assert!(scene.tell(&alice, |phone| phone.hold(call)).is_err());
-    scene.assert_idle(&alice);
 }

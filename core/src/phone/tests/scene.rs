@@ -271,6 +271,8 @@ impl Actor {
             | Event::Ended { call: id, .. }
             | Event::Media { call: id, .. }
             | Event::Hold { call: id, .. }
+            | Event::HoldFailed { call: id, .. }
+            | Event::Renegotiated { call: id, .. }
             | Event::Transfer { call: id, .. }
             | Event::Referred { call: id, .. }
             | Event::Incoming { call: id, .. } => *id == call,

@@ -182,6 +182,38 @@ fn contact_moves_the_target_of_our_requests() {
 }
 
 #[test]
+fn an_invite_without_an_offer_leaves_it_to_us() {
+    for answered in [true, false] {
+        let mut scene = Scene::new();
+        let bob = scene.direct(BOB, "bob");
+        let peer = scene.silent_peer();
+        scene.say(peer, &bob, &request("INVITE", 1, None, ""));
+        let call = scene.incoming(&bob);
+        scene.tell(&bob, |phone| phone.progress(call)).unwrap();
+        scene.run(Duration::from_millis(50));
+        // A 183 that is not reliable cannot carry an offer (RFC 6337 §2.2).
+        let (status, text) = scene.answer_to(peer, "INVITE", 1);
+        assert!(status == 183 && !text.contains("v=0"), "{text}");
+        scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+        scene.run(Duration::from_millis(50));
+        let (status, text) = scene.answer_to(peer, "INVITE", 1);
+        assert!(status == 200 && text.contains("m=audio"), "{text}");
+        assert_eq!(bob.media(call), []);
+        let tag = tag(header(&text, "To").unwrap()).to_owned();
+        let body = if answered { session(&sdp("sendrecv")) } else { String::new() };
+        scene.say(peer, &bob, &request("ACK", 1, Some(&tag), &body));
+        let renegotiated = |event: &Event| matches!(event, Event::Renegotiated { .. });
+        assert!(!bob.events().iter().any(renegotiated), "it is the first time");
+        if answered {
+            assert_eq!(bob.media(call).len(), 1);
+            continue;
+        }
+        let bye = scene.sent(BOB, "BYE").remove(0);
+        assert!(header(&bye, "Reason").unwrap().contains("cause=488"), "{bye}");
+    }
+}
+
+#[test]
 fn a_second_invite_while_it_rings_waits() {
     let mut scene = Scene::new();
     let bob = scene.direct(BOB, "bob");
