@@ -95,6 +95,7 @@ async fn a_call_of_two_streams_mixes_them() {
     let called = soon(incoming.next()).await.unwrap();
     soon(called.answer()).await.unwrap();
     soon(caller.answered()).await.unwrap();
+    assert_eq!((caller.info().streams, called.info().streams), (2, 2));
     let quiet: Vec<i16> = tone(500, 800).iter().map(|sample| sample / 2).collect();
     let (played, heard) =
         soon(async { tokio::join!(caller.play_samples(8_000, &quiet), listen(&called, 1_300)) })

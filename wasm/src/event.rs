@@ -148,6 +148,7 @@ pub(crate) fn info(info: CallInfo) -> JsValue {
         .with("callId", info.call_id)
         .with("headers", pairs(info.headers))
         .maybe("codec", info.codec.map(|codec| codec.name()))
+        .with("streams", number(info.streams as u64))
         .maybe("media", info.media.map(|direction| direction.as_str()))
         .with("held", info.held)
         .with("holding", info.holding)

@@ -149,6 +149,8 @@ export interface CallInfo {
   /** The header fields of an incoming call's INVITE. */
   headers: [name: string, value: string][];
   codec?: string;
+  /** How many audio streams are in use. */
+  streams: number;
   /** Which way audio may flow, from us. */
   media?: MediaDirection;
   /** Whether the far end has put us on hold. */

@@ -407,7 +407,12 @@ impl CallMedia {
         self.negotiator = None;
     }
 
-    /// The codec that we send.
+    /// How many streams are in use.
+    pub(crate) fn streams(&self) -> usize {
+        self.live.len()
+    }
+
+    /// The codec that we send, on the first of them.
     pub(crate) fn codec(&self) -> Option<Codec> {
         self.live.first().map(|live| live.agreed.send.codec)
     }

@@ -234,6 +234,7 @@ impl Call {
             state: self.state,
             parties,
             codec: self.media.codec(),
+            streams: self.media.streams(),
             media: self.media.direction(),
             held: self.media.is_held(),
             holding: self.media.hold.is_agreed(),

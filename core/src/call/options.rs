@@ -177,6 +177,8 @@ pub struct CallInfo {
     pub headers: Vec<(String, String)>,
     /// The codec we send, once media is agreed.
     pub codec: Option<Codec>,
+    /// How many audio streams are in use: those of early dialogs too, until one answers.
+    pub streams: usize,
     /// Which way audio may flow, from us, once media is agreed.
     pub media: Option<Direction>,
     /// Whether the far end has put us on hold.
