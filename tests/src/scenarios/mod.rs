@@ -73,6 +73,7 @@ pub const SCENARIOS: &[Scenario] = &[
     sessions::HOLD,
     sessions::HOLD_GLARE,
     sessions::CODEC_CHANGE,
+    sessions::HELD_AND_MOVED,
     sessions::LATE_OFFER,
     sessions::REDIRECTED,
     sessions::NO_ANSWER_IN_2XX,

@@ -7,6 +7,7 @@ use offhook_core::error::Error;
 use offhook_core::event::{CallId, CallState, EndedBy, Event, HoldBy};
 use offhook_core::phone::Phone;
 use offhook_core::sdp::Direction;
+use offhook_core::sim::ScriptedPeer;
 use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
@@ -14,7 +15,7 @@ use super::Scenario;
 use super::audio::{expect_tone, speak};
 use super::calls::expect_nothing_left;
 use crate::stranger::{SDP, Stranger, method, request, rtp, session, taken};
-use crate::world::{Outcome, RATE, Telephone, World};
+use crate::world::{Outcome, RATE, STRANGER, Telephone, World};
 
 const SOON: Duration = Duration::from_secs(33);
 
@@ -126,6 +127,44 @@ pub(super) const CODEC_CHANGE: Scenario = Scenario {
         let from = alice.heard(call).len();
         stranger_speaks(&mut world, &alice, &stranger, (Codec::Pcma, 8), 200)?;
         expect_heard(&world, &alice, call, from)?;
+        stranger.say(&mut world, &alice, &request("BYE", 4, Some(&tag), ""));
+        world.wait_ended(&alice, call, SOON)?;
+        Ok(world)
+    },
+};
+
+pub(super) const HELD_AND_MOVED: Scenario = Scenario {
+    name: "held_and_moved",
+    shows: "held by c=0.0.0.0 nothing is sent; a re-INVITE with another port resumes the sound there \
+            (RFC 3264 §8.3.1, §8.4)",
+    play: |seed| {
+        let mut world = World::new(seed);
+        let alice = world.telephone("alice")?;
+        let stranger = Stranger::new(&mut world);
+        let moved = world.sim.add_at((STRANGER, 4_100), ScriptedPeer::new());
+        let (call, tag) = stranger.calls(&mut world, &alice, "")?;
+        world.pass(Duration::from_secs(1));
+        let sent = world.sim[stranger.rtp].take().len();
+        world.expect(sent >= 45, &format!("{sent} packets in a second"))?;
+        let held = SDP.replace("c=IN IP4 10.0.2.1", "c=IN IP4 0.0.0.0");
+        let there = SDP.replace("m=audio 4000", "m=audio 4100");
+        for (seq, offer) in [(2, held), (3, there)] {
+            let offer = session(&offer);
+            stranger.say(&mut world, &alice, &request("INVITE", seq, Some(&tag), &offer));
+            stranger.expect_answer(&world, &format!("{seq} INVITE"), 200)?;
+            stranger.say(&mut world, &alice, &request("ACK", seq, Some(&tag), ""));
+            let is_held = seq == 2;
+            wait_hold(&mut world, &alice, call, (HoldBy::Remote, is_held))?;
+            let _earlier = world.sim[stranger.rtp].take();
+            let _earlier = world.sim[moved].take();
+            if !is_held {
+                speak(&mut world, &alice, call, HERTZ)?;
+            }
+            world.pass(Duration::from_secs(1));
+            let sent = (world.sim[stranger.rtp].take().len(), world.sim[moved].take().len());
+            let good = sent.0 == 0 && if is_held { sent.1 == 0 } else { sent.1 >= 45 };
+            world.expect(good, &format!("{sent:?} packets, held {is_held}"))?;
+        }
         stranger.say(&mut world, &alice, &request("BYE", 4, Some(&tag), ""));
         world.wait_ended(&alice, call, SOON)?;
         Ok(world)
