@@ -84,6 +84,8 @@ async fn refusals_end_the_call_with_their_code() {
         let error = refused.expect_err("nobody answers");
         let told = error.cause().map(|cause| format!("{} {}", cause.code, cause.reason));
         assert_eq!(told.as_deref(), Some(status), "{error}");
+        let later = error.cause().and_then(|cause| cause.retry_after);
+        assert_eq!(later, status.starts_with("503").then_some(120));
         finish(sipp).await;
     }
     alice.stop().await;
