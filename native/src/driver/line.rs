@@ -357,7 +357,7 @@ impl Line {
         let Some(entry) = self.calls.remove(&call) else { return };
         let Entry { shared, has_media } = entry;
         match has_media {
-            true => shared.order(Order::Control(MediaControl::Close)),
+            true => shared.order(Order::Control(MediaControl::Close.into())),
             // Nobody else closes the recordings.
             false => shared.taps.close(),
         }
@@ -409,7 +409,7 @@ impl Line {
             }
         }
         if entry.has_media {
-            entry.shared.order(Order::Control(control));
+            entry.shared.order(Order::Control(control.into()));
         }
     }
 
@@ -434,7 +434,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.bulletin.keep_counters(self.phone.counters());
         for (_, Entry { shared, .. }) in self.calls.drain() {
-            shared.order(Order::Control(MediaControl::Close));
+            shared.order(Order::Control(MediaControl::Close.into()));
             shared.status.send_modify(|status| {
                 status.state = CallState::Ended;
                 status.ending.get_or_insert_with(Ending::lost);

@@ -31,8 +31,8 @@ use crate::host::timebase::Timebase;
 pub(crate) enum Order {
     /// The control that needs these sockets follows.
     Sockets(MediaSockets),
-    /// What to do.
-    Control(MediaControl),
+    /// What to do; boxed, because it is large beside the others and seldom waits.
+    Control(Box<MediaControl>),
 }
 
 /// How many packets of one socket are taken before others are looked at.
@@ -64,7 +64,8 @@ pub(crate) async fn run(
     'call: loop {
         // What was ordered together is done together.
         for order in task.shared.take_orders() {
-            let over = matches!(order, Order::Control(MediaControl::Close));
+            let over =
+                matches!(&order, Order::Control(control) if **control == MediaControl::Close);
             task.handle_order(order);
             if over {
                 break 'call;
@@ -106,7 +107,7 @@ impl Task {
                 self.sockets.push(sockets);
             }
             Order::Control(control) => {
-                self.shared.session().handle_control(&mut self.machine, control);
+                self.shared.session().handle_control(&mut self.machine, *control);
                 self.flush();
             }
         }
