@@ -1,13 +1,15 @@
 //! Phones among peers that say anything at all.
 
 use super::scene::{ALICE, Actor, BOB, PEER, Scene};
-use crate::event::{CallId, PhoneStatus};
+use crate::call::TransferMode;
+use crate::config::PhoneParameters;
+use crate::event::{CallId, Event, PhoneStatus};
 use crate::phone::Phone;
 use crate::sim::{Link, NodeId, ScriptedPeer};
 use crate::time::Duration;
 
 /// Header lines that somebody may add, change or send twice.
-const LINES: [&str; 14] = [
+const LINES: [&str; 21] = [
     "Require: 100rel\r\n",
     "Record-Route: <sip:10.0.0.9;lr>\r\n",
     "Record-Route: <sip:10.0.0.9>\r\n",
@@ -22,10 +24,19 @@ const LINES: [&str; 14] = [
     "Content-Length: 3\r\n",
     "To: <sip:x@y>;tag=0000000000000000\r\n",
     "CSeq: 4294967295 INVITE\r\n",
+    "Refer-To: <sip:x@10.0.0.9>\r\n",
+    "Refer-To: <sip:bob@10.0.0.2?Subject=x>\r\n",
+    "Refer-Sub: false\r\n",
+    "Event: refer\r\n",
+    "Event: refer;id=2\r\n",
+    "Subscription-State: terminated\r\n",
+    "Content-Type: message/sipfrag\r\n",
 ];
 
-const METHODS: [&str; 9] =
-    ["INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "INFO", "OPTIONS", "PRACK", "JUGGLE"];
+const METHODS: [&str; 11] = [
+    "INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "INFO", "OPTIONS", "PRACK", "REFER", "NOTIFY",
+    "JUGGLE",
+];
 
 const STATUSES: [&str; 10] = ["100", "180", "183", "200", "202", "302", "401", "407", "481", "603"];
 
@@ -75,7 +86,12 @@ fn altered(scene: &mut Scene) -> Option<Vec<u8>> {
 
 /// A command to one of the calls that the application has been told of.
 fn command(scene: &mut Scene, actor: &Actor) {
-    let (which, what) = (scene.sim.random(), scene.sim.random() % 9);
+    let (which, what) = (scene.sim.random(), scene.sim.random() % 14);
+    // Half of what the far ends want is followed.
+    let asked = actor.events().into_iter().rev().find_map(|event| match event {
+        Event::Referred { referral, .. } => Some(referral),
+        _ => None,
+    });
     let phone: &mut Phone = &mut scene.sim[actor.id];
     let calls: Vec<CallId> = phone.calls().collect();
     let Some(call) = calls.get(which as usize % calls.len().max(1)).copied() else { return };
@@ -87,15 +103,28 @@ fn command(scene: &mut Scene, actor: &Actor) {
         5 => phone.redirect(call, "sip:x@y"),
         6 => phone.hangup(call),
         7 => phone.cancel(call),
+        8 => phone.transfer(call, "sip:bob@10.0.0.2", TransferMode::Blind.into()),
+        9 | 10 => phone.transfer(call, "sip:x@10.0.0.9", TransferMode::Notified.into()),
+        11 | 12 => asked.map_or(Ok(()), |referral| match which.is_multiple_of(2) {
+            true => phone.accept_referral(referral).map(drop),
+            false => phone.reject_referral(referral),
+        }),
         _ => Ok(()),
     };
 }
 
 #[test]
 fn whatever_is_said_nothing_breaks_and_everything_ends() {
+    let (mut transfers, mut referrals) = (0, 0);
     for seed in 0..60 {
         let mut scene = Scene::with_seed(seed);
-        let (alice, bob) = (scene.direct(ALICE, "alice"), scene.direct(BOB, "bob"));
+        let mut movable = |ip, user| {
+            let parameters = PhoneParameters::without_server(user).accept_transfer(true);
+            let actor = scene.phone(ip, parameters);
+            scene.start(&actor);
+            actor
+        };
+        let (alice, bob) = (movable(ALICE, "alice"), movable(BOB, "bob"));
         let peer: NodeId<ScriptedPeer> = scene.sim.add(PEER, ScriptedPeer::new());
         scene.sim.set_default_link(Link::lossy(100));
         for _ in 0..150 {
@@ -123,6 +152,10 @@ fn whatever_is_said_nothing_breaks_and_everything_ends() {
             assert_eq!(scene.sim.media_ports(actor.id), 0, "seed {seed}");
             assert_eq!(scene.sim[actor.id].calls().count(), 0, "seed {seed}");
             actor.assert_every_call_ended(seed);
+            let events = actor.events();
+            transfers += events.iter().filter(|it| matches!(it, Event::Transfer { .. })).count();
+            referrals += events.iter().filter(|it| matches!(it, Event::Referred { .. })).count();
         }
     }
+    assert!(transfers > 60 && referrals > 60, "{transfers} and {referrals}");
 }
