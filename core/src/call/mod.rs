@@ -2,7 +2,9 @@
 //!
 //! A `Call` is one of three things in turn, each in a file of its own under a diagram of its
 //! states: an `outgoing` INVITE or an `incoming` one, and then a `session`. They share the
-//! call's `media`. What a handler is told it turns into messages and events at once; when a call is
+//! call's `media`. Beside a session stand a `transfer` that we ask for (REFER, with `notice` for the
+//! reports on it) and a `referral`, one that the far end asks for (`reference` is where to). What a
+//! handler is told it turns into messages and events at once; when a call is
 //! over it has told so.
 
 mod hold;
