@@ -23,17 +23,21 @@ use crate::transaction::{ClientId, FailureCause};
 ///                   ▲                                            │ 491, 500 with Retry-After
 ///                   └────────────── the time is up ── Waiting ◄──┘
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Change {
     state: State,
     /// How often it was put off.
     refusals: u8,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum State {
+    #[default]
     Due,
-    Asked { ask: Ask, limit: TimerId },
+    Asked {
+        ask: Ask,
+        limit: TimerId,
+    },
     Waiting(TimerId),
 }
 
@@ -70,8 +74,7 @@ impl Call {
     pub(crate) fn hold(&mut self, cx: &mut Crossing<'_>, held: bool) {
         let Stage::Session(session) = &mut self.stage else { return };
         self.media.hold.set(cx, self.id, held);
-        let change = Change { state: State::Due, refusals: 0 };
-        session.change.get_or_insert_with(|| Box::new(change));
+        session.change.get_or_insert_default();
         self.advance(cx);
     }
 
@@ -154,21 +157,15 @@ impl Call {
                 Body::Session(answer) => self.media.accept(cx, &answer).is_some(),
                 _ => false,
             };
-            match accepted {
-                true if self.media.hold.wants_change() => self.change_again(),
-                true => {}
+            if !accepted {
                 // An answer that is missing or cannot be used changes nothing.
-                false => self.change_refused(cx, Some(Cause::of(response))),
+                self.change_refused(cx, Some(Cause::of(response)));
+            } else if self.media.hold.wants_change() {
+                // The wish has changed meanwhile.
+                session.change = Some(Box::default());
             }
         }
         self.advance(cx);
-    }
-
-    /// The wish has changed meanwhile.
-    fn change_again(&mut self) {
-        if let Stage::Session(session) = &mut self.stage {
-            session.change = Some(Box::new(Change { state: State::Due, refusals: 0 }));
-        }
     }
 
     /// Tries again after a while.
