@@ -77,17 +77,10 @@ pub(super) struct Referrer {
 impl Call {
     /// Takes a REFER within the call's dialog; its order has been checked.
     pub(super) fn referred(&mut self, cx: &mut Crossing<'_>, query: &Query) {
-        let beside = None;
-        let Stage::Session(session) = &mut self.stage else { return queries::no_dialog(cx, query) };
-        // REFER moves the target as re-INVITE does (RFC 4488 §4), but only one that we take.
-        let target = Dialog::target_of(&query.request);
-        let dialog = session.dialog_mut();
-        match target {
-            Ok(target) if cx.agent.parameters.accept_transfer => dialog.set_target(target),
-            Ok(_) => {}
-            Err(_) => return drop(cx.respond(query, Response::new(400))),
+        if Dialog::target_of(&query.request).is_err() {
+            return drop(cx.respond(query, Response::new(400)));
         }
-        self.consider(cx, query, beside);
+        self.consider(cx, query, None);
     }
 
     /// Takes a REFER outside the call's dialog which names that in Target-Dialog (RFC 4538 §4).
@@ -165,7 +158,7 @@ impl Call {
 
     /// Follows it: answers REFER, and begins to report.
     pub(crate) fn follow(&mut self, cx: &mut Crossing<'_>) {
-        let Stage::Session(session) = &self.stage else { return };
+        let Stage::Session(session) = &mut self.stage else { return };
         let Some(referral) = &mut self.referral else { return };
         let State::Asked { query, undecided, .. } =
             core::mem::replace(&mut referral.state, State::Over)
@@ -175,8 +168,13 @@ impl Call {
         cx.cancel_timer(undecided);
         // RFC 7647 §5: 200 now, not 202.
         let mut response = Response::new(200).field(HeaderName::Contact, session.contact());
-        if let Some(beside) = &referral.beside {
-            response = response.tag(beside.tag);
+        match &referral.beside {
+            Some(beside) => response = response.tag(beside.tag),
+            // REFER moves the target as re-INVITE does (RFC 4488 §4).
+            None => {
+                let target = Dialog::target_of(&query.request).unwrap_or_default();
+                session.dialog_mut().set_target(target);
+            }
         }
         let wish = query.request.header(HeaderName::ReferSub).unwrap_or_default();
         if head(wish).eq_ignore_ascii_case("false") {

@@ -384,6 +384,30 @@ fn what_cannot_be_followed_is_refused_with_its_own_code() {
 }
 
 #[test]
+fn a_refer_that_is_followed_moves_the_target_and_no_other() {
+    for (accepted, expected) in [(true, "sip:moved@10.0.0.9"), (false, "sip:tester@10.0.0.9:5060")]
+    {
+        let mut it = called();
+        let text = request("REFER", 2, Some(&it.tag), "Refer-To: <sip:carol@10.0.0.3>");
+        let text = text.replace("<sip:tester@10.0.0.9:5060>", "<sip:moved@10.0.0.9>");
+        it.scene.say(it.peer, &it.bob, &text);
+        let referral = it.asked();
+        it.scene
+            .tell(&it.bob, |phone| match accepted {
+                true => phone.accept_referral(referral).map(drop),
+                false => phone.reject_referral(referral),
+            })
+            .unwrap();
+        let call = it.call;
+        it.scene.run(Duration::from_millis(50));
+        it.scene.tell(&it.bob, |phone| phone.hangup(call)).unwrap();
+        it.scene.ended(&it.bob, it.call);
+        let bye = &it.scene.sent(BOB, "BYE")[0];
+        assert!(bye.starts_with(&format!("BYE {expected} SIP/2.0")), "{bye}");
+    }
+}
+
+#[test]
 fn a_phone_full_of_calls_follows_nobody_until_there_is_room() {
     let mut it = called_by(|parameters| parameters.max_calls = 1);
     it.refer("Refer-To: <sip:c@10.0.0.3>");
