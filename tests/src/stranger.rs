@@ -131,6 +131,14 @@ impl Stranger {
     }
 }
 
+/// Alice without a server, and a stranger who only speaks when told.
+pub fn scene(seed: u64) -> Outcome<(World, Telephone, Stranger)> {
+    let mut world = World::new(seed);
+    let alice = world.telephone("alice")?;
+    let stranger = Stranger::new(&mut world);
+    Ok((world, alice, stranger))
+}
+
 /// A request of the stranger, in one series by its Call-ID and tag: `more` are header lines, each
 /// ended by a line feed, and perhaps an empty line and a body.
 pub fn request(method: &str, seq: u32, to_tag: Option<&str>, more: &str) -> String {

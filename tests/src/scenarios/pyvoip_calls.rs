@@ -4,7 +4,7 @@ use offhook_core::event::{CallState, EndedBy};
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::stranger::{self, SDP, Stranger, method, request, session, status, tag, taken};
+use crate::stranger::{self, SDP, Stranger, method, request, scene, session, status, tag, taken};
 use crate::world::{Outcome, Telephone, World};
 
 const SOON: Duration = Duration::from_secs(33);
@@ -410,14 +410,6 @@ pub(super) const CALLER_IS_TOLD: Scenario = Scenario {
         Ok(world)
     },
 };
-
-/// Alice without a server, and a stranger who only speaks when told.
-fn scene(seed: u64) -> Outcome<(World, Telephone, Stranger)> {
-    let mut world = World::new(seed);
-    let alice = world.telephone("alice")?;
-    let stranger = Stranger::new(&mut world);
-    Ok((world, alice, stranger))
-}
 
 /// Alice without a server, and a stranger who agrees to everything.
 fn agreeable(seed: u64) -> Outcome<(World, Telephone, Stranger)> {

@@ -9,7 +9,7 @@ use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::stranger::{SDP, Stranger, request, rtp, session, tag};
+use crate::stranger::{SDP, Stranger, request, rtp, scene, session, tag};
 use crate::world::{Outcome, RATE, Telephone, World};
 
 /// Samples in 20 ms.
@@ -19,9 +19,7 @@ pub(super) const TWO_SECTIONS: Scenario = Scenario {
     name: "two_sections",
     shows: "pyVoIP: two media sections are glued into one; here audio is taken and video refused",
     play: |seed| {
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let stranger = Stranger::new(&mut world);
+        let (mut world, alice, stranger) = scene(seed)?;
         let video = "m=video 4002 RTP/AVP 96\na=rtpmap:96 H264/90000\n";
         let offer = session(&format!("{SDP}{video}"));
         stranger.say(&mut world, &alice, &request("INVITE", 1, None, &offer));
@@ -41,9 +39,7 @@ pub(super) const NO_DESCRIPTION: Scenario = Scenario {
     name: "no_description",
     shows: "pyVoIP: an INVITE without SDP crashes; here the offer is ours, and ACK brings the answer",
     play: |seed| {
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let stranger = Stranger::new(&mut world);
+        let (mut world, alice, stranger) = scene(seed)?;
         stranger.say(&mut world, &alice, &request("INVITE", 1, None, ""));
         let call = world.wait_incoming(&alice)?;
         world.act(&alice, |phone| phone.answer(call))?;
@@ -439,9 +435,7 @@ pub(super) const IPV6: Scenario = Scenario {
 
 /// Alice in a call that the stranger placed.
 fn in_call(seed: u64) -> Outcome<(World, Telephone, CallId, Stranger)> {
-    let mut world = World::new(seed);
-    let alice = world.telephone("alice")?;
-    let stranger = Stranger::new(&mut world);
+    let (mut world, alice, stranger) = scene(seed)?;
     let (call, _) = stranger.calls(&mut world, &alice, "")?;
     Ok((world, alice, call, stranger))
 }

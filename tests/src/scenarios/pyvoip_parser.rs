@@ -6,7 +6,7 @@ use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::stranger::{SDP, Stranger, method, request, session, status, taken};
+use crate::stranger::{SDP, Stranger, method, request, scene, session, status, taken};
 use crate::world::{Outcome, Telephone, World};
 
 pub(super) const INFO: Scenario = Scenario {
@@ -218,14 +218,6 @@ pub(super) const HYPHENS_IN_HOSTS: Scenario = Scenario {
         Ok(world)
     },
 };
-
-/// Alice without a server, and a stranger who only speaks when told.
-fn scene(seed: u64) -> Outcome<(World, Telephone, Stranger)> {
-    let mut world = World::new(seed);
-    let alice = world.telephone("alice")?;
-    let stranger = Stranger::new(&mut world);
-    Ok((world, alice, stranger))
-}
 
 /// An INVITE, changed, rings at Alice; she answers, and the caller gets her session description.
 fn takes_invite(

@@ -8,7 +8,7 @@ use offhook_core::softphone::{Softphone, SoftphoneEvent};
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::stranger::{self, SDP, Stranger, method, parameter, request, session, taken};
+use crate::stranger::{self, SDP, Stranger, method, parameter, request, scene, session, taken};
 use crate::world::{Outcome, STRANGER, Telephone, World};
 
 pub(super) const NEW_BRANCH: Scenario = Scenario {
@@ -130,9 +130,7 @@ pub(super) const TO_THE_SOURCE: Scenario = Scenario {
     name: "to_the_source",
     shows: "pyVoIP #76: responses go to the Via host; here to the source, with received and rport",
     play: |seed| {
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let stranger = Stranger::new(&mut world);
+        let (mut world, alice, stranger) = scene(seed)?;
         let options = request("OPTIONS", 1, None, "");
         let options = options.replace("UDP 10.0.2.1:5060", "UDP 192.168.1.9:9999");
         stranger.say(&mut world, &alice, &options);
