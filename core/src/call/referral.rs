@@ -5,7 +5,7 @@ use super::notice::{head, parameter};
 use super::reference::Reference;
 use super::session::Ask;
 use super::transfer::Beside;
-use super::{Call, CallAlarm, Stage, queries, sipfrag};
+use super::{Call, CallAlarm, Stage, sipfrag};
 use crate::agent::{Alarm, Answer, Crossing, Owner, Query, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, Cause, EndedBy, Event, ReferralId};
