@@ -33,7 +33,7 @@ const STEPS: &[Step] = &[
         what: "the tests of every package, over real sockets too",
         quick: true,
         run: || {
-            cargo("build --workspace --bins", "the programs do not build")?;
+            cargo("build --workspace --bins --examples", "the programs do not build")?;
             let line = "test --workspace --lib --bins --tests --examples --no-fail-fast";
             cargo(line, "a test failed; its name is above")
         },
