@@ -1,11 +1,12 @@
 //! Commands that send one request: a ping, an instant message, or what the application makes itself.
 
 use super::errand::Errand;
-use super::{Intent, Phone, check_field, invalid};
+use super::fields::check_field;
+use super::{Intent, Phone};
 use crate::agent::{Content, MAX_MESSAGE};
 use crate::call::{Call, MAX_INQUIRIES};
 use crate::error::Error;
-use crate::event::{CallId, CallState, ErrandId, MessageId, PingId};
+use crate::event::{CallId, ErrandId, MessageId, PingId};
 use crate::sip::{HeaderName, MAX_METHOD_BYTES, MediaType, Method, check_name, check_value};
 
 /// How many requests of all kinds may wait for their answers at once.
@@ -47,7 +48,7 @@ impl RequestOptions {
         check_type(kind)?;
         if bytes.len() > MAX_BODY {
             let size = format!("{} bytes", bytes.len());
-            return Err(invalid("body", &size, "it may have 60,000"));
+            return Err(Error::invalid("body", &size, "it may have 60,000"));
         }
         Ok(())
     }
@@ -88,7 +89,7 @@ impl Phone {
         check_type(content_type)?;
         if body.len() > MAX_MESSAGE {
             let size = format!("{} bytes", body.len());
-            return Err(invalid("message", &size, "the whole request may have 1,300"));
+            return Err(Error::invalid("message", &size, "the whole request may have 1,300"));
         }
         let limit = MAX_ERRANDS;
         let id = self.next_errand().ok_or(Error::TooManyMessages { limit })?;
@@ -142,13 +143,12 @@ impl Phone {
     ) -> Result<ErrandId, Error> {
         let method = check_method(method)?;
         if method == Method::Message {
-            return Err(invalid("method", method.as_str(), "it goes outside of calls"));
+            return Err(Error::invalid("method", method.as_str(), "it goes outside of calls"));
         }
         options.check()?;
         let RequestOptions { headers, body } = options;
         let content = body.map(|(kind, bytes)| Content { kind, bytes });
-        let (answered, intent) = (CallState::Answered, Intent::Inquire(call));
-        self.command(call, "send a request within", None, &[answered], answered, intent)?;
+        self.change(call, "send a request within", Intent::Inquire(call))?;
         self.last_errand += 1;
         let id = ErrandId(self.last_errand);
         let taken = |call: &mut Box<Call>| call.inquire(id, method, headers, content);
@@ -190,7 +190,7 @@ const OURS: [HeaderName; 12] = [
 
 fn check_method(name: &str) -> Result<Method, Error> {
     if check_name(name).is_err() || name.len() > MAX_METHOD_BYTES {
-        return Err(invalid("method", name, "it is no token"));
+        return Err(Error::invalid("method", name, "it is no token"));
     }
     match Method::from_str(name) {
         Method::Invite
@@ -199,14 +199,14 @@ fn check_method(name: &str) -> Result<Method, Error> {
         | Method::Cancel
         | Method::Register
         | Method::Prack
-        | Method::Update => Err(invalid("method", name, "the phone sends it by itself")),
+        | Method::Update => Err(Error::invalid("method", name, "the phone sends it by itself")),
         method => Ok(method),
     }
 }
 
 fn check_type(kind: &str) -> Result<(), Error> {
     match check_value(kind).is_err() || MediaType::parse(kind).is_err() {
-        true => Err(invalid("content type", kind, "it is no media type")),
+        true => Err(Error::invalid("content type", kind, "it is no media type")),
         false => Ok(()),
     }
 }
