@@ -1,5 +1,6 @@
 //! What a call's handles, the signalling driver and the call's media task have in common.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -29,6 +30,35 @@ pub(crate) struct Shared {
     digits: Mutex<String>,
     /// What signalling has told the media task; a channel would have room for many from the start.
     orders: Mutex<Vec<Order>>,
+    /// Whether a media task works for the call.
+    has_media: AtomicBool,
+}
+
+/// The media task's hold on its call: while there is one, more may be heard.
+pub(crate) struct Media(Arc<Shared>);
+
+impl Media {
+    pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
+        shared.has_media.store(true, Ordering::Release);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl std::ops::Deref for Media {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Media {
+    /// Also when the runtime drops the task.
+    fn drop(&mut self) {
+        self.0.taps.close();
+        self.0.has_media.store(false, Ordering::Release);
+        self.0.moved.notify_waiters();
+    }
 }
 
 /// Where a call stands.
@@ -68,6 +98,7 @@ impl Shared {
             session: Mutex::new(session),
             digits: Mutex::default(),
             orders: Mutex::default(),
+            has_media: AtomicBool::new(false),
         })
     }
 
@@ -81,6 +112,11 @@ impl Shared {
 
     pub(crate) fn digits(&self) -> MutexGuard<'_, String> {
         self.digits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a media task works for the call.
+    pub(crate) fn has_media(&self) -> bool {
+        self.has_media.load(Ordering::Acquire)
     }
 
     /// Tells the media task what to do.
@@ -103,7 +139,8 @@ impl Shared {
         digits.push(digit);
     }
 
-    /// Waits until `ready` has something to say. Cancel-safe: nothing is taken but by `ready`.
+    /// Waits until `ready` has something to say. Cancel-safe: nothing is taken but by `ready`. The
+    /// call is over when its media is too: the last that was received is still to be heard.
     ///
     /// # Errors
     /// How the call ended, when it is over and `ready` still has nothing.
@@ -113,7 +150,7 @@ impl Shared {
     ) -> Result<T, crate::Error> {
         loop {
             let moved = self.moved.notified();
-            let ending = self.status.borrow().ending.clone();
+            let ending = self.status.borrow().ending.clone().filter(|_| !self.has_media());
             if let Some(value) = ready(self) {
                 return Ok(value);
             }

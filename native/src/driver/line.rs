@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::media::{self, Order};
 use super::{Jobs, Passenger};
-use crate::call::shared::Shared;
+use crate::call::shared::{Media, Shared};
 use crate::call::{Call, Transfer};
 use crate::capture::Capture;
 use crate::event::{CallEvent, Ending, Event};
@@ -32,7 +32,7 @@ use crate::referral::Referral;
 pub(crate) struct Line {
     pub(crate) phone: Phone,
     bulletin: Arc<Bulletin>,
-    calls: HashMap<CallId, Entry>,
+    calls: HashMap<CallId, Arc<Shared>>,
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
     messages: HashMap<MessageId, oneshot::Sender<Option<event::Cause>>>,
     requests: HashMap<ErrandId, oneshot::Sender<Option<event::Reply>>>,
@@ -54,13 +54,6 @@ pub(crate) struct Crowd {
     /// How many calls there may be before.
     pub(crate) beyond: usize,
     pub(crate) runtime: tokio::runtime::Handle,
-}
-
-#[derive(Debug)]
-struct Entry {
-    shared: Arc<Shared>,
-    /// Whether the call has a media task.
-    has_media: bool,
 }
 
 /// The answer to an OPTIONS request: the final response, if any, and the round trip.
@@ -238,7 +231,7 @@ impl Line {
         let mut options = MediaOptions::default();
         options.silence_timeout = self.phone.parameters().media_timeout;
         let shared = Shared::new(profile, MediaSession::new(machine, options));
-        self.calls.insert(call, Entry { shared: Arc::clone(&shared), has_media: false });
+        self.calls.insert(call, Arc::clone(&shared));
         Some(shared)
     }
 
@@ -280,8 +273,8 @@ impl Line {
                 self.tell(call, CallEvent::Transfer { to, outcome, cause });
             }
             Core::Referred { call, referral, to, by } => {
-                let Some(entry) = self.calls.get(&call) else { return };
-                let (shared, words) = (Arc::clone(&entry.shared), (to.clone(), by.clone()));
+                let Some(shared) = self.calls.get(&call) else { return };
+                let (shared, words) = (Arc::clone(&shared), (to.clone(), by.clone()));
                 self.tell(call, CallEvent::Referred { to, by });
                 self.bulletin.refer(Referral::new(shared, referral, jobs.clone(), words));
             }
@@ -324,17 +317,17 @@ impl Line {
 
     /// Notes what is known about a call, for its handles.
     fn look(&self, call: CallId) {
-        if let (Some(entry), Some(profile)) = (self.calls.get(&call), self.phone.profile(call)) {
-            *entry.shared.profile() = profile;
+        if let (Some(shared), Some(profile)) = (self.calls.get(&call), self.phone.profile(call)) {
+            *shared.profile() = profile;
         }
     }
 
     fn change(&mut self, call: CallId, state: CallState, cause: Option<event::Cause>) {
         self.look(call);
-        let Some(entry) = self.calls.get(&call) else { return };
+        let Some(shared) = self.calls.get(&call) else { return };
         // `ended` is told with its reason, by the event that follows.
         if state != CallState::Ended {
-            entry.shared.status.send_modify(|status| {
+            shared.status.send_modify(|status| {
                 status.state = state;
                 status.cause.clone_from(&cause);
                 if state == CallState::Answered {
@@ -342,7 +335,7 @@ impl Line {
                 }
             });
         }
-        entry.shared.moved.notify_waiters();
+        shared.moved.notify_waiters();
         self.tell(call, CallEvent::State { state, cause });
     }
 
@@ -354,9 +347,8 @@ impl Line {
         error: Option<Refusal>,
     ) {
         self.transfers.remove(&call);
-        let Some(entry) = self.calls.remove(&call) else { return };
-        let Entry { shared, has_media } = entry;
-        match has_media {
+        let Some(shared) = self.calls.remove(&call) else { return };
+        match shared.has_media() {
             true => shared.order(Order::Control(MediaControl::Close.into())),
             // Nobody else closes the recordings.
             false => shared.taps.close(),
@@ -378,8 +370,8 @@ impl Line {
     }
 
     fn tell(&self, call: CallId, event: CallEvent) {
-        if let Some(entry) = self.calls.get(&call) {
-            entry.shared.events.send(&event);
+        if let Some(shared) = self.calls.get(&call) {
+            shared.events.send(&event);
             self.bulletin.publish(&Event::Call { call, event });
         }
     }
@@ -393,23 +385,23 @@ impl Line {
         control: MediaControl,
     ) {
         let calls = self.calls.len();
-        let Some(entry) = self.calls.get_mut(&call) else { return };
+        let Some(shared) = self.calls.get(&call) else { return };
         if let MediaControl::Configure { parameters, .. } = &control {
-            if !std::mem::replace(&mut entry.has_media, true) {
-                let shared = Arc::clone(&entry.shared);
+            if !shared.has_media() {
                 let (beat, capture) = (self.metronome.beat(), self.capture.clone());
-                let task = media::run(shared, jobs.clone(), machine.time, beat, capture);
+                let task =
+                    media::run(Media::begin(shared), jobs.clone(), machine.time, beat, capture);
                 match self.crowd.as_ref().filter(|crowd| calls > crowd.beyond) {
                     Some(crowd) => crowd.runtime.spawn(task),
                     None => tokio::spawn(task),
                 };
             }
             if let Some(sockets) = machine.media.remove(&parameters.port) {
-                entry.shared.order(Order::Sockets(sockets));
+                shared.order(Order::Sockets(sockets));
             }
         }
-        if entry.has_media {
-            entry.shared.order(Order::Control(control.into()));
+        if shared.has_media() {
+            shared.order(Order::Control(control.into()));
         }
     }
 
@@ -433,7 +425,7 @@ impl Drop for Line {
     /// When the driver goes down with its runtime, nobody must wait for its calls for ever.
     fn drop(&mut self) {
         self.bulletin.keep_counters(self.phone.counters());
-        for (_, Entry { shared, .. }) in self.calls.drain() {
+        for (_, shared) in self.calls.drain() {
             shared.order(Order::Control(MediaControl::Close.into()));
             shared.status.send_modify(|status| {
                 status.state = CallState::Ended;

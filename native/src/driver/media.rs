@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::Poll;
 
 use offhook_core::event::{MediaControl, MediaEvent};
@@ -18,7 +17,7 @@ use tokio::net::UdpSocket;
 
 use super::Jobs;
 use super::line::Line;
-use crate::call::shared::Shared;
+use crate::call::shared::Media;
 use crate::capture::Capture;
 use crate::host::entropy;
 use crate::host::media::MediaSockets;
@@ -47,7 +46,7 @@ thread_local! {
 
 /// Carries the media of one call until signalling closes it.
 pub(crate) async fn run(
-    shared: Arc<Shared>,
+    shared: Media,
     jobs: Jobs<Line>,
     time: Timebase,
     beat: Beat,
@@ -66,6 +65,10 @@ pub(crate) async fn run(
         for order in task.shared.take_orders() {
             let over =
                 matches!(&order, Order::Control(control) if **control == MediaControl::Close);
+            if over {
+                // What the peer sent before its BYE is heard.
+                task.receive_all();
+            }
             task.handle_order(order);
             if over {
                 break 'call;
@@ -85,12 +88,10 @@ pub(crate) async fn run(
         }
     }
     task.advance();
-    task.shared.taps.close();
-    task.shared.moved.notify_waiters();
 }
 
 struct Task {
-    shared: Arc<Shared>,
+    shared: Media,
     jobs: Jobs<Line>,
     machine: Machine,
     /// They stay until the call is over: a stream that was removed may come back.
@@ -134,6 +135,15 @@ impl Task {
         self.shared.taps.send(&self.tapped);
         self.shared.moved.notify_waiters();
         deadline
+    }
+
+    /// Takes what waits in the sockets.
+    fn receive_all(&mut self) {
+        BUFFER.with_borrow_mut(|buffer| {
+            for index in 0..self.sockets.len() {
+                self.receive(index, Channel::Rtp, buffer);
+            }
+        });
     }
 
     fn receive(&mut self, index: usize, channel: Channel, buffer: &mut [u8]) {
