@@ -84,6 +84,28 @@ async fn a_hold_stops_the_sound_until_the_call_is_resumed() {
     soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
 }
 
+/// Who plays and hangs up at once is heard to the end: what the listener's jitter buffer holds comes
+/// with the end of the call.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_played_before_the_end_is_heard() {
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    for _ in 0..3 {
+        let (caller, called) = connect(&alice, &bob).await;
+        let sound = tone(440, 300);
+        let play = async {
+            caller.play_samples(8_000, &sound).await?;
+            caller.hangup().await
+        };
+        let (played, heard) = soon(async { tokio::join!(play, listen(&called, 5_000)) }).await;
+        played.unwrap();
+        let first = heard.iter().position(|s| s.unsigned_abs() > 1_000).unwrap();
+        let last = heard.iter().rposition(|s| s.unsigned_abs() > 1_000).unwrap();
+        let length = (last - first) / 8;
+        assert!(length.abs_diff(300) <= 20, "{length} ms of sound instead of 300");
+    }
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+}
+
 /// A phone of one thread has others carry the sound of the calls that are too many for it.
 #[tokio::test]
 async fn media_beyond_some_calls_goes_to_another_runtime() {
