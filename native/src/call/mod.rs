@@ -250,7 +250,7 @@ impl Call {
         reply.ok_or(Error::Timeout { what: "an answer to the request" })
     }
 
-    /// Waits until the call is answered.
+    /// Waits until the call is answered; it may be over again by then.
     ///
     /// # Errors
     /// [`Error::Rejected`] with the far end's response, [`Error::Timeout`], or how else it ended.
@@ -283,7 +283,8 @@ impl Call {
         let mut status = self.shared().status.subscribe();
         let reached = status.wait_for(|now| wanted(now.state) || now.ending.is_some()).await;
         match reached.as_ref().map(|status| &status.ending) {
-            Ok(Some(ending)) => Err(ending.error()),
+            // Who hangs up as soon as it is up has been answered all the same.
+            Ok(Some(ending)) if !ending.was_answered() => Err(ending.error()),
             _ => Ok(()),
         }
     }

@@ -274,7 +274,7 @@ impl Line {
             }
             Core::Referred { call, referral, to, by } => {
                 let Some(shared) = self.calls.get(&call) else { return };
-                let (shared, words) = (Arc::clone(&shared), (to.clone(), by.clone()));
+                let (shared, words) = (Arc::clone(shared), (to.clone(), by.clone()));
                 self.tell(call, CallEvent::Referred { to, by });
                 self.bulletin.refer(Referral::new(shared, referral, jobs.clone(), words));
             }
