@@ -159,6 +159,12 @@ impl Outgoing {
         core::mem::take(&mut self.ended)
     }
 
+    /// Whether nothing waits: neither audio, nor a mark, nor an end to be told.
+    pub(crate) fn is_idle(&self) -> bool {
+        let told = !(self.tail || self.fresh || self.untold || self.ended);
+        told && self.samples.is_empty() && self.marks() == 0
+    }
+
     /// Drops what waits; returns how much that was.
     pub(crate) fn flush(&mut self) -> Duration {
         let dropped = self.queued();

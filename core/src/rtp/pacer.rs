@@ -39,6 +39,17 @@ impl Pacer {
         self.tick += skipped + 1;
         Some(skipped)
     }
+
+    /// Leaves out every frame that is due; returns how many.
+    pub(crate) fn pass(&mut self, now: Instant) -> u64 {
+        let deadline = self.next_deadline();
+        if now < deadline {
+            return 0;
+        }
+        let passed = now.since(deadline).as_micros() / self.period.as_micros() + 1;
+        self.tick += passed;
+        passed
+    }
 }
 
 #[cfg(test)]

@@ -145,6 +145,13 @@ impl Sender {
         self.stalled += frames;
     }
 
+    /// Goes on by frames in which there was nothing to do, the last of which ended at `end`.
+    pub(crate) fn rest(&mut self, frames: u64, end: Instant) {
+        self.timestamp = self.timestamp.wrapping_add((frames as u32).wrapping_mul(self.step()));
+        self.begins = end;
+        self.marker = true;
+    }
+
     /// Goes on by the frame that begins at `begins`; without a path nothing is sent, though time
     /// goes on.
     pub(crate) fn tick(

@@ -21,6 +21,9 @@ use crate::time::{Duration, Instant};
 const PTIME: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
 /// How many frames are played at once when a call ends, so that nothing heard is lost.
 const LAST_FRAMES: usize = 200;
+/// How long a stream without anything to do leaves its frames out: a host need not look whether
+/// something was written meanwhile, and then that is noticed so late.
+const NAP: Duration = Duration::from_secs(1);
 
 /// One audio stream.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Stream {
     reporter: Reporter,
     pub(crate) incoming: Incoming,
     frame: Vec<i16>,
+    /// Whether its frames are left out until something is to be done.
+    napping: bool,
     silence_timeout: Option<Duration>,
     /// Since when something should have come.
     silent_since: Instant,
@@ -64,6 +69,7 @@ impl Stream {
             reporter: Reporter::new(host),
             incoming: Incoming::new(rate),
             frame: Vec::new(),
+            napping: false,
             silence_timeout: options.silence_timeout,
             silent_since: now,
             silence_told: false,
@@ -76,6 +82,7 @@ impl Stream {
 
     /// Signalling has agreed anew.
     pub(crate) fn configure(&mut self, now: Instant, parameters: MediaParameters) {
+        self.wake(now);
         let ptime = clamp_ptime(parameters.ptime);
         if ptime != self.pacer.period() {
             self.pacer = Pacer::new(self.pacer.next_deadline(), ptime);
@@ -115,7 +122,9 @@ impl Stream {
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        let mut next = self.pacer.next_deadline().min(self.reporter.next_deadline());
+        let naps = self.napping && self.sender.outgoing.is_idle();
+        let frame = self.pacer.next_deadline() + if naps { NAP } else { Duration::ZERO };
+        let mut next = frame.min(self.reporter.next_deadline());
         if let Some(deadline) = self.receiver.events.next_deadline() {
             next = next.min(deadline);
         }
@@ -162,6 +171,7 @@ impl Stream {
         mut emit: impl FnMut(MediaEvent),
     ) {
         let now = host.now();
+        self.wake(now);
         while let Some(skipped) = self.pacer.advance(now) {
             self.tick(host, skipped, tap.as_mut());
         }
@@ -180,6 +190,23 @@ impl Stream {
         if self.silence_deadline().is_some_and(|deadline| now >= deadline) {
             self.silence_told = true;
             emit(MediaEvent::Silent);
+        }
+        // What is recorded goes on with time.
+        self.napping = tap.is_none() && self.has_nothing_to_do();
+    }
+
+    /// Whether no frame would be sent or heard, nor anything written go by.
+    fn has_nothing_to_do(&self) -> bool {
+        !self.receives() && self.path().is_none() && self.sender.outgoing.is_idle()
+    }
+
+    /// Goes on in time over the frames that were left out.
+    fn wake(&mut self, now: Instant) {
+        if core::mem::take(&mut self.napping) {
+            let passed = self.pacer.pass(now);
+            if passed > 0 {
+                self.sender.rest(passed, self.pacer.next_deadline() - self.pacer.period());
+            }
         }
     }
 

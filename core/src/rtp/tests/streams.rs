@@ -455,3 +455,59 @@ fn a_read_that_does_not_wait_is_filled_with_silence() {
     assert_eq!(scene.session.read_audio_or_silence(8_000, &mut out), 160);
     assert_eq!(out[160..], [0; 40]);
 }
+
+#[test]
+fn a_stream_without_anything_to_do_rests_while_its_time_goes_on() {
+    let mut scene = Scene::new();
+    let inactive = MediaParameters { direction: Direction::Inactive, ..parameters(ONE) };
+    scene.configure(0, parameters(ONE));
+    scene.run(millis(1_010), &mut []);
+    scene.configure(0, inactive.clone());
+    scene.run(millis(10), &mut []);
+    let end = scene.host.now + Duration::from_secs(60);
+    let mut wakes = 0;
+    while let Some(next) = scene.session.next_deadline().filter(|next| *next <= end) {
+        assert!(next > scene.host.now);
+        scene.host.now = next;
+        scene.session.handle_deadline(&mut scene.host);
+        wakes += 1;
+    }
+    assert!((60..90).contains(&wakes), "woken {wakes} times in a minute");
+    // What is written meanwhile wakes it, and goes by in its time.
+    scene.host.now += millis(7);
+    let written = scene.host.now;
+    scene.session.write_audio(8_000, &[1; 800]);
+    assert!(scene.session.mark("gone"));
+    scene.run(millis(90), &mut []);
+    assert_eq!(scene.marks(), [""; 0]);
+    assert!(scene.session.queued() <= millis(40), "{:?}", scene.session.queued());
+    scene.run(millis(50), &mut []);
+    assert_eq!(scene.marks(), ["-gone"]);
+    assert!(scene.events.contains(&MediaEvent::AudioSent));
+    assert!(scene.host.now.since(written) == millis(140));
+    // It naps again when it is taken up.
+    scene.run(millis(333), &mut []);
+    scene.configure(0, parameters(ONE));
+    scene.run(millis(100), &mut []);
+    let packets: Vec<_> = scene.host.rtp().map(|(at, p)| (at, p.header)).collect();
+    let [(left, last), (came, first)] = [packets[49].clone(), packets[50].clone()];
+    assert!(first.marker && came > written);
+    let between = came.since(left).as_micros() / 125;
+    assert_eq!(first.timestamp.wrapping_sub(last.timestamp), between as u32);
+    assert_eq!(first.sequence, last.sequence.wrapping_add(1));
+    assert_eq!(scene.session.stats().stalled_frames, 0);
+}
+
+#[test]
+fn a_recording_of_a_stream_that_rested_has_all_its_time() {
+    let mut scene = Scene::new();
+    scene.configure(0, MediaParameters { direction: Direction::Inactive, ..parameters(ONE) });
+    scene.run(millis(5_310), &mut []);
+    scene.session.set_tap(true);
+    scene.run(millis(1_000), &mut []);
+    let first = scene.session.drain_tap().count();
+    scene.run(millis(1_000), &mut []);
+    assert_eq!(scene.session.drain_tap().count(), 8_000);
+    assert!(first <= 8_000, "{first} pairs of a second");
+    assert_eq!(scene.session.stats().stalled_frames, 0);
+}
