@@ -220,6 +220,11 @@ impl Call {
         self.tag
     }
 
+    /// Our tag as a callee in calls with this Call-ID.
+    pub(crate) fn tag_for(&self, call_id: &str) -> Option<Tag> {
+        self.tag.filter(|_| self.direction == CallDirection::Incoming && *self.call_id == *call_id)
+    }
+
     /// What is known about it.
     pub(crate) fn profile(&self) -> CallProfile {
         let parties = match &self.invite {

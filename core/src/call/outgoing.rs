@@ -18,7 +18,6 @@ use crate::agent::{
 use crate::dialog::Dialog;
 use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy};
-use crate::sdp::Negotiator;
 use crate::sip::{HeaderName, Message, Method};
 use crate::timers::TimerId;
 use crate::transaction::{ClientId, FailureCause};
@@ -285,10 +284,11 @@ impl Call {
         if let Some(early) = calling.early(&outgoing.target.uri, &self.call_id, response)
             && let Body::Session(answer) = Body::of(response)
         {
-            let negotiation = early.negotiation.get_or_insert_with(|| {
-                self.media.negotiator().cloned().unwrap_or_else(|| Negotiator::new(0))
-            });
-            if let Ok(agreed) = negotiation.accept(&answer) {
+            let so_far = early.negotiation.as_ref().or(self.media.negotiator());
+            if let Some(mut negotiation) = so_far.cloned()
+                && let Ok(agreed) = negotiation.accept(&answer)
+            {
+                early.negotiation = Some(negotiation);
                 self.media.configure_early(cx, early.number, &agreed);
                 early_media = true;
             }
@@ -342,7 +342,6 @@ impl Call {
         let number = early.as_ref().map_or(new, |early| early.number);
         let early = early.and_then(|early| early.negotiation.take());
         let contact = cx.contact(&calling.path);
-        let answered_early = early.is_some();
         self.media.settle_on(cx, number);
         if let Some(negotiation) = early {
             self.media.set_negotiator(negotiation);
@@ -374,7 +373,7 @@ impl Call {
                 Some(_) => None,
                 None => Some("the answer's session description cannot be used"),
             },
-            (Body::None, None) if answered_early => None,
+            (Body::None, None) if self.media.streams() > 0 => None,
             (Body::None, None) => Some("the answer has no session description"),
             (Body::Malformed | Body::Unsupported, None) => {
                 Some("the answer's session description cannot be read")

@@ -71,6 +71,7 @@ const SPACING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Referrer {
     call: CallId,
+    referral: ReferralId,
     report: Option<Cause>,
 }
 
@@ -207,9 +208,9 @@ impl Call {
         }
     }
 
-    /// Makes this the call that `call` was referred to.
-    pub(crate) fn refer_from(&mut self, call: CallId) {
-        self.referrer = Some(Box::new(Referrer { call, report: None }));
+    /// Makes this the call that a referral of `call` asks for.
+    pub(crate) fn refer_from(&mut self, call: CallId, referral: ReferralId) {
+        self.referrer = Some(Box::new(Referrer { call, referral, report: None }));
     }
 
     /// Notes what there is to report about this call.
@@ -231,20 +232,22 @@ impl Call {
         self.note(&Cause::new(code, reason_phrase(code)));
     }
 
-    /// What there is to report, and to which call; once. A final one is the last.
-    pub(crate) fn take_report(&mut self) -> Option<(CallId, Cause)> {
+    /// What there is to report, and to which referral of which call; once. A final one is the last.
+    pub(crate) fn take_report(&mut self) -> Option<(CallId, ReferralId, Cause)> {
         let referrer = self.referrer.as_mut()?;
-        let (call, report) = (referrer.call, referrer.report.take()?);
+        let (call, referral, report) = (referrer.call, referrer.referral, referrer.report.take()?);
         if report.code >= 200 {
             self.referrer = None;
         }
-        Some((call, report))
+        Some((call, referral, report))
     }
 
-    /// Reports what became of the call that was referred to.
-    pub(crate) fn report(&mut self, cx: &mut Crossing<'_>, cause: Cause) {
-        if let Some(Referral { state: State::Reporting(reporting), .. }) =
+    /// Reports what became of the call that a referral asked for, unless another has come since: that
+    /// one's subscription is not about this call.
+    pub(crate) fn report(&mut self, cx: &mut Crossing<'_>, referral: ReferralId, cause: Cause) {
+        if let Some(Referral { id, state: State::Reporting(reporting), .. }) =
             self.referral.as_deref_mut()
+            && *id == referral
         {
             reporting.next = Some(cause);
             self.advance_referral(cx);

@@ -49,12 +49,12 @@ impl Phone {
         self.place(target, options, None)
     }
 
-    /// Makes a call, which was referred to by the far end of `referrer` perhaps.
+    /// Makes a call, which a referral of another asks for perhaps.
     fn place(
         &mut self,
         target: Target,
         options: CallOptions,
-        referrer: Option<CallId>,
+        referrer: Option<(CallId, ReferralId)>,
     ) -> Result<CallId, Error> {
         let limit = self.agent.parameters.max_calls;
         if self.calls.len() >= limit {
@@ -65,8 +65,8 @@ impl Phone {
         let max_redirects = options.max_redirects.or(Some(limit));
         let options = CallOptions { max_redirects, ..options };
         let mut call = Call::outgoing(id, target, options);
-        if let Some(referrer) = referrer {
-            call.refer_from(referrer);
+        if let Some((referrer, referral)) = referrer {
+            call.refer_from(referrer, referral);
         }
         self.calls.insert(id, Box::new(call));
         let (state, cause) = (CallState::Dialing, None);
@@ -213,7 +213,7 @@ impl Phone {
         let (call, reference) = self.asked(referral)?;
         let target = self.agent.target(&reference.target)?;
         let options = CallOptions { headers: reference.headers, ..CallOptions::default() };
-        let id = self.place(target, options, Some(call))?;
+        let id = self.place(target, options, Some((call, referral)))?;
         self.intents.push_front(Intent::Follow(call));
         Ok(id)
     }

@@ -156,7 +156,11 @@ impl Phone {
             return queries::no_dialog(cx, query);
         };
         let call = self.invites.get(&invite).copied();
-        let tag = call.and_then(|id| self.calls.get(&id)).and_then(|call| call.own_tag());
+        let tag = match call.and_then(|id| self.calls.get(&id)) {
+            Some(call) => call.own_tag(),
+            // It was answered, and is remembered no longer.
+            None => self.calls.values().find_map(|call| call.tag_for(query.request.call_id())),
+        };
         let response = Response::new(200);
         let response = match tag {
             Some(tag) => response.tag(tag),

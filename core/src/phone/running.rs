@@ -200,10 +200,10 @@ impl Phone {
         if call.is_over() && !call.is_told() {
             self.calls.remove(&id);
         }
-        if let Some((referrer, cause)) = report
+        if let Some((referrer, referral, cause)) = report
             && let Some(referrer) = self.calls.get_mut(&referrer)
         {
-            referrer.report(&mut Crossing { host, agent: &mut self.agent }, cause);
+            referrer.report(&mut Crossing { host, agent: &mut self.agent }, referral, cause);
         }
     }
 

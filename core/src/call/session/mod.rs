@@ -275,9 +275,9 @@ impl Call {
         cause: FailureCause,
     ) {
         let Stage::Session(session) = &mut self.stage else { return };
-        for fork in &mut session.forks {
-            fork.handle_bye_failure(client);
-        }
+        session.forks.retain_mut(|fork| {
+            fork.handle_bye_failure(client).is_none() || !fork.invites.is_empty()
+        });
         if let Some(ending) = session.handle_bye_failure(client) {
             self.finish(cx, ending);
         } else if session.is_changing_by(client) {

@@ -257,7 +257,10 @@ fn a_cancel_that_comes_too_late_changes_nothing() {
     let (call, _) = scene.called_by(peer, &bob);
     let cancel = request("CANCEL", 1, None, "").replace("z9hG4bKCANCEL", "z9hG4bKINVITE");
     scene.say(peer, &bob, &cancel);
-    assert_eq!(scene.answer_to(peer, "CANCEL", 1).0, 200);
+    let (status, cancelled) = scene.answer_to(peer, "CANCEL", 1);
+    let (_, response) = scene.answer_to(peer, "INVITE", 1);
+    assert_eq!(status, 200);
+    assert_eq!(header(&response, "To"), header(&cancelled, "To"), "§9.2: one tag for both");
     assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Answered));
 }
 

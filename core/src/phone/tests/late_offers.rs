@@ -90,3 +90,25 @@ fn a_late_offer_that_crosses_cancel_is_answered_and_hung_up() {
     assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None));
     scene.assert_idle(&alice);
 }
+
+#[test]
+fn an_early_answer_that_cannot_be_used_is_none() {
+    // Neither G.729 alone, nor anything at all where no offer was made, opens media.
+    let useless = taken().replace("0 8", "18");
+    for (options, early) in
+        [(CallOptions::default(), useless), (CallOptions::default().late_offer(), taken())]
+    {
+        let mut scene = Scene::new();
+        let alice = scene.direct(ALICE, "alice");
+        let peer = scene.peer(PEER, agree);
+        let call = scene.tell(&alice, |phone| phone.call(TARGET, options)).unwrap();
+        scene.run(Duration::from_millis(50));
+        let invite = last(&scene, peer, "INVITE");
+        answer(&mut scene, peer, &invite, "183 Progress", "b", &early);
+        answer(&mut scene, peer, &invite, "200 OK", "b", "Contact: <sip:bob@10.0.0.9>");
+        assert_eq!((scene.sim[peer].count("ACK"), scene.sim[peer].count("BYE")), (1, 1));
+        assert_eq!(scene.ended(&alice, call), (EndedBy::Error, None));
+        assert!(no_media(&alice));
+        scene.assert_idle(&alice);
+    }
+}

@@ -522,3 +522,18 @@ fn a_phone_transfers_another_to_a_third() {
         }
     }
 }
+
+#[test]
+fn a_report_is_about_the_referral_that_asked_for_it() {
+    let mut it = called();
+    let target = it.target("");
+    it.refer("Refer-To: <sip:carol@10.0.0.3>\nRefer-Sub: false");
+    it.accept();
+    let first = it.scene.sim[target].last("INVITE").unwrap().clone();
+    it.refer("Refer-To: <sip:dave@10.0.0.3>");
+    it.accept();
+    let text = response(&first, "486 Busy Here", "t", "");
+    it.scene.say(target, &it.bob, &text);
+    it.scene.run(Duration::from_secs(2));
+    assert_eq!(it.reports(), [active("SIP/2.0 100 Trying")], "Carol is busy, Dave is asked still");
+}
