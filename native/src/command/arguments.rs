@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use offhook::core::rtp::telephone_event;
+use offhook::core::sip::{NameAddr, check_value};
 use offhook::{Codec, Network};
 
 /// A telephone for the terminal and for scripts.
@@ -210,7 +212,7 @@ pub(crate) struct CallArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) record_received: Option<PathBuf>,
     /// Press these digits (0-9 * # A-D) once the call is answered
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = digits)]
     pub(crate) dtmf: Option<String>,
     /// Press them this many seconds after the answer
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "1", requires = "dtmf")]
@@ -278,10 +280,10 @@ pub(crate) struct AnswerArguments {
     #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(400..=699), conflicts_with_all = ["redirect", "play", "echo", "early_media"])]
     pub(crate) reject: Option<u16>,
     /// The reason phrase of --reject
-    #[arg(long, value_name = "TEXT", requires = "reject")]
+    #[arg(long, value_name = "TEXT", requires = "reject", value_parser = reason)]
     pub(crate) reason: Option<String>,
     /// Send every caller to another URI (302 Moved Temporarily)
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = contact)]
     pub(crate) redirect: Option<String>,
     /// Leave after this many calls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -293,7 +295,7 @@ pub(crate) struct AnswerArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_active: Option<u64>,
     /// Press these digits after answering
-    #[arg(long, value_name = "DIGITS")]
+    #[arg(long, value_name = "DIGITS", value_parser = digits)]
     pub(crate) dtmf: Option<String>,
     /// Let the far ends transfer us: call whom they name, and do there what is done with callers
     #[arg(long)]
@@ -455,9 +457,31 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number of seconds, such as 4 or 0.5".to_owned();
-    let seconds: f64 = text.parse().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    /// A year; clocks cannot count much beyond some hundreds of them.
+    const MOST: Duration = Duration::from_secs(365 * 24 * 3_600);
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds = seconds.filter(|seconds| *seconds <= MOST);
+    seconds.ok_or_else(|| "a number of seconds, such as 4 or 0.5, up to 31536000 (a year)".into())
+}
+
+fn digits(text: &str) -> Result<String, String> {
+    match text.chars().find(|digit| telephone_event::event_of(*digit).is_none()) {
+        None => Ok(text.into()),
+        Some(other) => Err(format!("{other:?} is not a DTMF digit: use 0 to 9, *, #, A to D")),
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    check_value(text).map_err(|_| "a text of one line")?;
+    Ok(text.into())
+}
+
+fn contact(text: &str) -> Result<String, String> {
+    let address = NameAddr::parse(text.trim()).ok().filter(|address| !address.is_star());
+    match (address, check_value(text)) {
+        (Some(_), Ok(())) => Ok(text.into()),
+        _ => Err("a URI: sip:bob@192.0.2.7".into()),
+    }
 }
 
 #[cfg(test)]
@@ -488,6 +512,11 @@ mod tests {
         assert_eq!(rate("0.5").unwrap(), 0.5);
         assert!(rate("0").is_err() && rate("NaN").is_err() && rate("inf").is_err());
         assert!(seconds("-1").is_err() && seconds("NaN").is_err());
+        assert!(seconds("31536000").is_ok() && seconds("31536001").is_err());
+        assert!(digits("0*#D").is_ok() && digits("1x9").unwrap_err().contains("'x'"));
+        assert!(reason("Gone fishing").is_ok() && reason("Gone\r\nX: y").is_err());
+        assert!(contact("sip:bob@192.0.2.7").is_ok() && contact("tel:+12").is_ok());
+        assert!(contact("x y").is_err() && contact("*").is_err());
         assert_eq!(codec("pcma").unwrap(), Codec::Pcma);
         assert!(codec("GSM").unwrap_err().contains("PCMU"));
     }

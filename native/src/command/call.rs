@@ -98,8 +98,9 @@ async fn converse(
     }
     let mut referrals = session.phone.referrals();
     let untransferred = OnceLock::new();
+    let answered = Instant::now();
     let ending = tokio::select! {
-        done = talk(arguments, call, &untransferred) => {
+        done = talk(arguments, call, answered, &untransferred) => {
             // The far end hanging up while something was played is no failure of ours.
             if let Err(error) = done && !matches!(error, Error::Ended { .. }) {
                 end(call).await;
@@ -108,7 +109,10 @@ async fn converse(
             end(call).await
         }
         ending = call.ended() => ending,
-        Some(referral) = referrals.next() => move_on(session, arguments, call, referral).await,
+        Some(referral) = referrals.next() => {
+            let over = answered + arguments.duration.unwrap_or(FOR_EVER);
+            move_on(session, call, referral, over).await
+        }
         () = session.signals.came() => end(call).await,
     };
     if let Some(failure) = untransferred.into_inner() {
@@ -117,17 +121,11 @@ async fn converse(
     failed(&ending).map_or(Ok(()), Err)
 }
 
-/// Goes where the far end sends us, and stays there, or here if nobody answers there; returns how
-/// the call that was left in the end has ended.
-async fn move_on(
-    session: &Session,
-    arguments: &CallArguments,
-    call: &Call,
-    referral: Referral,
-) -> Ending {
+/// Goes where the far end sends us, and stays there, or here if nobody answers there, at most until
+/// `over`; returns how the call that was left in the end has ended.
+async fn move_on(session: &Session, call: &Call, referral: Referral, over: Instant) -> Ending {
     let mut referrals = session.phone.referrals();
     let (mut here, mut next) = (call.clone(), Some(referral));
-    let over = Instant::now() + arguments.duration.unwrap_or(FOR_EVER);
     loop {
         if let Some(referral) = next.take() {
             let follow = async {
@@ -136,6 +134,7 @@ async fn move_on(
             };
             let there = tokio::select! {
                 there = follow => there,
+                () = sleep_until(over) => return end(&here).await,
                 () = session.signals.came() => return end(&here).await,
             };
             if let Ok(there) = there {
@@ -165,9 +164,9 @@ async fn leave(call: Call) {
 async fn talk(
     arguments: &CallArguments,
     call: &Call,
+    answered: Instant,
     untransferred: &OnceLock<Failure>,
 ) -> Result<(), Error> {
-    let answered = Instant::now();
     let play = async {
         let Some(path) = &arguments.play else { return Ok(()) };
         loop {

@@ -274,9 +274,9 @@ fn number(value: &DeValue<'_>) -> Option<String> {
 /// Whether the option's value is a number; everything else is written as a string.
 fn is_number(arg: &Arg) -> bool {
     let kind = arg.get_value_parser().type_id();
-    [TypeId::of::<u16>(), TypeId::of::<u64>(), TypeId::of::<f64>(), TypeId::of::<Duration>()]
-        .iter()
-        .any(|number| kind == *number)
+    let whole = [TypeId::of::<u8>(), TypeId::of::<u16>(), TypeId::of::<u64>()];
+    let broken = [TypeId::of::<f64>(), TypeId::of::<Duration>()];
+    whole.iter().chain(&broken).any(|number| kind == *number)
 }
 
 #[cfg(test)]

@@ -38,9 +38,10 @@ fn every_kind_of_option() {
         codecs = ["PCMA", "PCMU"]    # a list
         header = "Subject: hello, world"
         duration = 0.5               # a number
-        dtmf = "-5"
+        max-redirects = 2
+        user-agent = "-5"
     "#;
-    let CallArguments { duration, dtmf, common, .. } = call("bob", text);
+    let CallArguments { duration, max_redirects, common, .. } = call("bob", text);
     let Common { account, network, watch } = common;
     assert_eq!(account.server.as_deref(), Some("pbx.example.com"));
     assert_eq!((account.expires, account.no_register), (60, true));
@@ -48,7 +49,8 @@ fn every_kind_of_option() {
     assert_eq!(network.rtp_ports, (20_000, 20_100));
     assert_eq!(network.codecs, [offhook::Codec::Pcma, offhook::Codec::Pcmu]);
     assert_eq!(network.headers, [("Subject".to_owned(), "hello, world".to_owned())]);
-    assert_eq!((duration, dtmf.as_deref()), (Some(Duration::from_millis(500)), Some("-5")));
+    assert_eq!((duration, max_redirects), (Some(Duration::from_millis(500)), 2));
+    assert_eq!(network.user_agent.as_deref(), Some("-5"));
 }
 
 #[test]
