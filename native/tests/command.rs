@@ -330,8 +330,10 @@ fn hold_and_resume_are_told_on_both_sides() {
     assert_eq!(bob.wait("hold"), told("remote", true));
     assert_eq!(bob.wait("hold"), told("remote", false));
     assert_eq!(bob.end().0, 0);
-    // A moment to resume without one to hold means nothing.
+    // A moment to resume without one to hold before it means nothing.
     assert_eq!(Offhook::run(at, "call sip:bob@127.0.0.1 --resume-after 1").0, 2);
+    let swapped = "call sip:bob@127.0.0.1 --hold-after 2 --resume-after 1";
+    assert_eq!(Offhook::run(at, swapped).0, 2);
 }
 
 #[test]
@@ -433,6 +435,10 @@ fn usage_errors() {
         "call not/a/uri --bind 127.0.0.1:0",
         "call sip:a@127.0.0.1 --rtp-ports 20000-10000",
         "call sip:a@127.0.0.1 --bind 127.0.0.1:0 --header Via:x",
+        "call sip:a@127.0.0.1 --bind 127.0.0.1:0 --dtmf 1x9",
+        "call sip:a@127.0.0.1 --bind 127.0.0.1:0 --duration 1e19",
+        "answer --bind 127.0.0.1:0 --dtmf 1x9",
+        "answer --bind 127.0.0.1:0 --redirect *",
     ] {
         let (status, sentence, _) = Offhook::run(directory.path(), asked);
         assert_eq!(status, 2, "{asked}: {sentence}");
@@ -566,6 +572,37 @@ async fn whoever_calls_goes_where_it_is_sent() {
     let (status, sentence, events) = common::soon(run).await.unwrap();
     assert_eq!((status, sentence.as_str()), (0, ""), "{events:?}");
     assert_eq!(events.iter().filter(|event| event["event"] == "referred").count(), 2);
+    common::soon(async { tokio::join!(menu.stop(), target.stop()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_sent_elsewhere_stays_no_longer_than_asked() {
+    let directory = tempdir().unwrap();
+    let (menu, target) = (
+        common::start(common::direct("menu")).await,
+        common::start(common::direct("target")).await,
+    );
+    let (mut calls, mut transferred) = (menu.incoming(), target.incoming());
+    let (to, there) = (common::uri(&menu, "menu"), common::uri(&target, "target"));
+    let at = directory.path().to_owned();
+    let run = tokio::task::spawn_blocking(move || {
+        let asked = format!("call {to} --bind 127.0.0.1 --accept-transfer --duration 1");
+        Offhook::run(&at, &asked)
+    });
+    let call = common::soon(calls.next()).await.unwrap();
+    common::soon(call.answer()).await.unwrap();
+    let mode = offhook::TransferMode::Notified;
+    let (_, rings) = common::soon(async {
+        tokio::join!(call.transfer(&there, mode), async {
+            // It rings for longer than anybody waits.
+            transferred.next().await.unwrap()
+        })
+    })
+    .await;
+    assert_eq!(common::soon(call.ended()).await.by, offhook::EndedBy::Remote);
+    assert_eq!(common::soon(rings.ended()).await.by, offhook::EndedBy::Remote);
+    let (status, sentence, _) = common::soon(run).await.unwrap();
+    assert_eq!((status, sentence.as_str()), (0, ""));
     common::soon(async { tokio::join!(menu.stop(), target.stop()) }).await;
 }
 

@@ -21,7 +21,7 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<(), Failure> {
     let common = &arguments.common;
-    check_files(&arguments)?;
+    check(&arguments)?;
     let mut parameters = parameters(common, 0)?;
     parameters.answer_timeout = arguments.answer_timeout.into();
     parameters.accept_transfer = arguments.accept_transfer;
@@ -31,8 +31,13 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<(), 
     result
 }
 
-/// A file that cannot be played is better known before the telephone rings.
-fn check_files(arguments: &CallArguments) -> Result<(), Failure> {
+/// What cannot be done is better known before the telephone rings.
+fn check(arguments: &CallArguments) -> Result<(), Failure> {
+    if arguments.resume_after.is_some_and(|resume| Some(resume) < arguments.hold_after) {
+        let message =
+            "--resume-after counts from the answer too: it cannot come before --hold-after";
+        return Err(Failure::new(Status::Usage, "resume_before_hold", message));
+    }
     arguments.play.as_deref().map_or(Ok(()), |path| Ok(offhook::check_wav(path)?))
 }
 
