@@ -166,17 +166,21 @@ export class Call extends Emitter {
 
   /** Sends samples; resolves when the last one has left, or the call is over. */
   async play(rate, samples) {
-    let sent = false;
+    // Without samples there is no end to be told.
+    let sent = samples.length === 0;
     const note = () => (sent = true);
     this.on("audioSent", note);
-    for (let rest = samples; rest.length > 0 && !this.#end; ) {
-      rest = rest.subarray(this.writeAudio(rate, rest));
-      sent = false;
-      // The machine keeps a minute of audio.
-      if (rest.length > 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
+    try {
+      for (let rest = samples; rest.length > 0 && !this.#end; ) {
+        rest = rest.subarray(this.writeAudio(rate, rest));
+        sent = false;
+        // The machine keeps a minute of audio.
+        if (rest.length > 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
+      }
+      await this.until(() => this.#end || sent);
+    } finally {
+      this.off("audioSent", note);
     }
-    await this.until(() => this.#end || sent);
-    this.off("audioSent", note);
   }
 
   sendDtmf(digits) {

@@ -1,10 +1,11 @@
 // A telephone over node:dgram. `cargo xtask wasm` builds ../dist.
 import { webcrypto } from "node:crypto";
 import { createSocket } from "node:dgram";
+import { lookup as lookupName } from "node:dns";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { initSync, Softphone } from "../dist/offhook_wasm.js";
 import { now, Telephone } from "../js/telephone.js";
 
@@ -79,6 +80,7 @@ export class Phone extends Telephone {
 
   async #bindMedia({ toward, low, high }) {
     const { address } = this.local;
+    const shown = await towards(address, toward);
     for (let port = low + (low % 2); port < high; port += 2) {
       const pair = await bindPair(address, port);
       if (!pair) continue;
@@ -92,7 +94,7 @@ export class Phone extends Telephone {
           ),
         ),
       );
-      return { media, address: await towards(address, toward), port };
+      return { media, address: shown, port };
     }
     return undefined;
   }
@@ -100,12 +102,26 @@ export class Phone extends Telephone {
 
 /** A socket bound to an address. */
 async function bind(address, port) {
-  const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4" });
-  socket.bind({ address, port, exclusive: true });
-  await once(socket, "listening");
+  const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4", lookup: lookupAtOnce });
+  const listening = once(socket, "listening");
+  try {
+    socket.bind({ address, port, exclusive: true });
+    await listening;
+  } catch (error) {
+    // It has its descriptor already.
+    socket.close();
+    throw error;
+  }
   // What comes back from the network later is told of each packet.
   socket.on("error", () => {});
   return socket;
+}
+
+/** An address is itself: a packet leaves before whatever is done next, such as to close its socket. */
+function lookupAtOnce(name, options, callback) {
+  const family = isIP(name);
+  if (family) callback(null, name, family);
+  else lookupName(name, options, callback);
 }
 
 /** Sockets on a port and the next; `undefined` when one of them is taken. */

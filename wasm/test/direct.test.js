@@ -1,5 +1,8 @@
 // Two phones of this package call each other without a server, over real sockets.
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { Phone } from "../node/phone.js";
 import { assertHears } from "./sound.js";
@@ -63,6 +66,7 @@ test("marks come back as played or flushed, and digits are a buffer", OPTIONS, a
   assert.ok(call.flushAudio() > 9);
   await call.until(() => marks.length === 2);
   assert.deepEqual(marks, [["soon", true], ["never", false]]);
+  await call.play(8_000, new Int16Array(0));
   assert.equal(call.queued, 0);
   assert.equal(call.readAudioOrSilence(8_000, 24_000).length, 24_000);
 
@@ -74,6 +78,30 @@ test("marks come back as played or flushed, and digits are a buffer", OPTIONS, a
   assert.equal(answering.takeDtmf(2), "95");
   assert.equal(answering.takeDtmf(1), "");
   await call.hangup();
+});
+
+test("ports that others hold cost no descriptors", OPTIONS, async (t) => {
+  if (!existsSync("/proc/self/fd")) return t.skip("there is no /proc to count them in");
+  const low = 41_200;
+  const others = [];
+  t.after(() => others.forEach((socket) => socket.close()));
+  for (let port = low; port < low + 40; port += 2) {
+    const socket = createSocket("udp4").on("error", () => {});
+    others.push(socket);
+    socket.bind({ address: "127.0.0.1", port, exclusive: true });
+    await once(socket, "listening");
+  }
+  const alice = await started(t, "alice", { rtpPorts: [low, low + 44] });
+  const bob = await started(t, "bob");
+  const open = () => readdirSync("/proc/self/fd").length;
+  const before = open();
+  for (let round = 0; round < 2; round += 1) {
+    const call = alice.call(at(bob));
+    await (await nextCall(bob)).deny();
+    await call.ended();
+  }
+  // Those of the calls themselves may still be about to close; each round tried twenty ports.
+  assert.ok(open() <= before + 8, `${before} descriptors before, ${open()} after`);
 });
 
 test("a call that is denied says why", OPTIONS, async (t) => {
