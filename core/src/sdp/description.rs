@@ -175,17 +175,17 @@ fn direction(lines: &[Line]) -> Option<Direction> {
 impl fmt::Display for SessionDescription {
     /// Writes the description with CRLF line ends, in the order of RFC 8866 §9.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        line(f, 'v', 0)?;
-        line(f, 'o', &self.origin)?;
-        line(f, 's', if self.name.is_empty() { "-" } else { &self.name })?;
+        line(f, 'v', ["0"])?;
+        line(f, 'o', self.origin.words())?;
+        line(f, 's', [if self.name.is_empty() { "-" } else { &self.name }])?;
         kept(f, &self.lines, |kind| matches!(kind, 'i' | 'u' | 'e' | 'p'))?;
         if let Some(connection) = &self.connection {
-            line(f, 'c', connection)?;
+            line(f, 'c', connection.words())?;
         }
         kept(f, &self.lines, |kind| matches!(kind, 'c' | 'b'))?;
         // RFC 8866 §5.9 wants at least one time; that of a call is unbounded (RFC 3264 §5).
         if !self.lines.iter().any(|line| line.kind == 't') {
-            line(f, 't', "0 0")?;
+            line(f, 't', ["0 0"])?;
         }
         kept(f, &self.lines, |kind| matches!(kind, 't' | 'r' | 'z'))?;
         kept(f, &self.lines, |kind| kind == 'k')?;
@@ -196,10 +196,16 @@ impl fmt::Display for SessionDescription {
 
 impl fmt::Display for Media {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        line(f, 'm', Summary(self))?;
+        let Self { kind, port, port_count, protocol, formats, .. } = self;
+        let port = match port_count {
+            Some(count) => format!("{port}/{count}"),
+            None => port.to_string(),
+        };
+        let words = [kind, &port, protocol].into_iter().chain(formats);
+        line(f, 'm', words.map(String::as_str))?;
         kept(f, &self.lines, |kind| kind == 'i')?;
         if let Some(connection) = &self.connection {
-            line(f, 'c', connection)?;
+            line(f, 'c', connection.words())?;
         }
         kept(f, &self.lines, |kind| matches!(kind, 'c' | 'b'))?;
         kept(f, &self.lines, |kind| kind == 'k')?;
@@ -207,53 +213,58 @@ impl fmt::Display for Media {
     }
 }
 
-/// What `m=` says of a section.
-struct Summary<'a>(&'a Media);
+impl Origin {
+    fn words(&self) -> [&str; 6] {
+        let [network, family, address] = self.address.words();
+        [&self.username, &self.session_id, &self.version, network, family, address]
+    }
+}
 
-impl fmt::Display for Summary<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Media { kind, port, port_count, protocol, formats, .. } = self.0;
-        write!(f, "{kind} {port}")?;
-        if let Some(count) = port_count {
-            write!(f, "/{count}")?;
-        }
-        write!(f, " {protocol}")?;
-        formats.iter().try_for_each(|format| write!(f, " {format}"))
+impl Connection {
+    fn words(&self) -> [&str; 3] {
+        [&self.network, &self.family, &self.address]
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} {}", self.username, self.session_id, self.version, self.address)
+        f.write_str(&self.words().join(" "))
     }
 }
 
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.network, self.family, self.address)
+        f.write_str(&self.words().join(" "))
     }
 }
 
 /// Writes the lines of some kinds, in order.
 fn kept(f: &mut fmt::Formatter<'_>, lines: &[Line], of_kind: impl Fn(char) -> bool) -> fmt::Result {
     let mut lines = lines.iter().filter(|line| of_kind(line.kind));
-    lines.try_for_each(|kept| line(f, kept.kind, &kept.value))
+    lines.try_for_each(|kept| line(f, kept.kind, [kept.value.as_str()]))
 }
 
-/// Writes one line; a value that an application put together cannot make two of it.
-fn line(f: &mut fmt::Formatter<'_>, kind: char, value: impl fmt::Display) -> fmt::Result {
-    write!(OneLine(f), "{kind}={value}")?;
+/// Writes one line, a space between its words; what an application put together cannot make two of
+/// it.
+fn line<'a>(
+    f: &mut fmt::Formatter<'_>,
+    kind: char,
+    words: impl IntoIterator<Item = &'a str>,
+) -> fmt::Result {
+    clean(f, kind.encode_utf8(&mut [0; 4]))?;
+    let mut before = '=';
+    for word in words {
+        f.write_char(before)?;
+        clean(f, word)?;
+        before = ' ';
+    }
     f.write_str("\r\n")
 }
 
 /// Leaves out what RFC 8866 §9 allows in no value: NUL, CR and LF.
-struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl fmt::Write for OneLine<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if !text.bytes().any(|b| matches!(b, b'\0' | b'\r' | b'\n')) {
-            return self.0.write_str(text);
-        }
-        text.split(['\0', '\r', '\n']).try_for_each(|part| self.0.write_str(part))
+fn clean(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    if !text.bytes().any(|b| matches!(b, b'\0' | b'\r' | b'\n')) {
+        return f.write_str(text);
     }
+    text.split(['\0', '\r', '\n']).try_for_each(|part| f.write_str(part))
 }

@@ -311,7 +311,9 @@ impl Negotiator {
                 return Err(AnswerError::Kind { index });
             }
             let remote = Remote::of(answer, theirs).ok_or(AnswerError::NoAddress)?;
-            agreed.push(said.agree(stream, theirs, &remote).ok_or(AnswerError::NoCodec)?);
+            let formats = theirs.rtp_formats();
+            let stream_agreed = said.agree(stream, theirs, &formats, &remote);
+            agreed.push(stream_agreed.ok_or(AnswerError::NoCodec)?);
         }
         if agreed.is_empty() {
             return Err(AnswerError::Refused);
@@ -356,7 +358,7 @@ impl Negotiator {
                 address: address.clone().unwrap_or_else(|| Origin::default().address),
             },
             name: "-".to_owned(),
-            connection: address.clone(),
+            connection: address,
             lines: vec![Line {
                 kind: 't',
                 value: time.map_or_else(|| "0 0".to_owned(), |time| time.value.clone()),
@@ -365,7 +367,7 @@ impl Negotiator {
         };
         // A section says its own address where it differs from the session's.
         for section in &mut description.media {
-            if section.connection == address {
+            if section.connection == description.connection {
                 section.connection = None;
             }
         }

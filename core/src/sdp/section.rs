@@ -77,7 +77,8 @@ impl Section {
         let offered = theirs.rtp_formats();
         let formats = self.answered_formats(local, &offered);
         let media = self.say(local, direction, formats);
-        let agreed = self.said.as_ref().and_then(|said| said.agree(stream, theirs, &remote));
+        let agreed =
+            self.said.as_ref().and_then(|said| said.agree(stream, theirs, &offered, &remote));
         let Some(agreed) = agreed else {
             let names: Vec<&str> = offered.iter().map(|f| f.encoding.name.as_str()).collect();
             return Err(NotAcceptable::NoCodec { offered: names.join(", ") });
@@ -203,9 +204,14 @@ pub(super) fn is_spoken(protocol: &str) -> bool {
 }
 
 impl Said {
-    /// What we said and what they said, joined; `None` when no codec is common.
-    pub(super) fn agree(&self, stream: u8, theirs: &Media, remote: &Remote) -> Option<Agreed> {
-        let formats = theirs.rtp_formats();
+    /// What we said and what they said, in these formats, joined; `None` when no codec is common.
+    pub(super) fn agree(
+        &self,
+        stream: u8,
+        theirs: &Media,
+        formats: &[Format],
+        remote: &Remote,
+    ) -> Option<Agreed> {
         let said = |encoding: &Encoding| self.formats.iter().any(|f| f.encoding == *encoding);
         // §7: the first of the answer; §6.1: the first of the offer that is in the answer.
         let (send, encoding) = formats
