@@ -490,7 +490,7 @@ fn a_stream_without_anything_to_do_rests_while_its_time_goes_on() {
     scene.configure(0, parameters(ONE));
     scene.run(millis(100), &mut []);
     let packets: Vec<_> = scene.host.rtp().map(|(at, p)| (at, p.header)).collect();
-    let [(left, last), (came, first)] = [packets[49].clone(), packets[50].clone()];
+    let [(left, last), (came, first)] = [packets[49], packets[50]];
     assert!(first.marker && came > written);
     let between = came.since(left).as_micros() / 125;
     assert_eq!(first.timestamp.wrapping_sub(last.timestamp), between as u32);
