@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offhook_core::host::Channel;
+use offhook_core::time::WallTime;
 use offhook_core::trace::{Kind, Packet, Trace};
 
 use crate::error::Error;
@@ -17,6 +18,9 @@ pub struct Capture {
     trace: Arc<Mutex<Trace>>,
     watcher: Option<Watcher>,
     time: Timebase,
+    /// The wall time at which `time` shows nothing, in microseconds: one clock for both times of a
+    /// packet, so that a ladder and a file agree, and setting the system's clock moves neither.
+    zero: u64,
     signalling: bool,
     media: bool,
 }
@@ -28,7 +32,9 @@ impl Capture {
     /// An empty record.
     pub fn new() -> Self {
         let trace = Arc::new(Mutex::new(Trace::new()));
-        Self { trace, watcher: None, time: Timebase::new(), signalling: true, media: true }
+        let time = Timebase::new();
+        let zero = time.wall().as_micros().saturating_sub(time.now().as_micros());
+        Self { trace, watcher: None, time, zero, signalling: true, media: true }
     }
 
     /// The same record, for somebody whose signalling another one already records.
@@ -81,7 +87,8 @@ impl Capture {
     }
 
     fn push(&self, kind: Kind, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        let (at, wall) = (self.time.now(), self.time.wall());
+        let at = self.time.now();
+        let wall = WallTime::from_micros(self.zero + at.as_micros());
         let packet = Packet { at, wall, from, to, kind, bytes };
         if let Some(watcher) = &self.watcher {
             watcher(&packet);
