@@ -447,15 +447,15 @@ impl Live {
 impl Call {
     /// Whether an offer within the dialog has to wait: for pairs of ports, when it brings streams
     /// that have none yet. It is taken up again when they have come, or there are none.
-    pub(super) fn defer(&mut self, cx: &mut Crossing<'_>, query: &Query) -> bool {
+    pub(super) fn defer(&mut self, cx: &mut Crossing<'_>, query: &Query, body: &Body) -> bool {
         let media = &mut self.media;
         if media.deferred.is_some() {
             // §14.2: one at a time.
             queries::later(cx, query);
             return true;
         }
-        let Body::Session(offer) = Body::of(&query.request) else { return false };
-        let missing = usize::from(media.streams_in(&offer)).saturating_sub(media.ports.len());
+        let Body::Session(offer) = body else { return false };
+        let missing = usize::from(media.streams_in(offer)).saturating_sub(media.ports.len());
         if missing == 0 || media.is_offering() {
             return false;
         }
@@ -469,7 +469,7 @@ impl Call {
         if self.media.handle_ports(cx, ports)
             && let Some(query) = self.media.deferred.take()
         {
-            self.reoffered(cx, &query);
+            self.reoffered(cx, &query, Body::of(&query.request));
             self.advance(cx);
         }
     }

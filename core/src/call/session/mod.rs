@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 pub(super) use ask::Ask;
 
+use super::media::Body;
 use super::queries;
 use super::{Call, CallAlarm, Ending, Stage, carries_offer};
 use crate::agent::{Answer, Attempt, Crossing, Hop, Lost, Path, Query, Reach, Response};
@@ -327,10 +328,12 @@ impl Call {
             Method::Notify => self.notified(cx, query),
             _ if parting => queries::no_dialog(cx, query),
             Method::Refer => self.referred(cx, query),
-            method if carries_offer(method) && self.defer(cx, query) => {}
             method if carries_offer(method) => {
-                self.reoffered(cx, query);
-                self.advance(cx);
+                let body = Body::of(request);
+                if !self.defer(cx, query, &body) {
+                    self.reoffered(cx, query, body);
+                    self.advance(cx);
+                }
             }
             _ => queries::answer(cx, query),
         }

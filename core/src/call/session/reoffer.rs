@@ -9,11 +9,11 @@ use crate::sip::{HeaderName, Method};
 
 impl Call {
     /// Answers it.
-    pub(in crate::call) fn reoffered(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(in crate::call) fn reoffered(&mut self, cx: &mut Crossing<'_>, query: &Query, body: Body) {
         let Stage::Session(session) = &mut self.stage else { return };
         let request = &query.request;
         let invite = *request.method() == Method::Invite;
-        let body = match Body::of(request) {
+        let body = match body {
             Body::Malformed => return drop(cx.respond(query, Response::new(400))),
             Body::Unsupported => return queries::unsupported_body(cx, query),
             // Glare: an offer of ours waits for its answer.
@@ -50,6 +50,7 @@ impl Call {
             self.renegotiated(cx, changed);
         }
     }
+
     /// Tells that the peer has changed the session.
     pub(super) fn renegotiated(&mut self, cx: &mut Crossing<'_>, changed: bool) {
         if changed {
