@@ -3,7 +3,7 @@
 use super::{Agent, Hop};
 use crate::dialog::RouteSet;
 use crate::error::Error;
-use crate::sip::{NameAddr, Scheme, Uri, check_value, escape_user};
+use crate::sip::{NameAddr, Scheme, Uri, check_value, escape_user, name_addr};
 
 /// Somebody to send a request to, outside a dialog.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,10 +21,7 @@ pub(crate) struct Target {
 impl Target {
     /// What to write as To.
     pub(crate) fn to(&self) -> String {
-        match &self.name {
-            Some(name) => format!("{} <{}>", crate::sip::quote(name), self.uri),
-            None => format!("<{}>", self.uri),
-        }
+        name_addr(self.name.as_deref().unwrap_or_default(), &self.uri)
     }
 }
 
@@ -32,8 +29,7 @@ impl Agent {
     /// Reads what an application calls: a URI, a URI with a display name, `user@host`, or a number
     /// or name at the server.
     pub(crate) fn target(&self, text: &str) -> Result<Target, Error> {
-        let invalid =
-            |problem| Error::InvalidValue { what: "target", value: text.to_owned(), problem };
+        let invalid = |problem| Error::invalid("target", text, problem);
         let written = self.written(text)?;
         let address = NameAddr::parse(&written).map_err(|_| invalid("it is no URI"))?;
         let (uri, name) = (address.uri(), address.display_name());
@@ -61,8 +57,7 @@ impl Agent {
     /// Reads whom an application wants somebody else to call: the same, but of any scheme that can
     /// be called, for it is not us who do. The URI, and the name-addr that holds it.
     pub(crate) fn referred(&self, text: &str) -> Result<(String, String), Error> {
-        let invalid =
-            |problem| Error::InvalidValue { what: "target", value: text.to_owned(), problem };
+        let invalid = |problem| Error::invalid("target", text, problem);
         let written = self.written(text)?;
         let address = NameAddr::parse(&written).map_err(|_| invalid("it is no URI"))?;
         let (uri, name) = (address.uri(), address.display_name());
@@ -72,17 +67,12 @@ impl Agent {
         if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips | Scheme::Tel) {
             return Err(invalid("only sip, sips and tel URIs can be called"));
         }
-        let refer_to = match name.is_empty() {
-            true => format!("<{uri}>"),
-            false => format!("{} <{uri}>", crate::sip::quote(&name)),
-        };
-        Ok((uri.as_str().to_owned(), refer_to))
+        Ok((uri.as_str().to_owned(), name_addr(&name, uri.as_str())))
     }
 
     /// What an application calls, as a name-addr or a URI.
     fn written(&self, text: &str) -> Result<String, Error> {
-        let invalid =
-            |problem| Error::InvalidValue { what: "target", value: text.to_owned(), problem };
+        let invalid = |problem| Error::invalid("target", text, problem);
         let wanted = text.trim();
         check_value(wanted).map_err(|_| invalid("it holds a line feed or a NUL"))?;
         if wanted.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::sipfrag::Report;
 use crate::agent::{Crossing, Query, Response};
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, head};
 
 /// What one NOTIFY says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,11 +42,6 @@ impl<'a> Notice<'a> {
         };
         cx.respond(query, response);
     }
-}
-
-/// A value without its parameters.
-pub(super) fn head(value: &str) -> &str {
-    value.split(';').next().unwrap_or_default().trim()
 }
 
 /// A parameter of a value whose grammar has no quotes.

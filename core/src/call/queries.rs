@@ -3,7 +3,7 @@
 use crate::agent::{ACCEPTED, ALLOWED, Crossing, Query, Response};
 use crate::event::Event;
 use crate::sdp::NotAcceptable;
-use crate::sip::{HeaderName, Message, Method};
+use crate::sip::{HeaderName, Message, Method, head};
 
 /// 481: there is no such dialog or transaction (RFC 3261 §12.2.2).
 pub(crate) fn no_dialog(cx: &mut Crossing<'_>, query: &Query) {
@@ -58,9 +58,8 @@ pub(crate) fn message(cx: &mut Crossing<'_>, query: &Query) {
 /// 3842). Some take a phone that refuses these for gone, so they are taken, and change nothing.
 pub(crate) fn unsolicited(cx: &mut Crossing<'_>, query: &Query) {
     let event = query.request.header(HeaderName::Event).unwrap_or_default();
-    let package = event.split(';').next().unwrap_or_default().trim();
     let usual = ["", "keep-alive", "message-summary"];
-    match usual.iter().any(|usual| package.eq_ignore_ascii_case(usual)) {
+    match usual.iter().any(|usual| head(event).eq_ignore_ascii_case(usual)) {
         true => drop(cx.respond(query, Response::new(200))),
         false => no_dialog(cx, query),
     }

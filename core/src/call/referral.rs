@@ -1,7 +1,7 @@
 //! Being sent elsewhere: REFER asks us to call somebody else. The application decides, and NOTIFY
 //! reports what becomes of that call (RFC 3515 §2.4.2 to §2.4.7, RFC 6665 §4.2).
 
-use super::notice::{head, parameter};
+use super::notice::parameter;
 use super::reference::Reference;
 use super::session::Ask;
 use super::transfer::Beside;
@@ -9,7 +9,7 @@ use super::{Call, CallAlarm, Stage, sipfrag};
 use crate::agent::{Alarm, Answer, Crossing, Owner, Query, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, Cause, EndedBy, Event, ReferralId};
-use crate::sip::{HeaderName, Message, Method, NameAddr, reason_phrase};
+use crate::sip::{HeaderName, Message, Method, NameAddr, head, reason_phrase};
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
 use crate::transaction::ClientId;

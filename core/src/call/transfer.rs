@@ -8,7 +8,7 @@ use super::{Call, CallAlarm, Ending, Stage, TransferMode, TransferOptions, queri
 use crate::agent::{Alarm, Answer, Crossing, Owner, Query, SUPPORTED, TRANSACTION, Tag};
 use crate::dialog::Dialog;
 use crate::event::{Cause, EndedBy, Event, TransferOutcome};
-use crate::sip::{HeaderName, Message, Method, NameAddr, quote};
+use crate::sip::{HeaderName, Message, Method, NameAddr, head, name_addr};
 use crate::timers::TimerId;
 use crate::transaction::ClientId;
 
@@ -213,7 +213,7 @@ impl Call {
         // RFC 4488 §4: only a far end that says so itself reports nothing.
         let silent = response
             .header(HeaderName::ReferSub)
-            .is_some_and(|value| super::notice::head(value).eq_ignore_ascii_case("false"));
+            .is_some_and(|value| head(value).eq_ignore_ascii_case("false"));
         transfer.subscribed |= !silent;
         let mode = transfer.mode;
         if mode == TransferMode::Notified {
@@ -321,8 +321,7 @@ impl Call {
 /// A From or To without its tag and other parameters.
 fn without_tag(value: &str) -> String {
     match NameAddr::parse(value) {
-        Ok(address) if address.display_name().is_empty() => format!("<{}>", address.uri_str()),
-        Ok(address) => format!("{} <{}>", quote(&address.display_name()), address.uri_str()),
+        Ok(address) => name_addr(&address.display_name(), address.uri_str()),
         Err(_) => value.to_owned(),
     }
 }

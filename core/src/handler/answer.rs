@@ -1,7 +1,7 @@
 //! A handler's own answer: [`SipAnswer`].
 
 use super::is_identity;
-use crate::sip::{MediaType, Method, check_name, check_value};
+use crate::sip::{Method, check_name, check_value, is_media_type};
 
 /// A response that a handler gives in place of the phone: final, so its code is 200 to 699; to
 /// INVITE 300 to 699, for a call that the phone knows nothing of could not be held. Via, From, To
@@ -50,10 +50,7 @@ impl SipAnswer {
         (lowest..=699).contains(&self.code)
             && self.reason.as_ref().is_none_or(|reason| check_value(reason).is_ok())
             && self.headers.iter().all(plain)
-            && self
-                .body
-                .as_ref()
-                .is_none_or(|(kind, _)| check_value(kind).is_ok() && MediaType::parse(kind).is_ok())
+            && self.body.as_ref().is_none_or(|(kind, _)| is_media_type(kind))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::call::{Body, Call, decline, parameter, queries};
 use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
 use crate::host::{Flow, Host, Outbound};
-use crate::sip::{Fault, HeaderName, Message, Method, Scheme, unescape};
+use crate::sip::{Fault, HeaderName, Message, Method, Scheme, head, unescape};
 use crate::transaction::{ClientId, FailureCause, Received};
 
 impl Phone {
@@ -234,8 +234,9 @@ impl Phone {
 /// Whether the answer may hold a session description (§20.1: without Accept it may).
 fn accepts_sessions(request: &Message) -> bool {
     let taken = |range: &str| {
-        let range = range.split(';').next().unwrap_or_default().trim();
-        ["application/sdp", "application/*", "*/*"].iter().any(|t| range.eq_ignore_ascii_case(t))
+        ["application/sdp", "application/*", "*/*"]
+            .iter()
+            .any(|t| head(range).eq_ignore_ascii_case(t))
     };
     request.header(HeaderName::Accept).is_none() || request.values(HeaderName::Accept).any(taken)
 }

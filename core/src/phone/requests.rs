@@ -7,7 +7,7 @@ use crate::agent::{Content, MAX_MESSAGE};
 use crate::call::{Call, MAX_INQUIRIES};
 use crate::error::Error;
 use crate::event::{CallId, ErrandId, MessageId, PingId};
-use crate::sip::{HeaderName, MAX_METHOD_BYTES, MediaType, Method, check_name, check_value};
+use crate::sip::{HeaderName, MAX_METHOD_BYTES, Method, check_name, is_media_type};
 
 /// How many requests of all kinds may wait for their answers at once.
 const MAX_ERRANDS: usize = 1_000;
@@ -205,8 +205,8 @@ fn check_method(name: &str) -> Result<Method, Error> {
 }
 
 fn check_type(kind: &str) -> Result<(), Error> {
-    match check_value(kind).is_err() || MediaType::parse(kind).is_err() {
-        true => Err(Error::invalid("content type", kind, "it is no media type")),
-        false => Ok(()),
+    match is_media_type(kind) {
+        true => Ok(()),
+        false => Err(Error::invalid("content type", kind, "it is no media type")),
     }
 }

@@ -29,9 +29,12 @@ mod uri;
 mod writer;
 
 pub use error::{Fault, Malformed, ParseError};
+pub(crate) use header::address::name_addr;
 pub use header::address::{NameAddr, quote};
 pub use header::content::MediaType;
+pub(crate) use header::content::is_media_type;
 pub use header::name::HeaderName;
+pub(crate) use header::params::head;
 pub use header::params::{Param, Params};
 pub use header::via::Via;
 pub use message::Message;

@@ -3,6 +3,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::sip::head;
+
 /// The longest label; what is longer is cut.
 const MAX_LABEL: usize = 60;
 const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
@@ -98,8 +100,7 @@ pub(super) fn streams(bytes: &[u8]) -> Option<(String, Vec<Stream>)> {
 fn sdp(text: &str) -> Option<&str> {
     let (_, body) = text.split_once("\r\n\r\n").or_else(|| text.split_once("\n\n"))?;
     let kind = header(text, "content-type", Some("c"))?;
-    let kind = kind.split(';').next().unwrap_or("").trim();
-    (kind.eq_ignore_ascii_case("application/sdp") && !body.is_empty()).then_some(body)
+    (head(kind).eq_ignore_ascii_case("application/sdp") && !body.is_empty()).then_some(body)
 }
 
 fn header<'a>(text: &'a str, long: &str, compact: Option<&str>) -> Option<&'a str> {

@@ -25,10 +25,7 @@ pub(super) fn draw<'a>(
     names: &BTreeMap<SocketAddr, String>,
     missed: u64,
 ) -> String {
-    let mut ladder = Ladder::default();
-    packets.for_each(|packet| ladder.add(&packet));
-    ladder.end_runs();
-    ladder.draw(names, missed)
+    Ladder::of(packets).draw(names, missed)
 }
 
 /// Draws packets as a picture.
@@ -37,9 +34,7 @@ pub(super) fn picture<'a>(
     names: &BTreeMap<SocketAddr, String>,
     missed: u64,
 ) -> String {
-    let mut ladder = Ladder::default();
-    packets.for_each(|packet| ladder.add(&packet));
-    ladder.end_runs();
+    let ladder = Ladder::of(packets);
     let (addresses, names) = ladder.headings(names);
     let at = ladder.positions(&addresses, &names);
     let columns = at.iter().zip(names.iter().zip(&addresses));
@@ -80,6 +75,13 @@ pub(super) struct Arrow {
 }
 
 impl<'a> Ladder<'a> {
+    fn of(packets: impl Iterator<Item = Packet<'a>>) -> Self {
+        let mut ladder = Self::default();
+        packets.for_each(|packet| ladder.add(&packet));
+        ladder.end_runs();
+        ladder
+    }
+
     fn add(&mut self, packet: &Packet<'a>) {
         self.start.get_or_insert(packet.at);
         if packet.kind != Kind::Sip {

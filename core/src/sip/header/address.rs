@@ -231,6 +231,14 @@ pub fn quote(name: &str) -> Cow<'_, str> {
     Cow::Owned(quoted)
 }
 
+/// A name-addr: the URI in angle brackets, and before it the display name, if there is one.
+pub(crate) fn name_addr(name: &str, uri: &str) -> String {
+    match name.is_empty() {
+        true => format!("<{uri}>"),
+        false => format!("{} <{uri}>", quote(name)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! Content-Type (RFC 3261 §20.15).
 
 use crate::sip::chars::{TOKEN, run, skip_space};
+use crate::sip::check_value;
 use crate::sip::error::Malformed;
 use crate::sip::header::params::{Params, walk};
 
@@ -56,6 +57,11 @@ impl<'a> MediaType<'a> {
     pub fn is(&self, kind: &str, subtype: &str) -> bool {
         self.kind.eq_ignore_ascii_case(kind) && self.subtype.eq_ignore_ascii_case(subtype)
     }
+}
+
+/// Whether text of an application may be the value of Content-Type.
+pub(crate) fn is_media_type(value: &str) -> bool {
+    check_value(value).is_ok() && MediaType::parse(value).is_ok()
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ impl<'a> Iterator for Params<'a> {
     }
 }
 
+/// The value of a header field without its parameters.
+pub(crate) fn head(value: &str) -> &str {
+    value.split(';').next().unwrap_or_default().trim()
+}
+
 type Range = (usize, usize);
 
 /// Reads one parameter that begins at or after `at`: its name, its value, and where it ends. `None`
