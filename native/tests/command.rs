@@ -540,21 +540,35 @@ fn whoever_answers_goes_where_it_is_sent() {
     assert!(at.join("heard.wav").exists() && at.join("heard-2.wav").exists());
 }
 
+/// A run of the command in a call of a menu, which may send it to a target.
+struct Sendable {
+    run: tokio::task::JoinHandle<(i32, String, Vec<serde_json::Value>)>,
+    call: offhook::Call,
+    menu: offhook::Phone,
+    target: offhook::Phone,
+}
+
+impl Sendable {
+    async fn new(more: &'static str) -> Self {
+        let menu = common::start(common::direct("menu")).await;
+        let target = common::start(common::direct("target")).await;
+        let mut calls = menu.incoming();
+        let to = common::uri(&menu, "menu");
+        let run = tokio::task::spawn_blocking(move || {
+            let directory = tempdir().unwrap();
+            let asked = format!("call {to} --bind 127.0.0.1 --accept-transfer{more}");
+            Offhook::run(directory.path(), &asked)
+        });
+        let call = common::soon(calls.next()).await.unwrap();
+        common::soon(call.answer()).await.unwrap();
+        Self { run, call, menu, target }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_calls_goes_where_it_is_sent() {
-    let directory = tempdir().unwrap();
-    let (menu, target) = (
-        common::start(common::direct("menu")).await,
-        common::start(common::direct("target")).await,
-    );
-    let (mut calls, mut transferred) = (menu.incoming(), target.incoming());
-    let (to, there) = (common::uri(&menu, "menu"), common::uri(&target, "target"));
-    let at = directory.path().to_owned();
-    let run = tokio::task::spawn_blocking(move || {
-        Offhook::run(&at, &format!("call {to} --bind 127.0.0.1 --accept-transfer"))
-    });
-    let call = common::soon(calls.next()).await.unwrap();
-    common::soon(call.answer()).await.unwrap();
+    let Sendable { run, call, menu, target } = Sendable::new("").await;
+    let (there, mut transferred) = (common::uri(&target, "target"), target.incoming());
     // To nobody first: the caller stays.
     let mode = offhook::TransferMode::Notified;
     let nowhere = common::soon(call.transfer("sip:x@127.0.0.1:9", mode)).await.unwrap();
@@ -577,20 +591,8 @@ async fn whoever_calls_goes_where_it_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_sent_elsewhere_stays_no_longer_than_asked() {
-    let directory = tempdir().unwrap();
-    let (menu, target) = (
-        common::start(common::direct("menu")).await,
-        common::start(common::direct("target")).await,
-    );
-    let (mut calls, mut transferred) = (menu.incoming(), target.incoming());
-    let (to, there) = (common::uri(&menu, "menu"), common::uri(&target, "target"));
-    let at = directory.path().to_owned();
-    let run = tokio::task::spawn_blocking(move || {
-        let asked = format!("call {to} --bind 127.0.0.1 --accept-transfer --duration 1");
-        Offhook::run(&at, &asked)
-    });
-    let call = common::soon(calls.next()).await.unwrap();
-    common::soon(call.answer()).await.unwrap();
+    let Sendable { run, call, menu, target } = Sendable::new(" --duration 1").await;
+    let (there, mut transferred) = (common::uri(&target, "target"), target.incoming());
     let mode = offhook::TransferMode::Notified;
     let (_, rings) = common::soon(async {
         tokio::join!(call.transfer(&there, mode), async {

@@ -6,6 +6,7 @@ use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
+use super::transfer::Three;
 use crate::stranger::{Stranger, method, taken};
 use crate::world::{Outcome, STRANGER, Telephone, World};
 
@@ -55,7 +56,8 @@ pub(super) const SUCCEEDS: Scenario = Scenario {
     name: "transfer_succeeds",
     shows: "the seed's transfer(blind=False): the target answers, is told of, and the call ends (pyVoIP)",
     play: |seed| {
-        let Three { mut world, alice, bob, carol, calling, called, to_carol } = three(seed)?;
+        let (three, to_carol) = sent_to_carol(seed)?;
+        let Three { mut world, alice, bob, carol, calling, called } = three;
         let at_carol = world.wait_incoming(&carol)?;
         world.act(&carol, |phone| phone.answer(at_carol))?;
         world.wait_state(&bob, to_carol, CallState::Answered)?;
@@ -74,7 +76,8 @@ pub(super) const FAILS: Scenario = Scenario {
     name: "transfer_fails",
     shows: "the seed's transfer(blind=False): the target is busy, is told of, and the call goes on (pyVoIP)",
     play: |seed| {
-        let Three { mut world, alice, bob, carol, calling, called, to_carol } = three(seed)?;
+        let (three, to_carol) = sent_to_carol(seed)?;
+        let Three { mut world, alice, bob, carol, calling, called } = three;
         let at_carol = world.wait_incoming(&carol)?;
         world.act(&carol, |phone| phone.deny(at_carol, 486, None))?;
         let ended = world.wait_ended(&bob, to_carol, SOON)?;
@@ -87,29 +90,15 @@ pub(super) const FAILS: Scenario = Scenario {
     },
 };
 
-/// Alice and Bob in a call that Alice transfers to Carol; Bob calls her.
-struct Three {
-    world: World,
-    alice: Telephone,
-    bob: Telephone,
-    carol: Telephone,
-    calling: CallId,
-    called: CallId,
-    to_carol: CallId,
-}
-
-fn three(seed: u64) -> Outcome<Three> {
-    let mut world = World::with_exchange(seed, &["alice", "bob", "carol"]);
-    let alice = world.telephone("alice")?;
-    let bob = world.add(world.parameters("bob").accept_transfer(true))?;
-    world.start(&bob)?;
-    let carol = world.telephone("carol")?;
-    let (calling, called) = world.connect(&alice, &bob, "bob")?;
+/// Alice transfers Bob to Carol; Bob calls her.
+fn sent_to_carol(seed: u64) -> Outcome<(Three, CallId)> {
+    let mut three = Three::registered(seed)?;
+    let Three { world, alice, bob, calling, called, .. } = &mut three;
     let options = TransferOptions::default().mode(TransferMode::Notified);
-    world.act(&alice, |phone| phone.transfer(calling, "carol", options))?;
-    let referral = wait_referral(&mut world, &bob, called)?;
-    let to_carol = world.act(&bob, |phone| phone.accept_referral(referral))?;
-    Ok(Three { world, alice, bob, carol, calling, called, to_carol })
+    world.act(alice, |phone| phone.transfer(*calling, "carol", options))?;
+    let referral = wait_referral(world, bob, *called)?;
+    let to_carol = world.act(bob, |phone| phone.accept_referral(referral))?;
+    Ok((three, to_carol))
 }
 
 pub(super) fn wait_referral(world: &mut World, at: &Telephone, id: CallId) -> Outcome<ReferralId> {

@@ -179,17 +179,17 @@ pub(super) const ANY_LOSS: Scenario = Scenario {
 };
 
 /// Alice and Bob in a call, Bob may be transferred, and Carol beside them.
-struct Three {
-    world: World,
-    alice: Telephone,
-    bob: Telephone,
-    carol: Telephone,
-    calling: CallId,
-    called: CallId,
+pub(super) struct Three {
+    pub(super) world: World,
+    pub(super) alice: Telephone,
+    pub(super) bob: Telephone,
+    pub(super) carol: Telephone,
+    pub(super) calling: CallId,
+    pub(super) called: CallId,
 }
 
 impl Three {
-    fn registered(seed: u64) -> Outcome<Self> {
+    pub(super) fn registered(seed: u64) -> Outcome<Self> {
         Self::of(World::with_exchange(seed, &["alice", "bob", "carol"]))
     }
 
