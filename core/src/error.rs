@@ -59,6 +59,23 @@ pub enum Error {
         /// The peer.
         peer: IpAddr,
     },
+    /// There is no way to whom a request is for.
+    #[error("{peer} cannot be reached: {problem}")]
+    Unreachable {
+        /// Whom, as it was asked for.
+        peer: String,
+        /// What is in the way.
+        problem: String,
+    },
+    /// Whom a request is for has not shown who it is, or does not trust us: a certificate was
+    /// refused.
+    #[error("{peer} cannot be trusted: {problem}")]
+    Untrusted {
+        /// Whom, as it was asked for.
+        peer: String,
+        /// What is wrong with its certificate, or with ours.
+        problem: String,
+    },
     /// A value that the application gave cannot be used.
     #[error("{what} {value:?} cannot be used: {problem}")]
     InvalidValue {
@@ -123,6 +140,8 @@ impl Error {
             Self::NoPortsAvailable { .. } => "no_ports_available",
             Self::NoMedia { .. } => "no_media",
             Self::Nat { .. } => "nat",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } => "untrusted",
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyCalls { .. } => "too_many_calls",
             Self::TransferPending { .. } => "transfer_pending",

@@ -200,6 +200,8 @@ pub enum Event {
     RegistrationFailed {
         /// The response; `None` when there was none, or no way to send.
         cause: Option<Cause>,
+        /// Why there was no way to send, if more is known than that.
+        error: Option<Error>,
     },
     /// Somebody calls; the call is [`CallState::Ringing`].
     Incoming {

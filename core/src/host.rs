@@ -8,7 +8,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use crate::time::{Instant, WallTime};
+use crate::certificate::Identities;
+use crate::time::{Duration, Instant, WallTime};
 
 /// What time it is.
 pub trait Clock {
@@ -62,28 +63,82 @@ pub enum Transport {
     /// RFC 3261 §18 over UDP; one message a datagram.
     #[default]
     Udp,
+    /// RFC 3261 §18 over TCP; a stream of messages.
+    Tcp,
+    /// The same over TLS (RFC 3261 §26.2.1, RFC 5922).
+    Tls,
+    /// RFC 7118 over WebSocket; one message a WebSocket message.
+    Ws,
+    /// The same over WebSocket within TLS.
+    Wss,
 }
 
 impl Transport {
-    /// The name in Via (RFC 3261 §20.42): `UDP`.
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
+    /// The name in Via (RFC 3261 §20.42, RFC 7118 §5.1): `UDP`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
+    }
+
+    /// The name in the `transport` parameter of a URI (RFC 3261 §19.1.1, RFC 7118 §5.2): `udp`. That
+    /// of WSS is `ws`, for the scheme says the rest; `wss` is read as well.
+    pub const fn uri_name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws | Self::Wss => "ws",
+        }
+    }
+
+    /// The transport with that name, as Via or a URI writes it, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|transport| name.eq_ignore_ascii_case(transport.as_str()))
     }
 
     /// Whether the transport itself delivers, so that the transaction layer need not retransmit
-    /// (RFC 3261 §17.1.1.2).
+    /// (RFC 3261 §17.1.1.2). Such a flow is a connection: it can be lost.
     pub const fn is_reliable(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+
+    /// Whether it is a stream of bytes, in which Content-Length says where a message ends (RFC 3261
+    /// §18.3); what comes on it is [`Inbound::Stream`].
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
+    /// Whether nobody on the way can read it, and the peer has shown who it is: what `sips` asks for
+    /// (RFC 3261 §26.2.2).
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// The same over TLS; `None` for UDP, which has no such form here.
+    pub const fn secured(self) -> Option<Self> {
         match self {
-            Self::Udp => false,
+            Self::Udp => None,
+            Self::Tcp | Self::Tls => Some(Self::Tls),
+            Self::Ws | Self::Wss => Some(Self::Wss),
         }
     }
 
-    /// The port that a URI without one means (RFC 3261 §19.1.2).
+    /// The port that a URI without one means (RFC 3261 §19.1.2); those of WebSocket are those of
+    /// HTTP (RFC 6455 §3).
     pub const fn default_port(self) -> u16 {
         match self {
-            Self::Udp => 5060,
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
         }
     }
 }
@@ -118,13 +173,22 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Inbound<'a> {
-    /// One whole SIP message, or what a peer sent in its place.
+    /// One whole SIP message, or what a peer sent in its place: a datagram or a WebSocket message.
     Datagram {
         /// The flow it came on.
         flow: Flow,
         /// The address it came from.
         from: SocketAddr,
         /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// The next bytes of a stream ([`Transport::is_stream`]), however they were cut up on their way.
+    Stream {
+        /// The flow they came on.
+        flow: Flow,
+        /// The address at its far end.
+        from: SocketAddr,
+        /// The bytes; never none.
         bytes: &'a [u8],
     },
     /// One RTP or RTCP packet.
@@ -142,16 +206,40 @@ pub enum Inbound<'a> {
     FlowOpened {
         /// The request.
         id: RequestId,
-        /// The flow; for UDP the one socket, whatever the peer.
+        /// The flow; for UDP the socket of the peer's address family, whatever the peer.
         flow: Flow,
         /// The local address from which the peer sees us, as far as the host knows; its IP is that
-        /// of the route to the peer and never the unspecified one.
+        /// of the route to the peer and never the unspecified one. Of a connection its port is that
+        /// at which we listen for others of its transport, if we do.
         local: SocketAddr,
+        /// Whom the peer's certificate names, on a secure flow. The host has checked that a
+        /// trusted authority says so, now, of a server; whether it is the one that was asked for, is
+        /// for the core to say.
+        certificate: Option<&'a Identities>,
     },
     /// Answers [`Outbound::OpenFlow`]: there is no way to that address.
     FlowFailed {
         /// The request.
         id: RequestId,
+        /// What was in the way.
+        failure: FlowFailure<'a>,
+    },
+    /// A peer has connected to us.
+    FlowAccepted {
+        /// The flow.
+        flow: Flow,
+        /// The peer's address.
+        from: SocketAddr,
+        /// Our address, to which it connected.
+        local: SocketAddr,
+        /// Whom the peer's certificate names, if it has shown one that is trusted.
+        certificate: Option<&'a Identities>,
+    },
+    /// A connection is over, whoever has ended it: nothing more comes on it or leaves by it. What was
+    /// sent and had not left is lost.
+    FlowClosed {
+        /// The flow.
+        flow: Flow,
     },
     /// Something sent on the flow to that address was refused by the network (RFC 3261 §18.4).
     SendFailed {
@@ -176,20 +264,86 @@ pub enum Inbound<'a> {
         /// The request.
         id: RequestId,
     },
-    /// Answers [`Outbound::Resolve`]; no addresses when the name is not known.
+    /// Answers [`Outbound::Resolve`]; no records when there are none of that kind.
     Resolved {
         /// The request.
         id: RequestId,
-        /// The addresses, best first.
-        addresses: &'a [IpAddr],
+        /// The records, of the kind that was asked for.
+        records: Records<'a>,
+        /// How long they hold: the least of their TTLs.
+        ttl: Duration,
     },
+}
+
+/// Why there is no flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum FlowFailure<'a> {
+    /// Nothing leads there, nobody listens or nobody answers; in words that end a sentence
+    /// ("connection refused").
+    Unreachable(&'a str),
+    /// A certificate was refused, or the peers could not agree on how to speak in private; in words
+    /// that end a sentence ("its certificate expired on 2 May 2026").
+    Untrusted(&'a str),
+    /// The host does not do this transport.
+    Unsupported,
+}
+
+/// What to look up in the domain name system. A name never has a dot at its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Query<'a> {
+    /// Which services a domain has (RFC 3403, RFC 3263 §4.1).
+    Naptr(&'a str),
+    /// Where a service is (RFC 2782): `_sip._udp.example.com`.
+    Srv(&'a str),
+    /// The addresses of a host: AAAA and A, best first. Never asked of a numeric address.
+    Addresses(&'a str),
+}
+
+/// What the domain name system has said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Records<'a> {
+    /// Answers [`Query::Naptr`].
+    Naptr(&'a [Naptr]),
+    /// Answers [`Query::Srv`].
+    Srv(&'a [Srv]),
+    /// Answers [`Query::Addresses`].
+    Addresses(&'a [IpAddr]),
+}
+
+/// A NAPTR record (RFC 3403 §4.1).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Naptr {
+    /// In which order records are to be looked at.
+    pub order: u16,
+    /// Which of those with the same order is preferred: the lowest.
+    pub preference: u16,
+    /// What `replacement` is: `s` the name of SRV records.
+    pub flags: String,
+    /// The service: `SIP+D2U`.
+    pub service: String,
+    /// The name to look up next.
+    pub replacement: String,
+}
+
+/// An SRV record (RFC 2782).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Srv {
+    /// Lower ones are tried first.
+    pub priority: u16,
+    /// How often it is chosen among those of the same priority.
+    pub weight: u16,
+    /// The port.
+    pub port: u16,
+    /// The host; empty when the service is decidedly not there.
+    pub target: String,
 }
 
 /// What goes out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Outbound<'a> {
-    /// One SIP message.
+    /// One SIP message, or a keep-alive in its place.
     Datagram {
         /// The flow to send on.
         flow: Flow,
@@ -218,8 +372,11 @@ pub enum Outbound<'a> {
         transport: Transport,
         /// Where to.
         to: SocketAddr,
+        /// The domain or address that was asked for, before any name was resolved: what the peer's
+        /// certificate has to name (RFC 5922 §7.2), and what it is asked for by name (SNI, Host).
+        name: &'a str,
     },
-    /// The flow is no longer needed.
+    /// The connection is no longer needed: what was sent leaves first. There is no answer.
     CloseFlow {
         /// The flow.
         flow: Flow,
@@ -241,11 +398,27 @@ pub enum Outbound<'a> {
         /// The pair.
         port: MediaPort,
     },
-    /// Asks for the addresses of a host name; answered by [`Inbound::Resolved`].
+    /// Asks the domain name system; answered by [`Inbound::Resolved`].
     Resolve {
         /// The request.
         id: RequestId,
-        /// The name, never a numeric address.
-        name: &'a str,
+        /// What for.
+        query: Query<'a>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Transport;
+
+    #[test]
+    fn a_transport_has_the_name_that_via_writes() {
+        for transport in Transport::ALL {
+            assert_eq!(Transport::named(transport.as_str()), Some(transport));
+        }
+        assert_eq!(Transport::named("wss"), Some(Transport::Wss));
+        assert_eq!(Transport::named("sctp"), None);
+        assert_eq!(Transport::Ws.secured(), Some(Transport::Wss));
+        assert_eq!(Transport::Udp.secured(), None);
+    }
 }

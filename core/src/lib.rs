@@ -9,6 +9,7 @@
 //! share in `agent`. Layers call downward and return values upward.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod config;
 pub mod error;
 pub mod event;

@@ -54,7 +54,7 @@ pub(crate) enum Outcome {
     /// The server holds our binding, for this long.
     Bound(Duration),
     /// The attempt failed. It is tried again, unless it is `lost` for good.
-    Failed { cause: Option<Cause>, lost: bool },
+    Failed { cause: Option<Cause>, error: Option<Error>, lost: bool },
     /// It is over; whether the server has said that the binding is gone.
     Left(bool),
 }
@@ -118,7 +118,17 @@ impl Registration {
                 self.send(cx);
                 None
             }
-            Err(lost) => self.failed(cx, None, matches!(lost, Lost::Nat(Error::Nat { .. })), None),
+            Err(lost) => {
+                let (lost, error) = match lost {
+                    Lost::Because(error) => (matches!(error, Error::Nat { .. }), Some(error)),
+                    Lost::Unreachable => (false, None),
+                };
+                let outcome = self.failed(cx, None, lost, None)?;
+                Some(match outcome {
+                    Outcome::Failed { cause, lost, .. } => Outcome::Failed { cause, error, lost },
+                    other => other,
+                })
+            }
         }
     }
 
@@ -263,7 +273,7 @@ impl Registration {
             let wait = back_off(cx.host, self.failures).max(asked.unwrap_or_default());
             self.set_timer(cx, Some(wait.min(LONGEST_WAIT)));
         }
-        Some(Outcome::Failed { cause, lost })
+        Some(Outcome::Failed { cause, error: None, lost })
     }
 
     fn set_timer(&mut self, cx: &mut Crossing<'_>, after: Option<Duration>) {

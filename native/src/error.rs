@@ -137,7 +137,7 @@ impl Error {
 }
 
 /// Why registering failed: `failure` is the server's response, or `None` when none came.
-pub(crate) fn registration(parameters: &PhoneParameters, failure: Option<Cause>) -> Error {
+pub(crate) fn registration(parameters: &PhoneParameters, failure: crate::phone::Failure) -> Error {
     let host = parameters.server.as_deref().unwrap_or_default();
     let server = match parameters.port {
         5060 => host.to_owned(),
@@ -145,11 +145,12 @@ pub(crate) fn registration(parameters: &PhoneParameters, failure: Option<Cause>)
     };
     let user = parameters.user.clone();
     match failure {
-        Some(cause) => {
+        (Some(cause), _) => {
             let hint = registration_hint(parameters, cause.code);
             Error::RegistrationRefused { server, user, cause, hint }
         }
-        None => Error::RegistrationUnanswered { server, user },
+        (None, Some(error)) => Error::Phone(error),
+        (None, None) => Error::RegistrationUnanswered { server, user },
     }
 }
 

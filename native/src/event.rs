@@ -25,6 +25,8 @@ pub enum Event {
     RegistrationFailed {
         /// The response; `None` when there was none, or no way to send.
         cause: Option<Cause>,
+        /// Why there was no way to send, if more is known than that.
+        error: Option<offhook_core::error::Error>,
     },
     /// Somebody calls; [`Phone::incoming`](crate::Phone::incoming) gives the call.
     Incoming {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
+use offhook_core::error::Error as Problem;
 use offhook_core::event::{Cause, PhoneStatus, Reply};
 use offhook_core::host::{Flow, Transport};
 use offhook_core::phone::{Counters, RequestOptions};
@@ -369,13 +370,16 @@ impl Phone {
     }
 }
 
+/// Why a registration failed: the response, or what was in the way of it.
+pub(crate) type Failure = (Option<Cause>, Option<Problem>);
+
 /// Where a phone's driver posts what concerns everybody.
 pub(crate) struct Bulletin {
     status: watch::Sender<PhoneStatus>,
     events: Broadcast<Event>,
     incoming: Mutex<Arc<Queue<Call>>>,
     referrals: Mutex<Arc<Queue<Referral>>>,
-    failure: Mutex<Option<Cause>>,
+    failure: Mutex<Failure>,
     /// Those of the last run that is over.
     counters: Mutex<Counters>,
     hooks: Mutex<Option<Arc<dyn Hooks>>>,
@@ -450,9 +454,9 @@ impl Bulletin {
         failed
     }
 
-    pub(crate) fn registration_failed(&self, cause: Option<Cause>) {
-        lock(&self.failure).clone_from(&cause);
-        self.publish(&Event::RegistrationFailed { cause });
+    pub(crate) fn registration_failed(&self, cause: Option<Cause>, error: Option<Problem>) {
+        *lock(&self.failure) = (cause.clone(), error.clone());
+        self.publish(&Event::RegistrationFailed { cause, error });
     }
 
     /// Keeps what a run that ends has counted.

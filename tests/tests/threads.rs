@@ -166,7 +166,12 @@ impl Signalling {
                     self.carry(other);
                 }
                 Sent::Open { id } => {
-                    let inbound = Inbound::FlowOpened { id, flow: FLOW, local: address(who) };
+                    let inbound = Inbound::FlowOpened {
+                        id,
+                        flow: FLOW,
+                        local: address(who),
+                        certificate: None,
+                    };
                     self.phones[who].handle_inbound(&mut self.desk, inbound);
                     self.carry(who);
                 }

@@ -62,7 +62,8 @@ export class Phone extends Telephone {
       this.cross((machine) => machine.resolved(now(), id, addresses));
     } else if (type === "openFlow") {
       const { address, port } = this.local;
-      const local = await towards(address, request.address).catch(() => undefined);
+      const reachable = request.transport === "UDP" ? towards(address, request.address) : undefined;
+      const local = await reachable?.catch(() => undefined);
       this.cross((machine) =>
         local
           ? machine.flowOpened(now(), id, 0, local, port)

@@ -30,7 +30,9 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
             Builder::of("registered").with("expires", number(expires.as_secs()))
         }
         Event::Unregistered => Builder::of("unregistered"),
-        Event::RegistrationFailed { cause: why } => cause(Builder::of("registrationFailed"), why),
+        Event::RegistrationFailed { cause: why, .. } => {
+            cause(Builder::of("registrationFailed"), why)
+        }
         Event::Incoming { call, from, to } => {
             of("incoming", call).with("from", from).with("to", to)
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use js_sys::{Array, Function, Uint8Array};
 use offhook_core::host::{
-    Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, RequestId,
+    Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId,
 };
 use offhook_core::time::{Instant, WallTime};
 use wasm_bindgen::{JsValue, throw_str};
@@ -80,7 +80,7 @@ impl Datagrams for JsHost {
                 };
                 return self.outbox.push(lane, port.0, to, bytes);
             }
-            Outbound::OpenFlow { id, transport, to } => request("openFlow", id)
+            Outbound::OpenFlow { id, transport, to, .. } => request("openFlow", id)
                 .with("transport", transport.as_str())
                 .with("address", to.ip().to_string())
                 .with("port", to.port()),
@@ -88,7 +88,14 @@ impl Datagrams for JsHost {
                 .with("toward", toward.to_string())
                 .with("low", low)
                 .with("high", high),
-            Outbound::Resolve { id, name } => request("resolve", id).with("name", name),
+            Outbound::Resolve { id, query } => {
+                let (kind, name) = match query {
+                    Query::Naptr(name) => ("naptr", name),
+                    Query::Srv(name) => ("srv", name),
+                    Query::Addresses(name) => ("addresses", name),
+                };
+                request("resolve", id).with("kind", kind).with("name", name)
+            }
             Outbound::CloseFlow { flow: Flow { id, .. } } => {
                 Builder::of("closeFlow").with("flow", number(id))
             }

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 
 use js_sys::{Array, Function};
 use offhook_core::event::{CallId, CallState, Event, ReferralId};
-use offhook_core::host::{Channel, Endpoint, Flow, Inbound, MediaPort, RequestId, Transport};
+use offhook_core::host::{
+    Channel, Endpoint, Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport,
+};
 use offhook_core::rtp::{MediaSession, MediaStats};
 use offhook_core::softphone::{self as core_softphone, SoftphoneEvent};
+use offhook_core::time::Duration;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -16,6 +19,9 @@ use crate::event;
 use crate::host::{JsHost, addresses};
 use crate::object::number;
 use crate::parameters;
+
+/// How long names hold: Node's resolver does not tell.
+const NAMES_HOLD: Duration = Duration::from_secs(60);
 
 /// A telephone, signalling and media, driven by a host in JavaScript.
 ///
@@ -117,14 +123,18 @@ impl Softphone {
         port: u16,
     ) -> Result<(), JsValue> {
         let local = socket_address(address, port)?;
-        self.inbound(now, Inbound::FlowOpened { id: request(id), flow: udp(flow), local });
+        self.inbound(
+            now,
+            Inbound::FlowOpened { id: request(id), flow: udp(flow), local, certificate: None },
+        );
         Ok(())
     }
 
     /// Answers a request `openFlow`: there is no way to that address.
     #[wasm_bindgen(js_name = flowFailed)]
     pub fn flow_failed(&mut self, now: f64, id: f64) {
-        self.inbound(now, Inbound::FlowFailed { id: request(id) });
+        let failure = FlowFailure::Unreachable("there is no route");
+        self.inbound(now, Inbound::FlowFailed { id: request(id), failure });
     }
 
     /// What was sent on a flow to that address was refused.
@@ -173,7 +183,8 @@ impl Softphone {
         #[wasm_bindgen(unchecked_param_type = "string[]")] found: &Array,
     ) {
         let addresses = addresses(found);
-        self.inbound(now, Inbound::Resolved { id: request(id), addresses: &addresses });
+        let (records, ttl) = (Records::Addresses(&addresses), NAMES_HOLD);
+        self.inbound(now, Inbound::Resolved { id: request(id), records, ttl });
     }
 
     // --- what to do ---

@@ -179,8 +179,8 @@ export interface CallStats {
 
 /** What the phone asks of its host. Those with an `id` want an answer. */
 export type HostRequest =
-  | { type: "openFlow"; id: number; transport: "UDP"; address: string; port: number }
+  | { type: "openFlow"; id: number; transport: "UDP" | "TCP" | "TLS" | "WS" | "WSS"; address: string; port: number }
   | { type: "closeFlow"; flow: number }
   | { type: "bindMedia"; id: number; toward: string; low: number; high: number }
   | { type: "releaseMedia"; media: number }
-  | { type: "resolve"; id: number; name: string };
+  | { type: "resolve"; id: number; kind: "naptr" | "srv" | "addresses"; name: string };

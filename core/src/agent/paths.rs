@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::{Agent, Alarm, Hop, Owner};
 use crate::error::Error;
-use crate::host::{Flow, Host, Outbound, RequestId};
+use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId};
 use crate::nat;
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
@@ -32,8 +32,8 @@ pub(crate) struct Path {
 pub(crate) enum Lost {
     /// The name is not known, nothing leads to its address, or the host did not say in time.
     Unreachable,
-    /// There is no address of ours that the peer could be told.
-    Nat(Error),
+    /// This is why: there is no address of ours that the peer could be told, or it is not trusted.
+    Because(Error),
 }
 
 /// What asking for a path gives.
@@ -118,7 +118,7 @@ impl Agent {
             None => {
                 let asked = self.ask_host(host, hop);
                 let name = hop.host();
-                host.send(Outbound::Resolve { id: asked.request, name });
+                host.send(Outbound::Resolve { id: asked.request, query: Query::Addresses(name) });
                 State::Resolving { asked, waiters: vec![owner] }
             }
         };
@@ -156,7 +156,7 @@ impl Agent {
         let State::Opening { to, waiters, .. } = state else { return None };
         let told = match self.told(to.ip(), local.ip()) {
             Ok(told) => Hop::join(&told, local.port()),
-            Err(error) => return Some((waiters, Err(Lost::Nat(error)))),
+            Err(error) => return Some((waiters, Err(Lost::Because(error)))),
         };
         let path = Arc::new(Path { flow, to, told });
         if self.leads_home(&hop) && !self.paths.homes.contains(&to) {
@@ -173,9 +173,20 @@ impl Agent {
         &mut self,
         host: &mut dyn Host,
         request: RequestId,
+        failure: FlowFailure<'_>,
     ) -> Option<Settled> {
         let (hop, state) = self.take_asked(request)?;
         match state {
+            State::Opening { others, waiters, .. } if others.is_empty() => {
+                let peer = hop.host().to_owned();
+                let lost = match failure {
+                    FlowFailure::Untrusted(problem) => {
+                        Lost::Because(Error::Untrusted { peer, problem: problem.to_owned() })
+                    }
+                    _ => Lost::Unreachable,
+                };
+                Some((waiters, Err(lost)))
+            }
             State::Opening { others, waiters, .. } => self.try_next(host, hop, others, waiters),
             State::Resolving { waiters, .. } => Some((waiters, Err(Lost::Unreachable))),
             State::Open { .. } => None,
@@ -242,7 +253,8 @@ impl Agent {
         waiters: Vec<Owner>,
     ) -> State {
         let asked = self.ask_host(host, hop);
-        host.send(Outbound::OpenFlow { id: asked.request, transport: hop.transport(), to });
+        let (id, transport, name) = (asked.request, hop.transport(), hop.host());
+        host.send(Outbound::OpenFlow { id, transport, to, name });
         State::Opening { asked, to, others, waiters }
     }
 

@@ -126,7 +126,7 @@ impl From<Lost> for Ending {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::Unreachable => Self::error(None),
-            Lost::Nat(error) => Self::error(Some(error)),
+            Lost::Because(error) => Self::error(Some(error)),
         }
     }
 }

@@ -120,8 +120,12 @@ impl TryFrom<Text> for PhoneParameters {
             parameters.codecs = codecs(wanted)?;
         }
         match text.transport.as_deref() {
-            None | Some("udp") => parameters.transport = Transport::Udp,
-            Some(other) => return Err(Error::invalid("transport", other, "it can only be udp")),
+            None => {}
+            Some(name) => {
+                let problem = "it can be udp, tcp, tls, ws or wss";
+                parameters.transport = Transport::named(name)
+                    .ok_or_else(|| Error::invalid("transport", name, problem))?;
+            }
         }
         put(&mut parameters.register, text.no_register.map(|no| !no));
         put(&mut parameters.expires, text.expires.map(|Seconds(time)| time));

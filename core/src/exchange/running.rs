@@ -11,7 +11,7 @@ use super::route::Plan;
 use super::way::Waiting;
 use super::{ExchangeEvent, ExchangeParameters, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
-use crate::host::{Flow, Host, Inbound, RequestId};
+use crate::host::{Flow, Host, Inbound, Records, RequestId};
 use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
 use crate::slab::{Slab, Slot};
 use crate::table::Table;
@@ -129,9 +129,11 @@ impl Running {
                 self.handle_datagram(host, flow, from, bytes);
             }
             Inbound::SendFailed { flow, to } => self.layer.handle_send_failed(host, flow, to),
-            Inbound::FlowOpened { id, flow, local } => self.flow_opened(host, id, flow, local),
-            Inbound::FlowFailed { id } => self.no_way(host, id),
-            Inbound::Resolved { id, addresses } => self.resolved(host, id, addresses),
+            Inbound::FlowOpened { id, flow, local, .. } => self.flow_opened(host, id, flow, local),
+            Inbound::FlowFailed { id, .. } => self.no_way(host, id),
+            Inbound::Resolved { id, records: Records::Addresses(addresses), .. } => {
+                self.resolved(host, id, addresses);
+            }
             // The exchange asks for nothing else.
             _ => {}
         }

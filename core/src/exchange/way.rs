@@ -8,7 +8,7 @@ use super::domain::{Hop, hop_of_route};
 use super::route::Plan;
 use super::running::Running;
 use super::{HOST_TIMEOUT, MAX_FLOWS, MAX_WAITING};
-use crate::host::{Flow, Host, Outbound, RequestId, Transport};
+use crate::host::{Flow, Host, Outbound, Query, RequestId, Transport};
 use crate::sip::{Message, Uri};
 use crate::slab::Slot;
 
@@ -42,7 +42,7 @@ impl Running {
             Hop::Name(name, port) => {
                 let waiting = Waiting { what, to: Destination::Port(port) };
                 let id = self.wait(host, waiting);
-                host.send(Outbound::Resolve { id, name: &name });
+                host.send(Outbound::Resolve { id, query: Query::Addresses(&name) });
             }
         }
     }
@@ -53,7 +53,7 @@ impl Running {
         }
         let waiting = Waiting { what, to: Destination::Address(to) };
         let id = self.wait(host, waiting);
-        host.send(Outbound::OpenFlow { id, transport: Transport::Udp, to });
+        host.send(Outbound::OpenFlow { id, transport: Transport::Udp, to, name: "" });
     }
 
     /// Keeps something until the host answers.

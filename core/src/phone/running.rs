@@ -7,7 +7,7 @@ use super::{Intent, Phone, Stopping};
 use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
 use crate::event::{CallId, EndedBy, ErrandId, Event, PhoneStatus};
-use crate::host::{Host, Inbound, MediaPort, RequestId};
+use crate::host::{FlowFailure, Host, Inbound, MediaPort, Records, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;
 use crate::time::Duration;
@@ -59,15 +59,16 @@ impl Phone {
             Inbound::SendFailed { flow, to } => {
                 self.agent.transactions(host).handle_send_failed(host, flow, to);
             }
-            Inbound::Resolved { id, addresses } => {
+            Inbound::Resolved { id, records, .. } => {
+                let Records::Addresses(addresses) = records else { return };
                 let settled = self.agent.handle_resolved(host, id, addresses);
                 self.tell_path(host, settled);
             }
-            Inbound::FlowOpened { id, flow, local } => {
+            Inbound::FlowOpened { id, flow, local, .. } => {
                 let settled = self.agent.handle_flow_opened(host, id, flow, local);
                 self.tell_path(host, settled);
             }
-            Inbound::FlowFailed { id } => self.flow_failed(host, id),
+            Inbound::FlowFailed { id, failure } => self.flow_failed(host, id, failure),
             Inbound::MediaBound { id, port, rtp, rtcp } => {
                 match self.agent.take_bind(id) {
                     Some(call) if self.calls.contains_key(&call) => {
@@ -81,6 +82,7 @@ impl Phone {
             Inbound::MediaUnavailable { id } => self.no_ports(host, id),
             // Media is the media machine's.
             Inbound::Media { .. } => {}
+            Inbound::Stream { .. } | Inbound::FlowAccepted { .. } | Inbound::FlowClosed { .. } => {}
         }
     }
 
@@ -97,7 +99,10 @@ impl Phone {
             core::iter::from_fn(|| timers.pop_due(now)).map(|(_, alarm)| alarm).collect();
         for alarm in due {
             match alarm {
-                Alarm::Path(request) => self.flow_failed(host, request),
+                Alarm::Path(request) => {
+                    let failure = FlowFailure::Unreachable("it took too long");
+                    self.flow_failed(host, request, failure);
+                }
                 Alarm::Bind(request) => self.no_ports(host, request),
                 Alarm::Release(port) => self.release(host, port),
                 Alarm::Call(id, alarm) => {
@@ -146,8 +151,8 @@ impl Phone {
         }
     }
 
-    fn flow_failed(&mut self, host: &mut dyn Host, request: RequestId) {
-        let settled = self.agent.handle_flow_failed(host, request);
+    fn flow_failed(&mut self, host: &mut dyn Host, request: RequestId, failure: FlowFailure<'_>) {
+        let settled = self.agent.handle_flow_failed(host, request, failure);
         self.tell_path(host, settled);
     }
 
@@ -255,8 +260,8 @@ impl Phone {
                     self.set_status(PhoneStatus::Registered);
                 }
             }
-            Outcome::Failed { cause, lost } => {
-                self.agent.events.push_back(Event::RegistrationFailed { cause });
+            Outcome::Failed { cause, error, lost } => {
+                self.agent.events.push_back(Event::RegistrationFailed { cause, error });
                 if stopping {
                     return;
                 }

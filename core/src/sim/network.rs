@@ -12,7 +12,7 @@ use super::link::{Link, Path};
 use super::ports::{Ports, Socket};
 use super::random::Random;
 use super::wire::{Fate, Wire, WirePacket};
-use crate::host::{Flow, Inbound, MediaPort, RequestId, Transport};
+use crate::host::{Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport};
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::Kind;
 
@@ -20,6 +20,8 @@ use crate::trace::Kind;
 const START: Instant = Instant::from_micros(1_000_000);
 /// The wall clock at [`START`]: 1 January 2026, 00:00 UTC.
 const START_WALL: u64 = 1_767_225_600_000_000;
+/// How long records hold.
+const TTL: Duration = Duration::from_secs(60);
 /// The largest payload of a UDP datagram over IPv4.
 const MAX_DATAGRAM: usize = 65_507;
 /// What a socket holds while its node does not read: Linux's default, with what its bookkeeping
@@ -95,21 +97,29 @@ pub(super) enum Answer {
     SendFailed { flow: Flow, to: SocketAddr },
     MediaBound { id: RequestId, port: MediaPort, rtp: SocketAddr },
     MediaUnavailable { id: RequestId },
-    Resolved { id: RequestId, addresses: Vec<IpAddr> },
+    Addresses { id: RequestId, addresses: Vec<IpAddr> },
+    Nothing { id: RequestId, records: Records<'static> },
 }
 
 impl Answer {
     pub(super) fn inbound(&self) -> Inbound<'_> {
         match *self {
-            Self::FlowOpened { id, flow, local } => Inbound::FlowOpened { id, flow, local },
-            Self::FlowFailed { id } => Inbound::FlowFailed { id },
+            Self::FlowOpened { id, flow, local } => {
+                Inbound::FlowOpened { id, flow, local, certificate: None }
+            }
+            Self::FlowFailed { id } => {
+                Inbound::FlowFailed { id, failure: FlowFailure::Unreachable("there is no route") }
+            }
             Self::SendFailed { flow, to } => Inbound::SendFailed { flow, to },
             Self::MediaBound { id, port, rtp } => {
                 let rtcp = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
                 Inbound::MediaBound { id, port, rtp, rtcp }
             }
             Self::MediaUnavailable { id } => Inbound::MediaUnavailable { id },
-            Self::Resolved { id, ref addresses } => Inbound::Resolved { id, addresses },
+            Self::Addresses { id, ref addresses } => {
+                Inbound::Resolved { id, records: Records::Addresses(addresses), ttl: TTL }
+            }
+            Self::Nothing { id, records } => Inbound::Resolved { id, records, ttl: TTL },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::network::{Answer, Network, Station, is_route};
 use super::wire::Fate;
-use crate::host::{Channel, Clock, Datagrams, Entropy, Outbound, Transport};
+use crate::host::{Channel, Clock, Datagrams, Entropy, Outbound, Query, Records, Transport};
 use crate::time::{Instant, WallTime};
 use crate::trace::Kind;
 
@@ -59,13 +59,14 @@ impl Datagrams for NodeHost<'_> {
                     network.transmit(from, to, kind, bytes);
                 }
             }
-            Outbound::OpenFlow { id, transport: Transport::Udp, to } => {
+            Outbound::OpenFlow { id, transport: Transport::Udp, to, .. } => {
                 let answer = match is_route(address.ip(), to) {
                     true => Answer::FlowOpened { id, flow: own_flow, local: address },
                     false => Answer::FlowFailed { id },
                 };
                 network.answer(node, answer);
             }
+            Outbound::OpenFlow { id, .. } => network.answer(node, Answer::FlowFailed { id }),
             // The one UDP socket stays open as long as its node lives.
             Outbound::CloseFlow { .. } => {}
             Outbound::BindMedia { id, toward: _, low, high } => {
@@ -76,11 +77,18 @@ impl Datagrams for NodeHost<'_> {
                 network.answer(node, answer);
             }
             Outbound::ReleaseMedia { port } => network.ports.release_pair(node, port),
-            Outbound::Resolve { id, name } => {
-                let name = name.to_ascii_lowercase();
-                let addresses = network.names.get(&name).cloned().unwrap_or_default();
+            Outbound::Resolve { id, query } => {
+                let answer = match query {
+                    Query::Addresses(name) => {
+                        let name = name.to_ascii_lowercase();
+                        let addresses = network.names.get(&name).cloned().unwrap_or_default();
+                        Answer::Addresses { id, addresses }
+                    }
+                    Query::Naptr(_) => Answer::Nothing { id, records: Records::Naptr(&[]) },
+                    Query::Srv(_) => Answer::Nothing { id, records: Records::Srv(&[]) },
+                };
                 let at = network.now + network.name_delay;
-                network.answer_at(at, node, Answer::Resolved { id, addresses });
+                network.answer_at(at, node, answer);
             }
         }
     }

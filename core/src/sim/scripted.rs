@@ -116,7 +116,8 @@ impl ScriptedPeer {
                 && !self.opening
             {
                 self.opening = true;
-                host.send(Outbound::OpenFlow { id: RequestId(0), transport: Transport::Udp, to });
+                let (id, transport, name) = (RequestId(0), Transport::Udp, "");
+                host.send(Outbound::OpenFlow { id, transport, to, name });
             }
             return;
         };

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::*;
 use crate::host::{
-    Channel, Endpoint, Flow, Host, Inbound, MediaPort, Outbound, RequestId, Transport,
+    Channel, Endpoint, Flow, Host, Inbound, MediaPort, Outbound, Query, Records, RequestId,
+    Transport,
 };
 use crate::time::{Duration, Instant};
 use crate::trace::Kind;
@@ -38,9 +39,12 @@ impl Endpoint for Probe {
                 format!("bound {rtp} {rtcp}")
             }
             Inbound::MediaUnavailable { .. } => "unavailable".to_owned(),
-            Inbound::Resolved { addresses, .. } => format!("resolved {addresses:?}"),
+            Inbound::Resolved { records: Records::Addresses(addresses), .. } => {
+                format!("resolved {addresses:?}")
+            }
             Inbound::SendFailed { to, .. } => format!("failed {to}"),
             Inbound::FlowFailed { .. } => "no flow".to_owned(),
+            other => format!("{other:?}"),
         };
         self.log.push((host.now(), what));
         self.running = false;
@@ -66,7 +70,7 @@ impl Probe {
 fn probe(sim: &mut Simulation, last: u8) -> NodeId<Probe> {
     let id = sim.add([10, 0, 0, last], Probe::default());
     let to = SocketAddr::from(([10, 0, 0, 99], 5060));
-    let open = Outbound::OpenFlow { id: RequestId(1), transport: Transport::Udp, to };
+    let open = Outbound::OpenFlow { id: RequestId(1), transport: Transport::Udp, to, name: "" };
     sim.with(id, |_, host| host.send(open));
     sim.run_for(Duration::ZERO);
     assert_eq!(sim[id].said(), [format!("opened {}", id.address())]);
@@ -279,7 +283,7 @@ fn what_cannot_be_sent_is_reported() {
     let said = [bad[0], bad[1], bad[2], "10.0.0.2:5060"].map(|to| format!("failed {to}"));
     assert_eq!(sim[alice].said(), said);
     let to = "[2001:db8::1]:5060".parse().unwrap();
-    let open = Outbound::OpenFlow { id: RequestId(2), transport: Transport::Udp, to };
+    let open = Outbound::OpenFlow { id: RequestId(2), transport: Transport::Udp, to, name: "" };
     sim.with(alice, |_, host| host.send(open));
     sim.run_for(Duration::ZERO);
     assert_eq!(sim[alice].said().last(), Some(&"no flow"));
@@ -351,12 +355,16 @@ fn names_resolve() {
     let alice = probe(&mut sim, 1);
     sim.set_name("PBX.example.com", &[IpAddr::from([10, 0, 0, 9])]);
     for name in ["pbx.Example.com", "nowhere"] {
-        sim.with(alice, |_, host| host.send(Outbound::Resolve { id: RequestId(1), name }));
+        sim.with(alice, |_, host| {
+            host.send(Outbound::Resolve { id: RequestId(1), query: Query::Addresses(name) })
+        });
     }
     sim.run_for(Duration::ZERO);
     assert_eq!(sim[alice].said(), ["resolved [10.0.0.9]", "resolved []"]);
     sim.set_name_delay(SECOND);
-    sim.with(alice, |_, host| host.send(Outbound::Resolve { id: RequestId(1), name: "slow" }));
+    sim.with(alice, |_, host| {
+        host.send(Outbound::Resolve { id: RequestId(1), query: Query::Addresses("slow") })
+    });
     sim.run_for(Duration::from_millis(999));
     assert_eq!(sim[alice].log.len(), 2);
     sim.run_for(Duration::from_millis(1));

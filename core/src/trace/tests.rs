@@ -3,7 +3,7 @@ mod read;
 use core::net::SocketAddr;
 
 use super::*;
-use crate::host::{Flow, MediaPort, RequestId, Transport};
+use crate::host::{Flow, MediaPort, Transport};
 use crate::time::Duration;
 
 const ALICE: &str = "10.0.0.1:5060";
@@ -170,7 +170,7 @@ fn only_packets_are_kept() {
     trace.outbound(now, wall, local, &Outbound::CloseFlow { flow });
     trace.inbound(now, wall, local, &Inbound::Datagram { flow, from: peer, bytes: b"c" });
     trace.inbound(now, wall, local, &Inbound::Media { port, channel, from: peer, bytes: b"d" });
-    trace.inbound(now, wall, local, &Inbound::FlowFailed { id: RequestId(1) });
+    trace.inbound(now, wall, local, &Inbound::FlowClosed { flow });
     let kept: Vec<_> = trace.packets().map(|p| (p.from == local, p.kind, p.bytes)).collect();
     let expected: [(bool, Kind, &[u8]); 4] = [
         (true, Kind::Sip, b"a"),

@@ -76,9 +76,12 @@ impl Host {
                 let [rtp, rtcp] = [port, port + 1].map(|port| SocketAddr::new(HERE, port));
                 let answer = match media {
                     true => Inbound::MediaBound { id, port: MediaPort(self.ports), rtp, rtcp },
-                    false => {
-                        Inbound::FlowOpened { id, flow: FLOW, local: SocketAddr::new(HERE, 5060) }
-                    }
+                    false => Inbound::FlowOpened {
+                        id,
+                        flow: FLOW,
+                        local: SocketAddr::new(HERE, 5060),
+                        certificate: None,
+                    },
                 };
                 phone.handle_inbound(self, answer);
             }

@@ -100,9 +100,13 @@ impl Output {
                 let value = || json!({ "event": "unregistered" });
                 self.add(lines, value, format_args!("unregistered"));
             }
-            Event::RegistrationFailed { cause } => {
+            Event::RegistrationFailed { cause, error } => {
                 let value = || with_cause(json!({ "event": "registration_failed" }), cause);
-                let why = cause.as_ref().map_or("no answer".into(), describe);
+                let why = match (cause, error) {
+                    (Some(cause), _) => describe(cause),
+                    (None, Some(error)) => error.to_string(),
+                    (None, None) => "no answer".into(),
+                };
                 self.add(lines, value, format_args!("registration failed: {why}"));
             }
             Event::Incoming { call, from, to } => {

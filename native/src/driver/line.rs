@@ -246,7 +246,9 @@ impl Line {
                 self.bulletin.publish(&Event::Registered { expires: expires.into() });
             }
             Core::Unregistered => self.bulletin.publish(&Event::Unregistered),
-            Core::RegistrationFailed { cause } => self.bulletin.registration_failed(cause),
+            Core::RegistrationFailed { cause, error } => {
+                self.bulletin.registration_failed(cause, error);
+            }
             Core::Incoming { call, from, to } => {
                 let Some(shared) = self.admit(machine, call) else { return };
                 self.bulletin.publish(&Event::Incoming { call, from, to });

@@ -11,16 +11,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 
-use offhook_core::host::{Channel, Endpoint, Entropy, Flow, Inbound, RequestId};
+use offhook_core::host::{
+    Channel, Endpoint, Entropy, Flow, FlowFailure, Inbound, Records, RequestId, Transport,
+};
+use offhook_core::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::capture::Capture;
-use crate::host::machine::{Machine, Request};
+use crate::host::machine::{Lookup, Machine, Request};
 use crate::host::media::{MediaPorts, SharedPair};
 use crate::host::route::Routes;
 use crate::host::signalling::{Arrival, Batch, SignallingSocket};
 use crate::host::timebase::Timebase;
+
+/// How long what the system's resolver says is believed; it does not tell for how long it holds.
+const NAMES_HOLD: Duration = Duration::from_secs(60);
 
 /// What a driver carries.
 pub(crate) trait Passenger: Endpoint + Send + 'static {
@@ -160,16 +166,25 @@ impl<P: Passenger> Driver<P> {
     fn answer(&mut self, request: Request) {
         let (passenger, machine) = (&mut self.passenger, &mut self.machine);
         match request {
-            Request::Flow(id, to) => {
+            Request::Flow(id, Transport::Udp, to) => {
                 let found = self.sockets.iter().find_map(|socket| {
                     let ip = self.routes.local_address(socket.bound.ip(), to.ip()).ok()?;
                     Some((socket.flow, SocketAddr::new(ip, socket.bound.port())))
                 });
                 let inbound = match found {
-                    Some((flow, local)) => Inbound::FlowOpened { id, flow, local },
-                    None => Inbound::FlowFailed { id },
+                    Some((flow, local)) => {
+                        Inbound::FlowOpened { id, flow, local, certificate: None }
+                    }
+                    None => {
+                        let failure = FlowFailure::Unreachable("there is no route");
+                        Inbound::FlowFailed { id, failure }
+                    }
                 };
                 passenger.handle_inbound(machine, inbound);
+            }
+            Request::Flow(id, ..) => {
+                let failure = FlowFailure::Unsupported;
+                passenger.handle_inbound(machine, Inbound::FlowFailed { id, failure });
             }
             Request::Media { id, toward, low, high } => {
                 let bound = self.sockets.first().map_or(toward, |socket| socket.bound.ip());
@@ -190,7 +205,15 @@ impl<P: Passenger> Driver<P> {
                 };
                 passenger.handle_inbound(machine, inbound);
             }
-            Request::Resolve(id, name) => {
+            Request::Resolve(id, Lookup::Naptr) => {
+                let (records, ttl) = (Records::Naptr(&[]), NAMES_HOLD);
+                passenger.handle_inbound(machine, Inbound::Resolved { id, records, ttl });
+            }
+            Request::Resolve(id, Lookup::Srv) => {
+                let (records, ttl) = (Records::Srv(&[]), NAMES_HOLD);
+                passenger.handle_inbound(machine, Inbound::Resolved { id, records, ttl });
+            }
+            Request::Resolve(id, Lookup::Addresses(name)) => {
                 let ipv4 = self.sockets.first().is_none_or(|socket| socket.bound.is_ipv4());
                 tokio::spawn(resolve(id, name, ipv4, self.jobs.clone()));
             }
@@ -249,6 +272,7 @@ async fn resolve<P: Passenger>(id: RequestId, name: String, ipv4: bool, jobs: Jo
     };
     addresses.dedup();
     let _ = jobs.send(Box::new(move |passenger, machine| {
-        passenger.handle_inbound(machine, Inbound::Resolved { id, addresses: &addresses });
+        let (records, ttl) = (Records::Addresses(&addresses), NAMES_HOLD);
+        passenger.handle_inbound(machine, Inbound::Resolved { id, records, ttl });
     }));
 }

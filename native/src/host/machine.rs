@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use offhook_core::host::{Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, RequestId};
+use offhook_core::host::{
+    Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId, Transport,
+};
 use offhook_core::time::{Instant, WallTime};
 
 use super::entropy;
@@ -28,11 +30,19 @@ pub(crate) struct Machine {
 #[derive(Debug)]
 pub(crate) enum Request {
     /// A flow to an address.
-    Flow(RequestId, SocketAddr),
+    Flow(RequestId, Transport, SocketAddr),
     /// A pair of media ports in a range, for a peer.
     Media { id: RequestId, toward: IpAddr, low: u16, high: u16 },
-    /// The addresses of a name.
-    Resolve(RequestId, String),
+    /// What the domain name system knows.
+    Resolve(RequestId, Lookup),
+}
+
+/// What to look up.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    Naptr,
+    Srv,
+    Addresses(String),
 }
 
 impl Machine {
@@ -61,12 +71,19 @@ impl Datagrams for Machine {
     fn send(&mut self, outbound: Outbound<'_>) {
         match outbound {
             Outbound::Datagram { flow, to, bytes } => self.outbox.push(flow, to, bytes),
-            Outbound::OpenFlow { id, to, .. } => self.requests.push(Request::Flow(id, to)),
+            Outbound::OpenFlow { id, transport, to, .. } => {
+                self.requests.push(Request::Flow(id, transport, to));
+            }
             Outbound::BindMedia { id, toward, low, high } => {
                 self.requests.push(Request::Media { id, toward, low, high });
             }
-            Outbound::Resolve { id, name } => {
-                self.requests.push(Request::Resolve(id, name.to_owned()));
+            Outbound::Resolve { id, query } => {
+                let lookup = match query {
+                    Query::Naptr(_) => Lookup::Naptr,
+                    Query::Srv(_) => Lookup::Srv,
+                    Query::Addresses(name) => Lookup::Addresses(name.to_owned()),
+                };
+                self.requests.push(Request::Resolve(id, lookup));
             }
             // A call's media task that has the sockets drops them when it is told to.
             Outbound::ReleaseMedia { port } => drop(self.media.remove(&port)),

@@ -23,7 +23,7 @@ pub(super) const WRONG_PASSWORD: Scenario = Scenario {
         world.act(&alice, |phone| phone.start())?;
         world.wait_status(&alice, PhoneStatus::Failed)?;
         let cause = alice.events().iter().rev().find_map(|(_, event)| match event {
-            SoftphoneEvent::Phone(Event::RegistrationFailed { cause }) => cause.clone(),
+            SoftphoneEvent::Phone(Event::RegistrationFailed { cause, .. }) => cause.clone(),
             _ => None,
         });
         let code = cause.map(|cause| cause.code);

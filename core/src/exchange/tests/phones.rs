@@ -164,7 +164,7 @@ fn a_wrong_password_fails_the_phone() {
     let alice = Handset::with_password(&mut site, 1, "alice", "wrong", Manner::Rings);
     let node = alice.node;
     site.wait(|sim| sim[node].status() == PhoneStatus::Failed);
-    let refused = |event: &Event| matches!(event, Event::RegistrationFailed { cause: Some(cause) } if cause.code == 403);
+    let refused = |event: &Event| matches!(event, Event::RegistrationFailed { cause: Some(cause), .. } if cause.code == 403);
     assert!(alice.told(refused), "{:#?}", alice.events);
     assert!(site.contacts("alice").is_empty());
 }

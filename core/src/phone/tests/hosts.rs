@@ -8,7 +8,8 @@ use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallState, EndedBy, Event, PhoneStatus};
 use crate::host::{
-    Clock, Datagrams, Endpoint, Entropy, Flow, Inbound, MediaPort, Outbound, RequestId, Transport,
+    Clock, Datagrams, Endpoint, Entropy, Flow, FlowFailure, Inbound, MediaPort, Outbound, Records,
+    RequestId, Transport,
 };
 use crate::phone::Phone;
 use crate::sim::ScriptedPeer;
@@ -72,7 +73,7 @@ fn started(parameters: PhoneParameters) -> (Phone, Sulking) {
 fn opened(phone: &mut Phone, host: &mut Sulking, local: &str) {
     let id = host.flows.pop_front().expect("a flow was asked for");
     let local: SocketAddr = local.parse().unwrap();
-    phone.handle_inbound(host, Inbound::FlowOpened { id, flow: FLOW, local });
+    phone.handle_inbound(host, Inbound::FlowOpened { id, flow: FLOW, local, certificate: None });
 }
 
 fn bound(id: RequestId, port: u64) -> Inbound<'static> {
@@ -91,6 +92,10 @@ fn pass(phone: &mut Phone, host: &mut Sulking, time: Duration) {
     host.now = end;
 }
 
+fn resolved(id: RequestId, addresses: &[IpAddr]) -> Inbound<'_> {
+    Inbound::Resolved { id, records: Records::Addresses(addresses), ttl: Duration::from_secs(60) }
+}
+
 fn ending(phone: &mut Phone) -> Option<(EndedBy, Option<Error>)> {
     core::iter::from_fn(|| phone.next_event()).find_map(|event| match event {
         Event::Ended { by, error, .. } => Some((by, error)),
@@ -107,7 +112,7 @@ fn a_host_that_never_answers_is_waited_for_ten_seconds() {
         if step > 0 {
             let id = host.names.pop_front().unwrap();
             let addresses = [IpAddr::from(BOB)];
-            phone.handle_inbound(&mut host, Inbound::Resolved { id, addresses: &addresses });
+            phone.handle_inbound(&mut host, resolved(id, &addresses));
         }
         if step > 1 {
             opened(&mut phone, &mut host, "10.0.0.1:5060");
@@ -136,9 +141,10 @@ fn the_next_address_of_a_name_is_tried() {
     phone.handle_deadline(&mut host);
     let id = host.names.pop_front().unwrap();
     let addresses = [IpAddr::from(PEER), IpAddr::from(BOB)];
-    phone.handle_inbound(&mut host, Inbound::Resolved { id, addresses: &addresses });
+    phone.handle_inbound(&mut host, resolved(id, &addresses));
     let id = host.flows.pop_front().unwrap();
-    phone.handle_inbound(&mut host, Inbound::FlowFailed { id });
+    let failure = FlowFailure::Unreachable("refused");
+    phone.handle_inbound(&mut host, Inbound::FlowFailed { id, failure });
     opened(&mut phone, &mut host, "10.0.0.1:5060");
     assert_eq!(host.binds.len(), 1);
 }

@@ -171,7 +171,7 @@ fn a_wrong_password_fails_at_once_and_is_not_tried_again() {
     assert_eq!(registers(&scene, server).len(), 2);
     assert_eq!(statuses(&alice), [PhoneStatus::Registering, PhoneStatus::Failed]);
     let failed = alice.events().into_iter().find_map(|event| match event {
-        Event::RegistrationFailed { cause } => cause,
+        Event::RegistrationFailed { cause, .. } => cause,
         _ => None,
     });
     assert_eq!(failed.unwrap().code, 401);
@@ -325,7 +325,7 @@ fn a_lost_registration_comes_back() {
     *down.borrow_mut() = true;
     scene.run(Duration::from_secs(60));
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registering);
-    assert!(alice.events().contains(&Event::RegistrationFailed { cause: None }));
+    assert!(alice.events().contains(&Event::RegistrationFailed { cause: None, error: None }));
     *down.borrow_mut() = false;
     scene.run(LONG);
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
