@@ -25,6 +25,7 @@
 mod clock;
 mod hash;
 mod link;
+mod nat;
 mod network;
 mod node_host;
 mod node_id;
@@ -35,6 +36,7 @@ mod simulation;
 mod wire;
 
 pub use link::{Burst, Link};
+pub use nat::{Dependence, Nat};
 pub use node_id::NodeId;
 pub use scripted::{Arrival, ScriptedPeer};
 pub use simulation::{Application, BoundMedia, Failure, Simulation};

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::clock::StationClock;
 use super::hash::TraceHash;
 use super::link::{Link, Path};
+use super::nat::Nats;
 use super::ports::{Ports, Socket};
 use super::random::Random;
 use super::wire::{Fate, Wire, WirePacket};
@@ -41,6 +42,7 @@ pub(super) struct Network {
     pub(super) name_delay: Duration,
     pub(super) reports_unreachable: bool,
     pub(super) ports: Ports,
+    pub(super) nats: Nats,
     pub(super) hash: TraceHash,
     pub(super) wire: Wire,
     pub(super) stations: Vec<Station>,
@@ -134,6 +136,7 @@ impl Network {
             name_delay: Duration::ZERO,
             reports_unreachable: false,
             ports: Ports::default(),
+            nats: Nats::default(),
             hash: TraceHash::new(),
             wire: Wire::default(),
             stations: Vec::new(),
@@ -339,13 +342,15 @@ impl Network {
         self.hash.address(to);
         self.hash.bytes(bytes);
         let payload = Bytes::copy_from_slice(bytes);
-        let fate = self.fate(from, to, bytes.len());
+        let seen = self.nats.leave(self.now, from, to);
+        let fate = self.fate(from, seen, to, bytes.len());
         let arrivals = match fate {
             Fate::Arrives(at) => [Some(at), None],
             Fate::ArrivesTwice(first, second) => [Some(first), Some(second)],
             Fate::Lost | Fate::Partitioned | Fate::Unsendable => [None, None],
         };
         for at in arrivals.into_iter().flatten() {
+            let from = seen.unwrap_or(from);
             self.schedule(at, Happening::Arrival { from, to, bytes: payload.clone() });
         }
         let (sent, wall) = (self.now, self.wall());
@@ -353,15 +358,24 @@ impl Network {
         fate
     }
 
-    fn fate(&mut self, from: SocketAddr, to: SocketAddr, length: usize) -> Fate {
+    fn fate(
+        &mut self,
+        from: SocketAddr,
+        seen: Option<SocketAddr>,
+        to: SocketAddr,
+        length: usize,
+    ) -> Fate {
         if length > MAX_DATAGRAM || !is_route(from.ip(), to) {
             return Fate::Unsendable;
         }
-        if self.is_partitioned(from.ip(), to.ip()) {
+        // A link is between two hosts, whatever stands before them.
+        let now = self.now;
+        let Some(seen) = seen else { return Fate::Lost };
+        let end = self.nats.enter(now, seen, to).unwrap_or(to);
+        if self.is_partitioned(from.ip(), end.ip()) {
             return Fate::Partitioned;
         }
-        let now = self.now;
-        match self.path(from.ip(), to.ip()).carry(now) {
+        match self.path(from.ip(), end.ip()).carry(now) {
             [Some(first), Some(second)] => Fate::ArrivesTwice(first, second),
             [Some(at), None] | [None, Some(at)] => Fate::Arrives(at),
             [None, None] => Fate::Lost,
@@ -372,6 +386,7 @@ impl Network {
     /// reports are on and the sender's socket was one for signalling.
     pub(super) fn report_unreachable(&mut self, from: SocketAddr, to: SocketAddr) {
         let host_exists = self.stations.iter().any(|station| station.address.ip() == to.ip());
+        let Some(from) = self.nats.enter(self.now, to, from) else { return };
         let Some(sender) = self.ports.listener(from) else { return };
         let Socket::Signalling(flow) = sender.socket else { return };
         if !self.reports_unreachable || !host_exists || self.is_partitioned(from.ip(), to.ip()) {

@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::ops::{Index, IndexMut};
 
 use super::link::Link;
+use super::nat::Nat;
 use super::network::{Happening, Network};
 use super::node_host::NodeHost;
 use super::node_id::NodeId;
@@ -275,6 +276,21 @@ impl Simulation {
         self.network.heal(a.into(), b.into());
     }
 
+    /// Puts hosts behind a network address translator, in place of the one they were behind: others
+    /// see its address, and reach them only as it lets them. To set it again is a reboot: all its
+    /// mappings are gone.
+    ///
+    /// # Panics
+    /// When another has that address.
+    pub fn set_nat(&mut self, inside: &[IpAddr], nat: Nat) {
+        self.network.nats.set(inside, nat);
+    }
+
+    /// Puts hosts on the open network again.
+    pub fn remove_nat(&mut self, inside: &[IpAddr]) {
+        self.network.nats.remove(inside);
+    }
+
     /// Gives a host name its addresses, best first; an empty list takes it away.
     pub fn set_name(&mut self, name: &str, addresses: &[IpAddr]) {
         self.network.names.insert(name.to_ascii_lowercase(), addresses.to_vec());
@@ -389,7 +405,9 @@ impl Simulation {
     fn happen(&mut self, what: Happening) {
         match what {
             Happening::Arrival { from, to, bytes } => {
-                let Some(binding) = self.network.ports.listener(to) else {
+                let network = &self.network;
+                let Some(end) = network.nats.enter(network.now, from, to) else { return };
+                let Some(binding) = network.ports.listener(end) else {
                     return self.network.report_unreachable(from, to);
                 };
                 if self.network.stations[binding.node].stalled.is_some() {
