@@ -120,6 +120,11 @@ impl Registration {
             }
             Err(lost) => {
                 let (lost, error) = match lost {
+                    // Another attempt brings the same certificate; but a server that has held our
+                    // binding may be about to renew its own.
+                    Lost::Because(error @ Error::Untrusted { .. }) => {
+                        (!self.was_bound, Some(error))
+                    }
                     Lost::Because(error) => (matches!(error, Error::Nat { .. }), Some(error)),
                     Lost::Unreachable => (false, None),
                 };

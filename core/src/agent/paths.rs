@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Agent, Alarm, Hop, Owner};
+use crate::certificate::Identities;
 use crate::error::Error;
-use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId};
+use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId, Transport};
 use crate::nat;
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
@@ -145,7 +146,12 @@ impl Agent {
         request: RequestId,
         flow: Flow,
         local: SocketAddr,
+        certificate: Option<&Identities>,
     ) -> Option<Settled> {
+        if let Some(problem) = self.mistrust(request, flow, certificate) {
+            host.send(Outbound::CloseFlow { flow });
+            return self.handle_flow_failed(host, request, FlowFailure::Untrusted(&problem));
+        }
         let Some((hop, state)) = self.take_asked(request) else {
             // Late: its owner has given up. A UDP flow is the host's one socket and stays.
             if flow.transport.is_reliable() {
@@ -166,6 +172,23 @@ impl Agent {
         let until = host.now() + LIFETIME;
         self.paths.known.insert(hop, State::Open { path: Arc::clone(&path), until });
         Some((waiters, Ok(path)))
+    }
+
+    /// Why whoever is at the far end of a flow is not the one that was asked for (RFC 5922 §7.3).
+    fn mistrust(
+        &self,
+        request: RequestId,
+        flow: Flow,
+        certificate: Option<&Identities>,
+    ) -> Option<String> {
+        let hop = self.paths.asked.get(&request)?;
+        match certificate {
+            _ if !flow.transport.is_secure() || self.parameters.tls_insecure => None,
+            Some(identities) => identities.refusal(hop.host()),
+            // A browser shows its page no certificates, and has checked the name itself.
+            None if flow.transport == Transport::Wss => None,
+            None => Some("it has shown no certificate".to_owned()),
+        }
     }
 
     /// Takes [`crate::host::Inbound::FlowFailed`], and the end of [`HOST_TIMEOUT`].

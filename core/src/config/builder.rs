@@ -1,8 +1,9 @@
 //! Setting parameters in a chain.
 
 use core::net::SocketAddr;
+use std::path::PathBuf;
 
-use super::PhoneParameters;
+use super::{KeyPassword, PhoneParameters};
 use crate::auth::CredentialsManager;
 use crate::codec::Codec;
 use crate::handler::{SipClass, SipHandler};
@@ -45,6 +46,18 @@ fields! {
     outbound_proxy: &str => Some(outbound_proxy.to_owned());
     /// How to reach the server, and targets that do not say.
     transport: Transport => transport;
+    /// The authorities that may sign the certificates of servers.
+    ca_file: impl Into<PathBuf> => Some(ca_file.into());
+    /// Our certificate.
+    cert_file: impl Into<PathBuf> => Some(cert_file.into());
+    /// Its private key.
+    key_file: impl Into<PathBuf> => Some(key_file.into());
+    /// What opens it: text, bytes, or [`KeyPassword::ask`].
+    key_password: impl Into<KeyPassword> => Some(key_password.into());
+    /// The authorities that may sign the certificates of those who connect to us.
+    client_ca_file: impl Into<PathBuf> => Some(client_ca_file.into());
+    /// Whether to take any certificate of any server; for tests.
+    tls_insecure: bool => tls_insecure;
     /// The peers that are told [`hostname`](Self::hostname).
     bind_network: Network => bind_network;
     /// What peers inside `bind_network` are told.

@@ -21,6 +21,10 @@ impl PhoneParameters {
         self.check_rtp_ports()?;
         self.check_texts()?;
         self.check_hosts()?;
+        if let (Some(key), None) = (&self.key_file, &self.cert_file) {
+            let problem = "it belongs to a certificate: name a cert file";
+            return Err(Error::invalid("key file", &key.to_string_lossy(), problem));
+        }
         if self.codecs.is_empty() {
             return Err(Error::invalid("codecs", "", "at least one is needed"));
         }

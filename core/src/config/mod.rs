@@ -5,12 +5,16 @@
 
 mod builder;
 mod check;
+mod key_password;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "serde")]
 mod text;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub use key_password::KeyPassword;
 
 use crate::auth::CredentialsManager;
 use crate::codec::Codec;
@@ -38,8 +42,8 @@ use crate::time::Duration;
 /// With the feature `serde` parameters can be read from TOML, JSON and the like, and written. The
 /// names are those of the command's options without the dashes before them (`server`, `user`,
 /// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
-/// `transport`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
-/// `user-agent`, `accept-transfer`) and `credentials`, `allow-md5`, `registration-attempts`,
+/// `transport`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
+/// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`,
 /// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
 /// may be left out and then has its default; a name that is not known is an error, and what is read
 /// has been checked.
@@ -88,12 +92,31 @@ pub struct PhoneParameters {
     pub register: bool,
     /// How long a registration is asked for, in whole seconds. Default 120 s.
     pub expires: Duration,
-    /// How many registrations in a row may fail before the phone is FAILED. Default 5.
+    /// How many registrations in a row may fail before the phone is FAILED. Default 5. What another
+    /// attempt cannot mend is not tried again: a refused password, or the certificate of a server
+    /// that has never registered us.
     pub registration_attempts: u32,
     /// A SIP URI through which every request goes.
     pub outbound_proxy: Option<String>,
     /// How to reach the server, and targets that do not say. Default UDP.
     pub transport: Transport,
+    /// The authorities that may sign the certificates of servers, in PEM: one or many; by default
+    /// those that the system trusts. A certificate that stands here itself is trusted as well.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate in PEM, and after it those up to its authority: shown to servers that ask for
+    /// one, and to those who connect to us. Without one nobody can call us over TLS.
+    pub cert_file: Option<PathBuf>,
+    /// The private key of [`cert_file`](Self::cert_file) in PEM (PKCS#8, also encrypted, PKCS#1 or
+    /// SEC1); by default it stands in that file.
+    pub key_file: Option<PathBuf>,
+    /// What opens an encrypted private key.
+    pub key_password: Option<KeyPassword>,
+    /// The authorities, in PEM, that may sign the certificates of those who connect to us over TLS;
+    /// whoever shows none of theirs is turned away. By default none is asked for.
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether to take any certificate of any server, which protects from nobody who can change what
+    /// is on its way; for tests. Default false.
+    pub tls_insecure: bool,
     /// The address to bind. Default 0.0.0.0: every interface; it is never told to a peer.
     pub bind_ip: IpAddr,
     /// The SIP port to bind; 0 picks one. Default 5060.
@@ -165,6 +188,12 @@ impl PhoneParameters {
             registration_attempts: 5,
             outbound_proxy: None,
             transport: Transport::Udp,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            key_password: None,
+            client_ca_file: None,
+            tls_insecure: false,
             bind_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             bind_port: 5060,
             bind_network: Network::default(),

@@ -40,6 +40,7 @@ fn what_cannot_be_used_is_named_with_its_value() {
     assert_eq!(problem(good().ptime(Duration::from_millis(201))).0, "ptime");
     assert_eq!(problem(good().ptime(Duration::from_micros(20_500))).0, "ptime");
     assert_eq!(problem(good().expires(Duration::ZERO)), ("expires", "0".into()));
+    assert_eq!(problem(good().key_file("alice.key")), ("key file", "alice.key".into()));
     assert_eq!(problem(good().outbound_proxy("tel:+1")), ("outbound proxy", "tel:+1".into()));
 }
 
@@ -56,6 +57,11 @@ no-register = true
 expires = 300
 outbound-proxy = "sip:10.0.0.8"
 transport = "udp"
+ca-file = "ca.pem"
+cert-file = "alice.pem"
+key-file = "alice.key"
+client-ca-file = "clients.pem"
+tls-insecure = false
 bind = "192.0.2.7:5070"
 bind-network = "192.168.0.0/16"
 hostname = "inside.example.com"
@@ -112,6 +118,7 @@ next-hop = "127.0.0.1:5060"
             user = "alice"
             auth-user = "alice-login"
             password = "hunter2"
+            key-password = "hunter4"
             [[credentials]]
             username = "mail"
             password = "hunter3"
@@ -122,9 +129,10 @@ next-hop = "127.0.0.1:5060"
         let find = |realm| parameters.credentials.find("pbx", realm, "alice");
         assert_eq!(find("any"), Some(("alice-login", "hunter2")));
         assert_eq!(find("voicemail"), Some(("mail", "hunter3")));
+        assert_eq!(parameters.key_password.as_ref().unwrap().reveal(), b"hunter4");
         let written = toml::to_string(&parameters).unwrap();
         for text in [written, format!("{parameters:?}")] {
-            assert!(!text.contains("hunter") && !text.contains("password"), "{text}");
+            assert!(!text.contains("hunter") && !text.contains("password ="), "{text}");
         }
     }
 
@@ -137,7 +145,7 @@ next-hop = "127.0.0.1:5060"
             ("rtp-ports = \"7\"", "rtp-ports \"7\""),
             ("rtp-ports = \"20-10\"", "20 to 10"),
             ("codecs = [\"G729\"]", "codecs \"G729\""),
-            ("transport = \"tls\"", "transport \"tls\""),
+            ("transport = \"pigeon\"", "transport \"pigeon\""),
             ("server = \"a b\"", "server \"a b\""),
             ("expires = -1", "-1"),
             ("auth-user = \"x\"", "auth-user \"x\""),

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -34,6 +35,17 @@ pub(super) struct Text {
     #[serde(skip_serializing_if = "Option::is_none")]
     outbound_proxy: Option<String>,
     transport: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cert_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<PathBuf>,
+    #[serde(skip_serializing)]
+    key_password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ca_file: Option<PathBuf>,
+    tls_insecure: Option<bool>,
     bind: Option<String>,
     bind_network: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +152,12 @@ impl TryFrom<Text> for PhoneParameters {
         put(&mut parameters.max_calls, text.max_calls);
         put(&mut parameters.accept_any_user, text.accept_any_user);
         put(&mut parameters.accept_transfer, text.accept_transfer);
+        put(&mut parameters.tls_insecure, text.tls_insecure);
+        parameters.ca_file = text.ca_file;
+        parameters.cert_file = text.cert_file;
+        parameters.key_file = text.key_file;
+        parameters.key_password = text.key_password.as_deref().map(Into::into);
+        parameters.client_ca_file = text.client_ca_file;
         parameters.realm = text.realm;
         parameters.display_name = text.display_name;
         parameters.outbound_proxy = text.outbound_proxy;
@@ -167,6 +185,12 @@ impl From<PhoneParameters> for Text {
             registration_attempts,
             outbound_proxy,
             transport,
+            ca_file,
+            cert_file,
+            key_file,
+            key_password: _,
+            client_ca_file,
+            tls_insecure,
             bind_ip,
             bind_port,
             bind_network,
@@ -198,6 +222,12 @@ impl From<PhoneParameters> for Text {
             expires: Some(Seconds(expires)),
             outbound_proxy,
             transport: Some(transport.as_str().to_ascii_lowercase()),
+            ca_file,
+            cert_file,
+            key_file,
+            key_password: None,
+            client_ca_file,
+            tls_insecure: Some(tls_insecure),
             bind: Some(SocketAddr::new(bind_ip, bind_port).to_string()),
             bind_network: Some(bind_network.to_string()),
             hostname,

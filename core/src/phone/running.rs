@@ -64,8 +64,8 @@ impl Phone {
                 let settled = self.agent.handle_resolved(host, id, addresses);
                 self.tell_path(host, settled);
             }
-            Inbound::FlowOpened { id, flow, local, .. } => {
-                let settled = self.agent.handle_flow_opened(host, id, flow, local);
+            Inbound::FlowOpened { id, flow, local, certificate } => {
+                let settled = self.agent.handle_flow_opened(host, id, flow, local, certificate);
                 self.tell_path(host, settled);
             }
             Inbound::FlowFailed { id, failure } => self.flow_failed(host, id, failure),

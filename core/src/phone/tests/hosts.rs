@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
 use super::scene::{ALICE, BOB, PEER, Scene, header, request, sdp, session, tag, taken};
+use crate::certificate::Identities;
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallState, EndedBy, Event, PhoneStatus};
@@ -23,6 +24,7 @@ struct Sulking {
     binds: VecDeque<RequestId>,
     names: VecDeque<RequestId>,
     released: Vec<MediaPort>,
+    closed: Vec<Flow>,
     sent: Vec<String>,
     random: u64,
 }
@@ -52,6 +54,7 @@ impl Datagrams for Sulking {
             Outbound::BindMedia { id, .. } => self.binds.push_back(id),
             Outbound::Resolve { id, .. } => self.names.push_back(id),
             Outbound::ReleaseMedia { port } => self.released.push(port),
+            Outbound::CloseFlow { flow } => self.closed.push(flow),
             Outbound::Datagram { bytes, .. } => {
                 self.sent.push(String::from_utf8_lossy(bytes).into_owned());
             }
@@ -132,6 +135,65 @@ fn a_host_that_never_answers_is_waited_for_ten_seconds() {
             assert_eq!(host.released, [MediaPort(5)]);
         }
     }
+}
+
+#[test]
+fn a_certificate_for_another_name_closes_the_connection() {
+    const SECURE: Flow = Flow { transport: Transport::Tls, id: 7 };
+    let named = |name: &str| Identities { dns_names: vec![name.to_owned()], ..Default::default() };
+    for (certificate, insecure, problem) in [
+        (Some(named("bob.example")), false, None),
+        (Some(named("BOB.example")), false, None),
+        (
+            Some(named("*.example")),
+            false,
+            Some(
+                "its certificate is for *.example, and * stands for nothing in SIP: not for bob.example",
+            ),
+        ),
+        (
+            Some(named("eve.example")),
+            false,
+            Some("its certificate is for eve.example, not bob.example"),
+        ),
+        (Some(named("eve.example")), true, None),
+        (None, false, Some("it has shown no certificate")),
+    ] {
+        let parameters = PhoneParameters::without_server("alice").tls_insecure(insecure);
+        let (mut phone, mut host) = started(parameters);
+        phone.call("sip:bob@bob.example", Default::default()).unwrap();
+        phone.handle_deadline(&mut host);
+        let id = host.names.pop_front().unwrap();
+        phone.handle_inbound(&mut host, resolved(id, &[IpAddr::from(BOB)]));
+        let id = host.flows.pop_front().unwrap();
+        let (local, certificate) = ("10.0.0.1:5061".parse().unwrap(), certificate.as_ref());
+        let opened = Inbound::FlowOpened { id, flow: SECURE, local, certificate };
+        phone.handle_inbound(&mut host, opened);
+        phone.handle_deadline(&mut host);
+        let Some(problem) = problem else {
+            assert_eq!((host.closed.len(), host.binds.len()), (0, 1));
+            continue;
+        };
+        assert_eq!((host.closed, host.binds.len()), (vec![SECURE], 0));
+        let (peer, problem) = ("bob.example".to_owned(), problem.to_owned());
+        let error = Error::Untrusted { peer, problem };
+        assert_eq!(ending(&mut phone), Some((EndedBy::Error, Some(error))));
+    }
+}
+
+#[test]
+fn a_certificate_is_not_asked_for_again_and_again() {
+    let (mut phone, mut host) = started(PhoneParameters::new("10.0.0.9", "alice"));
+    let id = host.flows.pop_front().unwrap();
+    let failure = FlowFailure::Untrusted("its certificate expired on 2 May 2026");
+    phone.handle_inbound(&mut host, Inbound::FlowFailed { id, failure });
+    assert_eq!(phone.status(), PhoneStatus::Failed);
+    let told = core::iter::from_fn(|| phone.next_event()).find_map(|event| match event {
+        Event::RegistrationFailed { error, .. } => error,
+        _ => None,
+    });
+    let sentence = "10.0.0.9 cannot be trusted: its certificate expired on 2 May 2026";
+    assert_eq!(told.unwrap().to_string(), sentence);
 }
 
 #[test]
