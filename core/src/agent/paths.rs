@@ -234,6 +234,12 @@ impl Agent {
         Ok(nat::advertised(peer, local, network, inside.as_deref(), outside.as_deref())?)
     }
 
+    /// Forgets every path on a flow that is over: whoever wants to go there has a new one opened.
+    pub(crate) fn forget_paths(&mut self, over: Flow) {
+        let on_it = |state: &State| matches!(state, State::Open { path, .. } if path.flow == over);
+        self.paths.known.retain(|_, state| !on_it(state));
+    }
+
     /// Forgets every path.
     pub(crate) fn close_paths(&mut self, host: &mut dyn Host) {
         let paths = core::mem::take(&mut self.paths);

@@ -82,7 +82,8 @@ impl Phone {
             Inbound::MediaUnavailable { id } => self.no_ports(host, id),
             // Media is the media machine's.
             Inbound::Media { .. } => {}
-            Inbound::Stream { .. } | Inbound::FlowAccepted { .. } | Inbound::FlowClosed { .. } => {}
+            Inbound::FlowClosed { flow } => self.agent.forget_paths(flow),
+            Inbound::Stream { .. } | Inbound::FlowAccepted { .. } => {}
         }
     }
 
