@@ -398,6 +398,12 @@ pub enum Outbound<'a> {
         /// The pair.
         port: MediaPort,
     },
+    /// The network has changed: the host binds its sockets for signalling anew, at the same ports if
+    /// it can, and forgets what it knew of routes. There is no answer. A UDP flow keeps its number,
+    /// whatever address it has now; every connection ends ([`Inbound::FlowClosed`]). Media pairs that
+    /// are bound stay as they are, and may be of no more use; those that are asked for from now on
+    /// are bound anew.
+    Rebind,
     /// Asks the domain name system; answered by [`Inbound::Resolved`].
     Resolve {
         /// The request.

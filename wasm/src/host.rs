@@ -102,6 +102,7 @@ impl Datagrams for JsHost {
             Outbound::ReleaseMedia { port: MediaPort(id) } => {
                 Builder::of("releaseMedia").with("media", number(id))
             }
+            Outbound::Rebind => Builder::of("rebind"),
             _ => throw_str("the core asked for what this host does not know"),
         };
         self.requests.push_back(request.done());

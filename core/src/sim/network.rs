@@ -192,6 +192,25 @@ impl Network {
         self.ports.bind(address, node, Socket::Signalling(flow));
     }
 
+    /// Gives a node's host another address: its sockets at the old one are dead until it binds new
+    /// ones.
+    pub(super) fn move_to(&mut self, node: usize, ip: IpAddr) {
+        self.ports.release_all(node);
+        self.stations[node].address.set_ip(ip);
+    }
+
+    /// Binds a node's signalling socket at the address that its host has now, the same flow.
+    pub(super) fn rebind(&mut self, node: usize) {
+        let Station { address, flow, .. } = self.stations[node];
+        self.ports.bind(address, node, Socket::Signalling(flow));
+    }
+
+    /// Whether a node's signalling socket is bound where its host is now.
+    pub(super) fn is_bound(&self, node: usize) -> bool {
+        let bound = self.ports.listener(self.stations[node].address);
+        bound.is_some_and(|binding| binding.node == node)
+    }
+
     pub(super) fn stall(&mut self, node: usize, until: Instant) {
         let station = &mut self.stations[node];
         if station.alive && station.stalled.is_none_or(|already| already < until) {

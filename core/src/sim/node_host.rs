@@ -44,6 +44,9 @@ impl Datagrams for NodeHost<'_> {
         let network = &mut *self.network;
         match outbound {
             Outbound::Datagram { flow, to, bytes } => {
+                if !network.is_bound(node) {
+                    return;
+                }
                 let sent = flow == own_flow
                     && network.transmit(address, to, Kind::Sip, bytes) != Fate::Unsendable;
                 if !sent {
@@ -60,7 +63,7 @@ impl Datagrams for NodeHost<'_> {
                 }
             }
             Outbound::OpenFlow { id, transport: Transport::Udp, to, .. } => {
-                let answer = match is_route(address.ip(), to) {
+                let answer = match network.is_bound(node) && is_route(address.ip(), to) {
                     true => Answer::FlowOpened { id, flow: own_flow, local: address },
                     false => Answer::FlowFailed { id },
                 };
@@ -77,6 +80,7 @@ impl Datagrams for NodeHost<'_> {
                 network.answer(node, answer);
             }
             Outbound::ReleaseMedia { port } => network.ports.release_pair(node, port),
+            Outbound::Rebind => network.rebind(node),
             Outbound::Resolve { id, query } => {
                 let answer = match query {
                     Query::Addresses(name) => {

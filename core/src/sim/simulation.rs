@@ -229,6 +229,21 @@ impl Simulation {
         self.touch(id.index);
     }
 
+    /// Moves a node to another address, as a telephone that leaves one network for another: its
+    /// sockets are dead, and what it sends is lost, until it asks for new ones
+    /// ([`Outbound::Rebind`](crate::host::Outbound::Rebind)). The old id still names the node, but
+    /// remembers its old address.
+    ///
+    /// # Panics
+    /// When something else is bound at its SIP port there.
+    pub fn move_node<E>(&mut self, id: NodeId<E>, ip: impl Into<IpAddr>) -> NodeId<E> {
+        let ip = ip.into();
+        let address = SocketAddr::new(ip, id.address.port());
+        assert!(self.network.ports.is_free(address), "{address} is already in use");
+        self.network.move_to(id.index, ip);
+        NodeId { address, ..id }
+    }
+
     /// Lets a node's monotonic clock run fast (or, below zero, slow) by so many millionths.
     pub fn set_drift_ppm<E>(&mut self, id: NodeId<E>, ppm: i32) {
         self.network.set_drift(id.index, ppm);

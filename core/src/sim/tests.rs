@@ -271,6 +271,31 @@ fn a_killed_node_is_silent_and_its_host_may_say_so() {
 }
 
 #[test]
+fn a_node_that_has_moved_is_reached_once_it_has_bound_new_sockets() {
+    let mut sim = Simulation::new(1);
+    let (alice, bob) = (probe(&mut sim, 1), probe(&mut sim, 2));
+    send(&mut sim, alice, bob.address(), "before");
+    sim.run_for(SECOND);
+    let pair = sim.bind_media(bob, 4_000, 4_001).unwrap();
+    let moved = sim.move_node(bob, [10, 0, 0, 3]);
+    assert_eq!(moved.address(), SocketAddr::from(([10, 0, 0, 3], 5060)));
+    send(&mut sim, bob, alice.address(), "from nowhere");
+    for to in [bob.address(), moved.address()] {
+        send(&mut sim, alice, to, "too early");
+    }
+    sim.run_for(SECOND);
+    sim.with(bob, |_, host| host.send(Outbound::Rebind));
+    send(&mut sim, alice, bob.address(), "to the old place");
+    send(&mut sim, alice, moved.address(), "after");
+    send(&mut sim, bob, alice.address(), "here");
+    sim.run_for(SECOND);
+    assert_eq!(sim[bob].said(), ["before", "after"]);
+    assert_eq!(sim[alice].said(), ["here"]);
+    let packet = sim.bind_media(moved, 4_000, 4_001).unwrap();
+    assert_eq!(packet.rtp.ip(), moved.ip(), "{pair:?} is dead");
+}
+
+#[test]
 fn what_cannot_be_sent_is_reported() {
     let mut sim = Simulation::new(1);
     let alice = probe(&mut sim, 1);
