@@ -23,6 +23,7 @@ pub mod softphone;
 pub mod auth;
 pub mod call;
 pub mod sip;
+pub mod stream;
 pub mod transaction;
 
 pub mod codec;

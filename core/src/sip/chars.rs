@@ -117,7 +117,8 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// From where to where in a text; the text is at most [`super::MAX_MESSAGE_BYTES`] long.
+/// From where to where in a text; the text is at most [`super::MAX_HEAD_BYTES`] long, a body
+/// after it aside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Span {
     pub(crate) start: u16,
@@ -125,7 +126,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Positions beyond 16 bits cannot occur: every text is measured before it is parsed.
+    /// Positions beyond 16 bits are of a head that is too long: it is refused when all is read.
     #[inline]
     pub(crate) fn new(start: usize, end: usize) -> Self {
         let narrow = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);

@@ -16,7 +16,8 @@ pub enum Fault {
     Empty,
     /// The first line is neither a request line nor a status line.
     NotSip,
-    /// More than [`super::MAX_MESSAGE_BYTES`]; not read at all, so not answered.
+    /// More than [`super::MAX_MESSAGE_BYTES`], not read at all; or a head of more than
+    /// [`super::MAX_HEAD_BYTES`].
     MessageTooLong,
     /// Another version than SIP/2.0.
     Version,
@@ -55,7 +56,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Empty => "Empty Message",
             Self::NotSip => "Not a SIP Message",
-            Self::MessageTooLong => "Message Too Large",
+            Self::MessageTooLong => super::reason_phrase(513),
             Self::Version => "Version Not Supported",
             Self::StatusCode => "Invalid Status Code",
             Self::Method => "Invalid Method",
@@ -106,6 +107,11 @@ pub struct ParseError {
 }
 
 impl ParseError {
+    /// A fault that shows only on a stream, in a message that begins with `head`.
+    pub(crate) fn of_head(head: &[u8], fault: Fault) -> Self {
+        super::parser::refuse(head, fault)
+    }
+
     /// What is wrong.
     pub fn fault(&self) -> Fault {
         self.fault
@@ -122,6 +128,7 @@ impl ParseError {
         let method = &self.request.as_ref()?.method;
         Some(match self.fault {
             Fault::Version => 505,
+            Fault::MessageTooLong => 513,
             // RFC 4475 §3.1.2.18: 501 says more about a method nobody here knows.
             Fault::MethodMismatch if matches!(method, Method::Other(_)) => 501,
             _ => 400,

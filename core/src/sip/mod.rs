@@ -28,6 +28,7 @@ mod tests;
 mod uri;
 mod writer;
 
+pub(crate) use chars::decimal;
 pub use error::{Fault, Malformed, ParseError};
 pub(crate) use header::address::name_addr;
 pub use header::address::{NameAddr, quote};
@@ -43,8 +44,11 @@ pub use status::reason_phrase;
 pub use uri::{Scheme, Uri, UriParams, escape_user, unescape};
 pub use writer::{InvalidText, Writer, check_name, check_value};
 
-/// The longest message taken, in bytes: what spans of 16 bits reach; no UDP datagram is longer.
-pub const MAX_MESSAGE_BYTES: usize = 65_535;
+/// The longest message taken, in bytes. No UDP datagram is longer than a quarter of it; on a stream
+/// a message may be.
+pub const MAX_MESSAGE_BYTES: usize = 262_144;
+/// The longest start line and header fields taken, in bytes: what spans of 16 bits reach.
+pub const MAX_HEAD_BYTES: usize = 65_535;
 /// The longest value of a header field taken, in bytes, folds joined.
 pub const MAX_FIELD_BYTES: usize = 8_192;
 /// The longest name of a header field taken, in bytes.

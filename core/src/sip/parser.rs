@@ -14,7 +14,8 @@ use super::header::via::ViaParts;
 use super::method::Method;
 use super::start_line::{Start, StartLine, is_sip};
 use super::{
-    MAX_FIELD_BYTES, MAX_FIELDS, MAX_IDENTIFIER_BYTES, MAX_MESSAGE_BYTES, MAX_NAME_BYTES, MAX_VIAS,
+    MAX_FIELD_BYTES, MAX_FIELDS, MAX_HEAD_BYTES, MAX_IDENTIFIER_BYTES, MAX_MESSAGE_BYTES,
+    MAX_NAME_BYTES, MAX_VIAS,
 };
 
 /// How many header fields there is room for before the list grows.
@@ -128,12 +129,19 @@ pub(crate) fn parse(datagram: &[u8]) -> Result<(Draft, Typed), ParseError> {
         }
     }
     let (text, body) = rewrite(bytes);
-    if text.len() > MAX_MESSAGE_BYTES {
-        return refuse(Fault::MessageTooLong, MAX_MESSAGE_BYTES);
-    }
     let mut draft = Draft::new(text, bytes.to_vec());
     let outcome = draft.read(body);
     draft.finish(outcome)
+}
+
+/// What can be read of a message that is refused for its length, which a stream has to know before
+/// the body.
+pub(super) fn refuse(head: &[u8], fault: Fault) -> ParseError {
+    let mut draft = Draft::new(rewrite(head).0, Vec::new());
+    // What else is wrong with it matters no more.
+    let _ = draft.read(0);
+    let request = draft.is_answerable().then(|| Box::new(draft));
+    Wrong::new(fault, head.len()).error(request)
 }
 
 impl Draft {
@@ -180,6 +188,9 @@ impl Draft {
     /// Reads the header fields from `at` on; returns where the body begins.
     fn read_fields(&mut self, mut at: usize) -> Result<usize, Wrong> {
         while let Some(line) = next_line(self.text.as_bytes(), at)? {
+            if line.next > MAX_HEAD_BYTES {
+                return Err(Wrong::new(Fault::MessageTooLong, at));
+            }
             let bytes = self.text.as_bytes();
             if line.end == at {
                 return Ok(line.next);

@@ -3,6 +3,7 @@
 use offhook_core::host::{Channel, Endpoint, Host, Inbound, MediaPort};
 use offhook_core::sdp::{Negotiator, SdpError, SessionDescription};
 use offhook_core::sip::{HeaderName, Message, NameAddr, Uri, Via, Writer};
+use offhook_core::stream::{Frame, Framer};
 
 use super::Target;
 use crate::idle::IdleHost;
@@ -98,6 +99,46 @@ fn rewrite(message: &Message) -> Vec<u8> {
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(message.body());
     bytes
+}
+
+/// A stream in pieces of the lengths that its first bytes name: the same messages and keep-alives as
+/// when all of it comes at once.
+pub(super) const STREAM: Target = Target {
+    name: "stream",
+    corpus: || {
+        let texts = (MESSAGE.corpus)();
+        let whole = |text: &Vec<u8>| [b"\x03\xff\x01", &text[..]].concat();
+        let all = [b"\x05\x00\x40", &texts.join(&b"\r\n\r\n"[..])[..]].concat();
+        texts.iter().map(whole).chain([all]).collect()
+    },
+    dictionary: &["\r\n", "\r\n\r\n", "\n", "Content-Length: 3\r\n", "l:\r\n 0\r\n", ":", " ", "0"],
+    run: |input| {
+        let Some((sizes, bytes)) = input.split_at_checked(3) else { return };
+        let mut rest = bytes;
+        let mut sizes = sizes.iter().cycle();
+        let pieces = core::iter::from_fn(|| {
+            let size = usize::from(*sizes.next()?).max(1).min(rest.len());
+            let (piece, after) = rest.split_at(size);
+            rest = after;
+            (!piece.is_empty()).then_some(piece)
+        });
+        assert_eq!(frames(pieces), frames([bytes]), "it shows where the stream was cut");
+    },
+};
+
+/// What a framer makes of these pieces.
+fn frames<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Vec<u8>> {
+    let mut framer = Framer::new();
+    let mut frames = Vec::new();
+    for mut piece in pieces {
+        while let Some(frame) = framer.next(&mut piece) {
+            frames.push(match frame {
+                Frame::Message(bytes) => bytes.to_vec(),
+                other => format!("{other:?}").into_bytes(),
+            });
+        }
+    }
+    frames
 }
 
 /// URIs, name-addrs and Vias as text.

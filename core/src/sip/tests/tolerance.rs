@@ -150,6 +150,9 @@ fn limits() {
     let room = MAX_MESSAGE_BYTES - with("").len();
     assert_eq!(parse(body(room)).body().len(), room);
     assert_eq!(fault(body(room + 1)), Fault::MessageTooLong);
+    let long = format!("X: {}\r\n", "y".repeat(8_000));
+    assert_eq!(fault(with(&long.repeat(9))), Fault::MessageTooLong);
+    drop(parse(with(&long.repeat(8))));
 }
 
 #[test]
