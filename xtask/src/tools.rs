@@ -5,18 +5,26 @@ use std::sync::OnceLock;
 use crate::run::Run;
 use crate::steps::{Failure, Outcome};
 
-/// A program and the Debian package that has it.
+/// A program and the Debian packages that have it and what goes with it.
 struct Tool {
     program: &'static str,
-    package: &'static str,
+    packages: &'static str,
     needed_for: &'static str,
 }
 
 const TOOLS: &[Tool] = &[
-    Tool { program: "node", package: "nodejs", needed_for: "the JavaScript tests" },
-    Tool { program: "kill", package: "procps", needed_for: "the tests of signals" },
-    Tool { program: "sipp", package: "sip-tester", needed_for: "the tests against SIPp" },
-    Tool { program: "tshark", package: "tshark", needed_for: "the tests of captures" },
+    Tool { program: "node", packages: "nodejs", needed_for: "the JavaScript tests" },
+    Tool { program: "kill", packages: "procps", needed_for: "the tests of signals" },
+    Tool { program: "sipp", packages: "sip-tester", needed_for: "the tests against SIPp" },
+    Tool { program: "tshark", packages: "tshark", needed_for: "the tests of captures" },
+    Tool {
+        program: "kamailio",
+        packages: "kamailio kamailio-tls-modules kamailio-websocket-modules",
+        needed_for: "the tests against Kamailio",
+    },
+    Tool { program: "baresip", packages: "baresip-core", needed_for: "the tests against baresip" },
+    Tool { program: "ip", packages: "iproute2", needed_for: "the tests behind a NAT" },
+    Tool { program: "nft", packages: "nftables", needed_for: "the tests behind a NAT" },
 ];
 
 /// Makes sure of every tool.
@@ -31,7 +39,7 @@ pub(crate) fn all() -> Result<Outcome, Failure> {
     let missing: Vec<String> = TOOLS
         .iter()
         .filter(|tool| !install(tool))
-        .map(|tool| format!("{} (apt-get install {})", tool.needed_for, tool.package))
+        .map(|tool| format!("{} (apt-get install {})", tool.needed_for, tool.packages))
         .collect();
     if missing.is_empty() {
         return Ok(Outcome::Done);
@@ -52,8 +60,8 @@ fn install(tool: &Tool) -> bool {
         return false;
     }
     update_packages();
-    let line = "apt-get install -q -y --no-install-recommends";
-    let install = Run::new(line).arg(tool.package).env("DEBIAN_FRONTEND", "noninteractive");
+    let line = format!("apt-get install -q -y --no-install-recommends {}", tool.packages);
+    let install = Run::new(&line).env("DEBIAN_FRONTEND", "noninteractive");
     install.go().is_ok() && found(tool.program)
 }
 

@@ -1,0 +1,127 @@
+//! Kamailio as registrar and proxy, on every transport at once.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::{TempDir, tempdir};
+
+use super::certificates::Authority;
+use super::program::{PATIENCE, Program, free_port, installed, wait_until};
+
+/// The transports that it serves.
+pub(crate) const TRANSPORTS: [&str; 1] = ["udp"];
+
+/// The digest algorithms that it can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Algorithm {
+    Md5,
+    Sha256,
+}
+
+/// A running Kamailio on the loopback, over IPv4 and IPv6.
+#[derive(Debug)]
+pub(crate) struct Kamailio {
+    program: Option<Program>,
+    line: String,
+    /// Its port for UDP, TCP and WebSocket.
+    pub(crate) port: u16,
+    /// Its port for TLS, and WebSocket over TLS.
+    pub(crate) tls_port: u16,
+    directory: TempDir,
+}
+
+impl Kamailio {
+    /// Whether it is installed.
+    pub(crate) fn is_installed() -> bool {
+        installed(&["kamailio"])
+    }
+
+    /// Starts it, and waits until it answers.
+    #[track_caller]
+    pub(crate) fn start(algorithm: Algorithm) -> Self {
+        let directory = tempdir().expect("a directory");
+        let at = directory.path();
+        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        let (port, tls_port) = (free_port(&addresses), free_port(&addresses));
+        fs::write(at.join("kamailio.cfg"), include_str!("kamailio.cfg")).expect("a file");
+        fs::write(at.join("tls.cfg"), secure(at)).expect("a file");
+        let mut line = format!(
+            "kamailio -f kamailio.cfg -DD -E -m 64 -M 8 -Y {0} -A TLS_FILE=\"{0}/tls.cfg\"",
+            at.display()
+        );
+        if algorithm == Algorithm::Sha256 {
+            line.push_str(" -A WITH_SHA256");
+        }
+        for host in ["127.0.0.1", "[::1]"] {
+            let _ =
+                write!(line, " -l udp:{host}:{port} -l tcp:{host}:{port} -l tls:{host}:{tls_port}");
+        }
+        let mut kamailio = Self { program: None, line, port, tls_port, directory };
+        kamailio.restart();
+        kamailio
+    }
+
+    /// Starts it again, at the same ports.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.program = None;
+        let mut program = Program::start(self.directory.path(), &self.line);
+        let probe = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        probe.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        let port = self.port;
+        let options = format!(
+            "OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bKup\r\n\
+             From: <sip:probe@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: up\r\n\
+             CSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\nContent-Length: 0\r\n\r\n"
+        );
+        wait_until("kamailio to answer", || {
+            assert!(!program.has_ended(), "kamailio does not start:\n{}", program.log());
+            let _ = probe.send_to(options.as_bytes(), ("127.0.0.1", port));
+            probe.recv(&mut [0; 2_048]).is_ok()
+        });
+        self.program = Some(program);
+    }
+
+    /// Kills it (SIGKILL). What was registered is forgotten, connections end.
+    pub(crate) fn kill(&mut self) {
+        self.program = None;
+    }
+
+    /// The options of a phone of that user, over a transport.
+    pub(crate) fn account(&self, transport: &str, user: &str) -> String {
+        self.account_at("127.0.0.1", transport, user)
+    }
+
+    /// The same at one of its addresses, an IPv6 address in brackets.
+    pub(crate) fn account_at(&self, ip: &str, transport: &str, user: &str) -> String {
+        let secure = matches!(transport, "tls" | "wss");
+        let port = if secure { self.tls_port } else { self.port };
+        let mut options = format!(
+            "--server {ip}:{port} --transport {transport} --bind {ip} --user {user} --password secret-{user}"
+        );
+        if secure {
+            let _ = write!(options, " --ca-file {}/ca.pem", self.directory.path().display());
+        }
+        options
+    }
+}
+
+/// Writes a certificate, its key and the authority to `directory`; the file that says so to Kamailio.
+fn secure(directory: &Path) -> String {
+    let authority = Authority::new();
+    let certificate = authority.certify(&["127.0.0.1", "::1", "localhost"]);
+    for (name, text) in
+        [("ca.pem", authority.pem()), ("cert.pem", certificate.chain), ("key.pem", certificate.key)]
+    {
+        fs::write(directory.join(name), text).expect("a file");
+    }
+    let at = directory.display();
+    format!(
+        "[server:default]\nmethod = TLSv1.2+\nverify_certificate = no\nrequire_certificate = no\n\
+         private_key = {at}/key.pem\ncertificate = {at}/cert.pem\nca_list = {at}/ca.pem\n\
+         [client:default]\nverify_certificate = no\nrequire_certificate = no\n"
+    )
+}
