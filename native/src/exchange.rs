@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use offhook_core::exchange::{self, ExchangeEvent, ExchangeParameters};
-use offhook_core::host::{Endpoint, Flow, Host, Inbound, Transport};
+use offhook_core::host::{Endpoint, Host, Inbound, Transport};
 use offhook_core::time::Instant;
 use tokio::sync::watch;
 
@@ -13,7 +13,7 @@ use crate::capture::Capture;
 use crate::driver::{Driver, Jobs, Passenger};
 use crate::error::Error;
 use crate::host::machine::Machine;
-use crate::host::signalling::SignallingSocket;
+use crate::host::sockets::{Sockets, Ways};
 use crate::host::timebase::Timebase;
 
 /// A registrar and proxy for development: users, passwords, and the calls between them. Cheap to
@@ -71,11 +71,11 @@ impl Exchange {
     }
 
     fn open(mut parameters: ExchangeParameters, capture: Option<Capture>) -> Result<Self, Error> {
-        let mut sockets = Vec::new();
-        for (id, address) in (1..).zip(&parameters.listen) {
-            sockets.push(SignallingSocket::bind(Flow { transport: Transport::Udp, id }, *address)?);
+        let mut sockets = Sockets::new(Ways::default());
+        let mut addresses = Vec::new();
+        for address in &parameters.listen {
+            addresses.push(sockets.listen(Transport::Udp, *address)?);
         }
-        let addresses: Vec<_> = sockets.iter().map(|socket| socket.bound).collect();
         parameters.listen.clone_from(&addresses);
         let events = Arc::new(Broadcast::new(|missed| ExchangeNotice::Lagged { missed }));
         let exchange = exchange::Exchange::new(parameters);

@@ -9,7 +9,7 @@ use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error as Problem;
 use offhook_core::event::{Cause, PhoneStatus, Reply};
-use offhook_core::host::{Flow, Transport};
+use offhook_core::host::Transport;
 use offhook_core::phone::{Counters, RequestOptions};
 use tokio::sync::{oneshot, watch};
 
@@ -21,7 +21,7 @@ use crate::driver::{Driver, Jobs};
 use crate::error::Error;
 use crate::event::Event;
 use crate::handler::{CallHandler, Hooks};
-use crate::host::signalling::SignallingSocket;
+use crate::host::sockets::{Sockets, Ways};
 use crate::host::timebase::Timebase;
 use crate::incoming::{Incoming, Queue, Referrals};
 use crate::referral::Referral;
@@ -48,7 +48,7 @@ struct Held {
 #[derive(Clone, Debug)]
 struct Running {
     jobs: Jobs<Line>,
-    bound: SocketAddr,
+    listening: Vec<(Transport, SocketAddr)>,
     over: watch::Receiver<bool>,
 }
 
@@ -163,10 +163,10 @@ impl Phone {
     fn spawn(&self, running: &mut Option<Running>) -> Result<Running, Error> {
         let parameters = &self.held.parameters;
         let mut phone = offhook_core::phone::Phone::new(parameters.clone())?;
-        let flow = Flow { transport: Transport::Udp, id: 1 };
         let address = SocketAddr::new(parameters.bind_ip, parameters.bind_port);
-        let socket = SignallingSocket::bind(flow, address)?;
-        let bound = socket.bound;
+        let mut sockets = Sockets::new(Ways::default());
+        sockets.listen_at(transports(parameters), address)?;
+        let listening = sockets.listening();
         phone.start()?;
         let bulletin = Arc::clone(&self.held.bulletin);
         bulletin.set_status(PhoneStatus::Registering);
@@ -174,7 +174,7 @@ impl Phone {
         let crowd = lock(&self.held.crowd).clone();
         let soundless = self.held.soundless.load(Ordering::Relaxed);
         let line = Line::new(phone, Arc::clone(&bulletin), crowd, capture.clone(), soundless);
-        let mut driver = Driver::new(line, Timebase::new(), vec![socket], capture);
+        let mut driver = Driver::new(line, Timebase::new(), sockets, capture);
         if soundless {
             driver.share_ports();
         }
@@ -185,7 +185,7 @@ impl Phone {
             driver.run().await;
             drop(end);
         });
-        Ok(running.insert(Running { jobs, bound, over }).clone())
+        Ok(running.insert(Running { jobs, listening, over }).clone())
     }
 
     /// Ends every call whatever its state, deregisters, and returns when everything is released;
@@ -212,10 +212,17 @@ impl Phone {
         *self.held.bulletin.status.borrow()
     }
 
-    /// The address its SIP socket is bound to; `None` when it is not running.
+    /// The address at which it listens: the first of [`listening`](Self::listening).
     pub fn bound_address(&self) -> Option<SocketAddr> {
+        self.listening().first().map(|(_, bound)| *bound)
+    }
+
+    /// Every address at which it listens, and for what; nothing when it is not running, or only opens
+    /// connections of its own.
+    pub fn listening(&self) -> Vec<(Transport, SocketAddr)> {
         let running = lock(&self.held.running);
-        running.as_ref().filter(|running| !*running.over.borrow()).map(|running| running.bound)
+        let running = running.as_ref().filter(|running| !*running.over.borrow());
+        running.map(|running| running.listening.clone()).unwrap_or_default()
     }
 
     /// Calls `target`, a SIP URI or, with a server, a number or name there, and returns when the
@@ -367,6 +374,15 @@ impl Phone {
         let parameters = &self.held.parameters;
         let failure = lock(&self.held.bulletin.failure).clone();
         crate::error::registration(parameters, failure)
+    }
+}
+
+/// What a phone listens for. One that is to speak in private, or as a browser does, is not to be
+/// reached otherwise.
+fn transports(parameters: &PhoneParameters) -> &'static [Transport] {
+    match parameters.transport {
+        Transport::Udp | Transport::Tcp => &[Transport::Udp, Transport::Tcp],
+        _ => &[],
     }
 }
 

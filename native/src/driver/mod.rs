@@ -6,23 +6,24 @@
 pub(crate) mod line;
 pub(crate) mod media;
 
-use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::task::Poll;
 
 use offhook_core::host::{
-    Channel, Endpoint, Entropy, Flow, FlowFailure, Inbound, Records, RequestId, Transport,
+    Channel, Endpoint, Entropy, FlowFailure, Inbound, Records, RequestId, Transport,
 };
 use offhook_core::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::capture::Capture;
+use crate::host::connection::{Ends, Guest, Happening, Unsent};
+use crate::host::dial::Dialled;
 use crate::host::machine::{Lookup, Machine, Request};
 use crate::host::media::{MediaPorts, SharedPair};
 use crate::host::route::Routes;
-use crate::host::signalling::{Arrival, Batch, SignallingSocket};
+use crate::host::signalling::{Arrival, Batch};
+use crate::host::sockets::{Next, Sockets};
 use crate::host::timebase::Timebase;
 
 /// How long what the system's resolver says is believed; it does not tell for how long it holds.
@@ -53,7 +54,7 @@ pub(crate) type Jobs<P> = mpsc::UnboundedSender<Job<P>>;
 pub(crate) struct Driver<P> {
     passenger: P,
     machine: Machine,
-    sockets: Vec<SignallingSocket>,
+    sockets: Sockets,
     inbox: mpsc::UnboundedReceiver<Job<P>>,
     jobs: Jobs<P>,
     routes: Routes,
@@ -66,6 +67,8 @@ pub(crate) struct Driver<P> {
 impl<P: Passenger> Driver<P> {
     /// How many jobs are done before the sockets are looked at again.
     const JOBS: usize = 64;
+    /// How much that connections bring is taken before the sockets are looked at again.
+    const HAPPENINGS: usize = 64;
     /// How often a crossing may ask for something that is answered at once before the loop looks
     /// elsewhere.
     const ROUNDS: usize = 32;
@@ -73,7 +76,7 @@ impl<P: Passenger> Driver<P> {
     pub(crate) fn new(
         passenger: P,
         time: Timebase,
-        sockets: Vec<SignallingSocket>,
+        sockets: Sockets,
         capture: Option<Capture>,
     ) -> Self {
         let (jobs, inbox) = mpsc::unbounded_channel();
@@ -110,7 +113,19 @@ impl<P: Passenger> Driver<P> {
                 sleep.as_mut().reset(deadline);
             }
             tokio::select! {
-                index = any_ready(&self.sockets) => self.receive(index, &mut batch),
+                next = self.sockets.next() => match next {
+                    Next::Datagrams(index) => self.receive(index, &mut batch),
+                    Next::Knock(index, stream, from) => {
+                        self.sockets.receive_guest(index, stream, from);
+                    }
+                    Next::Happening(happening) => {
+                        self.handle_happening(happening);
+                        for _ in 1..Self::HAPPENINGS {
+                            let Some(next) = self.sockets.connections.try_next() else { break };
+                            self.handle_happening(next);
+                        }
+                    }
+                },
                 Some(job) = self.inbox.recv() => {
                     job(&mut self.passenger, &mut self.machine);
                     for _ in 1..Self::JOBS {
@@ -125,7 +140,7 @@ impl<P: Passenger> Driver<P> {
 
     /// Hands one batch of one socket to the passenger.
     fn receive(&mut self, index: usize, batch: &mut Batch) {
-        let Some(socket) = self.sockets.get(index) else { return };
+        let Some(socket) = self.sockets.datagrams.get(index) else { return };
         let (flow, bound) = (socket.flow, socket.bound);
         let (passenger, machine, routes) =
             (&mut self.passenger, &mut self.machine, &mut self.routes);
@@ -142,6 +157,51 @@ impl<P: Passenger> Driver<P> {
         });
     }
 
+    /// Tells the passenger what has happened to a connection.
+    fn handle_happening(&mut self, happening: Happening) {
+        let (passenger, machine) = (&mut self.passenger, &mut self.machine);
+        let connections = &mut self.sockets.connections;
+        match happening {
+            Happening::Dialled { id, result: Err(obstacle), .. } => {
+                let failure = obstacle.as_failure();
+                passenger.handle_inbound(machine, Inbound::FlowFailed { id, failure });
+            }
+            Happening::Dialled { id, flow, to, result: Ok(dialled) } => {
+                let Dialled { wire, local, certificate } = dialled;
+                let ends = Ends { local, peer: to };
+                connections.admit(flow, ends, wire, None);
+                let (local, certificate) =
+                    (self.sockets.told(flow.transport, ends), certificate.as_ref());
+                let inbound = Inbound::FlowOpened { id, flow, local, certificate };
+                passenger.handle_inbound(machine, inbound);
+            }
+            Happening::Accepted(Guest { flow, from, local, certificate, wire, place }) => {
+                connections.admit(flow, Ends { local, peer: from }, wire, Some(place));
+                let certificate = certificate.as_ref();
+                let inbound = Inbound::FlowAccepted { flow, from, local, certificate };
+                passenger.handle_inbound(machine, inbound);
+            }
+            Happening::Came(flow, bytes) => {
+                // What comes on a connection that the core has closed is no news.
+                let Some(Ends { local, peer: from }) = connections.ends(flow) else { return };
+                let bytes = &bytes[..];
+                let inbound = match flow.transport.is_stream() {
+                    true => Inbound::Stream { flow, from, bytes },
+                    false => Inbound::Datagram { flow, from, bytes },
+                };
+                if let Some(capture) = &self.capture {
+                    capture.signalling(from, local, bytes);
+                }
+                passenger.handle_inbound(machine, inbound);
+            }
+            Happening::Lost(flow) => {
+                if connections.forget(flow) {
+                    passenger.handle_inbound(machine, Inbound::FlowClosed { flow });
+                }
+            }
+        }
+    }
+
     /// Answers what the passenger asked for, passes on what it tells and sends what it sent, until
     /// nothing is left.
     async fn settle(&mut self) {
@@ -152,11 +212,14 @@ impl<P: Passenger> Driver<P> {
             for request in requests {
                 self.answer(request);
             }
-            let failed = self.flush().await;
-            for &(flow, to) in &failed {
-                self.passenger.handle_inbound(&mut self.machine, Inbound::SendFailed { flow, to });
+            let failures = self.flush().await;
+            for flow in std::mem::take(&mut self.machine.closing) {
+                self.sockets.connections.close(flow);
             }
-            if quiet && failed.is_empty() {
+            for &failure in &failures {
+                self.passenger.handle_inbound(&mut self.machine, failure);
+            }
+            if quiet && failures.is_empty() {
                 break;
             }
         }
@@ -166,8 +229,8 @@ impl<P: Passenger> Driver<P> {
     fn answer(&mut self, request: Request) {
         let (passenger, machine) = (&mut self.passenger, &mut self.machine);
         match request {
-            Request::Flow(id, Transport::Udp, to) => {
-                let found = self.sockets.iter().find_map(|socket| {
+            Request::Flow(id, Transport::Udp, to, _) => {
+                let found = self.sockets.datagrams.iter().find_map(|socket| {
                     let ip = self.routes.local_address(socket.bound.ip(), to.ip()).ok()?;
                     Some((socket.flow, SocketAddr::new(ip, socket.bound.port())))
                 });
@@ -182,13 +245,12 @@ impl<P: Passenger> Driver<P> {
                 };
                 passenger.handle_inbound(machine, inbound);
             }
-            Request::Flow(id, ..) => {
-                let failure = FlowFailure::Unsupported;
-                passenger.handle_inbound(machine, Inbound::FlowFailed { id, failure });
+            Request::Flow(id, transport, to, name) => {
+                self.sockets.dial(id, transport, to, name);
             }
             Request::Media { id, toward, low, high } => {
-                let bound = self.sockets.first().map_or(toward, |socket| socket.bound.ip());
-                let found = self.routes.local_address(bound, toward).ok().and_then(|ip| {
+                let found = self.sockets.ours(toward).and_then(|bound| {
+                    let ip = self.routes.local_address(bound, toward).ok()?;
                     let random = machine.random();
                     if let Some(pair) = &mut self.pair {
                         return pair.lend(|| self.ports.bind(bound, ip, low, high, random), ip);
@@ -214,20 +276,34 @@ impl<P: Passenger> Driver<P> {
                 passenger.handle_inbound(machine, Inbound::Resolved { id, records, ttl });
             }
             Request::Resolve(id, Lookup::Addresses(name)) => {
-                let ipv4 = self.sockets.first().is_none_or(|socket| socket.bound.is_ipv4());
-                tokio::spawn(resolve(id, name, ipv4, self.jobs.clone()));
+                tokio::spawn(resolve(id, name, self.jobs.clone()));
             }
         }
     }
 
-    /// Sends what the last crossings gathered; returns what could not be sent.
-    async fn flush(&mut self) -> Vec<(Flow, SocketAddr)> {
-        let mut failed = Vec::new();
+    /// Sends what the last crossings gathered; returns what has to be told of it.
+    async fn flush(&mut self) -> Vec<Inbound<'static>> {
+        let mut failures = Vec::new();
         let mut start = 0;
         while let Some((flow, run)) = self.machine.outbox.run(start) {
             start += run.len();
-            let Some(socket) = self.sockets.iter().find(|socket| socket.flow == flow) else {
-                failed.extend(run.map(|(to, _)| (flow, to)));
+            if flow.transport.is_reliable() {
+                for (to, bytes) in run {
+                    let ends = self.sockets.connections.ends(flow);
+                    if let (Some(capture), Some(Ends { local, peer })) = (&self.capture, ends) {
+                        capture.signalling(local, peer, bytes);
+                    }
+                    match self.sockets.connections.send(flow, bytes) {
+                        Ok(()) => {}
+                        Err(Unsent::Full) => failures.push(Inbound::FlowClosed { flow }),
+                        Err(Unsent::Unknown) => failures.push(Inbound::SendFailed { flow, to }),
+                    }
+                }
+                continue;
+            }
+            let Some(socket) = self.sockets.datagrams.iter().find(|socket| socket.flow == flow)
+            else {
+                failures.extend(run.map(|(to, _)| Inbound::SendFailed { flow, to }));
                 continue;
             };
             if let Some(capture) = &self.capture {
@@ -237,10 +313,10 @@ impl<P: Passenger> Driver<P> {
                     capture.signalling(from, to, bytes);
                 }
             }
-            socket.send(run, |to| failed.push((flow, to))).await;
+            socket.send(run, |to| failures.push(Inbound::SendFailed { flow, to })).await;
         }
         self.machine.outbox.clear();
-        failed
+        failures
     }
 }
 
@@ -250,24 +326,10 @@ fn local(routes: &mut Routes, bound: SocketAddr, peer: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-/// Waits until one of `sockets` has something; says which.
-async fn any_ready(sockets: &[SignallingSocket]) -> usize {
-    if let [only] = sockets {
-        only.ready().await;
-        return 0;
-    }
-    let mut waiting: Vec<_> = sockets.iter().map(|socket| Box::pin(socket.ready())).collect();
-    poll_fn(|cx| {
-        let ready = waiting.iter_mut().position(|ready| ready.as_mut().poll(cx).is_ready());
-        ready.map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
-}
-
 /// Looks a name up with the system's resolver and brings the answer to the driver.
-async fn resolve<P: Passenger>(id: RequestId, name: String, ipv4: bool, jobs: Jobs<P>) {
+async fn resolve<P: Passenger>(id: RequestId, name: String, jobs: Jobs<P>) {
     let mut addresses: Vec<IpAddr> = match tokio::net::lookup_host((name.as_str(), 0)).await {
-        Ok(found) => found.map(|address| address.ip()).filter(|ip| ip.is_ipv4() == ipv4).collect(),
+        Ok(found) => found.map(|address| address.ip()).collect(),
         Err(_) => Vec::new(),
     };
     addresses.dedup();

@@ -22,6 +22,8 @@ pub(crate) struct Machine {
     pub(crate) outbox: Outbox<Flow>,
     /// What waits to be answered.
     pub(crate) requests: Vec<Request>,
+    /// Connections to be closed once what was sent has been passed on.
+    pub(crate) closing: Vec<Flow>,
     /// Media ports that were bound and not yet handed to a call's media task.
     pub(crate) media: HashMap<MediaPort, MediaSockets>,
 }
@@ -29,8 +31,8 @@ pub(crate) struct Machine {
 /// Something the core asked the host for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A flow to an address.
-    Flow(RequestId, Transport, SocketAddr),
+    /// A flow to an address, which was asked for by that name.
+    Flow(RequestId, Transport, SocketAddr, String),
     /// A pair of media ports in a range, for a peer.
     Media { id: RequestId, toward: IpAddr, low: u16, high: u16 },
     /// What the domain name system knows.
@@ -47,7 +49,8 @@ pub(crate) enum Lookup {
 
 impl Machine {
     pub(crate) fn new(time: Timebase) -> Self {
-        Self { time, outbox: Outbox::new(), requests: Vec::new(), media: HashMap::new() }
+        let (outbox, requests, closing) = (Outbox::new(), Vec::new(), Vec::new());
+        Self { time, outbox, requests, closing, media: HashMap::new() }
     }
 }
 
@@ -71,9 +74,10 @@ impl Datagrams for Machine {
     fn send(&mut self, outbound: Outbound<'_>) {
         match outbound {
             Outbound::Datagram { flow, to, bytes } => self.outbox.push(flow, to, bytes),
-            Outbound::OpenFlow { id, transport, to, .. } => {
-                self.requests.push(Request::Flow(id, transport, to));
+            Outbound::OpenFlow { id, transport, to, name } => {
+                self.requests.push(Request::Flow(id, transport, to, name.to_owned()));
             }
+            Outbound::CloseFlow { flow } => self.closing.push(flow),
             Outbound::BindMedia { id, toward, low, high } => {
                 self.requests.push(Request::Media { id, toward, low, high });
             }
@@ -87,8 +91,7 @@ impl Datagrams for Machine {
             }
             // A call's media task that has the sockets drops them when it is told to.
             Outbound::ReleaseMedia { port } => drop(self.media.remove(&port)),
-            // The one UDP socket serves every peer, and media leaves from the call's own task.
-            Outbound::CloseFlow { .. } | Outbound::Media { .. } => {}
+            // Media leaves from the call's own task.
             _ => {}
         }
     }

@@ -9,8 +9,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use crate::error::Error;
-
 /// A bound socket and the number under which the core knows it.
 #[derive(Debug)]
 pub(crate) struct SignallingSocket {
@@ -42,18 +40,7 @@ impl SignallingSocket {
     const BUFFER: usize = 4 * 1024 * 1024;
 
     /// Binds `address`; port 0 picks one.
-    ///
-    /// # Errors
-    /// [`Error::Bind`] when the port is in use or the address is not ours.
-    pub(crate) fn bind(flow: Flow, address: SocketAddr) -> Result<Self, Error> {
-        Self::open(flow, address).map_err(|source| Error::Bind {
-            what: "UDP",
-            address,
-            source: source.into(),
-        })
-    }
-
-    fn open(flow: Flow, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(flow: Flow, address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -270,13 +257,5 @@ mod tests {
             });
         }
         assert_eq!(refused, [gone]);
-    }
-
-    #[tokio::test]
-    async fn a_port_in_use_is_told() {
-        let taken = socket();
-        let error = SignallingSocket::bind(taken.flow, taken.bound).unwrap_err();
-        assert!(error.to_string().contains(&taken.bound.to_string()), "{error}");
-        assert!(error.to_string().contains("in use"), "{error}");
     }
 }

@@ -1,0 +1,216 @@
+//! Connections: what each brings goes to the driver as fast as that takes it, and what it is sent
+//! waits in a queue with a bound.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use offhook_core::certificate::Identities;
+use offhook_core::host::{Flow, RequestId};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::dial::{Dialled, Obstacle};
+use super::wire::{Incoming, Outgoing, Wire};
+
+/// What happens to connections.
+pub(crate) enum Happening {
+    /// One that was asked for is open, or cannot be.
+    Dialled { id: RequestId, flow: Flow, to: SocketAddr, result: Result<Dialled, Obstacle> },
+    /// A peer has connected, and shaken hands.
+    Accepted(Guest),
+    /// Bytes of a stream, or a message, came.
+    Came(Flow, Bytes),
+    /// It is over.
+    Lost(Flow),
+}
+
+/// A connection that a peer has opened.
+pub(crate) struct Guest {
+    pub(crate) flow: Flow,
+    pub(crate) from: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) certificate: Option<Identities>,
+    pub(crate) wire: Wire,
+    /// What is to be given back when it ends.
+    pub(crate) place: Place,
+}
+
+/// Whatever a connection occupies for as long as it lives.
+pub(crate) type Place = Box<dyn Send>;
+
+/// The connections of a driver.
+pub(crate) struct Connections {
+    open: HashMap<Flow, Connection>,
+    happenings: mpsc::Receiver<Happening>,
+    tell: mpsc::Sender<Happening>,
+}
+
+/// One of them. When it is dropped, what it was sent still leaves, and then it is closed.
+#[derive(Debug)]
+struct Connection {
+    ends: Ends,
+    queue: mpsc::UnboundedSender<Bytes>,
+    /// How many bytes wait to leave.
+    waiting: Arc<AtomicUsize>,
+    task: AbortHandle,
+}
+
+/// The addresses of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
+/// Why something could not be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unsent {
+    /// There is no such connection.
+    Unknown,
+    /// The peer takes too little; the connection is closed.
+    Full,
+}
+
+impl Connections {
+    /// How much waits for the driver: a peer that sends more is not read until some was taken.
+    const HAPPENINGS: usize = 64;
+    /// How many bytes may wait for one peer.
+    const QUEUE: usize = 1024 * 1024;
+    /// How long a connection that we have closed may still bring something, which is not looked at.
+    /// Closed at once with something unread, it would be reset, and what was sent last lost.
+    const LINGER: Duration = Duration::from_secs(2);
+
+    pub(crate) fn new() -> Self {
+        let (tell, happenings) = mpsc::channel(Self::HAPPENINGS);
+        Self { open: HashMap::new(), happenings, tell }
+    }
+
+    /// Where connections that are being made tell what became of them.
+    pub(crate) fn teller(&self) -> mpsc::Sender<Happening> {
+        self.tell.clone()
+    }
+
+    /// What happens next. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Happening {
+        match self.happenings.recv().await {
+            Some(happening) => happening,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What has happened already.
+    pub(crate) fn try_next(&mut self) -> Option<Happening> {
+        self.happenings.try_recv().ok()
+    }
+
+    /// Takes a connection in.
+    pub(crate) fn admit(&mut self, flow: Flow, ends: Ends, wire: Wire, place: Option<Place>) {
+        let (queue, messages) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let tell = self.tell.clone();
+        let left = Arc::clone(&waiting);
+        let task = tokio::spawn(async move {
+            let left = |count| {
+                left.fetch_sub(count, Ordering::Relaxed);
+            };
+            carry(flow, wire, messages, left, &tell).await;
+            drop(place);
+        });
+        let task = task.abort_handle();
+        self.open.insert(flow, Connection { ends, queue, waiting, task });
+    }
+
+    /// The addresses of an open connection.
+    pub(crate) fn ends(&self, flow: Flow) -> Option<Ends> {
+        self.open.get(&flow).map(|connection| connection.ends)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`Unsent`]; a connection that takes too little is gone thereafter.
+    pub(crate) fn send(&mut self, flow: Flow, message: &[u8]) -> Result<(), Unsent> {
+        let connection = self.open.get(&flow).ok_or(Unsent::Unknown)?;
+        let before = connection.waiting.fetch_add(message.len(), Ordering::Relaxed);
+        // One that is on its way out tells so itself.
+        let _ = connection.queue.send(Bytes::copy_from_slice(message));
+        if before + message.len() > Self::QUEUE {
+            self.abort(flow);
+            return Err(Unsent::Full);
+        }
+        Ok(())
+    }
+
+    /// Closes a connection: what was sent leaves first.
+    pub(crate) fn close(&mut self, flow: Flow) {
+        self.open.remove(&flow);
+    }
+
+    /// Takes note that a connection is over; whether that is news.
+    pub(crate) fn forget(&mut self, flow: Flow) -> bool {
+        self.open.remove(&flow).is_some()
+    }
+
+    /// Ends a connection at once.
+    fn abort(&mut self, flow: Flow) {
+        if let Some(connection) = self.open.remove(&flow) {
+            connection.task.abort();
+        }
+    }
+}
+
+/// Carries messages both ways until either end has enough.
+async fn carry(
+    flow: Flow,
+    Wire { mut incoming, mut outgoing }: Wire,
+    messages: mpsc::UnboundedReceiver<Bytes>,
+    left: impl Fn(usize),
+    tell: &mpsc::Sender<Happening>,
+) {
+    let finished = tokio::select! {
+        () = read(flow, &mut incoming, tell) => false,
+        finished = write(&mut outgoing, messages, left) => finished,
+    };
+    if finished {
+        let rest = async { while incoming.next().await.is_some() {} };
+        let _ = timeout(Connections::LINGER, rest).await;
+    } else {
+        let _ = tell.send(Happening::Lost(flow)).await;
+    }
+}
+
+/// Passes on what comes until nothing more does.
+async fn read(flow: Flow, incoming: &mut Incoming, tell: &mpsc::Sender<Happening>) {
+    while let Some(bytes) = incoming.next().await {
+        if tell.send(Happening::Came(flow, bytes)).await.is_err() {
+            // Nobody listens any more, but what was sent still has to leave.
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Writes what is sent until there is no more; whether all has left.
+async fn write(
+    outgoing: &mut Outgoing,
+    mut messages: mpsc::UnboundedReceiver<Bytes>,
+    left: impl Fn(usize),
+) -> bool {
+    let mut batch = VecDeque::new();
+    while let Some(message) = messages.recv().await {
+        batch.push_back(message);
+        while batch.len() < Outgoing::BATCH
+            && let Ok(message) = messages.try_recv()
+        {
+            batch.push_back(message);
+        }
+        if outgoing.write(&mut batch, &left).await.is_err() {
+            return false;
+        }
+    }
+    outgoing.finish().await.is_ok()
+}

@@ -1,0 +1,137 @@
+//! Connections that we open, and what may be in the way of them.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use offhook_core::certificate::Identities;
+use offhook_core::host::{FlowFailure, Transport};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use super::security::{Security, Stream};
+use super::wire::Wire;
+
+/// How long an address may take to answer.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the handshakes within a connection may take. With [`CONNECT`] it is less than the ten
+/// seconds that the core waits.
+const HANDSHAKE: Duration = Duration::from_secs(4);
+
+/// Why there is no connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Obstacle {
+    /// See [`FlowFailure::Unreachable`].
+    Unreachable(String),
+    /// See [`FlowFailure::Untrusted`].
+    #[allow(dead_code, reason = "TLS says so")]
+    Untrusted(String),
+    /// See [`FlowFailure::Unsupported`].
+    Unsupported,
+}
+
+impl Obstacle {
+    pub(crate) fn as_failure(&self) -> FlowFailure<'_> {
+        match self {
+            Self::Unreachable(why) => FlowFailure::Unreachable(why),
+            Self::Untrusted(why) => FlowFailure::Untrusted(why),
+            Self::Unsupported => FlowFailure::Unsupported,
+        }
+    }
+}
+
+impl From<io::Error> for Obstacle {
+    /// In words that end a sentence.
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        Self::Unreachable(match error.kind() {
+            Kind::ConnectionRefused => "connection refused".into(),
+            Kind::HostUnreachable => "no route to host".into(),
+            Kind::NetworkUnreachable => "no route to its network".into(),
+            Kind::TimedOut => "it did not answer".into(),
+            Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::BrokenPipe
+            | Kind::UnexpectedEof => "it closed the connection at once".into(),
+            Kind::AddrNotAvailable => "no address of ours leads there".into(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+/// How to open connections.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    pub(crate) security: Option<Arc<dyn Security>>,
+}
+
+/// A connection that was opened.
+pub(crate) struct Dialled {
+    pub(crate) wire: Wire,
+    pub(crate) local: SocketAddr,
+    pub(crate) certificate: Option<Identities>,
+}
+
+impl Dialer {
+    /// Opens a connection from `ours` (any port) to `to`, which was asked for as `name`.
+    pub(crate) async fn dial(
+        &self,
+        transport: Transport,
+        ours: IpAddr,
+        to: SocketAddr,
+        name: &str,
+    ) -> Result<Dialled, Obstacle> {
+        let stream = in_time(CONNECT, connect(ours, to)).await?;
+        let local = stream.local_addr()?;
+        let (wire, certificate) =
+            in_time(HANDSHAKE, self.shake_hands(transport, Box::new(stream), name)).await?;
+        Ok(Dialled { wire, local, certificate })
+    }
+
+    /// What comes before the first message.
+    async fn shake_hands(
+        &self,
+        transport: Transport,
+        stream: Stream,
+        name: &str,
+    ) -> Result<(Wire, Option<Identities>), Obstacle> {
+        let (stream, certificate) = match &self.security {
+            _ if !transport.is_secure() => (stream, None),
+            Some(security) => security.connect(stream, name).await?,
+            None => return Err(Obstacle::Unsupported),
+        };
+        match transport {
+            Transport::Tcp | Transport::Tls => Ok((Wire::stream(stream), certificate)),
+            _ => Err(Obstacle::Unsupported),
+        }
+    }
+}
+
+async fn connect(ours: IpAddr, to: SocketAddr) -> Result<TcpStream, Obstacle> {
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if !ours.is_unspecified() {
+        socket.bind(SocketAddr::new(ours, 0))?;
+    }
+    let stream = socket.connect(to).await?;
+    // A message is written at once, and the next may be long in coming.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn in_time<T>(
+    time: Duration,
+    work: impl Future<Output = Result<T, Obstacle>>,
+) -> Result<T, Obstacle> {
+    match timeout(time, work).await {
+        Ok(result) => result,
+        Err(_) => {
+            let why = format!("it did not answer within {} s", time.as_secs());
+            Err(Obstacle::Unreachable(why))
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Connections over real sockets, carried by nobody who knows SIP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use offhook_core::host::{Flow, RequestId, Transport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::connection::{Ends, Happening, Unsent};
+use super::dial::{Dialled, Obstacle};
+use super::listener::Limits;
+use super::sockets::{Next, Sockets, Ways};
+
+const HERE: &str = "127.0.0.1:0";
+
+fn listening(limits: Limits) -> (Sockets, SocketAddr) {
+    let mut sockets = Sockets::new(Ways { limits, ..Ways::default() });
+    let address = sockets.listen(Transport::Tcp, HERE.parse().unwrap()).unwrap();
+    (sockets, address)
+}
+
+/// What happens next to a connection; those who knock are let in.
+async fn happening(sockets: &mut Sockets) -> Happening {
+    loop {
+        match timeout(Duration::from_secs(10), sockets.next()).await.expect("something happens") {
+            Next::Happening(happening) => return happening,
+            Next::Knock(index, stream, from) => sockets.receive_guest(index, stream, from),
+            Next::Datagrams(_) => {}
+        }
+    }
+}
+
+async fn guest(sockets: &mut Sockets) -> Flow {
+    let Happening::Accepted(guest) = happening(sockets).await else { panic!("nobody came in") };
+    let ends = Ends { local: guest.local, peer: guest.from };
+    sockets.connections.admit(guest.flow, ends, guest.wire, Some(guest.place));
+    guest.flow
+}
+
+async fn dial(sockets: &mut Sockets, to: SocketAddr) -> Result<Flow, Obstacle> {
+    sockets.dial(RequestId(7), Transport::Tcp, to, "peer.example".into());
+    let Happening::Dialled { id: RequestId(7), flow, to, result } = happening(sockets).await else {
+        panic!("the request is answered")
+    };
+    let Dialled { wire, local, .. } = result?;
+    sockets.connections.admit(flow, Ends { local, peer: to }, wire, None);
+    Ok(flow)
+}
+
+async fn came(sockets: &mut Sockets, wanted: Flow, count: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let Happening::Came(flow, bytes) = happening(sockets).await else { panic!("bytes come") };
+        assert_eq!(flow, wanted);
+        all.extend_from_slice(&bytes);
+    }
+    all
+}
+
+#[tokio::test]
+async fn messages_pass_in_order_and_a_close_lets_them_leave() {
+    let (mut server, address) = listening(Limits::default());
+    let (mut client, _) = listening(Limits::default());
+    let out = tokio::spawn(async move {
+        let flow = dial(&mut client, address).await.unwrap();
+        for i in 0..100_u8 {
+            client.connections.send(flow, &vec![i; 1_000]).unwrap();
+        }
+        client.connections.close(flow);
+        assert_eq!(client.connections.send(flow, b"late"), Err(Unsent::Unknown));
+    });
+    let flow = guest(&mut server).await;
+    let all = came(&mut server, flow, 100_000).await;
+    assert!(all.chunks(1_000).zip(0_u8..).all(|(chunk, i)| chunk.iter().all(|byte| *byte == i)));
+    assert!(matches!(happening(&mut server).await, Happening::Lost(lost) if lost == flow));
+    assert!(server.connections.forget(flow));
+    assert!(!server.connections.forget(flow), "it is told once");
+    out.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_left() {
+    let silent = TcpListener::bind(HERE).await.unwrap();
+    let (mut client, _) = listening(Limits::default());
+    let flow = dial(&mut client, silent.local_addr().unwrap()).await.unwrap();
+    let _kept = silent.accept().await.unwrap();
+    let mut sent = 0;
+    while client.connections.send(flow, &[0; 60_000]).is_ok() {
+        sent += 60_000;
+        assert!(sent < 100_000_000, "there is a bound");
+        tokio::task::yield_now().await;
+    }
+    assert!(client.connections.ends(flow).is_none());
+}
+
+#[tokio::test]
+async fn what_is_left_unread_does_not_reset_a_goodbye() {
+    let (mut server, address) = listening(Limits::default());
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    peer.write_all(&[b'x'; 20_000]).await.unwrap();
+    let flow = guest(&mut server).await;
+    server.connections.send(flow, b"400 goodbye").unwrap();
+    server.connections.close(flow);
+    let mut heard = Vec::new();
+    peer.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"400 goodbye");
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_said() {
+    let gone = std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap();
+    let (mut client, _) = listening(Limits::default());
+    let refused = Obstacle::Unreachable("connection refused".into());
+    assert_eq!(dial(&mut client, gone).await, Err(refused));
+    let other = "[::1]:5060".parse().unwrap();
+    let family = Obstacle::Unreachable("no address of ours leads there".into());
+    assert_eq!(dial(&mut client, other).await, Err(family));
+}
+
+#[tokio::test]
+async fn more_than_a_peer_may_hold_are_turned_away() {
+    let (mut server, address) = listening(Limits { per_address: 2, total: 9 });
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        kept.push(TcpStream::connect(address).await.unwrap());
+        guest(&mut server).await;
+    }
+    let mut third = TcpStream::connect(address).await.unwrap();
+    let closed = async { third.read(&mut [0]).await.unwrap_or(0) };
+    tokio::select! {
+        count = closed => assert_eq!(count, 0),
+        _ = happening(&mut server) => panic!("there is no place"),
+    }
+    kept.remove(0);
+    assert!(matches!(happening(&mut server).await, Happening::Lost(_)));
+    let _again = TcpStream::connect(address).await.unwrap();
+    guest(&mut server).await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_by_its_transport() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut sockets = Sockets::new(Ways::default());
+        let taken = sockets.listen(transport, HERE.parse().unwrap()).unwrap();
+        let error = sockets.listen(transport, taken).unwrap_err().to_string();
+        assert!(error.contains(&format!("{} {taken}", transport.as_str())), "{error}");
+        assert!(error.contains("in use"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_port_serves_every_transport_and_family() {
+    let mut sockets = Sockets::new(Ways::default());
+    let any = "0.0.0.0:0".parse().unwrap();
+    sockets.listen_at(&[Transport::Udp, Transport::Tcp], any).unwrap();
+    let listening = sockets.listening();
+    let port = listening[0].1.port();
+    assert!(listening.len() >= 2 && listening.iter().all(|(_, at)| at.port() == port));
+    assert!(listening.iter().filter(|(_, at)| at.is_ipv4()).count() == 2, "{listening:?}");
+}
