@@ -1,11 +1,16 @@
-//! Registration: the binding of our address to our name at the server (RFC 3261 §10.2).
+//! Registration: the binding of our address to our name at the server (RFC 3261 §10.2), and of the
+//! flow that leads to us (RFC 5626). `binding` is what the server says of it.
+
+mod binding;
+
+pub use binding::Binding;
 
 use crate::agent::{Alarm, Answer, Crossing, Lost, Owner, Series, Target};
 use crate::error::Error;
 use crate::event::Cause;
-use crate::host::Entropy;
-use crate::sip::{HeaderName, Message, Method, Uri};
-use crate::time::Duration;
+use crate::host::{Entropy, Flow};
+use crate::sip::{HeaderName, Message, Method};
+use crate::time::{Duration, Instant, WallTime};
 use crate::timers::TimerId;
 use crate::transaction::ClientId;
 
@@ -21,6 +26,7 @@ use crate::transaction::ClientId;
 ///               ▲                                                         │
 ///               └─────────────────────────────────────────────────────────┘
 /// ```
+/// When the flow is lost on which it is bound, or the network changes, it seeks again at once.
 #[derive(Debug)]
 pub(crate) struct Registration {
     series: Series,
@@ -31,6 +37,11 @@ pub(crate) struct Registration {
     failures: u32,
     /// Whether the server has ever held our binding.
     was_bound: bool,
+    /// Whether to ask for outbound (RFC 5626): there is an instance, and no proxy is against it.
+    outbound: bool,
+    /// The Contact of the latest REGISTER, and that of the binding that the server still holds.
+    contact: String,
+    held: Option<String>,
     timer: Option<TimerId>,
 }
 
@@ -40,8 +51,8 @@ enum State {
     Seeking,
     /// REGISTER was sent.
     Trying,
-    /// The server holds our binding; the timer says when to refresh it.
-    Bound,
+    /// The server holds our binding; when to refresh it, by both clocks.
+    Bound(Instant, WallTime),
     /// An attempt failed; the timer says when to try again.
     Waiting,
     /// REGISTER with Expires 0 was sent, or waits for a path.
@@ -53,6 +64,8 @@ enum State {
 pub(crate) enum Outcome {
     /// The server holds our binding, for this long.
     Bound(Duration),
+    /// The binding is of no more use, and a new one is sought.
+    Again,
     /// The attempt failed. It is tried again, unless it is `lost` for good.
     Failed { cause: Option<Cause>, error: Option<Error>, lost: bool },
     /// It is over; whether the server has said that the binding is gone.
@@ -69,6 +82,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// request to time out (32 s) and be tried again.
 const REFRESH_BEFORE: Duration = Duration::from_secs(60);
 
+/// How often the clocks are looked at while we are bound. The monotonic one may stand still while a
+/// machine sleeps, and then only the other tells that the binding has ended meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// What a UA says that it can do when it registers (RFC 3327 §5.1, RFC 5626 §4.2.1).
+const SUPPORTED: &str = "path";
+const SUPPORTED_WITH_OUTBOUND: &str = "path, outbound";
+
 /// The longest binding taken from a server, and the longest that a 423 makes us ask for.
 const LONGEST_BINDING: u32 = 86_400;
 
@@ -82,6 +103,9 @@ impl Registration {
             asked: u32::try_from(expires).unwrap_or(LONGEST_BINDING),
             failures: 0,
             was_bound: false,
+            outbound: cx.agent.parameters.instance.is_some(),
+            contact: String::new(),
+            held: None,
             timer: None,
         };
         let outcome = registration.attempt(cx);
@@ -94,6 +118,7 @@ impl Registration {
         // What was refused or not answered, and never held, need not be taken back.
         let nothing_held = self.state == State::Waiting && !self.was_bound;
         self.state = State::Leaving;
+        cx.agent.binding = None;
         if !self.series.has_sent() || nothing_held {
             return Some(Outcome::Left(false));
         }
@@ -103,7 +128,49 @@ impl Registration {
     /// Ends it without a word.
     pub(crate) fn close(mut self, cx: &mut Crossing<'_>) {
         self.set_timer(cx, None);
+        cx.agent.binding = None;
         self.series.close(cx);
+    }
+
+    /// A flow is over: when it is the one on which we are bound, the server cannot reach us any more
+    /// (RFC 5626 §4.5).
+    pub(crate) fn handle_flow_lost(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        flow: Flow,
+    ) -> Option<Outcome> {
+        let bound = matches!(self.state, State::Bound(..));
+        if !bound || self.series.path().is_none_or(|path| path.flow != flow) {
+            return None;
+        }
+        let error = Error::Unreachable {
+            peer: cx.agent.home_host().unwrap_or_default(),
+            problem: "the connection to it was lost".to_owned(),
+        };
+        let outcome = Outcome::Failed { cause: None, error: Some(error), lost: false };
+        self.seek_again(cx).or(Some(outcome))
+    }
+
+    /// The network has changed: seeks a new binding at once, and gives the old one back.
+    pub(crate) fn handle_network_change(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+        if self.state == State::Leaving {
+            return None;
+        }
+        // What has failed on the old network says nothing of the new one.
+        self.failures = 0;
+        self.seek_again(cx).or(Some(Outcome::Again))
+    }
+
+    fn seek_again(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+        self.set_timer(cx, None);
+        self.series.abandon(cx);
+        self.attempt(cx)
+    }
+
+    /// The flow of the latest REGISTER.
+    #[cfg(test)]
+    pub(crate) fn flow(&self) -> Option<Flow> {
+        self.series.path().map(|path| path.flow)
     }
 
     /// Takes the path that was looked for.
@@ -154,11 +221,18 @@ impl Registration {
         match status {
             200..=299 => self.bound(cx, response),
             423 => self.too_brief(cx, response),
+            // RFC 5626 §4.2.1: our proxy cannot do it, so we do without.
+            439 if self.outbound => {
+                self.outbound = false;
+                self.attempt(cx)
+            }
             _ => {
                 // §22.1: what was refused is not shown again, so there is nothing left to try.
                 // Nor is there when the server forbids it or does not know the user (§21.4.4,
                 // §21.4.5); but a server that has held our binding may just be coming back.
                 let lost = refusal.is_some() || (!self.was_bound && matches!(status, 403 | 404));
+                // RFC 3608 §6.1.
+                cx.agent.binding = None;
                 self.failed(cx, Some(Cause::of(response)), lost, response.retry_after())
             }
         }
@@ -182,7 +256,14 @@ impl Registration {
     /// Its timer fired: refresh, or try again.
     pub(crate) fn handle_alarm(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
         self.timer = None;
-        matches!(self.state, State::Bound | State::Waiting).then(|| self.attempt(cx)).flatten()
+        match self.state {
+            State::Bound(at, wall) if cx.now() < at && cx.host.wall() < wall => {
+                self.look_again(cx, at);
+                None
+            }
+            State::Bound(..) | State::Waiting => self.attempt(cx),
+            _ => None,
+        }
     }
 
     fn attempt(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
@@ -208,17 +289,33 @@ impl Registration {
                 self.asked
             }
         };
-        let contact = cx.contact(&path);
-        let fields = vec![
-            (HeaderName::Contact, contact),
-            (HeaderName::Expires, expires.to_string()),
-            (HeaderName::Allow, crate::agent::ALLOWED.to_owned()),
-        ];
+        self.contact = cx.contact_uri(&path);
+        let mut fields = vec![(HeaderName::Contact, self.contact_field(cx))];
+        // The registrar replaces the binding of the same instance and flow itself (RFC 5626 §6).
+        let replaced = cx.agent.binding.as_ref().is_some_and(|binding| binding.outbound);
+        let old = self.held.as_ref().filter(|held| **held != self.contact && !replaced);
+        fields.extend(old.map(|old| (HeaderName::Contact, format!("<{old}>;expires=0"))));
+        fields.push((HeaderName::Expires, expires.to_string()));
+        fields.push((HeaderName::Allow, crate::agent::ALLOWED.to_owned()));
+        let supported = if self.outbound { SUPPORTED_WITH_OUTBOUND } else { SUPPORTED };
+        fields.push((HeaderName::Supported, supported.to_owned()));
         self.series.send(cx, fields);
     }
 
+    /// Our Contact with what names this phone and its flow (RFC 5626 §4.2.1); a phone has one.
+    fn contact_field(&self, cx: &Crossing<'_>) -> String {
+        let uri = &self.contact;
+        match &cx.agent.parameters.instance {
+            Some(urn) if self.outbound => format!("<{uri}>;+sip.instance=\"<{urn}>\";reg-id=1"),
+            Some(urn) => format!("<{uri}>;+sip.instance=\"<{urn}>\""),
+            None => format!("<{uri}>"),
+        }
+    }
+
     fn bound(&mut self, cx: &mut Crossing<'_>, response: &Message) -> Option<Outcome> {
-        let granted = self.granted(cx, response).min(LONGEST_BINDING);
+        let instance = cx.agent.parameters.instance.as_deref();
+        let granted = binding::granted(response, &self.contact, instance, self.asked);
+        let granted = granted.min(LONGEST_BINDING);
         if granted == 0 {
             // A success that leaves us without a binding is none.
             return self.failed(cx, Some(Cause::of(response)), false, None);
@@ -226,24 +323,19 @@ impl Registration {
         let granted = Duration::from_secs(granted.into());
         self.failures = 0;
         self.was_bound = true;
-        self.state = State::Bound;
-        self.set_timer(cx, Some((granted - REFRESH_BEFORE).max(granted / 2)));
+        self.held = Some(self.contact.clone());
+        cx.agent.binding = Some(Binding::read(&self.contact, response));
+        let refresh = (granted - REFRESH_BEFORE).max(granted / 2);
+        let wall = WallTime::from_micros(cx.host.wall().as_micros() + refresh.as_micros());
+        let at = cx.now() + refresh;
+        self.state = State::Bound(at, wall);
+        self.look_again(cx, at);
         Some(Outcome::Bound(granted))
     }
 
-    /// How long the binding lasts (§10.2.4): what the response says of our Contact, or of all, or
-    /// what we asked for.
-    fn granted(&self, cx: &Crossing<'_>, response: &Message) -> u32 {
-        let ours = self.series.path().map(|path| cx.contact(path)).unwrap_or_default();
-        let ours = ours.trim_start_matches('<').trim_end_matches('>');
-        let ours = Uri::parse(ours).ok();
-        response
-            .contacts()
-            .flatten()
-            .find(|contact| ours.as_ref().is_some_and(|ours| contact.uri().equivalent(ours)))
-            .and_then(|contact| contact.expires())
-            .or_else(|| response.expires())
-            .unwrap_or(self.asked)
+    fn look_again(&mut self, cx: &mut Crossing<'_>, refresh: Instant) {
+        let left = refresh.since(cx.now());
+        self.set_timer(cx, Some(left.min(LOOK_EVERY)));
     }
 
     /// §10.2.8: asks again for as long as the registrar wants, if that is longer. It counts as a
@@ -271,7 +363,12 @@ impl Registration {
             return Some(Outcome::Left(false));
         }
         self.failures = self.failures.saturating_add(1);
-        let lost = lost || self.failures >= cx.agent.parameters.registration_attempts.max(1);
+        // Whoever has held our binding comes back some day, unless it says that it will not.
+        let refused =
+            cause.as_ref().is_some_and(|cause| cause.code / 100 != 5 && cause.code != 408);
+        let counts = refused || !self.was_bound;
+        let attempts = cx.agent.parameters.registration_attempts.max(1);
+        let lost = lost || (counts && self.failures >= attempts);
         self.state = State::Waiting;
         if !lost {
             let asked = retry_after.map(|secs| Duration::from_secs(secs.into()));
@@ -290,7 +387,9 @@ impl Registration {
 }
 
 /// How long to wait after so many failures: doubling, and each time some of it left to chance, so
-/// that the phones of a failed server do not all come back at once (as RFC 5626 §4.5).
+/// that the phones of a failed server do not all come back at once. That is RFC 5626 §4.5, whose
+/// times may be configured, with 1 s as base-time and 300 s as max-time: a server that is back soon is
+/// found soon.
 fn back_off<E: Entropy + ?Sized>(host: &mut E, failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let whole = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);

@@ -151,7 +151,8 @@ impl From<Duration> for core::time::Duration {
 }
 
 /// Wall-clock time: microseconds since 1 January 1970 UTC, for RTCP's NTP timestamps, SDP session
-/// identifiers and captures. Never used to decide when something happens.
+/// identifiers and captures. It may be set, so it decides nothing but this: a registration is refreshed
+/// early when it says that the machine has slept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct WallTime(u64);
 

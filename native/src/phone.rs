@@ -207,6 +207,15 @@ impl Phone {
         let _ = running.over.wait_for(|over| *over).await;
     }
 
+    /// Says that the network has changed: the machine has another address, another interface, other
+    /// routes. The sockets are bound anew where that helps, the phone registers anew at once, and
+    /// its calls go on. Does nothing when the phone is not running.
+    pub fn network_changed(&self) {
+        if let Ok(jobs) = self.jobs() {
+            let _ = jobs.send(Box::new(|line, _| line.phone.network_changed()));
+        }
+    }
+
     /// Where the phone stands.
     pub fn status(&self) -> PhoneStatus {
         *self.held.bulletin.status.borrow()

@@ -49,6 +49,11 @@ export class Telephone extends Emitter {
     this.#end();
   }
 
+  /** Says that the network has changed: the phone registers anew, and its calls go on from there. */
+  networkChanged() {
+    this.cross((machine) => machine.networkChanged());
+  }
+
   /** Calls a SIP URI, or a name or number at the server. */
   call(target, options) {
     return this.#add(this.cross((machine) => machine.call(target, options)));

@@ -65,6 +65,11 @@ export class Phone {
   start(): Promise<void>;
   /** Ends every call, takes the registration back and closes the sockets. */
   stop(): Promise<void>;
+  /**
+   * Says that the network has changed: the machine has another address, another interface, other
+   * routes. The phone registers anew at once, and its calls go on from there.
+   */
+  networkChanged(): void;
   /** Calls a SIP URI, or a name or number at the server. */
   call(target: string, options?: CallOptions): Call;
   /**

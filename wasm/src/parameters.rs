@@ -30,6 +30,7 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
         parameters.credentials.add(&login, &password, None, realm, None);
     }
     parameters.display_name = fields.take("displayName", text)?;
+    parameters.instance = fields.take("instance", text)?;
     parameters.outbound_proxy = fields.take("outboundProxy", text)?;
     parameters.hostname = fields.take("hostname", text)?;
     parameters.remote_hostname = fields.take("remoteHostname", text)?;

@@ -237,6 +237,12 @@ impl Softphone {
         self.machine.phone_mut().stop();
     }
 
+    /// Says that the network has changed: the phone registers anew, and its calls go on from there.
+    #[wasm_bindgen(js_name = networkChanged)]
+    pub fn network_changed(&mut self) {
+        self.machine.phone_mut().network_changed();
+    }
+
     /// Where the phone stands.
     #[wasm_bindgen(getter, unchecked_return_type = "PhoneStatus")]
     pub fn status(&self) -> String {

@@ -12,6 +12,11 @@ export interface PhoneParameters {
   /** Whether to answer a server that asks with MD5 only. Default true. */
   allowMd5?: boolean;
   displayName?: string;
+  /**
+   * The URN of this very phone, the same each time: `urn:uuid:` and a UUID that was made once. A server
+   * that knows outbound (RFC 5626) then calls it along the connection it has opened.
+   */
+  instance?: string;
   /** A SIP URI through which every request goes. */
   outboundProxy?: string;
   /** The address to bind, `IP` or `IP:PORT`; port 0 picks one. Default `0.0.0.0:5060`. */
@@ -181,6 +186,7 @@ export interface CallStats {
 export type HostRequest =
   | { type: "openFlow"; id: number; transport: "UDP" | "TCP" | "TLS" | "WS" | "WSS"; address: string; port: number }
   | { type: "closeFlow"; flow: number }
+  | { type: "rebind" }
   | { type: "bindMedia"; id: number; toward: string; low: number; high: number }
   | { type: "releaseMedia"; media: number }
   | { type: "resolve"; id: number; kind: "naptr" | "srv" | "addresses"; name: string };

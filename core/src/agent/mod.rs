@@ -34,6 +34,7 @@ use crate::config::PhoneParameters;
 use crate::event::{CallId, ErrandId, Event, ReferralId};
 use crate::host::{Host, MediaPort, RequestId};
 use crate::phone::Counters;
+use crate::registration::Binding;
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
 use crate::transaction::{ClientId, Failure, Layer, Limits, Timing};
@@ -113,6 +114,8 @@ pub(crate) struct Agent {
     clients: BTreeMap<ClientId, Owner>,
     /// Whose tag is whose: finds the dialog of a message (RFC 3261 §12.2.2).
     tags: BTreeMap<Tag, Owner>,
+    /// What the registrar has said, while it holds our binding.
+    pub(crate) binding: Option<Binding>,
     /// The application's look at every message, if it wants one.
     pub(crate) shown: Option<Shown>,
     paths: paths::Paths,
@@ -136,6 +139,7 @@ impl Agent {
             transactions: None,
             clients: BTreeMap::new(),
             tags: BTreeMap::new(),
+            binding: None,
             shown: None,
             paths: paths::Paths::default(),
             ports: ports::Ports::default(),

@@ -240,6 +240,22 @@ impl Agent {
         self.paths.known.retain(|_, state| !on_it(state));
     }
 
+    /// The network has changed: no path leads anywhere any more. Whoever waits for one goes on to.
+    pub(crate) fn renew_paths(&mut self, host: &mut dyn Host) {
+        for (hop, state) in core::mem::take(&mut self.paths.known) {
+            let (State::Resolving { asked, waiters } | State::Opening { asked, waiters, .. }) =
+                state
+            else {
+                continue;
+            };
+            self.timers.cancel(asked.timer);
+            self.paths.asked.remove(&asked.request);
+            for owner in waiters {
+                self.reach(host, &hop, owner);
+            }
+        }
+    }
+
     /// Forgets every path.
     pub(crate) fn close_paths(&mut self, host: &mut dyn Host) {
         let paths = core::mem::take(&mut self.paths);

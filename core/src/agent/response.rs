@@ -130,9 +130,19 @@ impl Crossing<'_> {
 
     /// What we write as Contact to a peer on this path.
     pub(crate) fn contact(&self, path: &Path) -> String {
+        let uri = self.contact_uri(path);
+        // RFC 5626 §4.3: so that what follows in the dialog comes along the same flow.
+        match self.agent.binding.as_ref().is_some_and(|binding| binding.outbound) {
+            true => format!("<{uri};ob>"),
+            false => format!("<{uri}>"),
+        }
+    }
+
+    /// The URI at which a peer on this path reaches us.
+    pub(crate) fn contact_uri(&self, path: &Path) -> String {
         match self.agent.parameters.user.as_str() {
-            "" => format!("<sip:{}>", path.told),
-            user => format!("<sip:{}@{}>", escape_user(user), path.told),
+            "" => format!("sip:{}", path.told),
+            user => format!("sip:{}@{}", escape_user(user), path.told),
         }
     }
 }

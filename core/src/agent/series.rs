@@ -104,7 +104,7 @@ impl Series {
         cx: &mut Crossing<'_>,
         fields: Vec<(HeaderName, String)>,
     ) -> bool {
-        cx.abandon(&mut self.attempt);
+        self.abandon(cx);
         self.attempt = Attempt::default();
         self.fields = fields;
         self.send_again(cx)
@@ -151,6 +151,11 @@ impl Series {
             self.attempt = Attempt::default();
         }
         ours
+    }
+
+    /// Forgets the latest request: what still comes for it is a stray.
+    pub(crate) fn abandon(&mut self, cx: &mut Crossing<'_>) {
+        cx.abandon(&mut self.attempt);
     }
 
     /// Ends the series: what still comes is a stray.

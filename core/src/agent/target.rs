@@ -43,8 +43,8 @@ impl Agent {
             Scheme::Sips => return Err(invalid("sips needs TLS, which this phone does not use")),
             _ => return Err(invalid("only sip and tel URIs can be called")),
         }
-        let (hop, routes) = match self.home()? {
-            Some(home) => home,
+        let (hop, routes) = match self.way()? {
+            Some(way) => way,
             None => {
                 let hop = Hop::of(&uri).ok_or_else(|| invalid("its transport is not there"))?;
                 (hop, RouteSet::default())
@@ -94,10 +94,10 @@ impl Agent {
     /// the server, unless an outbound proxy is set; so credentials are not shown to it. `None` when
     /// it cannot be reached.
     pub(crate) fn target_of_contact(&self, contact: &Uri<'_>) -> Option<Target> {
-        let home = || self.home().ok().flatten();
+        let way = || self.way().ok().flatten();
         let (hop, routes) = match (contact.scheme(), &self.parameters.outbound_proxy) {
             (Scheme::Sip, None) => (Hop::of(contact)?, RouteSet::default()),
-            (Scheme::Sip, Some(_)) | (Scheme::Tel, _) => home()?,
+            (Scheme::Sip, Some(_)) | (Scheme::Tel, _) => way()?,
             _ => return None,
         };
         // §19.1.5: header fields in a URI of somebody else are not obeyed.
@@ -120,8 +120,26 @@ impl Agent {
         Ok(Some(Target { uri: format!("sip:{host}"), name: None, hop, routes }))
     }
 
-    /// By way of whom requests outside dialogs go: the outbound proxy, as a loose route (RFC 3261
-    /// §8.1.2), or the server; `None` when they go to their target.
+    /// By way of whom requests outside dialogs go: as [`home`](Self::home) says, and then by the
+    /// service route (RFC 3608 §6.1), if the registrar has named one that can be reached.
+    fn way(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
+        let home = self.home()?;
+        let (Some((hop, routes)), Some(first)) = (&home, self.service_hop()) else {
+            return Ok(home);
+        };
+        let further = self.binding.as_ref().map_or(&[][..], |binding| &binding.service_route);
+        let hop = if self.parameters.outbound_proxy.is_some() { hop.clone() } else { first };
+        Ok(Some((hop, routes.and_then(further))))
+    }
+
+    /// The first hop of the service route.
+    fn service_hop(&self) -> Option<Hop> {
+        let first = self.binding.as_ref()?.service_route.first()?;
+        Hop::of(&NameAddr::parse(first).ok()?.uri())
+    }
+
+    /// By way of whom REGISTER goes: the outbound proxy, as a loose route (RFC 3261
+    /// §8.1.2), or the server; `None` without either.
     fn home(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
         if let Some(proxy) = &self.parameters.outbound_proxy {
             let problem = "it is no SIP URI that can be reached by UDP";
@@ -132,9 +150,10 @@ impl Agent {
         Ok(self.server().map(|hop| (hop, RouteSet::default())))
     }
 
-    /// Whether a hop is the configured server or proxy.
+    /// Whether a hop is the configured server or proxy, or the proxy that the server has named for
+    /// our requests.
     pub(super) fn leads_home(&self, hop: &Hop) -> bool {
-        let homes = [self.server(), self.proxy().map(|(hop, _)| hop)];
+        let homes = [self.server(), self.proxy().map(|(hop, _)| hop), self.service_hop()];
         match self.parameters.next_hop {
             Some(fixed) => homes.iter().any(Option::is_some) && *hop == Hop::from(fixed),
             None => homes.iter().flatten().any(|home| home == hop),

@@ -42,6 +42,8 @@ fields! {
     expires: Duration => expires;
     /// How many registrations in a row may fail before the phone is FAILED.
     registration_attempts: u32 => registration_attempts;
+    /// The URN of this very phone.
+    instance: &str => Some(instance.to_owned());
     /// A SIP URI through which every request goes.
     outbound_proxy: &str => Some(outbound_proxy.to_owned());
     /// How to reach the server, and targets that do not say.

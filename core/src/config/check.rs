@@ -21,6 +21,7 @@ impl PhoneParameters {
         self.check_rtp_ports()?;
         self.check_texts()?;
         self.check_hosts()?;
+        self.check_instance()?;
         if let (Some(key), None) = (&self.key_file, &self.cert_file) {
             let problem = "it belongs to a certificate: name a cert file";
             return Err(Error::invalid("key file", &key.to_string_lossy(), problem));
@@ -63,6 +64,17 @@ impl PhoneParameters {
             check_value(text).map_err(|_| Error::invalid(what, text, problem))?;
         }
         Ok(())
+    }
+
+    /// RFC 5626 §4.1: a URN, which here is quoted as it is (RFC 8141 §2).
+    fn check_instance(&self) -> Result<(), Error> {
+        let Some(urn) = &self.instance else { return Ok(()) };
+        let (longest, plain) = (255, |b: u8| b.is_ascii_graphic() && !b"\"<>\\".contains(&b));
+        let named = urn.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn:"));
+        match named && urn.len() > 4 && urn.len() <= longest && urn.bytes().all(plain) {
+            true => Ok(()),
+            false => Err(Error::invalid("instance", urn, "it is no URN: write urn:uuid:...")),
+        }
     }
 
     fn check_hosts(&self) -> Result<(), Error> {

@@ -19,7 +19,7 @@ pub use key_password::KeyPassword;
 use crate::auth::CredentialsManager;
 use crate::codec::Codec;
 use crate::handler::SipClass;
-use crate::host::Transport;
+use crate::host::{Entropy, Transport};
 use crate::nat::Network;
 use crate::time::Duration;
 
@@ -43,7 +43,7 @@ use crate::time::Duration;
 /// names are those of the command's options without the dashes before them (`server`, `user`,
 /// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
 /// `transport`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
-/// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`,
+/// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`, `instance`,
 /// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
 /// may be left out and then has its default; a name that is not known is an error, and what is read
 /// has been checked.
@@ -92,10 +92,17 @@ pub struct PhoneParameters {
     pub register: bool,
     /// How long a registration is asked for, in whole seconds. Default 120 s.
     pub expires: Duration,
-    /// How many registrations in a row may fail before the phone is FAILED. Default 5. What another
+    /// How many registrations in a row may fail before the phone is FAILED. Default 5. Once it has
+    /// been registered, only refusals (4xx, 6xx) count: a server that does not answer or is not well
+    /// is asked again until it comes back, after waits of up to five minutes. What another
     /// attempt cannot mend is not tried again: a refused password, or the certificate of a server
     /// that has never registered us.
     pub registration_attempts: u32,
+    /// The URN of this very phone, the same each time it starts (RFC 5626 §4.1), such as
+    /// `urn:uuid:` and a UUID; [`random_instance`](Self::random_instance) makes one. With it the
+    /// phone registers the connection that it has to the server (outbound), and a server that knows
+    /// of outbound calls along that, and takes a new registration for the old one of the same phone.
+    pub instance: Option<String>,
     /// A SIP URI through which every request goes.
     pub outbound_proxy: Option<String>,
     /// How to reach the server, and targets that do not say. Default UDP.
@@ -173,6 +180,20 @@ impl PhoneParameters {
         parameters
     }
 
+    /// A URN for [`instance`](Self::instance) that nobody else has: `urn:uuid:` and a random UUID (RFC
+    /// 9562 §5.4). Make it once and keep it.
+    pub fn random_instance(entropy: &mut dyn Entropy) -> String {
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes);
+        let random = u128::from_be_bytes(bytes);
+        // The version, 4, and the variant.
+        let uuid = random & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+        let hex = format!("{uuid:032x}");
+        let part = |range| hex.get(range).unwrap_or_default();
+        let (a, b, c, d, e) = (part(0..8), part(8..12), part(12..16), part(16..20), part(20..32));
+        format!("urn:uuid:{a}-{b}-{c}-{d}-{e}")
+    }
+
     /// A phone that registers nowhere: it calls and is called directly.
     pub fn without_server(user: &str) -> Self {
         Self {
@@ -186,6 +207,7 @@ impl PhoneParameters {
             register: true,
             expires: Duration::from_secs(120),
             registration_attempts: 5,
+            instance: None,
             outbound_proxy: None,
             transport: Transport::Udp,
             ca_file: None,

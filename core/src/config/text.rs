@@ -33,6 +33,8 @@ pub(super) struct Text {
     no_register: Option<bool>,
     expires: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     outbound_proxy: Option<String>,
     transport: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,6 +162,7 @@ impl TryFrom<Text> for PhoneParameters {
         parameters.client_ca_file = text.client_ca_file;
         parameters.realm = text.realm;
         parameters.display_name = text.display_name;
+        parameters.instance = text.instance;
         parameters.outbound_proxy = text.outbound_proxy;
         parameters.hostname = text.hostname;
         parameters.remote_hostname = text.remote_hostname;
@@ -183,6 +186,7 @@ impl From<PhoneParameters> for Text {
             register,
             expires,
             registration_attempts,
+            instance,
             outbound_proxy,
             transport,
             ca_file,
@@ -220,6 +224,7 @@ impl From<PhoneParameters> for Text {
             display_name,
             no_register: Some(!register),
             expires: Some(Seconds(expires)),
+            instance,
             outbound_proxy,
             transport: Some(transport.as_str().to_ascii_lowercase()),
             ca_file,

@@ -55,6 +55,16 @@ impl RouteSet {
         Self { routes: [format!("<{proxy}>").into()].into() }
     }
 
+    /// That of a request outside a dialog which then goes on by these routes, in order (RFC 3608
+    /// §6.1: they are appended). One that leads again where it comes from is left out.
+    pub(crate) fn and_then(&self, further: &[String]) -> Self {
+        let uri = |route: &str| NameAddr::parse(route).ok().map(|route| route.uri_str().to_owned());
+        let last = self.routes.last().and_then(|last| uri(last));
+        let again = last.is_some() && further.first().and_then(|first| uri(first)) == last;
+        let further = further.iter().skip(again.into()).map(|route| route.as_str().into());
+        Self { routes: self.routes.iter().cloned().chain(further).take(MAX_ROUTES).collect() }
+    }
+
     /// How a request to `target` travels.
     pub(crate) fn course<'a>(&'a self, target: &'a str) -> Course<'a> {
         let mut routes = self.routes.iter().map(|route| route.to_string());

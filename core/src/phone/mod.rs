@@ -4,6 +4,7 @@ mod commands;
 mod errand;
 mod fields;
 mod inbound;
+mod network;
 mod requests;
 mod running;
 
@@ -18,6 +19,7 @@ use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallId, CallState, ErrandId, Event, MediaEvent, PhoneStatus};
 use crate::host::{Endpoint, Host, Inbound};
+pub use crate::registration::Binding;
 use crate::registration::Registration;
 use crate::time::Instant;
 use crate::timers::TimerId;
@@ -95,6 +97,7 @@ enum Intent {
     Silent(CallId),
     Errand(ErrandId),
     Inquire(CallId),
+    Move,
 }
 
 /// What a phone that stops waits for.
@@ -221,6 +224,11 @@ impl Phone {
             self.calls.remove(call);
         }
         Some(event)
+    }
+
+    /// What the server has said of our registration; `None` while it holds none.
+    pub fn binding(&self) -> Option<&Binding> {
+        self.agent.binding.as_ref()
     }
 
     /// What the phone has counted since it was made.

@@ -46,6 +46,7 @@ impl Phone {
                     call.refuse(cx, response, EndedBy::Local);
                 }),
                 Intent::Inquire(id) => self.with_call(host, id, Call::advance_inquiries),
+                Intent::Move => self.change_network(host),
                 Intent::Errand(id) if self.must_wait(id) => {}
                 Intent::Errand(id) => self.with_errand(host, id, Errand::start),
             }
@@ -82,7 +83,10 @@ impl Phone {
             Inbound::MediaUnavailable { id } => self.no_ports(host, id),
             // Media is the media machine's.
             Inbound::Media { .. } => {}
-            Inbound::FlowClosed { flow } => self.agent.forget_paths(flow),
+            Inbound::FlowClosed { flow } => {
+                self.agent.forget_paths(flow);
+                self.with_registration(host, |it, cx| it.handle_flow_lost(cx, flow));
+            }
             Inbound::Stream { .. } | Inbound::FlowAccepted { .. } => {}
         }
     }
@@ -261,6 +265,8 @@ impl Phone {
                     self.set_status(PhoneStatus::Registered);
                 }
             }
+            Outcome::Again if !stopping => self.set_status(PhoneStatus::Registering),
+            Outcome::Again => {}
             Outcome::Failed { cause, error, lost } => {
                 self.agent.events.push_back(Event::RegistrationFailed { cause, error });
                 if stopping {

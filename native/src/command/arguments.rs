@@ -14,7 +14,8 @@ use offhook::{Codec, Network};
 /// With --json every event is one JSON object a line on standard output. Exit status: 0 done;
 /// 1 an error inside; 2 usage; 3 registration refused or unanswered; 4 call or message refused,
 /// not answered or failed; 5 nothing happened in the time allowed; 6 a local resource (port in use, file).
-/// SIGINT and SIGTERM hang up, deregister and close recordings; a second one leaves at once.
+/// SIGINT and SIGTERM hang up, deregister and close recordings; a second one leaves at once. SIGUSR1
+/// says that the network has changed: a phone registers anew, and its calls go on from there.
 #[derive(Parser, Debug)]
 #[command(name = "offhook", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -113,6 +114,10 @@ pub(crate) struct Account {
     /// How long a registration is asked for, in seconds
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=4_294_967_295))]
     pub(crate) expires: u64,
+    /// The URN of this very phone, the same each time: urn:uuid: and what uuidgen has printed once. A
+    /// server that knows outbound (RFC 5626) then calls it along the connection it has opened
+    #[arg(long, value_name = "URN")]
+    pub(crate) instance: Option<String>,
     /// A SIP URI through which every request goes
     #[arg(long, value_name = "URI")]
     pub(crate) outbound_proxy: Option<String>,

@@ -11,7 +11,7 @@ use super::arguments::{Account, Common, Local, Watch};
 use super::failure::{Failure, Status};
 use super::headers;
 use super::output::{Output, printable};
-use super::signals::Signals;
+use super::signals::{Changes, Signals};
 
 /// How many bytes of lines are written at once.
 const ENOUGH: usize = 64 * 1024;
@@ -68,6 +68,13 @@ impl Session {
                 if registered {
                     told.send_replace(true);
                 }
+            }
+        });
+        let (watched, mut changes) = (phone.clone(), Changes::listen().map_err(Failure::internal)?);
+        tokio::spawn(async move {
+            loop {
+                changes.next().await;
+                watched.network_changed();
             }
         });
         let session = Self { phone, signals, output, announcer, registered, recorder };
@@ -228,6 +235,7 @@ fn account(account: &Account) -> Result<PhoneParameters, Failure> {
     parameters.display_name.clone_from(&account.display_name);
     parameters.register = !account.no_register;
     parameters.expires = offhook::core::time::Duration::from_secs(account.expires);
+    parameters.instance.clone_from(&account.instance);
     parameters.outbound_proxy.clone_from(&account.outbound_proxy);
     Ok(parameters)
 }

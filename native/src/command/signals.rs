@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks to end cleanly, the second ends at once.
+//! SIGINT and SIGTERM: the first asks to end cleanly, the second ends at once. SIGUSR1 says that the
+//! network has changed.
 
 use tokio::sync::watch;
 
@@ -29,6 +30,31 @@ impl Signals {
         if self.came.clone().wait_for(|came| *came).await.is_err() {
             std::future::pending().await
         }
+    }
+}
+
+/// Says when the network has changed: each SIGUSR1.
+pub(crate) struct Changes {
+    #[cfg(unix)]
+    told: tokio::signal::unix::Signal,
+}
+
+impl Changes {
+    /// Listens from now on.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            told: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Waits for the next one. Cancel-safe.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.told.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
     }
 }
 

@@ -62,6 +62,7 @@ header_names! {
     ErrorInfo = "Error-Info";
     Event = "Event", b'o';
     Expires = "Expires";
+    FlowTimer = "Flow-Timer";
     From = "From", b'f';
     HistoryInfo = "History-Info";
     Identity = "Identity", b'y';
