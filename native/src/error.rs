@@ -95,6 +95,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A certificate, a private key or a list of authorities cannot be used.
+    #[error("{}: {problem}", path.display())]
+    TlsFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, or with the password of the key in it.
+        problem: String,
+    },
     /// A file is no WAV that can be played.
     #[error("{}: {problem}", path.display())]
     Wav {
@@ -131,6 +139,7 @@ impl Error {
             Self::Dtmf(_) => "dtmf",
             Self::TooManyMarks { .. } => "too_many_marks",
             Self::File { .. } => "file",
+            Self::TlsFile { .. } => "tls_file",
             Self::Wav { .. } => "wav",
         }
     }

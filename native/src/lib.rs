@@ -56,6 +56,7 @@ mod host;
 mod incoming;
 mod phone;
 mod referral;
+mod tls;
 
 pub use audio::recording::Recording;
 pub use audio::wav::check as check_wav;

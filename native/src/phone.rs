@@ -25,6 +25,7 @@ use crate::host::sockets::{Sockets, Ways};
 use crate::host::timebase::Timebase;
 use crate::incoming::{Incoming, Queue, Referrals};
 use crate::referral::Referral;
+use crate::tls::Tls;
 
 /// A telephone: registers, places calls and takes them. Cheap to clone; when the last clone is
 /// dropped the phone stops, as by [`stop`](Self::stop). Calls and streams do not keep it alive.
@@ -120,7 +121,8 @@ impl Phone {
     /// registered the phone stays so by itself.
     ///
     /// # Errors
-    /// [`Error::Bind`] when the port is in use; [`Error::RegistrationRefused`] and
+    /// [`Error::Bind`] when the port is in use; [`Error::TlsFile`] when a certificate or a key cannot be
+    /// used; [`Error::RegistrationRefused`] and
     /// [`Error::RegistrationUnanswered`], after which the phone is FAILED and has stopped;
     /// [`Error::Phone`] when a parameter cannot be used; [`Error::AlreadyRunning`].
     ///
@@ -164,7 +166,8 @@ impl Phone {
         let parameters = &self.held.parameters;
         let mut phone = offhook_core::phone::Phone::new(parameters.clone())?;
         let address = SocketAddr::new(parameters.bind_ip, parameters.bind_port);
-        let mut sockets = Sockets::new(Ways::default());
+        let security = Arc::new(Tls::load(parameters)?);
+        let mut sockets = Sockets::new(Ways { security: Some(security), ..Ways::default() });
         sockets.listen_at(transports(parameters), address)?;
         let listening = sockets.listening();
         phone.start()?;
@@ -387,10 +390,11 @@ impl Phone {
 }
 
 /// What a phone listens for. One that is to speak in private, or as a browser does, is not to be
-/// reached otherwise.
+/// reached otherwise; and in private only if it has a certificate to show.
 fn transports(parameters: &PhoneParameters) -> &'static [Transport] {
     match parameters.transport {
         Transport::Udp | Transport::Tcp => &[Transport::Udp, Transport::Tcp],
+        Transport::Tls if parameters.cert_file.is_some() => &[Transport::Tls],
         _ => &[],
     }
 }

@@ -62,7 +62,9 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match &error {
-            Error::Bind { .. } | Error::File { .. } | Error::Wav { .. } => Status::Resource,
+            Error::Bind { .. } | Error::File { .. } | Error::TlsFile { .. } | Error::Wav { .. } => {
+                Status::Resource
+            }
             Error::Dtmf(_) => Status::Usage,
             Error::RegistrationRefused { .. } | Error::RegistrationUnanswered { .. } => {
                 Status::Registration

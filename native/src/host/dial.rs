@@ -26,7 +26,6 @@ pub(crate) enum Obstacle {
     /// See [`FlowFailure::Unreachable`].
     Unreachable(String),
     /// See [`FlowFailure::Untrusted`].
-    #[allow(dead_code, reason = "TLS says so")]
     Untrusted(String),
     /// See [`FlowFailure::Unsupported`].
     Unsupported,
@@ -99,7 +98,7 @@ impl Dialer {
     ) -> Result<(Wire, Option<Identities>), Obstacle> {
         let (stream, certificate) = match &self.security {
             _ if !transport.is_secure() => (stream, None),
-            Some(security) => security.connect(stream, name).await?,
+            Some(security) => security.connect(transport, stream, name).await?,
             None => return Err(Obstacle::Unsupported),
         };
         match transport {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use offhook_core::certificate::Identities;
+use offhook_core::host::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dial::Obstacle;
@@ -25,8 +26,9 @@ pub(crate) type Handshake<'a> =
 
 /// Makes plain streams private.
 pub(crate) trait Security: Send + Sync {
-    /// Asks the far end, which was asked for as `name`, to speak in private.
-    fn connect<'a>(&'a self, stream: Stream, name: &'a str) -> Handshake<'a>;
+    /// Asks the far end, which was asked for as `name`, to speak in private; over WebSocket its
+    /// certificate has to name it by the rules of HTTPS as well.
+    fn connect<'a>(&'a self, transport: Transport, stream: Stream, name: &'a str) -> Handshake<'a>;
 
     /// Answers a peer that does.
     fn accept(&self, stream: Stream) -> Handshake<'_>;

@@ -1,0 +1,82 @@
+//! Certificates and keys in PEM.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use offhook_core::config::KeyPassword;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::sign::CertifiedKey;
+
+use super::{key, provider, words};
+use crate::error::Error;
+
+/// A certificate of ours, those up to its authority, and its key.
+#[derive(Clone, Debug)]
+pub(super) struct Own(pub(super) Arc<CertifiedKey>);
+
+impl Own {
+    pub(super) fn load(
+        certificate: &Path,
+        key: &Path,
+        password: Option<&KeyPassword>,
+    ) -> Result<Self, Error> {
+        let chain = certificates(certificate)?;
+        let wrong = |problem: String| Error::TlsFile { path: key.to_owned(), problem };
+        let key = key::read(&text(key)?, password).map_err(wrong)?;
+        let own = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                wrong(format!("it is not the key of the certificate in {}", certificate.display()))
+            }
+            rustls::Error::InvalidCertificate(error) => {
+                let problem = words::unreadable(&error);
+                Error::TlsFile { path: certificate.to_owned(), problem }
+            }
+            error => wrong(format!("it holds no key that can be used: {error}")),
+        })?;
+        Ok(Self(Arc::new(own)))
+    }
+}
+
+/// All certificates of a file; never none.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let wrong = |problem: String| Error::TlsFile { path: path.to_owned(), problem };
+    let text = text(path)?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match all {
+        Ok(all) if all.is_empty() => Err(wrong(
+            "it holds no certificate (PEM begins with -----BEGIN CERTIFICATE-----)".into(),
+        )),
+        Ok(all) => Ok(all),
+        Err(_) => Err(wrong("a certificate in it is damaged, or not in PEM".into())),
+    }
+}
+
+/// The authorities of a file.
+pub(super) fn authorities(
+    path: &Path,
+    certificates: &[CertificateDer<'static>],
+) -> Result<Arc<RootCertStore>, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.clone()).map_err(|error| {
+            let problem = match error {
+                rustls::Error::InvalidCertificate(error) => words::unreadable(&error),
+                error => error.to_string(),
+            };
+            Error::TlsFile { path: path.to_owned(), problem }
+        })?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn text(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| Error::TlsFile {
+        path: path.to_owned(),
+        problem: match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file".into(),
+            _ => error.to_string(),
+        },
+    })
+}

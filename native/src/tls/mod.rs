@@ -1,0 +1,86 @@
+//! TLS (RFC 8446, RFC 5246): what makes a private stream of a plain one.
+//!
+//! rustls does the protocol. Here are the files that the parameters name ([`files`], [`key`]), who
+//! connects ([`connector`]) and who is connected to ([`acceptor`]), which chains of certificates are
+//! trusted ([`chain`]), whom a certificate names ([`identities`]) and, in [`words`], what is said to
+//! people. Whether a certificate names the one who was asked for is the core's to say (RFC 5922).
+
+mod acceptor;
+mod chain;
+mod connector;
+mod files;
+mod identities;
+mod key;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use offhook_core::config::PhoneParameters;
+use offhook_core::host::Transport;
+use rustls::crypto::CryptoProvider;
+
+use self::acceptor::Acceptor;
+use self::chain::Names;
+use self::connector::Connector;
+use self::files::Own;
+use crate::error::Error;
+use crate::host::dial::Obstacle;
+use crate::host::security::{Handshake, Security, Stream};
+
+/// Both ends of TLS, as a phone's parameters want them.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    connector: Connector,
+    acceptor: Option<Acceptor>,
+}
+
+impl Tls {
+    /// Reads the files that the parameters name.
+    ///
+    /// # Errors
+    /// [`Error::TlsFile`] with the file that cannot be used.
+    pub(crate) fn load(parameters: &PhoneParameters) -> Result<Self, Error> {
+        let own = match &parameters.cert_file {
+            Some(path) => {
+                let key = parameters.key_file.as_ref().unwrap_or(path);
+                Some(Own::load(path, key, parameters.key_password.as_ref())?)
+            }
+            None => None,
+        };
+        let authorities = parameters.ca_file.as_deref().map(files::certificates).transpose()?;
+        let acceptor = match &own {
+            Some(own) => Some(Acceptor::new(own, parameters.client_ca_file.as_deref())?),
+            None => None,
+        };
+        let connector = match parameters.tls_insecure {
+            true => Connector::insecure(own),
+            false => Connector::new(own, authorities, parameters.ca_file.as_deref())?,
+        };
+        Ok(Self { connector, acceptor })
+    }
+}
+
+impl Security for Tls {
+    fn connect<'a>(&'a self, transport: Transport, stream: Stream, name: &'a str) -> Handshake<'a> {
+        let names = if transport == Transport::Wss { Names::Https } else { Names::Sip };
+        Box::pin(async move {
+            let (stream, named) = self.connector.connect(stream, name, names).await?;
+            Ok((Box::new(stream) as Stream, Some(named)))
+        })
+    }
+
+    fn accept(&self, stream: Stream) -> Handshake<'_> {
+        Box::pin(async move {
+            let acceptor = self.acceptor.as_ref().ok_or(Obstacle::Unsupported)?;
+            let (stream, named) = acceptor.accept(stream).await?;
+            Ok((Box::new(stream) as Stream, named))
+        })
+    }
+}
+
+/// The algorithms, by name and not by what the process has as its default.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
