@@ -1,10 +1,9 @@
 //! The small registrar and proxy, over tokio.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use offhook_core::exchange::{self, ExchangeEvent, ExchangeParameters};
-use offhook_core::host::{Endpoint, Host, Inbound, Transport};
+use offhook_core::exchange::{self, ExchangeEvent, ExchangeParameters, Listener};
+use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::time::Instant;
 use tokio::sync::watch;
 
@@ -25,7 +24,7 @@ pub struct Exchange {
 
 #[derive(Debug)]
 struct Held {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<Listener>,
     jobs: Jobs<Switch>,
     events: Arc<Broadcast<ExchangeNotice>>,
     over: watch::Receiver<bool>,
@@ -51,7 +50,9 @@ pub enum ExchangeNotice {
 }
 
 impl Exchange {
-    /// Binds every address of [`listen`](ExchangeParameters::listen) (port 0 picks one) and starts.
+    /// Listens as [`listen`](ExchangeParameters::listen) says and starts. Neighbours with one address
+    /// get one port, which port 0 picks; 0.0.0.0 means every address of this machine, those of IPv6
+    /// too.
     ///
     /// # Errors
     /// [`Error::Bind`] when a port is in use or an address is not ours.
@@ -72,11 +73,16 @@ impl Exchange {
 
     fn open(mut parameters: ExchangeParameters, capture: Option<Capture>) -> Result<Self, Error> {
         let mut sockets = Sockets::new(Ways::default());
-        let mut addresses = Vec::new();
-        for address in &parameters.listen {
-            addresses.push(sockets.listen(Transport::Udp, *address)?);
+        for at in parameters.listen.chunk_by(|one, other| one.address == other.address) {
+            let transports: Vec<_> = at.iter().map(|listener| listener.transport).collect();
+            if let Some(listener) = at.first() {
+                sockets.listen_at(&transports, listener.address)?;
+            }
         }
-        parameters.listen.clone_from(&addresses);
+        let listening = sockets.listening().into_iter();
+        let listening = listening.map(|(transport, address)| Listener { transport, address });
+        let listeners: Vec<_> = listening.collect();
+        parameters.listen.clone_from(&listeners);
         let events = Arc::new(Broadcast::new(|missed| ExchangeNotice::Lagged { missed }));
         let exchange = exchange::Exchange::new(parameters);
         let switch = Switch { exchange, events: Arc::clone(&events), stopped: false };
@@ -87,12 +93,12 @@ impl Exchange {
             driver.run().await;
             told.send_replace(true);
         });
-        Ok(Self { held: Arc::new(Held { addresses, jobs, events, over }) })
+        Ok(Self { held: Arc::new(Held { listeners, jobs, events, over }) })
     }
 
-    /// The addresses it is bound to, in the order of the parameters.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.held.addresses
+    /// Where it listens: first for UDP, then for connections, each in the order of the parameters.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.held.listeners
     }
 
     /// What happens from now on.

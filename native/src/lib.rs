@@ -80,8 +80,9 @@ pub use offhook_core::call::{CallInfo, CallOptions, TransferMode, TransferOption
 pub use offhook_core::codec::Codec;
 pub use offhook_core::config::PhoneParameters;
 pub use offhook_core::event::Reply;
-pub use offhook_core::exchange::{ExchangeEvent, ExchangeParameters};
+pub use offhook_core::exchange::{Departure, ExchangeEvent, ExchangeParameters, Listener};
 pub use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+pub use offhook_core::host::Transport;
 pub use offhook_core::nat::Network;
 pub use offhook_core::phone::Counters;
 pub use offhook_core::phone::RequestOptions;

@@ -373,11 +373,11 @@ async fn dropping_the_last_phone_stops_it() {
     assert_eq!(alice.status(), PhoneStatus::Registered);
     drop(alice);
     loop {
-        use offhook::{ExchangeEvent, ExchangeNotice};
-        if let ExchangeNotice::Event(ExchangeEvent::Unregistered { user, expired, .. }) =
+        use offhook::{Departure, ExchangeEvent, ExchangeNotice};
+        if let ExchangeNotice::Event(ExchangeEvent::Unregistered { user, cause, .. }) =
             soon(events.next()).await.unwrap()
         {
-            assert_eq!((user.as_str(), expired), ("alice", false));
+            assert_eq!((user.as_str(), cause), ("alice", Departure::Withdrawn));
             break;
         }
     }

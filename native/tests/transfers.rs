@@ -125,7 +125,7 @@ async fn a_blind_transfer_through_the_exchange() {
     let parameters =
         ExchangeParameters::new(here()).user("alice", "a").user("bob", "b").user("carol", "c");
     let exchange = Exchange::start(parameters).unwrap();
-    let server = exchange.addresses()[0].to_string();
+    let server = exchange.listeners()[0].address.to_string();
     let alice = registered(&server, "alice", "a").await;
     let mut parameters = PhoneParameters::new(&server, "bob").password("b").bind(here());
     parameters.accept_transfer = true;

@@ -1,8 +1,7 @@
 //! The response context of a forwarded request (RFC 3261 §16.7) and the choice among its responses.
 
-use core::net::SocketAddr;
-
-use super::route::Plan;
+use super::leg::Link;
+use super::target::Target;
 use crate::host::RequestId;
 use crate::sip::{HeaderName, Message, Method};
 use crate::timers::TimerId;
@@ -13,8 +12,10 @@ use crate::transaction::{ClientId, ServerId};
 pub(super) struct Context {
     pub(super) server: ServerId,
     pub(super) request: Message,
-    pub(super) source: SocketAddr,
-    pub(super) plan: Plan,
+    /// Where it came from.
+    pub(super) origin: Link,
+    /// Whether it belongs to a call that we connected.
+    pub(super) sealed: bool,
     pub(super) branches: Vec<Branch>,
     /// Whether a final response was passed on.
     pub(super) answered: bool,
@@ -25,7 +26,7 @@ pub(super) struct Context {
 /// One target of a forwarded request.
 #[derive(Debug)]
 pub(super) struct Branch {
-    pub(super) uri: String,
+    pub(super) target: Target,
     pub(super) state: BranchState,
     /// Its transaction, also after the first final response: more 2xx may follow.
     pub(super) client: Option<ClientId>,
@@ -88,6 +89,13 @@ impl Outcome {
             },
         };
         (class, detail)
+    }
+}
+
+impl Branch {
+    /// Whether the host has not said yet how to reach the target.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.state, BranchState::Waiting(_))
     }
 }
 

@@ -24,8 +24,8 @@ pub enum ExchangeEvent {
         user: String,
         /// The contact's URI.
         contact: String,
-        /// Whether its time ran out; else it was taken back.
-        expired: bool,
+        /// Why.
+        cause: Departure,
     },
     /// A user calls another.
     Call {
@@ -47,4 +47,16 @@ pub enum ExchangeEvent {
         /// The status code of the answer.
         code: u16,
     },
+}
+
+/// Why a contact is no longer registered.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Departure {
+    /// It was taken back.
+    Withdrawn,
+    /// Its time ran out.
+    Expired,
+    /// The connection by which alone it could be reached is over.
+    Lost,
 }

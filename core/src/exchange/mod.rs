@@ -31,18 +31,23 @@ mod admission;
 mod context;
 mod domain;
 mod event;
+mod hop;
+mod leg;
+mod links;
 mod parameters;
 mod proxy;
 mod registrar;
 mod rewrite;
 mod route;
 mod running;
+mod seal;
+mod target;
 #[cfg(test)]
 mod tests;
 mod way;
 
-pub use event::ExchangeEvent;
-pub use parameters::ExchangeParameters;
+pub use event::{Departure, ExchangeEvent};
+pub use parameters::{ExchangeParameters, Listener};
 
 use crate::host::{Endpoint, Host, Inbound};
 use crate::time::{Duration, Instant};
@@ -54,11 +59,13 @@ pub const MAX_CONTACTS: usize = 10;
 pub const MAX_REQUESTS: usize = 65_536;
 /// How many events are kept for who does not take them; the oldest are dropped.
 pub const MAX_EVENTS: usize = 10_000;
+/// How many connections others may have to the exchange.
+pub const MAX_CONNECTIONS: usize = 4_096;
 /// How many transactions there may be: a forwarded request has one for itself and one a contact.
 const MAX_TRANSACTIONS: usize = 1 << 17;
 /// How many answers of the host are waited for at once.
 const MAX_WAITING: usize = 4_096;
-/// How many peers the exchange remembers the way to.
+/// How many ways to peers on UDP the exchange remembers.
 const MAX_FLOWS: usize = 4_096;
 /// How long the host may take to open a flow or resolve a name.
 const HOST_TIMEOUT: Duration = Duration::from_secs(10);

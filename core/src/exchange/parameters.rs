@@ -4,15 +4,16 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::auth::Algorithm;
+use crate::host::Transport;
 use crate::time::Duration;
 
 /// Everything an exchange has to know before it starts.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ExchangeParameters {
-    /// The addresses at which its host listens. A URI is the exchange's own if its host is one of
-    /// these addresses, the realm or one of the [`domains`](Self::domains).
-    pub listen: Vec<SocketAddr>,
+    /// Where its host listens. A URI is the exchange's own if its host is one of these addresses,
+    /// the realm or one of the [`domains`](Self::domains).
+    pub listen: Vec<Listener>,
     /// The users: names, as in the user part of their URIs, and passwords.
     pub users: Vec<(String, String)>,
     /// The realm of the passwords and the exchange's main domain. Default `offhook`.
@@ -26,23 +27,46 @@ pub struct ExchangeParameters {
     pub min_expires: Duration,
     /// The longest registration given. Default one hour, also for who asks for none.
     pub max_expires: Duration,
+    /// What the marks on recorded routes are made with. With the same secret the calls that are up
+    /// survive a restart; without, as by default, each start makes its own.
+    pub secret: Option<Vec<u8>>,
     /// What it calls itself in the Server header field.
     pub server: String,
 }
 
+/// A transport, and the address at which an exchange listens for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Listener {
+    /// The transport.
+    pub transport: Transport,
+    /// The address.
+    pub address: SocketAddr,
+}
+
 impl ExchangeParameters {
-    /// An exchange without users, whose host listens at `listen`.
-    pub fn new(listen: SocketAddr) -> Self {
+    /// An exchange without users, whose host listens at `address` for UDP and for TCP: who listens
+    /// for the one must for the other (RFC 3261 §18.2.1).
+    pub fn new(address: SocketAddr) -> Self {
         Self {
-            listen: vec![listen],
+            listen: [Transport::Udp, Transport::Tcp]
+                .map(|transport| Listener { transport, address })
+                .to_vec(),
             users: Vec::new(),
             realm: "offhook".to_owned(),
             domains: Vec::new(),
             algorithms: vec![Algorithm::Md5],
             min_expires: Duration::from_secs(10),
             max_expires: Duration::from_secs(3_600),
+            secret: None,
             server: concat!("offhook-exchange/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
+    }
+
+    /// Adds an address to listen at.
+    #[must_use]
+    pub fn listen(mut self, transport: Transport, address: SocketAddr) -> Self {
+        self.listen.push(Listener { transport, address });
+        self
     }
 
     /// Adds a user.
@@ -68,7 +92,7 @@ impl ExchangeParameters {
 }
 
 impl fmt::Debug for ExchangeParameters {
-    /// Shows no password.
+    /// Shows no password and no secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let users: Vec<&str> = self.users.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("ExchangeParameters")

@@ -3,14 +3,16 @@
 use core::net::SocketAddr;
 
 use super::context::{Branch, BranchState, Context, Outcome};
-use super::domain::hop_of_route;
+use super::hop::Hop;
+use super::leg::{Leg, Link};
 use super::rewrite::{self, Changes};
 use super::route::Plan;
 use super::running::{Asked, Due, Running};
-use super::way::{Parcel, next_hop};
+use super::target::Target;
+use super::way::Parcel;
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
-use crate::host::{Flow, Host, Outbound};
-use crate::sip::{Message, Method, NameAddr, Writer, reason_phrase};
+use crate::host::{Host, Outbound};
+use crate::sip::{Message, Method, NameAddr, Scheme, Uri, Writer, reason_phrase};
 use crate::slab::Slot;
 use crate::time::Duration;
 use crate::timers::TimerId;
@@ -25,68 +27,79 @@ impl Running {
         &mut self,
         host: &mut dyn Host,
         asked: Asked,
-        plan: Plan,
-        targets: Vec<String>,
+        sealed: bool,
+        targets: Vec<Target>,
     ) {
         if self.contexts.len() >= MAX_REQUESTS {
             return self.refuse(host, &asked, 503);
         }
-        let Asked { server, message: request, source } = asked;
-        let branch = |uri| {
+        let Asked { server, message: request, origin } = asked;
+        let branch = |target| {
             let state = BranchState::Done(Outcome::Failed(480));
-            Branch { uri, state, client: None, timer: None }
+            Branch { target, state, client: None, timer: None }
         };
         let branches: Vec<Branch> = targets.into_iter().map(branch).collect();
-        let count = branches.len();
+        // Who is reached at another address of ours than the one that sent the request has to be
+        // told both: see `record_routes`.
+        let records = request.method().makes_dialog();
+        let is_known = !records || self.links.leg(origin, false).is_some();
         let (answered, linger) = (false, None);
-        let context = Context { server, request, source, plan, branches, answered, linger };
+        let context = Context { server, request, origin, sealed, branches, answered, linger };
         let slot = self.contexts.insert(context);
         self.by_server.insert(server, slot);
+        match is_known {
+            true => self.launch_all(host, slot),
+            false => self.find_source(host, slot, origin),
+        }
+        self.conclude(host, slot);
+    }
+
+    fn launch_all(&mut self, host: &mut dyn Host, slot: Slot) {
+        let count = self.contexts.get(slot).map_or(0, |context| context.branches.len());
         for branch in 0..count {
             self.launch(host, slot, branch);
         }
-        self.conclude(host, slot);
     }
 
     /// Begins a branch: finds out where its next hop is (§16.6 steps 6 and 7).
     fn launch(&mut self, host: &mut dyn Host, slot: Slot, branch: usize) {
         let Some(context) = self.contexts.get(slot) else { return };
-        let Some(target) = context.branches.get(branch) else { return };
-        if let Some(hop) = next_hop(&context.plan, &target.uri) {
-            self.find_way(host, Parcel::Branch(slot, branch), hop);
-        }
+        let Some(target) = context.branches.get(branch).map(|branch| branch.target.clone()) else {
+            return;
+        };
+        self.send_to(host, Parcel::Branch(slot, branch), &target);
     }
 
     // --- sending ---
 
-    pub(super) fn dispatch(
-        &mut self,
-        host: &mut dyn Host,
-        what: Parcel,
-        flow: Flow,
-        local: SocketAddr,
-        to: SocketAddr,
-    ) {
-        // A name may turn out to be ours, which §16.3 step 4 could not see.
-        if self.domain.is_own_address(to) {
-            return self.give_up(what, 482);
-        }
+    pub(super) fn dispatch(&mut self, host: &mut dyn Host, what: Parcel, leg: Leg) {
+        let Leg { link, .. } = leg;
         match what {
+            Parcel::Start(slot) => self.start(host, slot),
             Parcel::Ack(ack) => {
                 let (message, source, plan) = *ack;
+                if !is_allowed(&plan.uri, &leg) {
+                    return;
+                }
                 // §16.11: an ACK of a 2xx is its own transaction at each hop.
                 let branch = Layer::new_branch(host);
-                self.write(&message, &plan, &plan.uri, local, &branch, source);
-                host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
+                self.write(&message, &Target::of(&plan), true, &leg, &branch, source, &[]);
+                let bytes = &self.buffer;
+                host.send(Outbound::Datagram { flow: link.flow, to: link.peer, bytes });
             }
             Parcel::Branch(slot, index) => {
                 let branch = Layer::new_branch(host);
                 let Some(context) = self.contexts.get(slot) else { return };
                 let Some(target) = context.branches.get(index) else { return };
-                let (request, source) = (context.request.clone(), context.source);
-                let (plan, uri) = (context.plan.clone(), target.uri.clone());
-                self.write(&request, &plan, &uri, local, &branch, source);
+                let (request, origin) = (context.request.clone(), context.origin);
+                let (sealed, target) = (context.sealed, target.target.clone());
+                if !is_allowed(&target.uri, &leg) {
+                    return self.give_up(what, 480);
+                }
+                let records = self.record_routes(&request, &origin, &leg, &target.uri);
+                self.write(&request, &target, sealed, &leg, &branch, origin.peer, &records);
                 let method = request.method();
+                let (flow, to) = (link.flow, link.peer);
                 let client = self.layer.request(host, flow, to, method, &branch, &self.buffer);
                 self.by_client.insert(client, (slot, index));
                 let state = BranchState::Sent { client, provisional: false, cancelled: false };
@@ -100,21 +113,64 @@ impl Running {
         }
     }
 
+    /// It is known who we are where a request came from: its branches that nobody has given up
+    /// meanwhile begin.
+    fn start(&mut self, host: &mut dyn Host, slot: Slot) {
+        let count = self.contexts.get(slot).map_or(0, |context| context.branches.len());
+        for branch in 0..count {
+            let waits = matches!(self.branch(slot, branch), Some(b) if b.waits());
+            if waits {
+                self.set_timer(host, slot, branch, None);
+                self.launch(host, slot, branch);
+            }
+        }
+    }
+
+    /// The routes to record: ours on the side that the request leaves by and, where that differs
+    /// from the one that it came on, that too (RFC 5658 §5). So each end of the call gets a route
+    /// that it can reach, and each leads to the link of the other.
+    fn record_routes(
+        &self,
+        request: &Message,
+        origin: &Link,
+        leg: &Leg,
+        target: &str,
+    ) -> Vec<String> {
+        if !request.method().makes_dialog() {
+            return Vec::new();
+        }
+        let sips = is_sips(target);
+        let route = |leg: &Leg| self.seal.record_route(leg, request.call_id(), sips);
+        let mut routes = vec![route(leg)];
+        if let Some(came) = self.links.leg(*origin, origin.binds(request)) {
+            let same = came.local == leg.local
+                && came.link.flow.transport == leg.link.flow.transport
+                && !came.bound
+                && !leg.bound;
+            if !same {
+                routes.push(route(&came));
+            }
+        }
+        routes
+    }
+
     /// Writes a request for its next hop into the buffer (§16.6).
+    #[allow(clippy::too_many_arguments, reason = "all that a proxy changes")]
     fn write(
         &mut self,
         request: &Message,
-        plan: &Plan,
-        target: &str,
-        local: SocketAddr,
+        target: &Target,
+        sealed: bool,
+        leg: &Leg,
         branch: &str,
         source: SocketAddr,
+        record_routes: &[String],
     ) {
-        let mut routes = plan.routes.clone();
-        let mut uri = target.to_owned();
+        let mut routes = target.routes.clone();
+        let mut uri = target.uri.clone();
         // Step 6: for a strict router its own route goes into the Request-URI, the target last.
         if let Some(first) = routes.first()
-            && hop_of_route(first).is_some_and(|(_, loose)| !loose)
+            && Hop::of_route(first).is_some_and(|(_, loose)| !loose)
             && let Ok(first) = NameAddr::parse(first)
         {
             let strict = first.uri_str().to_owned();
@@ -122,20 +178,16 @@ impl Running {
             routes.push(format!("<{uri}>"));
             uri = strict;
         }
-        let record_route = request
-            .method()
-            .makes_dialog()
-            .then(|| self.seal.record_route(local, request.call_id()));
         let changes = Changes {
             uri: &uri,
             routes: &routes,
-            local,
+            leg,
             branch,
-            record_route: record_route.as_deref(),
+            record_routes,
             source,
             max_forwards: request.max_forwards().map_or(MAX_FORWARDS, |n| n.saturating_sub(1)),
             realm: &self.parameters.realm,
-            keep_identity: plan.sealed,
+            keep_identity: sealed,
         };
         rewrite::request(&mut self.buffer, request, &changes);
     }
@@ -146,9 +198,8 @@ impl Running {
         if !plan.sealed || ack.max_forwards() == Some(0) {
             return;
         }
-        if let Some(hop) = next_hop(&plan, &plan.uri) {
-            self.find_way(host, Parcel::Ack(Box::new((ack, source, plan))), hop);
-        }
+        let target = self.target_within(&plan);
+        self.send_to(host, Parcel::Ack(Box::new((ack, source, plan))), &target);
     }
 
     // --- responses ---
@@ -297,7 +348,7 @@ impl Running {
         let Some(context) = self.contexts.get(slot) else { return };
         let server = context.server;
         let tag = format!("{:016x}", host.random());
-        let (request, source) = (&context.request, Some(context.source));
+        let (request, source) = (&context.request, Some(context.origin.peer));
         let reason = reason_phrase(status);
         Writer::response_to(&mut self.buffer, request, status, reason, Some(&tag), source).finish();
         self.layer.respond(host, server, status, &self.buffer);
@@ -401,4 +452,13 @@ impl Running {
         }
         context.linger.map(|timer| self.timers.cancel(timer));
     }
+}
+
+/// Whether a request to `uri` may leave by a leg: to a sips URI nothing goes in the clear (§26.2.2).
+fn is_allowed(uri: &str, leg: &Leg) -> bool {
+    !is_sips(uri) || leg.link.flow.transport.is_secure()
+}
+
+fn is_sips(uri: &str) -> bool {
+    Uri::parse(uri).is_ok_and(|uri| uri.scheme() == Scheme::Sips)
 }

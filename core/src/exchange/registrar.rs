@@ -1,8 +1,10 @@
 //! Who can be reached where (RFC 3261 §10.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::ExchangeEvent;
+use super::event::{Departure, ExchangeEvent};
+use super::leg::Link;
+use super::target::Target;
 use super::{ExchangeParameters, MAX_CONTACTS};
 use crate::sip::{HeaderName, Message, NameAddr, Scheme, Uri};
 use crate::time::{Duration, Instant};
@@ -13,6 +15,10 @@ use crate::timers::{TimerId, Timers};
 pub(super) struct Registrar {
     users: Vec<User>,
     by_name: BTreeMap<String, usize>,
+    /// The bindings that lead along a link: whose, and which.
+    by_link: BTreeMap<Link, BTreeSet<(usize, u64)>>,
+    /// The links of these by contact, as [`place`] names it.
+    by_place: BTreeMap<String, Link>,
     expiry: Timers<(usize, u64)>,
     last_binding: u64,
     min_expires: u32,
@@ -33,6 +39,8 @@ struct Binding {
     params: String,
     call_id: String,
     cseq: u32,
+    /// Where requests to it go, whatever its URI says (RFC 5626 §7).
+    link: Option<Link>,
     expires: Instant,
     timer: TimerId,
 }
@@ -58,6 +66,8 @@ impl Registrar {
         Self {
             users,
             by_name,
+            by_link: BTreeMap::new(),
+            by_place: BTreeMap::new(),
             expiry: Timers::new(),
             last_binding: 0,
             min_expires: seconds(parameters.min_expires),
@@ -70,10 +80,22 @@ impl Registrar {
         self.min_expires
     }
 
-    /// Where a user can be reached; `None` when there is no such user.
+    /// The URIs at which a user can be reached; `None` when there is no such user.
     pub(super) fn contacts(&self, user: &str) -> Option<Vec<String>> {
         let user = self.users.get(*self.by_name.get(user)?)?;
         Some(user.bindings.iter().map(|binding| binding.uri.clone()).collect())
+    }
+
+    /// Where a request to a user is sent; `None` when there is no such user.
+    pub(super) fn targets(&self, user: &str) -> Option<Vec<Target>> {
+        let user = self.users.get(*self.by_name.get(user)?)?;
+        Some(user.bindings.iter().map(Binding::target).collect())
+    }
+
+    /// The link of whoever is registered with that contact: how to reach who has connected anew
+    /// since a call began.
+    pub(super) fn link_of(&self, contact: &str) -> Option<Link> {
+        self.by_place.get(&place(contact)?).copied()
     }
 
     /// The Contact values of a response: every binding and how long it still lasts (step 8).
@@ -92,6 +114,7 @@ impl Registrar {
         &mut self,
         user: &str,
         request: &Message,
+        origin: Link,
         now: Instant,
         events: &mut Vec<ExchangeEvent>,
     ) -> Result<(), Refused> {
@@ -111,8 +134,9 @@ impl Registrar {
                 return Err(Refused(500));
             }
         }
+        let link = origin.binds(request).then_some(origin);
         for wish in wishes {
-            self.grant(index, wish, request, now, events);
+            self.grant(index, wish, request, link, now, events);
         }
         Ok(())
     }
@@ -125,12 +149,49 @@ impl Registrar {
     /// Takes away the bindings whose time is over.
     pub(super) fn expire(&mut self, now: Instant, events: &mut Vec<ExchangeEvent>) {
         while let Some((_, (index, id))) = self.expiry.pop_due(now) {
+            self.remove(index, id, Departure::Expired, events);
+        }
+    }
+
+    /// Whether anybody is registered along a link.
+    pub(super) fn uses(&self, link: Link) -> bool {
+        self.by_link.contains_key(&link)
+    }
+
+    /// Nothing can be sent on a link any more. Bindings that have no other way end with it (RFC 5626
+    /// §7, RFC 7118 §5); who has listened at its contact's address is connected to when needed.
+    pub(super) fn lose(&mut self, link: Link, events: &mut Vec<ExchangeEvent>) {
+        for (index, id) in self.by_link.remove(&link).unwrap_or_default() {
             let Some(user) = self.users.get_mut(index) else { continue };
-            if let Some(at) = user.bindings.iter().position(|binding| binding.id == id) {
-                let contact = user.bindings.remove(at).uri;
-                let user = user.name.clone();
-                events.push(ExchangeEvent::Unregistered { user, contact, expired: true });
+            let Some(binding) = user.bindings.iter_mut().find(|b| b.id == id) else { continue };
+            binding.link = None;
+            place(&binding.uri).map(|place| self.by_place.remove(&place));
+            if binding.target().next_hop().is_none() {
+                self.remove(index, id, Departure::Lost, events);
             }
+        }
+    }
+
+    fn remove(&mut self, index: usize, id: u64, cause: Departure, events: &mut Vec<ExchangeEvent>) {
+        let Some(user) = self.users.get_mut(index) else { return };
+        let Some(at) = user.bindings.iter().position(|binding| binding.id == id) else { return };
+        let binding = user.bindings.remove(at);
+        let (user, contact) = (user.name.clone(), binding.uri.clone());
+        self.release(index, &binding);
+        events.push(ExchangeEvent::Unregistered { user, contact, cause });
+    }
+
+    /// Lets go what belongs to a binding that was taken out.
+    fn release(&mut self, index: usize, binding: &Binding) {
+        self.expiry.cancel(binding.timer);
+        if let Some(link) = binding.link
+            && let Some(bindings) = self.by_link.get_mut(&link)
+        {
+            bindings.remove(&(index, binding.id));
+            if bindings.is_empty() {
+                self.by_link.remove(&link);
+            }
+            place(&binding.uri).map(|place| self.by_place.remove(&place));
         }
     }
 
@@ -181,22 +242,20 @@ impl Registrar {
         index: usize,
         wish: Wish,
         request: &Message,
+        link: Option<Link>,
         now: Instant,
         events: &mut Vec<ExchangeEvent>,
     ) {
         let Some(user) = self.users.get_mut(index) else { return };
         let known = find(&user.bindings, &wish.uri);
-        let name = user.name.clone();
-        if let Some(old) = known.map(|at| user.bindings.remove(at)) {
-            self.expiry.cancel(old.timer);
-        }
         if wish.expires == 0 {
-            if known.is_some() {
-                let (user, contact, expired) = (name, wish.uri, false);
-                events.push(ExchangeEvent::Unregistered { user, contact, expired });
+            if let Some(id) = known.and_then(|at| user.bindings.get(at)).map(|binding| binding.id) {
+                self.remove(index, id, Departure::Withdrawn, events);
             }
             return;
         }
+        let old = known.map(|at| user.bindings.remove(at));
+        old.inspect(|old| self.release(index, old));
         self.last_binding += 1;
         let id = self.last_binding;
         let lasts = Duration::from_secs(u64::from(wish.expires));
@@ -206,17 +265,37 @@ impl Registrar {
             params: wish.params,
             call_id: request.call_id().to_owned(),
             cseq: request.cseq(),
+            link,
             expires: now + lasts,
             timer: self.expiry.set(now + lasts, (index, id)),
         };
+        if let Some(link) = link {
+            self.by_link.entry(link).or_default().insert((index, id));
+            place(&wish.uri).map(|place| self.by_place.insert(place, link));
+        }
+        let Some(user) = self.users.get_mut(index) else { return };
         // A refreshed binding keeps its place.
         user.bindings.insert(known.unwrap_or(user.bindings.len()), binding);
-        events.push(ExchangeEvent::Registered { user: name, contact: wish.uri, expires: lasts });
+        let (user, contact, expires) = (user.name.clone(), wish.uri, lasts);
+        events.push(ExchangeEvent::Registered { user, contact, expires });
+    }
+}
+
+impl Binding {
+    fn target(&self) -> Target {
+        Target { uri: self.uri.clone(), routes: Vec::new(), link: self.link }
     }
 }
 
 fn find(bindings: &[Binding], uri: &str) -> Option<usize> {
     bindings.iter().position(|binding| is_same(&binding.uri, uri))
+}
+
+/// The user and host of a contact, which are the same in a request within a call to it.
+fn place(uri: &str) -> Option<String> {
+    let uri = Uri::parse(uri).ok()?;
+    let (user, host) = (uri.user().unwrap_or_default(), uri.host().to_ascii_lowercase());
+    Some(format!("{user}@{host}:{}", uri.port().unwrap_or_default()))
 }
 
 /// §10.3 step 7: compared as URIs (§19.1.4).

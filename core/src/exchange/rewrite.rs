@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use super::leg::Leg;
 use crate::sip::{HeaderName, Message, Writer};
 
 /// What a proxy changes in a request.
@@ -11,11 +12,11 @@ pub(super) struct Changes<'a> {
     pub(super) uri: &'a str,
     /// What is left of Route, in order.
     pub(super) routes: &'a [String],
-    /// Who we are for the next hop, and the branch there.
-    pub(super) local: SocketAddr,
+    /// The side that it leaves by, and the branch there.
+    pub(super) leg: &'a Leg,
     pub(super) branch: &'a str,
-    /// Our route, if the request may begin a dialog.
-    pub(super) record_route: Option<&'a str>,
+    /// Our routes, if the request may begin a dialog.
+    pub(super) record_routes: &'a [String],
     /// Where the request came from.
     pub(super) source: SocketAddr,
     /// Max-Forwards, already one less.
@@ -30,10 +31,11 @@ pub(super) struct Changes<'a> {
 /// Writes a request as it goes on.
 pub(super) fn request(buf: &mut Vec<u8>, request: &Message, changes: &Changes<'_>) {
     let mut writer = Writer::request(buf, request.method(), changes.uri);
-    let sent_by = changes.local.to_string();
-    writer.via(crate::host::Transport::Udp, &sent_by, changes.branch, true);
+    let (transport, sent_by) = (changes.leg.link.flow.transport, changes.leg.local.to_string());
+    // RFC 3581 is for UDP; on a connection responses come back by themselves.
+    writer.via(transport, &sent_by, changes.branch, !transport.is_reliable());
     writer.copy_vias(request, Some(changes.source));
-    if let Some(record_route) = changes.record_route {
+    for record_route in changes.record_routes {
         writer.field(HeaderName::RecordRoute, record_route);
     }
     for route in changes.routes {

@@ -1,6 +1,8 @@
 //! Route information (RFC 3261 §16.4).
 
-use super::domain::{Domain, Seal};
+use super::domain::Domain;
+use super::leg::Link;
+use super::seal::Seal;
 use crate::sip::{HeaderName, Message, NameAddr, Uri};
 
 /// Where a request is to go, as far as it says itself.
@@ -13,6 +15,8 @@ pub(super) struct Plan {
     /// Whether one of them, or the Request-URI, was sealed by us for this Call-ID: the request
     /// belongs to a call that we connected.
     pub(super) sealed: bool,
+    /// The link that the last of ours names: that to where the request goes.
+    pub(super) link: Option<Link>,
 }
 
 impl Plan {
@@ -21,30 +25,34 @@ impl Plan {
         let mut uri = request.request_uri().unwrap_or_default().to_owned();
         let mut routes: Vec<String> =
             request.values(HeaderName::Route).map(str::to_owned).collect();
-        let mut sealed = false;
+        let mut mark = None;
         // A strict router before us put our route into the Request-URI and the real target last.
         if let Ok(own) = Uri::parse(&uri)
             && domain.is_ours(&own)
-            && seal.is_on(&own, request.call_id())
+            && let Some(found) = seal.read(&own, request.call_id())
         {
-            sealed = true;
+            mark = Some(found);
             let last = routes.pop().ok_or(400_u16)?;
             uri = NameAddr::parse(&last).map_err(|_| 400_u16)?.uri_str().to_owned();
         }
+        // Both of the two that were recorded where the sides differ (RFC 5658 §5) go at once.
         let mut is_ours: fn(&Domain, &Uri<'_>) -> bool = Domain::is_ours;
         while let Some(first) = routes.first() {
             let first = NameAddr::parse(first).map_err(|_| 400_u16)?;
             if !is_ours(domain, &first.uri()) {
                 break;
             }
-            sealed |= seal.is_on(&first.uri(), request.call_id());
+            mark = seal.read(&first.uri(), request.call_id()).or(mark);
             routes.remove(0);
             // The request came here by the first; the next may be another proxy at an address
             // that only looks like one of ours.
             is_ours = Domain::is_surely_ours;
         }
         match routes.iter().all(|route| NameAddr::parse(route).is_ok()) {
-            true => Ok(Self { uri, routes, sealed }),
+            true => {
+                let (sealed, link) = (mark.is_some(), mark.and_then(|mark| mark.link));
+                Ok(Self { uri, routes, sealed, link })
+            }
             false => Err(400),
         }
     }

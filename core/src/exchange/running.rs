@@ -1,19 +1,23 @@
 //! An exchange at work: what becomes of each message.
 
-use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, VecDeque};
 
 use super::admission::{Admission, Denied, user_of};
 use super::context::Context;
-use super::domain::{Domain, Seal};
+use super::domain::Domain;
+use super::leg::Link;
+use super::links::{Key, Links};
 use super::registrar::{Refused, Registrar, unsupported};
 use super::route::Plan;
+use super::seal::Seal;
+use super::target::Target;
 use super::way::Waiting;
-use super::{ExchangeEvent, ExchangeParameters, MAX_EVENTS, MAX_TRANSACTIONS};
+use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
-use crate::host::{Flow, Host, Inbound, Records, RequestId};
+use crate::host::{Host, Inbound, Records, RequestId};
 use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
 use crate::slab::{Slab, Slot};
+use crate::stream::{Heard, StreamLimits};
 use crate::table::Table;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -37,9 +41,11 @@ pub(super) struct Running {
     pub(super) by_client: Table<ClientId, (Slot, usize)>,
     pub(super) by_server: Table<ServerId, Slot>,
     pub(super) timers: Timers<Due>,
+    pub(super) links: Links,
     pub(super) waiting: BTreeMap<RequestId, Waiting>,
+    /// The flows that the host was asked for.
+    pub(super) opening: BTreeMap<RequestId, Key>,
     pub(super) last_request: u64,
-    pub(super) flows: BTreeMap<IpAddr, (Flow, SocketAddr)>,
     /// For what is written.
     pub(super) buffer: Vec<u8>,
 }
@@ -57,7 +63,8 @@ pub(super) enum Due {
 pub(super) struct Asked {
     pub(super) server: ServerId,
     pub(super) message: Message,
-    pub(super) source: SocketAddr,
+    /// Where it came from.
+    pub(super) origin: Link,
 }
 
 impl Running {
@@ -71,7 +78,7 @@ impl Running {
         Self {
             layer: Layer::new(host, limits),
             domain: Domain::new(&parameters),
-            seal: Seal::new(host),
+            seal: Seal::new(host, parameters.secret.as_deref()),
             registrar: Registrar::new(&parameters),
             admission: Admission::new(host, &parameters),
             events: VecDeque::new(),
@@ -79,9 +86,13 @@ impl Running {
             by_client: Table::new(host),
             by_server: Table::new(host),
             timers: Timers::new(),
+            links: Links::new(StreamLimits {
+                accepted: MAX_CONNECTIONS,
+                ..StreamLimits::default()
+            }),
             waiting: BTreeMap::new(),
+            opening: BTreeMap::new(),
             last_request: 0,
-            flows: BTreeMap::new(),
             buffer: Vec::new(),
             parameters,
         }
@@ -104,6 +115,7 @@ impl Running {
             self.layer.next_deadline(),
             self.timers.next_deadline(),
             self.registrar.next_deadline(),
+            self.links.streams.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -120,47 +132,65 @@ impl Running {
         let mut events = Vec::new();
         self.registrar.expire(now, &mut events);
         self.tell_all(events);
+        let Self { links, registrar, .. } = self;
+        links.handle_deadline(host, |link| registrar.uses(link));
+        self.handle_closed(host);
         self.handle_failures(host);
     }
 
     pub(super) fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         match inbound {
-            Inbound::Datagram { flow, from, bytes } => {
-                self.handle_datagram(host, flow, from, bytes);
+            Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
+                let mut piece = bytes;
+                while let Some(heard) = self.links.streams.next(host, flow, from, &mut piece) {
+                    if let Heard::Message(message) = heard {
+                        self.handle_message(host, Link { flow, peer: from }, message);
+                    }
+                }
             }
-            Inbound::SendFailed { flow, to } => self.layer.handle_send_failed(host, flow, to),
+            Inbound::SendFailed { flow, to } => self.link_failed(host, Link { flow, peer: to }),
             Inbound::FlowOpened { id, flow, local, .. } => self.flow_opened(host, id, flow, local),
-            Inbound::FlowFailed { id, .. } => self.no_way(host, id),
+            Inbound::FlowFailed { id, .. } => self.flow_failed(host, id),
+            Inbound::FlowAccepted { flow, from, local, .. } => {
+                self.domain.learn(local);
+                self.links.accepted(host, flow, from, local);
+            }
+            Inbound::FlowClosed { flow } => self.links.streams.closed(flow),
             Inbound::Resolved { id, records: Records::Addresses(addresses), .. } => {
                 self.resolved(host, id, addresses);
             }
             // The exchange asks for nothing else.
             _ => {}
         }
+        self.handle_closed(host);
         self.handle_failures(host);
     }
 
-    fn handle_datagram(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, bytes: &[u8]) {
-        let message = match Message::parse(bytes) {
-            Ok(message) => message,
-            Err(error) => {
-                let tag = new_tag(host);
-                if error.respond(&mut self.buffer, &tag, from) {
-                    let bytes = &self.buffer;
-                    host.send(crate::host::Outbound::Datagram { flow, to: from, bytes });
-                }
-                return;
-            }
-        };
-        match self.layer.handle_message(host, flow, from, message) {
-            Some(Received::Request { id: server, message, from: source, .. }) => {
-                self.handle_request(host, Asked { server, message, source });
+    fn handle_message(&mut self, host: &mut dyn Host, origin: Link, message: Message) {
+        match self.layer.handle_message(host, origin.flow, origin.peer, message) {
+            Some(Received::Request { id: server, message, .. }) => {
+                self.handle_request(host, Asked { server, message, origin });
             }
             Some(Received::Ack { message, from, .. }) => self.forward_ack(host, message, from),
             Some(Received::Response { id, message }) => self.handle_response(host, id, message),
             // RFC 6026 §7.3: not to be forwarded.
             Some(Received::StrayResponse { .. }) | None => {}
         }
+    }
+
+    /// Nothing more comes or goes on these connections.
+    fn handle_closed(&mut self, host: &mut dyn Host) {
+        while let Some(link) = self.links.next_closed() {
+            self.link_failed(host, link);
+        }
+    }
+
+    /// The network does not take what is sent on a link.
+    fn link_failed(&mut self, host: &mut dyn Host, link: Link) {
+        let mut events = Vec::new();
+        self.registrar.lose(link, &mut events);
+        self.tell_all(events);
+        self.layer.handle_send_failed(host, link.flow, link.peer);
     }
 
     fn handle_failures(&mut self, host: &mut dyn Host) {
@@ -180,9 +210,13 @@ impl Running {
             return self.handle_cancel(host, &asked);
         }
         let Some(uri) = request.uri() else { return self.refuse(host, &asked, 400) };
-        // §16.3 step 2; no secure transport leads here, so sips cannot be served.
-        if !matches!(uri.scheme(), Scheme::Sip | Scheme::Tel) {
-            return self.refuse(host, &asked, 416);
+        match uri.scheme() {
+            Scheme::Sip | Scheme::Tel => {}
+            // RFC 5630 §5.3: nobody asks for security in the clear.
+            Scheme::Sips if asked.origin.flow.transport.is_secure() => {}
+            Scheme::Sips if self.domain.is_secure() => return self.refuse(host, &asked, 400),
+            // §16.3 step 2.
+            _ => return self.refuse(host, &asked, 416),
         }
         if *request.method() == Method::Register {
             return self.handle_register(host, &asked, &uri);
@@ -215,8 +249,8 @@ impl Running {
             return self.refuse_extensions(host, &asked, HeaderName::ProxyRequire);
         }
         if plan.sealed {
-            let target = plan.uri.clone();
-            return self.forward(host, asked, plan, vec![target]);
+            let target = self.target_within(&plan);
+            return self.forward(host, asked, true, vec![target]);
         }
         // Within a call, but none that we know: of before a restart perhaps.
         if request.to_tag().is_some() && (!ours || uri.user().is_none()) {
@@ -229,27 +263,34 @@ impl Running {
             return;
         }
         let user = uri.user().map(|user| unescape(user).into_owned());
-        match user.and_then(|user| self.registrar.contacts(&user)) {
+        match user.and_then(|user| self.registrar.targets(&user)) {
             None => self.refuse(host, &asked, 404),
-            Some(contacts) if contacts.is_empty() => self.refuse(host, &asked, 480),
-            Some(contacts) => {
+            Some(targets) if targets.is_empty() => self.refuse(host, &asked, 480),
+            Some(targets) => {
                 if *request.method() == Method::Invite {
                     let from = request.from().uri_str().to_owned();
-                    let (to, contacts) = (plan.uri.clone(), contacts.len());
+                    let (to, contacts) = (plan.uri, targets.len());
                     self.tell(ExchangeEvent::Call { from, to, contacts });
                 }
-                self.forward(host, asked, plan, contacts);
+                self.forward(host, asked, false, targets);
             }
         }
+    }
+
+    /// Where a request within a call goes: along the link that its route names or, when that is no
+    /// more, along that by which its target is registered now.
+    pub(super) fn target_within(&self, plan: &Plan) -> Target {
+        let mut target = Target::of(plan);
+        if target.routes.is_empty() && !target.link.is_some_and(|link| self.links.is_alive(link)) {
+            target.link = self.registrar.link_of(&target.uri);
+        }
+        target
     }
 
     /// §16.3 step 4: a request that passed here before. Nothing legitimate comes by twice, so it
     /// is not looked at whether it changed on its way (which would be a spiral).
     fn came_from_here(&self, request: &Message) -> bool {
-        request.vias().flatten().any(|via| {
-            let port = via.port().unwrap_or(5060);
-            via.ip().is_some_and(|ip| self.domain.is_own_address(SocketAddr::new(ip, port)))
-        })
+        request.vias().flatten().any(|via| self.domain.is_own_via(&via))
     }
 
     fn handle_register(&mut self, host: &mut dyn Host, asked: &Asked, uri: &Uri<'_>) {
@@ -270,7 +311,7 @@ impl Running {
             return self.refuse(host, asked, 403);
         }
         let (now, mut events) = (host.now(), Vec::new());
-        let result = self.registrar.register(&user, request, now, &mut events);
+        let result = self.registrar.register(&user, request, asked.origin, now, &mut events);
         self.tell_all(events);
         match result {
             Ok(()) => {
@@ -285,11 +326,7 @@ impl Running {
 
     /// Whether a contact is the exchange itself: calls to it would go round in circles.
     fn registers_us(&self, request: &Message) -> bool {
-        request.contacts().flatten().any(|contact| {
-            let uri = contact.uri();
-            let port = uri.port().unwrap_or(5060);
-            uri.ip().is_some_and(|ip| self.domain.is_own_address(SocketAddr::new(ip, port)))
-        })
+        request.contacts().flatten().any(|contact| self.domain.is_own_uri(&contact.uri()))
     }
 
     /// Lets a request in, or answers it.
@@ -341,7 +378,7 @@ impl Running {
             503 => writer.field(HeaderName::RetryAfter, 10),
             _ => {}
         });
-        let (message, source) = (&asked.message, asked.source);
+        let (message, source) = (&asked.message, asked.origin.peer);
         let identity = match message.method() {
             Method::Register => message.to(),
             _ => message.from(),
@@ -360,7 +397,7 @@ impl Running {
         more: impl FnOnce(&mut Writer<'_>),
     ) {
         let tag = new_tag(host);
-        let (reason, source) = (reason_phrase(status), Some(asked.source));
+        let (reason, source) = (reason_phrase(status), Some(asked.origin.peer));
         let buffer = &mut self.buffer;
         let mut writer =
             Writer::response_to(buffer, &asked.message, status, reason, Some(&tag), source);

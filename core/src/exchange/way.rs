@@ -4,12 +4,15 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::context::{BranchState, Outcome};
-use super::domain::{Hop, hop_of_route};
+use super::hop::{Hop, Host as Named};
+use super::leg::{Leg, Link};
+use super::links::Key;
 use super::route::Plan;
 use super::running::Running;
-use super::{HOST_TIMEOUT, MAX_FLOWS, MAX_WAITING};
+use super::target::Target;
+use super::{HOST_TIMEOUT, MAX_WAITING};
 use crate::host::{Flow, Host, Outbound, Query, RequestId, Transport};
-use crate::sip::{Message, Uri};
+use crate::sip::Message;
 use crate::slab::Slot;
 
 /// What waits for an answer of the host, and where it is to go then.
@@ -24,36 +27,88 @@ pub(super) struct Waiting {
 pub(super) enum Parcel {
     /// The request of a branch.
     Branch(Slot, usize),
+    /// All branches of a request, as soon as it is known who we are where it came from.
+    Start(Slot),
     /// An ACK, which has no transaction.
     Ack(Box<(Message, SocketAddr, Plan)>),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Destination {
-    Address(SocketAddr),
+    Address(SocketAddr, Key),
+    /// A link on UDP, of which our own address is not known.
+    Link(Link),
     /// The address comes with the answer.
-    Port(u16),
+    Name(Hop),
 }
 
 impl Running {
-    pub(super) fn find_way(&mut self, host: &mut dyn Host, what: Parcel, hop: Hop) {
-        match hop {
-            Hop::Address(to) => self.find_flow(host, what, to),
-            Hop::Name(name, port) => {
-                let waiting = Waiting { what, to: Destination::Port(port) };
-                let id = self.wait(host, waiting);
+    /// Sends something to a target: along its link while that is up, else to the next hop.
+    pub(super) fn send_to(&mut self, host: &mut dyn Host, what: Parcel, target: &Target) {
+        if let Some(link) = target.link.filter(|link| self.links.is_alive(*link)) {
+            return self.find_link(host, what, link);
+        }
+        match target.next_hop() {
+            Some(Hop { transport, host: Named::Address(ip), port }) => {
+                let name = ip.to_string();
+                let to = SocketAddr::new(ip, port);
+                self.find_flow(host, what, transport, to, name);
+            }
+            Some(hop) => {
+                let Named::Name(name) = hop.host.clone() else { return };
+                let id = self.wait(host, Waiting { what, to: Destination::Name(hop) });
                 host.send(Outbound::Resolve { id, query: Query::Addresses(&name) });
             }
+            None => self.give_up(what, 480),
         }
     }
 
-    fn find_flow(&mut self, host: &mut dyn Host, what: Parcel, to: SocketAddr) {
-        if let Some(&(flow, local)) = self.flows.get(&to.ip()) {
-            return self.dispatch(host, what, flow, local, to);
+    /// Begins with a request of which it is to be known who we are where it came from.
+    pub(super) fn find_source(&mut self, host: &mut dyn Host, slot: Slot, link: Link) {
+        self.find_link(host, Parcel::Start(slot), link);
+    }
+
+    fn find_link(&mut self, host: &mut dyn Host, what: Parcel, link: Link) {
+        if let Some(leg) = self.links.leg(link, true) {
+            return self.dispatch(host, what, leg);
         }
-        let waiting = Waiting { what, to: Destination::Address(to) };
-        let id = self.wait(host, waiting);
-        host.send(Outbound::OpenFlow { id, transport: Transport::Udp, to, name: "" });
+        let to = Destination::Link(link);
+        self.wait(host, Waiting { what, to });
+        self.ask_flow(host, Key::udp(link.peer.ip()), link.peer);
+    }
+
+    fn find_flow(
+        &mut self,
+        host: &mut dyn Host,
+        what: Parcel,
+        transport: Transport,
+        to: SocketAddr,
+        name: String,
+    ) {
+        // A name may turn out to be ours, which §16.3 step 4 could not see.
+        if self.domain.is_own_address(to) {
+            return self.give_up(what, 482);
+        }
+        let name = if transport.is_secure() { name } else { String::new() };
+        let key = Key::new(transport, to, name);
+        if let Some(leg) = self.links.way(&key, to) {
+            return self.dispatch(host, what, leg);
+        }
+        self.wait(host, Waiting { what, to: Destination::Address(to, key.clone()) });
+        self.ask_flow(host, key, to);
+    }
+
+    /// Asks the host for a flow, unless it was asked already.
+    fn ask_flow(&mut self, host: &mut dyn Host, key: Key, to: SocketAddr) {
+        if self.opening.values().any(|opening| *opening == key) {
+            return;
+        }
+        if self.opening.len() >= MAX_WAITING {
+            self.opening.pop_first();
+        }
+        let id = self.next_id();
+        host.send(Outbound::OpenFlow { id, transport: key.transport, to, name: &key.name });
+        self.opening.insert(id, key);
     }
 
     /// Keeps something until the host answers.
@@ -64,14 +119,27 @@ impl Running {
         {
             self.no_way(host, *id);
         }
-        self.last_request += 1;
-        let id = RequestId(self.last_request);
-        if let Parcel::Branch(slot, branch) = waiting.what {
-            self.set_state(slot, branch, BranchState::Waiting(id));
-            self.set_timer(host, slot, branch, Some(HOST_TIMEOUT));
+        let id = self.next_id();
+        match waiting.what {
+            Parcel::Branch(slot, branch) => self.mark_waiting(host, slot, branch, id),
+            Parcel::Start(slot) => {
+                let count = self.contexts.get(slot).map_or(0, |context| context.branches.len());
+                (0..count).for_each(|branch| self.mark_waiting(host, slot, branch, id));
+            }
+            Parcel::Ack(_) => {}
         }
         self.waiting.insert(id, waiting);
         id
+    }
+
+    fn mark_waiting(&mut self, host: &mut dyn Host, slot: Slot, branch: usize, id: RequestId) {
+        self.set_state(slot, branch, BranchState::Waiting(id));
+        self.set_timer(host, slot, branch, Some(HOST_TIMEOUT));
+    }
+
+    fn next_id(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
     }
 
     // --- the host's answers ---
@@ -84,39 +152,77 @@ impl Running {
         local: SocketAddr,
     ) {
         self.domain.learn(local);
-        let Some(Waiting { what, to: Destination::Address(to) }) = self.waiting.remove(&id) else {
+        let key = self.opening.remove(&id);
+        let wanted = key.as_ref().map(|key| self.waiting_for(key)).unwrap_or_default();
+        let Some(key) = key.filter(|key| !wanted.is_empty() || !key.transport.is_reliable()) else {
+            if flow.transport.is_reliable() {
+                host.send(Outbound::CloseFlow { flow });
+            }
             return;
         };
-        if self.flows.len() >= MAX_FLOWS {
-            self.flows.clear();
+        self.links.opened(host, key, flow, local);
+        for id in wanted {
+            let Some(Waiting { what, to }) = self.waiting.remove(&id) else { continue };
+            let slot = what.slot();
+            let bound = flow.transport.is_reliable();
+            let leg = match to {
+                Destination::Address(peer, _) => Leg { link: Link { flow, peer }, local, bound },
+                Destination::Link(link) => Leg { link, local, bound: true },
+                Destination::Name(_) => continue,
+            };
+            self.dispatch(host, what, leg);
+            slot.into_iter().for_each(|slot| self.conclude(host, slot));
         }
-        self.flows.insert(to.ip(), (flow, local));
-        let slot = what.slot();
-        self.dispatch(host, what, flow, local, to);
-        slot.into_iter().for_each(|slot| self.conclude(host, slot));
+    }
+
+    pub(super) fn flow_failed(&mut self, host: &mut dyn Host, id: RequestId) {
+        let Some(key) = self.opening.remove(&id) else { return };
+        self.waiting_for(&key).into_iter().for_each(|id| self.no_way(host, id));
     }
 
     pub(super) fn resolved(&mut self, host: &mut dyn Host, id: RequestId, addresses: &[IpAddr]) {
-        let Some(Waiting { what, to: Destination::Port(port) }) = self.waiting.remove(&id) else {
-            return;
-        };
+        let Some(Waiting { what, to }) = self.waiting.remove(&id) else { return };
         let slot = what.slot();
-        match addresses.first() {
-            Some(ip) => self.find_flow(host, what, SocketAddr::new(*ip, port)),
-            None => self.give_up(what, 480),
+        match (addresses.first(), to) {
+            (Some(ip), Destination::Name(hop)) => {
+                let to = SocketAddr::new(*ip, hop.port);
+                self.find_flow(host, what, hop.transport, to, hop.name());
+            }
+            _ => self.give_up(what, 480),
         }
         slot.into_iter().for_each(|slot| self.conclude(host, slot));
     }
 
-    pub(super) fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
+    fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
         let Some(Waiting { what, .. }) = self.waiting.remove(&id) else { return };
         let slot = what.slot();
         self.give_up(what, 480);
         slot.into_iter().for_each(|slot| self.conclude(host, slot));
     }
 
+    /// What waits for a flow.
+    fn waiting_for(&self, key: &Key) -> Vec<RequestId> {
+        let waits = |(id, waiting): (&RequestId, &Waiting)| {
+            let same = match &waiting.to {
+                Destination::Address(_, wanted) => wanted == key,
+                Destination::Link(link) => *key == Key::udp(link.peer.ip()),
+                Destination::Name(_) => false,
+            };
+            same.then_some(*id)
+        };
+        self.waiting.iter().filter_map(waits).collect()
+    }
+
     pub(super) fn give_up(&mut self, what: Parcel, status: u16) {
-        if let Parcel::Branch(slot, branch) = what {
+        let branches = match what {
+            Parcel::Branch(slot, branch) => Some((slot, branch..branch + 1)),
+            Parcel::Start(slot) => {
+                self.contexts.get(slot).map(|context| (slot, 0..context.branches.len()))
+            }
+            Parcel::Ack(_) => None,
+        };
+        let Some((slot, branches)) = branches else { return };
+        for branch in branches {
             self.set_state(slot, branch, BranchState::Done(Outcome::Failed(status)));
             if let Some(timer) = self.take_timer(slot, branch) {
                 self.timers.cancel(timer);
@@ -128,16 +234,8 @@ impl Running {
 impl Parcel {
     fn slot(&self) -> Option<Slot> {
         match self {
-            Self::Branch(slot, _) => Some(*slot),
+            Self::Branch(slot, _) | Self::Start(slot) => Some(*slot),
             Self::Ack(_) => None,
         }
-    }
-}
-
-/// §16.6 step 7: the topmost route left, else the target.
-pub(super) fn next_hop(plan: &Plan, target: &str) -> Option<Hop> {
-    match plan.routes.first() {
-        Some(route) => hop_of_route(route).map(|(hop, _)| hop),
-        None => Hop::of(&Uri::parse(target).ok()?),
     }
 }

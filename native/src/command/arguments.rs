@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use offhook::core::rtp::telephone_event;
 use offhook::core::sip::{NameAddr, check_value};
 use offhook::{Codec, Network};
+use offhook::{Listener, Transport};
 
 /// A telephone for the terminal and for scripts.
 ///
@@ -362,9 +363,9 @@ pub(crate) struct LoadArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExchangeArguments {
-    /// An address to listen at; may be repeated
-    #[arg(long, value_name = "IP:PORT[/udp]", value_parser = listen, required = true)]
-    pub(crate) listen: Vec<SocketAddr>,
+    /// An address to listen at, for UDP and TCP if it names no transport; may be repeated
+    #[arg(long, value_name = "IP:PORT[/udp|tcp]", value_parser = listen, required = true)]
+    pub(crate) listen: Vec<Listen>,
     /// A user; may be repeated
     #[arg(long = "user", value_name = "NAME:PASSWORD", value_parser = user)]
     pub(crate) users: Vec<(String, String)>,
@@ -413,13 +414,35 @@ fn bind(text: &str) -> Result<Bind, String> {
     Ok(Bind { ip, port: None })
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
-    let address = match text.rsplit_once('/') {
-        Some((address, transport)) if transport.eq_ignore_ascii_case("udp") => address,
-        Some(_) => return Err("the transport after the slash can only be udp".into()),
-        None => text,
+/// An address to listen at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Listen {
+    pub(crate) address: SocketAddr,
+    pub(crate) transport: Option<Transport>,
+}
+
+impl Listen {
+    /// Without a transport: UDP, and so TCP too (RFC 3261 §18.2.1).
+    pub(crate) fn listeners(self) -> Vec<Listener> {
+        let Self { address, transport } = self;
+        let both = vec![Transport::Udp, Transport::Tcp];
+        let transports = transport.map_or(both, |transport| vec![transport]);
+        transports.into_iter().map(|transport| Listener { transport, address }).collect()
+    }
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    let (address, transport) = match text.rsplit_once('/') {
+        Some((address, name)) => {
+            let known =
+                |transport: &Transport| matches!(transport, Transport::Udp | Transport::Tcp);
+            let transport = Transport::named(name).filter(known);
+            (address, Some(transport.ok_or("the transport after the slash is udp or tcp")?))
+        }
+        None => (text, None),
     };
-    address.parse().map_err(|_| "an IP address and a port: 127.0.0.1:5060".into())
+    let address = address.parse().map_err(|_| "an IP address and a port: 127.0.0.1:5060")?;
+    Ok(Listen { address, transport })
 }
 
 fn user(text: &str) -> Result<(String, String), String> {
@@ -508,8 +531,10 @@ mod tests {
         );
         assert_eq!(bind("[::1]").unwrap().ip, "::1".parse::<IpAddr>().unwrap());
         assert!(bind("localhost").is_err());
-        assert_eq!(listen("127.0.0.1:5060/udp"), listen("127.0.0.1:5060"));
-        assert!(listen("127.0.0.1:5060/tcp").is_err());
+        let both = listen("127.0.0.1:5060").unwrap().listeners();
+        let one = |text| listen(text).unwrap().listeners();
+        assert_eq!(both, [one("127.0.0.1:5060/udp"), one("127.0.0.1:5060/TCP")].concat());
+        assert!(listen("127.0.0.1:5060/sctp").is_err());
         assert_eq!(user("a:b:c").unwrap(), ("a".into(), "b:c".into()));
         assert_eq!(port_range("10000-10010").unwrap(), (10_000, 10_010));
         assert!(port_range("10000").is_err());

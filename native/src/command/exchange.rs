@@ -1,16 +1,16 @@
 //! `offhook exchange`: the small registrar and proxy.
 
-use offhook::{Algorithm, Exchange, ExchangeEvent, ExchangeNotice, ExchangeParameters};
+use offhook::{Algorithm, Departure, Exchange, ExchangeEvent, ExchangeNotice, ExchangeParameters};
 use serde_json::json;
 
-use super::arguments::ExchangeArguments;
+use super::arguments::{ExchangeArguments, Listen};
 use super::failure::{Failure, Status};
 use super::output::{Output, printable};
 use super::session::Recorder;
 use super::signals::Signals;
 
 pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<(), Failure> {
-    let Some((first, others)) = arguments.listen.split_first() else {
+    let Some(first) = arguments.listen.first() else {
         return Err(Failure::new(Status::Usage, "no_address", "name an address to --listen at"));
     };
     let algorithm = match arguments.algorithm.as_str() {
@@ -19,8 +19,8 @@ pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<
         _ => Algorithm::Md5,
     };
     let mut parameters =
-        ExchangeParameters::new(*first).realm(&arguments.realm).algorithm(algorithm);
-    parameters.listen.extend(others);
+        ExchangeParameters::new(first.address).realm(&arguments.realm).algorithm(algorithm);
+    parameters.listen = arguments.listen.into_iter().flat_map(Listen::listeners).collect();
     parameters.users = arguments.users;
     let signals = Signals::listen().map_err(Failure::internal)?;
     let recorder = Recorder::new(&arguments.watch);
@@ -28,8 +28,8 @@ pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<
         Some(capture) => Exchange::start_captured(parameters, capture)?,
         None => Exchange::start(parameters)?,
     };
-    for &address in exchange.addresses() {
-        output.listening(address);
+    for listener in exchange.listeners() {
+        output.listening(listener.transport, listener.address);
     }
     let mut events = exchange.events();
     loop {
@@ -54,10 +54,18 @@ fn tell(output: Output, notice: &ExchangeNotice) {
                 format!("{} registered at {} for {expires} s", printable(user), printable(contact)),
             )
         }
-        ExchangeNotice::Event(ExchangeEvent::Unregistered { user, contact, expired }) => {
-            let how = if *expired { "expired" } else { "unregistered" };
+        ExchangeNotice::Event(ExchangeEvent::Unregistered { user, contact, cause }) => {
+            let how = match cause {
+                Departure::Expired => "expired",
+                Departure::Lost => "lost",
+                _ => "unregistered",
+            };
+            let expired = *cause == Departure::Expired;
             (
-                json!({ "event": "unregistered", "user": user, "contact": contact, "expired": expired }),
+                json!({
+                    "event": "unregistered", "user": user, "contact": contact, "expired": expired,
+                    "lost": *cause == Departure::Lost,
+                }),
                 format!("{} {how} at {}", printable(user), printable(contact)),
             )
         }

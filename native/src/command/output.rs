@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use offhook::{CallEvent, CallId, CallState, Cause, Counters, Ending, Event, HoldBy, MediaStats};
+use offhook::{
+    CallEvent, CallId, CallState, Cause, Counters, Ending, Event, HoldBy, MediaStats, Transport,
+};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -58,9 +60,11 @@ impl Output {
         };
     }
 
-    pub(crate) fn listening(self, local: SocketAddr) {
-        let value = json!({ "event": "listening", "local": local.to_string(), "transport": "udp" });
-        self.tell(&value, &format!("listening on udp {local}"));
+    pub(crate) fn listening(self, transport: Transport, local: SocketAddr) {
+        let transport = transport.as_str().to_ascii_lowercase();
+        let value =
+            json!({ "event": "listening", "local": local.to_string(), "transport": transport });
+        self.tell(&value, &format!("listening on {transport} {local}"));
     }
 
     pub(crate) fn failure(self, failure: &Failure) {

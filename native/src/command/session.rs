@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::task::Poll;
 
-use offhook::{Capture, Error, Event, PacketKind, Phone, PhoneParameters, PhoneStatus};
+use offhook::{Capture, Error, Event, PacketKind, Phone, PhoneParameters, PhoneStatus, Transport};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -104,7 +104,7 @@ impl Session {
 
     fn tell_listening(&self) {
         if let Some(local) = self.phone.bound_address() {
-            self.output.listening(local);
+            self.output.listening(Transport::Udp, local);
         }
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn uri(phone: &Phone, user: &str) -> String {
 pub(crate) fn exchange() -> (Exchange, String) {
     let parameters = ExchangeParameters::new(here()).user("alice", "a").user("bob", "b");
     let exchange = Exchange::start(parameters).expect("the exchange starts");
-    let server = exchange.addresses()[0].to_string();
+    let server = exchange.listeners()[0].address.to_string();
     (exchange, server)
 }
 

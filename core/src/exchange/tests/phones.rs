@@ -271,7 +271,9 @@ fn it_works_over_ipv6() {
 #[test]
 fn it_may_listen_at_every_address() {
     let mut site = Site::with(|mut parameters| {
-        parameters.listen = vec!["0.0.0.0:5060".parse().unwrap()];
+        for listener in &mut parameters.listen {
+            listener.address = "0.0.0.0:5060".parse().unwrap();
+        }
         parameters
     });
     let alice = Handset::new(&mut site, 1, "alice", Manner::Rings);

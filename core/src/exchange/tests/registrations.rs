@@ -26,7 +26,10 @@ fn a_user_registers_refreshes_and_is_forgotten() {
     assert_eq!(site.contacts("alice"), core::slice::from_ref(&contact));
     site.sim.run_for(SECOND * 2);
     assert!(site.contacts("alice").is_empty());
-    assert_eq!(site.events(), [ExchangeEvent::Unregistered { user, contact, expired: true }]);
+    assert_eq!(
+        site.events(),
+        [ExchangeEvent::Unregistered { user, contact, cause: Departure::Expired }]
+    );
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use offhook::{
-    Call, Capture, Ending, Error, Exchange, ExchangeParameters, MediaStats, Phone, PhoneParameters,
-    Transfer, TransferMode,
+    Call, Capture, Ending, Error, Exchange, ExchangeParameters, Listener, MediaStats, Phone,
+    PhoneParameters, Transfer, TransferMode,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -73,7 +73,7 @@ async fn show(steps: &Steps, files: &Files, capture: &Capture) -> Result<Shown, 
     let parameters = ExchangeParameters::new(HERE);
     let parameters = parameters.user("alice", "a").user("menu", "m").user("desk", "d");
     let exchange = Exchange::start_captured(parameters, capture.clone())?;
-    let server = exchange.addresses().first().copied().unwrap_or(HERE).to_string();
+    let server = exchange.listeners().first().map_or(HERE, |listener| listener.address).to_string();
     steps.done(&format!("an exchange listens at udp {server}"));
 
     steps.begin("registering three phones");
@@ -120,7 +120,7 @@ fn phone(server: &str, user: &str, password: &str, accept_transfer: bool) -> Pho
 }
 
 fn name(capture: &Capture, exchange: &Exchange, phones: &[(&Phone, &str)]) {
-    for &address in exchange.addresses() {
+    for &Listener { address, .. } in exchange.listeners() {
         capture.name(address, "exchange");
     }
     for (phone, name) in phones {

@@ -1,0 +1,52 @@
+//! The sides of the exchange: sockets and connections, and who is at their other end.
+
+use core::net::SocketAddr;
+
+use crate::host::Flow;
+use crate::sip::Message;
+
+/// A way that packets have come from a peer, and lead back to it: what RFC 5626 §3.1 calls a flow.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Link {
+    pub(super) flow: Flow,
+    pub(super) peer: SocketAddr,
+}
+
+/// One side of a request on its way through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Leg {
+    pub(super) link: Link,
+    /// Who we are there.
+    pub(super) local: SocketAddr,
+    /// Whether what follows has to take the same link, for the peer may have no other.
+    pub(super) bound: bool,
+}
+
+impl Link {
+    /// Whether who sent a request on this link can be reached along it alone: on a connection, for
+    /// others cannot always connect to who has connected to us; over UDP when it says so (RFC 5626
+    /// §5.3.2), or when a NAT is between us.
+    pub(super) fn binds(&self, request: &Message) -> bool {
+        self.flow.transport.is_reliable()
+            || request.contacts().flatten().any(|contact| contact.uri().param("ob").is_some())
+            || self.is_translated(request)
+    }
+
+    /// Whether the sender gives Via and Contact the same address, and it is not the one that its
+    /// packets come from.
+    fn is_translated(&self, request: &Message) -> bool {
+        let via = request.via();
+        let Some(told) = via.ip().map(|ip| SocketAddr::new(ip, via.port().unwrap_or(5060))) else {
+            return false;
+        };
+        let direct = request.vias().count() == 1;
+        let same_port = told.port() == self.peer.port() || via.rport().is_none();
+        let seen = told.ip().to_canonical() == self.peer.ip().to_canonical() && same_port;
+        direct
+            && !seen
+            && request.contacts().flatten().any(|contact| {
+                let uri = contact.uri();
+                uri.ip() == Some(told.ip()) && uri.port().unwrap_or(5060) == told.port()
+            })
+    }
+}
