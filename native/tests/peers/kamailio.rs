@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
 use super::certificates::Authority;
-use super::program::{PATIENCE, Program, free_port, installed, wait_until};
+use super::program::{Program, free_port, installed, wait_until};
 
 /// The transports that it serves.
 pub(crate) const TRANSPORTS: [&str; 1] = ["udp"];
@@ -21,11 +21,13 @@ pub(crate) enum Algorithm {
     Sha256,
 }
 
-/// A running Kamailio on the loopback, over IPv4 and IPv6.
+/// A running Kamailio.
 #[derive(Debug)]
 pub(crate) struct Kamailio {
     program: Option<Program>,
     line: String,
+    /// The first of its addresses, over UDP.
+    address: SocketAddr,
     /// Its port for UDP, TCP and WebSocket.
     pub(crate) port: u16,
     /// Its port for TLS, and WebSocket over TLS.
@@ -39,15 +41,22 @@ impl Kamailio {
         installed(&["kamailio"])
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts it on the loopback, and waits until it answers.
     #[track_caller]
     pub(crate) fn start(algorithm: Algorithm) -> Self {
+        Self::start_at(algorithm, &["127.0.0.1", "::1"])
+    }
+
+    /// Starts it at other addresses.
+    #[track_caller]
+    pub(crate) fn start_at(algorithm: Algorithm, hosts: &[&str]) -> Self {
         let directory = tempdir().expect("a directory");
         let at = directory.path();
-        let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        let addresses: Vec<IpAddr> =
+            hosts.iter().map(|host| host.parse().expect("an address")).collect();
         let (port, tls_port) = (free_port(&addresses), free_port(&addresses));
         fs::write(at.join("kamailio.cfg"), include_str!("kamailio.cfg")).expect("a file");
-        fs::write(at.join("tls.cfg"), secure(at)).expect("a file");
+        fs::write(at.join("tls.cfg"), secure(at, hosts)).expect("a file");
         let mut line = format!(
             "kamailio -f kamailio.cfg -DD -E -m 64 -M 8 -Y {0} -A TLS_FILE=\"{0}/tls.cfg\"",
             at.display()
@@ -55,11 +64,13 @@ impl Kamailio {
         if algorithm == Algorithm::Sha256 {
             line.push_str(" -A WITH_SHA256");
         }
-        for host in ["127.0.0.1", "[::1]"] {
-            let _ =
-                write!(line, " -l udp:{host}:{port} -l tcp:{host}:{port} -l tls:{host}:{tls_port}");
+        for ip in &addresses {
+            let (plain, secure) =
+                (SocketAddr::from((*ip, port)), SocketAddr::from((*ip, tls_port)));
+            let _ = write!(line, " -l udp:{plain} -l tcp:{plain} -l tls:{secure}");
         }
-        let mut kamailio = Self { program: None, line, port, tls_port, directory };
+        let address = SocketAddr::from((addresses[0], port));
+        let mut kamailio = Self { program: None, line, address, port, tls_port, directory };
         kamailio.restart();
         kamailio
     }
@@ -69,17 +80,17 @@ impl Kamailio {
     pub(crate) fn restart(&mut self) {
         self.program = None;
         let mut program = Program::start(self.directory.path(), &self.line);
-        let probe = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let to = self.address;
+        let probe = UdpSocket::bind((to.ip(), 0)).expect("a socket");
         probe.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
-        let port = self.port;
         let options = format!(
-            "OPTIONS sip:127.0.0.1:{port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bKup\r\n\
+            "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bKup\r\n\
              From: <sip:probe@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: up\r\n\
              CSeq: 1 OPTIONS\r\nMax-Forwards: 1\r\nContent-Length: 0\r\n\r\n"
         );
         wait_until("kamailio to answer", || {
             assert!(!program.has_ended(), "kamailio does not start:\n{}", program.log());
-            let _ = probe.send_to(options.as_bytes(), ("127.0.0.1", port));
+            let _ = probe.send_to(options.as_bytes(), to);
             probe.recv(&mut [0; 2_048]).is_ok()
         });
         self.program = Some(program);
@@ -110,9 +121,9 @@ impl Kamailio {
 }
 
 /// Writes a certificate, its key and the authority to `directory`; the file that says so to Kamailio.
-fn secure(directory: &Path) -> String {
+fn secure(directory: &Path, hosts: &[&str]) -> String {
     let authority = Authority::new();
-    let certificate = authority.certify(&["127.0.0.1", "::1", "localhost"]);
+    let certificate = authority.certify(&[hosts, &["localhost"]].concat());
     for (name, text) in
         [("ca.pem", authority.pem()), ("cert.pem", certificate.chain), ("key.pem", certificate.key)]
     {

@@ -4,12 +4,15 @@
 //! What is not installed is said and left out; `cargo xtask test` installs it, and CI fails without.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
+mod baresip;
 mod certificates;
 mod kamailio;
+mod nat;
 #[path = "../common/process.rs"]
 mod process;
 mod program;
 mod restart;
+mod sipp;
 mod sound;
 mod transports;
 mod v6;

@@ -82,7 +82,7 @@ impl Sipp {
         sipp
     }
 
-    /// Waits until its SIP port is taken, so that what is sent there arrives.
+    /// Waits until its SIP port is taken over UDP or TCP, so that what is sent there arrives.
     ///
     /// # Panics
     /// When it is not within ten seconds, or SIPp has ended.
@@ -128,11 +128,17 @@ impl Sipp {
     }
 }
 
-/// Whether somebody has a UDP port: asked of the system, for to try to bind it would be in the way.
+/// Whether somebody has a UDP port, or listens for TCP there: asked of the system, for to try to bind it
+/// would be in the way.
 fn is_bound(port: u16) -> bool {
-    let table = std::fs::read_to_string("/proc/net/udp").expect("the system's table of sockets");
-    let local = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
-    local
+    const LISTENS: &str = "0A";
+    const UNCONNECTED: &str = "07";
+    let table = |name: &str| std::fs::read_to_string(name).expect("the system's table of sockets");
+    let tables = table("/proc/net/udp") + &table("/proc/net/tcp");
+    let sockets = tables.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    sockets
+        .filter(|fields| fields.get(3).is_some_and(|state| [LISTENS, UNCONNECTED].contains(state)))
+        .filter_map(|fields| fields.get(1).copied())
         .filter_map(|address| address.rsplit_once(':'))
         .any(|(_, hex)| u16::from_str_radix(hex, 16) == Ok(port))
 }

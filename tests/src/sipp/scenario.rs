@@ -104,7 +104,7 @@ impl Scenario {
     pub fn answer(self, tag: &str, status: &str, more: &str, body: &str) -> Self {
         let text = format!(
             "SIP/2.0 {status}\nVia:[$via]\nFrom:[$from]\nTo:[$to];tag={tag}\n[last_Call-ID:]\n\
-             CSeq:[$cseq]\nContact: <sip:{tag}@[local_ip]:[local_port]>\n{}",
+             CSeq:[$cseq]\nContact: <sip:{tag}@[local_ip]:[local_port];transport=[transport]>\n{}",
             rest(more, body)
         );
         self.step(Step::Send { text, repeat: !status.starts_with('1') })
@@ -115,7 +115,7 @@ impl Scenario {
     pub fn answer_within(self, status: &str, body: &str) -> Self {
         let text = format!(
             "SIP/2.0 {status}\nVia:[$via]\nFrom:[$from]\nTo:[$to]\n[last_Call-ID:]\nCSeq:[$cseq]\n\
-             Contact: <sip:sipp@[local_ip]:[local_port]>\n{}",
+             Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>\n{}",
             rest("", body)
         );
         self.step(Step::Send { text, repeat: true })
@@ -126,7 +126,7 @@ impl Scenario {
     pub fn reply(self, status: &str, more: &str, body: &str) -> Self {
         let text = format!(
             "SIP/2.0 {status}\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\n\
-             Contact: <sip:sipp@[local_ip]:[local_port]>\n{}",
+             Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>\n{}",
             rest(more, body)
         );
         self.step(Step::Send { text, repeat: false })
@@ -173,9 +173,9 @@ impl Scenario {
         };
         let text = format!(
             "{method} {uri} SIP/2.0\n\
-             Via: SIP/2.0/UDP [local_ip]:[local_port];branch=z9hG4bK[call_id]-{seq}-{part};rport\n\
+             Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK[call_id]-{seq}-{part};rport\n\
              Max-Forwards: 70\nFrom: <sip:sipp@[local_ip]:[local_port]>;tag={tag}\nTo:{to}\nCall-ID: [call_id]\nCSeq: {seq} {method}\n\
-             Contact: <sip:sipp@[local_ip]:[local_port]>\n{}",
+             Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>\n{}",
             rest(more, body)
         );
         self.step(Step::Send { text, repeat: method != "ACK" })

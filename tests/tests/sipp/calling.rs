@@ -204,8 +204,12 @@ async fn an_answer_without_a_description_ends_the_call() {
     if !Sipp::is_installed() {
         return;
     }
-    let scenario =
-        Scenario::callee().receive("INVITE").answer(TAG, "200 OK", "", "").receive("ACK");
+    // The pause lets a busy machine hand out the call before it has failed.
+    let scenario = Scenario::callee()
+        .receive("INVITE")
+        .pause(200)
+        .answer(TAG, "200 OK", "", "")
+        .receive("ACK");
     let sipp = callee(&hung_up(scenario), &[]);
     let alice = phone("alice").await;
     let call = alice.call(&uri(&sipp)).await.expect("a call");
