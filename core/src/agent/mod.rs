@@ -6,6 +6,7 @@
 //! of the layers above is given. Read [`hop`] and [`paths`] for where requests go, [`request`] and
 //! [`response`] for what is written.
 
+mod flows;
 mod hop;
 mod paths;
 mod ports;
@@ -35,6 +36,7 @@ use crate::event::{CallId, ErrandId, Event, ReferralId};
 use crate::host::{Host, MediaPort, RequestId};
 use crate::phone::Counters;
 use crate::registration::Binding;
+use crate::stream::Streams;
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
 use crate::transaction::{ClientId, Failure, Layer, Limits, Timing};
@@ -118,6 +120,8 @@ pub(crate) struct Agent {
     pub(crate) binding: Option<Binding>,
     /// The application's look at every message, if it wants one.
     pub(crate) shown: Option<Shown>,
+    /// The connections.
+    pub(crate) streams: Streams,
     paths: paths::Paths,
     ports: ports::Ports,
     digest: DigestClient,
@@ -141,6 +145,7 @@ impl Agent {
             tags: BTreeMap::new(),
             binding: None,
             shown: None,
+            streams: Streams::default(),
             paths: paths::Paths::default(),
             ports: ports::Ports::default(),
             digest: DigestClient::new(parameters.allow_md5),
@@ -154,7 +159,8 @@ impl Agent {
 
     /// Forgets everything that belongs to one run of the phone, and gives back what the host lent.
     pub(crate) fn close(&mut self, host: &mut dyn Host) {
-        self.close_paths(host);
+        self.close_paths();
+        self.close_flows(host);
         self.close_ports(host);
         self.timers = Timers::new();
         self.transactions = None;
@@ -170,7 +176,8 @@ impl Agent {
     /// When the next timer or transaction is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let transactions = self.transactions.as_ref().and_then(Layer::next_deadline);
-        [self.timers.next_deadline(), transactions].into_iter().flatten().min()
+        let deadlines = [self.timers.next_deadline(), transactions, self.streams.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Who waits for the outcome of a client transaction. With its first final response or its

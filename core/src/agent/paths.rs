@@ -93,6 +93,16 @@ struct Asked {
 /// What an answer of the host settled: who waited, and for what.
 pub(crate) type Settled = (Vec<Owner>, Result<Arc<Path>, Lost>);
 
+impl Paths {
+    /// Whether a flow is that of a path to the configured server or proxy.
+    pub(super) fn lead_home_on(&self, flow: Flow) -> bool {
+        self.known.values().any(|state| match state {
+            State::Open { path, .. } => path.flow == flow && self.homes.contains(&path.to),
+            _ => false,
+        })
+    }
+}
+
 impl Agent {
     /// A path to `hop`: now, or later through [`Settled`].
     pub(crate) fn reach(&mut self, host: &mut dyn Host, hop: &Hop, owner: Owner) -> Reach {
@@ -160,6 +170,7 @@ impl Agent {
             return None;
         };
         let State::Opening { to, waiters, .. } = state else { return None };
+        self.streams.opened(host, flow, to, local);
         let told = match self.told(to.ip(), local.ip()) {
             Ok(told) => Hop::join(&told, local.port()),
             Err(error) => return Some((waiters, Err(Lost::Because(error)))),
@@ -257,15 +268,12 @@ impl Agent {
     }
 
     /// Forgets every path.
-    pub(crate) fn close_paths(&mut self, host: &mut dyn Host) {
+    pub(crate) fn close_paths(&mut self) {
         let paths = core::mem::take(&mut self.paths);
         for state in paths.known.into_values() {
             match state {
                 State::Resolving { asked, .. } | State::Opening { asked, .. } => {
                     self.timers.cancel(asked.timer);
-                }
-                State::Open { path, .. } if path.flow.transport.is_reliable() => {
-                    host.send(Outbound::CloseFlow { flow: path.flow });
                 }
                 State::Open { .. } => {}
             }

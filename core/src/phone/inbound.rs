@@ -8,34 +8,39 @@ use crate::agent::{ALLOWED, Crossing, Owner, Query, Response, SUPPORTED};
 use crate::call::{Body, Call, decline, parameter, queries};
 use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
-use crate::host::{Flow, Host, Outbound};
-use crate::sip::{Fault, HeaderName, Message, Method, Scheme, head, unescape};
+use crate::host::{Flow, Host};
+use crate::sip::{HeaderName, Message, Method, Scheme, head, unescape};
+use crate::stream::Heard;
 use crate::transaction::{ClientId, FailureCause, Received};
 
 impl Phone {
-    pub(super) fn take_datagram(
+    /// Takes a datagram, or the next bytes of a stream.
+    pub(super) fn take_bytes(
         &mut self,
         host: &mut dyn Host,
         flow: Flow,
         from: SocketAddr,
-        bytes: &[u8],
+        mut bytes: &[u8],
     ) {
         if self.status == PhoneStatus::Inactive {
             return;
         }
-        let message = match Message::parse(bytes) {
-            Ok(message) => message,
-            Err(error) => {
-                let tag = format!("{:016x}", host.random());
-                let mut answer = Vec::new();
-                if error.respond(&mut answer, &tag, from) {
-                    host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
-                } else if error.fault() != Fault::Empty {
-                    self.agent.counters.malformed += 1;
-                }
-                return;
+        while let Some(heard) = self.agent.streams.next(host, flow, from, &mut bytes) {
+            match heard {
+                Heard::Message(message) => self.take_message(host, flow, from, message),
+                Heard::Malformed { answered: false } => self.agent.counters.malformed += 1,
+                _ => {}
             }
-        };
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        message: Message,
+    ) {
         self.agent.counters.received += 1;
         match self.agent.transactions(host).handle_message(host, flow, from, message) {
             Some(Received::Request { id, message: request, from, .. }) => {

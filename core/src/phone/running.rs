@@ -7,7 +7,7 @@ use super::{Intent, Phone, Stopping};
 use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
 use crate::event::{CallId, EndedBy, ErrandId, Event, PhoneStatus};
-use crate::host::{FlowFailure, Host, Inbound, MediaPort, Records, RequestId};
+use crate::host::{FlowFailure, Host, Inbound, MediaPort, Outbound, Records, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;
 use crate::time::Duration;
@@ -56,7 +56,9 @@ impl Phone {
     /// Takes what the host says.
     pub(super) fn take(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         match inbound {
-            Inbound::Datagram { flow, from, bytes } => self.take_datagram(host, flow, from, bytes),
+            Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
+                self.take_bytes(host, flow, from, bytes);
+            }
             Inbound::SendFailed { flow, to } => {
                 self.agent.transactions(host).handle_send_failed(host, flow, to);
             }
@@ -83,11 +85,22 @@ impl Phone {
             Inbound::MediaUnavailable { id } => self.no_ports(host, id),
             // Media is the media machine's.
             Inbound::Media { .. } => {}
-            Inbound::FlowClosed { flow } => {
-                self.agent.forget_paths(flow);
-                self.with_registration(host, |it, cx| it.handle_flow_lost(cx, flow));
+            // A phone that has not started has no business with anybody.
+            Inbound::FlowAccepted { flow, .. } if self.status == PhoneStatus::Inactive => {
+                host.send(Outbound::CloseFlow { flow });
             }
-            Inbound::Stream { .. } | Inbound::FlowAccepted { .. } => {}
+            Inbound::FlowAccepted { flow, from, local, .. } => {
+                self.agent.streams.accepted(host, flow, from, local);
+            }
+            Inbound::FlowClosed { flow } => self.agent.streams.closed(flow),
+        }
+    }
+
+    /// Sees to what was under way on connections that are over.
+    fn handle_closed(&mut self, host: &mut dyn Host) {
+        while let Some(flow) = self.agent.streams.next_closed() {
+            self.agent.flow_closed(host, flow);
+            self.with_registration(host, |it, cx| it.handle_flow_lost(cx, flow));
         }
     }
 
@@ -97,6 +110,9 @@ impl Phone {
         if self.agent.next_deadline().is_none_or(|at| at > now) {
             return;
         }
+        let calls = &self.calls;
+        self.agent.close_stale_flows(host, |_| !calls.is_empty());
+        self.handle_closed(host);
         self.agent.transactions(host).handle_deadline(host);
         self.handle_failures(host);
         let timers = &mut self.agent.timers;
@@ -121,6 +137,7 @@ impl Phone {
 
     /// Passes on what failed meanwhile, and goes on with stopping.
     pub(super) fn settle(&mut self, host: &mut dyn Host) {
+        self.handle_closed(host);
         self.handle_failures(host);
         self.go_on_stopping(host);
         self.release_failed(host);

@@ -3,6 +3,10 @@
 use super::random::Random;
 use crate::time::{Duration, Instant};
 
+/// After how long a lost piece of a stream is sent again at first, and how often at most.
+const RETRANSMIT_AFTER: Duration = Duration::from_millis(200);
+const RETRANSMISSIONS: u32 = 7;
+
 /// The path from one host to another. The default delivers everything, in order, after 1 ms.
 ///
 /// Rates are in permille: 50 is 5 %.
@@ -100,6 +104,23 @@ impl Path {
         let first = self.arrival(now);
         let second = self.random.chance(self.link.duplicate_permille).then(|| self.arrival(now));
         [Some(first), second]
+    }
+
+    /// When a piece of a stream sent `now` arrives: one that is lost is sent again, twice as late each
+    /// time; `None` when that is of no use.
+    pub(super) fn carry_stream(&mut self, now: Instant) -> Option<Instant> {
+        let mut sent = now;
+        let mut again = RETRANSMIT_AFTER;
+        for _ in 0..=RETRANSMISSIONS {
+            let jitter = self.random.up_to(self.link.jitter.as_micros());
+            if !self.is_lost() {
+                let delay = Duration::from_micros(self.link.delay.as_micros().max(1));
+                return Some(sent + delay + Duration::from_micros(jitter));
+            }
+            sent += again;
+            again = again * 2;
+        }
+        None
     }
 
     fn is_lost(&mut self) -> bool {

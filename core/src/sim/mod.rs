@@ -33,6 +33,7 @@ mod ports;
 mod random;
 mod scripted;
 mod simulation;
+mod streams;
 mod wire;
 
 pub use link::{Burst, Link};
@@ -40,7 +41,10 @@ pub use nat::{Dependence, Nat};
 pub use node_id::NodeId;
 pub use scripted::{Arrival, ScriptedPeer};
 pub use simulation::{Application, BoundMedia, Failure, Simulation};
+pub use streams::Pieces;
 pub use wire::{Fate, WirePacket};
 
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;

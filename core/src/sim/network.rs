@@ -12,7 +12,9 @@ use super::link::{Link, Path};
 use super::nat::Nats;
 use super::ports::{Ports, Socket};
 use super::random::Random;
+use super::streams::{Caller, Streams};
 use super::wire::{Fate, Wire, WirePacket};
+use crate::certificate::Identities;
 use crate::host::{Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport};
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::Kind;
@@ -43,6 +45,9 @@ pub(super) struct Network {
     pub(super) reports_unreachable: bool,
     pub(super) ports: Ports,
     pub(super) nats: Nats,
+    pub(super) streams: Streams,
+    /// Where streams are cut up.
+    pub(super) cuts: Random,
     pub(super) hash: TraceHash,
     pub(super) wire: Wire,
     pub(super) stations: Vec<Station>,
@@ -89,29 +94,91 @@ pub(super) enum Happening {
     Answer { node: usize, life: u32, answer: Answer },
     Wake { node: usize },
     Resume { node: usize },
+    Connect(Box<Caller>),
+    GiveUp { flow: u64 },
 }
 
 /// What the host answers a node, kept until it is delivered.
 #[derive(Debug)]
 pub(super) enum Answer {
-    FlowOpened { id: RequestId, flow: Flow, local: SocketAddr },
-    FlowFailed { id: RequestId },
-    SendFailed { flow: Flow, to: SocketAddr },
-    MediaBound { id: RequestId, port: MediaPort, rtp: SocketAddr },
-    MediaUnavailable { id: RequestId },
-    Addresses { id: RequestId, addresses: Vec<IpAddr> },
-    Nothing { id: RequestId, records: Records<'static> },
+    FlowOpened {
+        id: RequestId,
+        flow: Flow,
+        local: SocketAddr,
+        certificate: Option<Identities>,
+    },
+    FlowFailed {
+        id: RequestId,
+        why: &'static str,
+    },
+    Untrusted {
+        id: RequestId,
+        why: String,
+    },
+    FlowAccepted {
+        flow: Flow,
+        from: SocketAddr,
+        local: SocketAddr,
+        certificate: Option<Identities>,
+    },
+    FlowClosed {
+        flow: Flow,
+    },
+    Stream {
+        flow: Flow,
+        from: SocketAddr,
+        bytes: Bytes,
+    },
+    /// Time to hand on what came on a stream.
+    Glue {
+        flow: Flow,
+    },
+    SendFailed {
+        flow: Flow,
+        to: SocketAddr,
+    },
+    MediaBound {
+        id: RequestId,
+        port: MediaPort,
+        rtp: SocketAddr,
+    },
+    MediaUnavailable {
+        id: RequestId,
+    },
+    Addresses {
+        id: RequestId,
+        addresses: Vec<IpAddr>,
+    },
+    Nothing {
+        id: RequestId,
+        records: Records<'static>,
+    },
 }
 
 impl Answer {
+    pub(super) fn unreachable(id: RequestId, why: &'static str) -> Self {
+        Self::FlowFailed { id, why }
+    }
+
     pub(super) fn inbound(&self) -> Inbound<'_> {
         match *self {
-            Self::FlowOpened { id, flow, local } => {
-                Inbound::FlowOpened { id, flow, local, certificate: None }
+            Self::FlowOpened { id, flow, local, ref certificate } => {
+                Inbound::FlowOpened { id, flow, local, certificate: certificate.as_ref() }
             }
-            Self::FlowFailed { id } => {
-                Inbound::FlowFailed { id, failure: FlowFailure::Unreachable("there is no route") }
+            Self::FlowFailed { id, why } => {
+                Inbound::FlowFailed { id, failure: FlowFailure::Unreachable(why) }
             }
+            Self::Untrusted { id, ref why } => {
+                Inbound::FlowFailed { id, failure: FlowFailure::Untrusted(why) }
+            }
+            Self::FlowAccepted { flow, from, local, ref certificate } => {
+                Inbound::FlowAccepted { flow, from, local, certificate: certificate.as_ref() }
+            }
+            Self::FlowClosed { flow } | Self::Glue { flow } => Inbound::FlowClosed { flow },
+            Self::Stream { flow, from, ref bytes } if flow.transport.is_stream() => {
+                Inbound::Stream { flow, from, bytes }
+            }
+            Self::Stream { flow, from, ref bytes } => Inbound::Datagram { flow, from, bytes },
             Self::SendFailed { flow, to } => Inbound::SendFailed { flow, to },
             Self::MediaBound { id, port, rtp } => {
                 let rtcp = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
@@ -137,6 +204,8 @@ impl Network {
             reports_unreachable: false,
             ports: Ports::default(),
             nats: Nats::default(),
+            streams: Streams::default(),
+            cuts: Random::new(seed, u64::MAX - 1),
             hash: TraceHash::new(),
             wire: Wire::default(),
             stations: Vec::new(),
@@ -172,6 +241,7 @@ impl Network {
     }
 
     pub(super) fn kill(&mut self, node: usize) {
+        self.close_connections(node);
         self.ports.release_all(node);
         let station = &mut self.stations[node];
         station.alive = false;
@@ -195,6 +265,7 @@ impl Network {
     /// Gives a node's host another address: its sockets at the old one are dead until it binds new
     /// ones.
     pub(super) fn move_to(&mut self, node: usize, ip: IpAddr) {
+        self.mute_connections(node);
         self.ports.release_all(node);
         self.stations[node].address.set_ip(ip);
     }
@@ -203,6 +274,7 @@ impl Network {
     pub(super) fn rebind(&mut self, node: usize) {
         let Station { address, flow, .. } = self.stations[node];
         self.ports.bind(address, node, Socket::Signalling(flow));
+        self.reset_connections(node);
     }
 
     /// Whether a node's signalling socket is bound where its host is now.
@@ -242,7 +314,7 @@ impl Network {
         station.backlog.push_back(what);
     }
 
-    fn new_flow(&mut self) -> Flow {
+    pub(super) fn new_flow(&mut self) -> Flow {
         self.last_flow += 1;
         Flow { transport: Transport::Udp, id: self.last_flow }
     }
@@ -302,14 +374,14 @@ impl Network {
         self.stations[node].clock.set_drift(now, ppm);
     }
 
-    fn schedule(&mut self, at: Instant, what: Happening) {
+    pub(super) fn schedule(&mut self, at: Instant, what: Happening) {
         self.sequence += 1;
         self.queue.push(Reverse(Scheduled { at, sequence: self.sequence, what }));
     }
 
     // --- links ---
 
-    fn path(&mut self, from: IpAddr, to: IpAddr) -> &mut Path {
+    pub(super) fn path(&mut self, from: IpAddr, to: IpAddr) -> &mut Path {
         let link = if from == to { Link::LOOPBACK } else { self.default_link };
         let seed = self.seed;
         self.paths.entry((from, to)).or_insert_with(|| {
@@ -341,9 +413,10 @@ impl Network {
 
     pub(super) fn heal(&mut self, a: IpAddr, b: IpAddr) {
         self.partitions.remove(&(a.min(b), a.max(b)));
+        self.resend();
     }
 
-    fn is_partitioned(&self, a: IpAddr, b: IpAddr) -> bool {
+    pub(super) fn is_partitioned(&self, a: IpAddr, b: IpAddr) -> bool {
         self.partitions.contains(&(a.min(b), a.max(b)))
     }
 
@@ -373,7 +446,17 @@ impl Network {
             self.schedule(at, Happening::Arrival { from, to, bytes: payload.clone() });
         }
         let (sent, wall) = (self.now, self.wall());
-        self.wire.push(|| WirePacket { sent, wall, from, to, kind, bytes: payload, fate });
+        let transport = Transport::Udp;
+        self.wire.push(|| WirePacket {
+            sent,
+            wall,
+            from,
+            to,
+            transport,
+            kind,
+            bytes: payload,
+            fate,
+        });
         fate
     }
 

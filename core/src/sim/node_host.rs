@@ -43,6 +43,11 @@ impl Datagrams for NodeHost<'_> {
         }
         let network = &mut *self.network;
         match outbound {
+            Outbound::Datagram { flow, to, bytes } if flow.transport.is_reliable() => {
+                if !network.send_on(node, flow, bytes) {
+                    network.answer(node, Answer::SendFailed { flow, to });
+                }
+            }
             Outbound::Datagram { flow, to, bytes } => {
                 if !network.is_bound(node) {
                     return;
@@ -64,14 +69,18 @@ impl Datagrams for NodeHost<'_> {
             }
             Outbound::OpenFlow { id, transport: Transport::Udp, to, .. } => {
                 let answer = match network.is_bound(node) && is_route(address.ip(), to) {
-                    true => Answer::FlowOpened { id, flow: own_flow, local: address },
-                    false => Answer::FlowFailed { id },
+                    true => {
+                        Answer::FlowOpened { id, flow: own_flow, local: address, certificate: None }
+                    }
+                    false => Answer::unreachable(id, "there is no route"),
                 };
                 network.answer(node, answer);
             }
-            Outbound::OpenFlow { id, .. } => network.answer(node, Answer::FlowFailed { id }),
+            Outbound::OpenFlow { id, transport, to, .. } => {
+                network.connect(node, id, transport, to)
+            }
             // The one UDP socket stays open as long as its node lives.
-            Outbound::CloseFlow { .. } => {}
+            Outbound::CloseFlow { flow } => network.close_connection(node, flow),
             Outbound::BindMedia { id, toward: _, low, high } => {
                 let answer = match network.ports.bind_pair(node, address.ip(), low, high) {
                     Some((port, rtp)) => Answer::MediaBound { id, port, rtp },

@@ -1,11 +1,12 @@
 //! A peer that says what a test wants it to say.
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::host::{Endpoint, Flow, Host, Inbound, Outbound, RequestId, Transport};
+use crate::stream::{Frame, Framer};
 use crate::time::Instant;
 
 /// How many messages a peer keeps; older ones are forgotten.
@@ -15,12 +16,26 @@ const MAX_RECEIVED: usize = 100_000;
 /// and answers as a closure tells it.
 #[derive(Default)]
 pub struct ScriptedPeer {
-    flow: Option<Flow>,
-    opening: bool,
-    outbox: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// The flow to each address that was sent something, once it is open. UDP has one for all.
+    ways: BTreeMap<(Transport, SocketAddr), Option<Flow>>,
+    asked: BTreeMap<RequestId, (Transport, SocketAddr)>,
+    /// The connections, those of others included.
+    framers: BTreeMap<Flow, Framer>,
+    outbox: VecDeque<(Way, Vec<u8>)>,
     received: Vec<Arrival>,
+    pings: usize,
     reaction: Option<Box<Reaction>>,
 }
+
+/// How a message leaves.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    To(Transport, SocketAddr),
+    On(Flow, SocketAddr),
+}
+
+/// The address under which the one UDP flow is kept.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 type Reaction = dyn FnMut(&mut ScriptedPeer, &Arrival);
 
@@ -29,6 +44,8 @@ type Reaction = dyn FnMut(&mut ScriptedPeer, &Arrival);
 pub struct Arrival {
     /// When, on the peer's clock.
     pub at: Instant,
+    /// On which flow.
+    pub flow: Flow,
     /// From where.
     pub from: SocketAddr,
     /// The bytes.
@@ -50,16 +67,23 @@ impl ScriptedPeer {
     /// Sends a message in the next step. A text whose lines end in LF alone gets CRLF, so that a
     /// test can be written as a plain multi-line literal.
     pub fn send(&mut self, to: SocketAddr, text: &str) {
-        let text = match text.contains('\r') {
-            true => text.to_owned(),
-            false => text.replace('\n', "\r\n"),
-        };
-        self.send_bytes(to, text.into_bytes());
+        self.send_by(Transport::Udp, to, text);
+    }
+
+    /// The same by another transport: on the connection to that address that it has opened, or else
+    /// on a new one.
+    pub fn send_by(&mut self, transport: Transport, to: SocketAddr, text: &str) {
+        self.outbox.push_back((Way::To(transport, to), lines(text)));
+    }
+
+    /// The same on a flow on which something came from that address.
+    pub fn send_on(&mut self, flow: Flow, to: SocketAddr, text: &str) {
+        self.outbox.push_back((Way::On(flow, to), lines(text)));
     }
 
     /// Sends bytes as they are in the next step.
     pub fn send_bytes(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        self.outbox.push_back((to, bytes));
+        self.outbox.push_back((Way::To(Transport::Udp, to), bytes));
     }
 
     /// Answers a request, as RFC 3261 §8.2.6 says, with `status` (`180 Ringing`), a tag in To if
@@ -87,7 +111,7 @@ impl ScriptedPeer {
         }
         let body = body.replace('\n', "\r\n");
         reply += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        self.send_bytes(request.from, reply.into_bytes());
+        self.outbox.push_back((Way::On(request.flow, request.from), reply.into_bytes()));
     }
 
     /// All that came, oldest first.
@@ -110,21 +134,102 @@ impl ScriptedPeer {
         self.received.iter().filter(|arrival| arrival.first_line().contains(what)).count()
     }
 
+    /// The flows of the connections that it has, those of others included.
+    pub fn connections(&self) -> impl Iterator<Item = Flow> + '_ {
+        self.framers.keys().copied()
+    }
+
+    /// How many pings (RFC 5626 §4.4.1) have come and were answered.
+    pub fn pings(&self) -> usize {
+        self.pings
+    }
+
     fn flush(&mut self, host: &mut dyn Host) {
-        let Some(flow) = self.flow else {
-            if let Some(&(to, _)) = self.outbox.front()
-                && !self.opening
-            {
-                self.opening = true;
-                let (id, transport, name) = (RequestId(0), Transport::Udp, "");
-                host.send(Outbound::OpenFlow { id, transport, to, name });
-            }
-            return;
-        };
-        for (to, bytes) in self.outbox.drain(..) {
+        let mut waiting = VecDeque::new();
+        for (way, bytes) in core::mem::take(&mut self.outbox) {
+            let (flow, to) = match way {
+                Way::On(flow, to) => (flow, to),
+                Way::To(transport, to) => {
+                    let key = key(transport, to);
+                    match self.ways.get(&key) {
+                        Some(Some(flow)) => (*flow, to),
+                        known => {
+                            if known.is_none() {
+                                let id = RequestId(self.asked.len() as u64 + 1);
+                                self.asked.insert(id, key);
+                                self.ways.insert(key, None);
+                                host.send(Outbound::OpenFlow { id, transport, to, name: "" });
+                            }
+                            waiting.push_back((way, bytes));
+                            continue;
+                        }
+                    }
+                }
+            };
             host.send(Outbound::Datagram { flow, to, bytes: &bytes });
         }
+        self.outbox = waiting;
     }
+
+    fn opened(&mut self, id: RequestId, flow: Flow) {
+        let Some(key) = self.asked.get(&id) else { return };
+        self.ways.insert(*key, Some(flow));
+        if flow.transport.is_reliable() {
+            self.framers.insert(flow, Framer::new());
+        }
+    }
+
+    /// There is no way there: what was to go it is lost.
+    fn failed(&mut self, id: RequestId) {
+        let Some(&(transport, to)) = self.asked.get(&id) else { return };
+        self.ways.remove(&(transport, to));
+        self.outbox.retain(|(way, _)| match *way {
+            Way::To(by, address) => by != transport || (to != ANYWHERE && address != to),
+            Way::On(..) => true,
+        });
+    }
+
+    /// Takes the next bytes of a stream.
+    fn read(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, mut bytes: &[u8]) {
+        let Some(mut framer) = self.framers.remove(&flow) else { return };
+        while let Some(frame) = framer.next(&mut bytes) {
+            match frame {
+                Frame::Message(message) => self.hear(host, flow, from, message),
+                Frame::Ping => {
+                    self.pings += 1;
+                    host.send(Outbound::Datagram { flow, to: from, bytes: b"\r\n" });
+                }
+                Frame::Pong | Frame::Broken(_) => {}
+            }
+        }
+        self.framers.insert(flow, framer);
+    }
+
+    fn hear(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, bytes: &[u8]) {
+        let arrival = Arrival { at: host.now(), flow, from, bytes: bytes.to_vec() };
+        if let Some(mut reaction) = self.reaction.take() {
+            reaction(self, &arrival);
+            self.reaction.get_or_insert(reaction);
+        }
+        if self.received.len() >= MAX_RECEIVED {
+            self.received.remove(0);
+        }
+        self.received.push(arrival);
+    }
+}
+
+/// Under what a flow is kept.
+fn key(transport: Transport, to: SocketAddr) -> (Transport, SocketAddr) {
+    (transport, if transport.is_reliable() { to } else { ANYWHERE })
+}
+
+/// A text with its line ends as they are sent.
+fn lines(text: &str) -> Vec<u8> {
+    match text.contains('\r') {
+        true => text.to_owned(),
+        false => text.replace('\n', "\r\n"),
+    }
+    .into_bytes()
 }
 
 impl Arrival {
@@ -159,21 +264,20 @@ impl Endpoint for ScriptedPeer {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         match inbound {
             Inbound::Datagram { flow, from, bytes } => {
-                self.flow = Some(flow);
-                let arrival = Arrival { at: host.now(), from, bytes: bytes.to_vec() };
-                if let Some(mut reaction) = self.reaction.take() {
-                    reaction(self, &arrival);
-                    self.reaction.get_or_insert(reaction);
+                if flow.transport == Transport::Udp {
+                    self.ways.insert((Transport::Udp, ANYWHERE), Some(flow));
                 }
-                if self.received.len() >= MAX_RECEIVED {
-                    self.received.remove(0);
-                }
-                self.received.push(arrival);
+                self.hear(host, flow, from, bytes);
             }
-            Inbound::FlowOpened { flow, .. } => self.flow = Some(flow),
-            Inbound::FlowFailed { .. } => {
-                self.opening = false;
-                self.outbox.pop_front();
+            Inbound::Stream { flow, from, bytes } => self.read(host, flow, from, bytes),
+            Inbound::FlowOpened { id, flow, .. } => self.opened(id, flow),
+            Inbound::FlowFailed { id, .. } => self.failed(id),
+            Inbound::FlowAccepted { flow, .. } => {
+                self.framers.insert(flow, Framer::new());
+            }
+            Inbound::FlowClosed { flow } => {
+                self.framers.remove(&flow);
+                self.ways.retain(|_, way| *way != Some(flow));
             }
             _ => {}
         }
@@ -185,8 +289,11 @@ impl Endpoint for ScriptedPeer {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let waits = self.outbox.is_empty() || (self.flow.is_none() && self.opening);
-        (!waits).then_some(Instant::ZERO)
+        let waits = |(way, _): &(Way, _)| match *way {
+            Way::To(transport, to) => self.ways.get(&key(transport, to)) == Some(&None),
+            Way::On(..) => false,
+        };
+        (!self.outbox.iter().all(waits)).then_some(Instant::ZERO)
     }
 }
 

@@ -12,8 +12,10 @@ use super::network::{Happening, Network};
 use super::node_host::NodeHost;
 use super::node_id::NodeId;
 use super::ports::Socket;
+use super::streams::Pieces;
 use super::wire::WirePacket;
-use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort};
+use crate::certificate::Identities;
+use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort, Transport};
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::{Packet, Trace};
 
@@ -216,7 +218,8 @@ impl Simulation {
         self.network.stall(id.index, self.network.now + time);
     }
 
-    /// Ends a node without a farewell: its sockets are gone. The endpoint can still be looked at.
+    /// Ends a node without a farewell: its sockets are gone, and whoever had a connection with it
+    /// sees that. The endpoint can still be looked at.
     pub fn kill<E>(&mut self, id: NodeId<E>) {
         self.network.kill(id.index);
     }
@@ -262,6 +265,55 @@ impl Simulation {
         self.network.ports.pairs_of(id.index)
     }
 
+    // --- connections ---
+
+    /// How streams are cut up on their way, from now on.
+    pub fn set_pieces(&mut self, pieces: Pieces) {
+        self.network.streams.pieces = pieces;
+    }
+
+    /// Whether a node takes connections of a transport at its address; at first it takes all. One
+    /// that does not, refuses them. (That it has one port for all of them is the simulation's
+    /// simplification.)
+    pub fn set_listening<E>(&mut self, id: NodeId<E>, transport: Transport, listens: bool) {
+        let unheard = &mut self.network.streams.unheard;
+        match listens {
+            true => unheard.remove(&(id.index, transport)),
+            false => unheard.insert((id.index, transport)),
+        };
+    }
+
+    /// Whom a node's certificate names, on the secure connections that it accepts and on those that
+    /// it opens. At first one that it accepts names its address and its names, and one that it opens
+    /// names nobody.
+    pub fn set_certificate<E>(&mut self, id: NodeId<E>, identities: Identities) {
+        self.network.streams.certificates.insert(id.index, identities);
+    }
+
+    /// Has everybody refuse a node's certificate, with these words; `None` ends that.
+    pub fn set_untrusted<E>(&mut self, id: NodeId<E>, why: Option<&str>) {
+        match why {
+            Some(why) => self.network.streams.untrusted.insert(id.index, why.to_owned()),
+            None => self.network.streams.untrusted.remove(&id.index),
+        };
+    }
+
+    /// Ends all connections between two nodes: both see it at once, and what was under way is lost.
+    pub fn cut<A, B>(&mut self, a: NodeId<A>, b: NodeId<B>) {
+        self.network.cut(a.index, b.index);
+    }
+
+    /// Ends the connections of `a` with `b`, which only `a` sees: what `b` sends on them reaches
+    /// nobody, and 30 s later `b` sees that.
+    pub fn half_open<A, B>(&mut self, a: NodeId<A>, b: NodeId<B>) {
+        self.network.half_open(a.index, b.index);
+    }
+
+    /// How many connections a node holds, those that others have opened included.
+    pub fn connections<E>(&self, id: NodeId<E>) -> usize {
+        self.network.connections_of(id.index)
+    }
+
     // --- the network ---
 
     /// What links are like that were not set on their own, from now on.
@@ -281,7 +333,9 @@ impl Simulation {
         self.network.set_link(from.into(), to.into(), link);
     }
 
-    /// Cuts two hosts off from each other, both ways. What is already on its way arrives.
+    /// Cuts two hosts off from each other, both ways. What is already on its way arrives. Connections
+    /// between them stall: what is sent arrives once that ends, and after 30 s it does not, which
+    /// ends them for the sender.
     pub fn partition(&mut self, a: impl Into<IpAddr>, b: impl Into<IpAddr>) {
         self.network.partition(a.into(), b.into());
     }
@@ -436,13 +490,15 @@ impl Simulation {
                 };
                 self.cross(binding.node, |endpoint, host| endpoint.handle_inbound(host, inbound));
             }
+            Happening::Connect(caller) => self.network.arrive(&caller),
+            Happening::GiveUp { flow } => self.network.give_up(flow),
             Happening::Answer { node, life, answer } => {
                 let station = &self.network.stations[node];
                 if station.life != life {
                 } else if station.stalled.is_some() {
                     let what = Happening::Answer { node, life, answer };
                     self.network.keep_for_later(node, what);
-                } else {
+                } else if let Some(answer) = self.network.admit(node, answer) {
                     self.cross(node, |endpoint, host| {
                         endpoint.handle_inbound(host, answer.inbound());
                     });

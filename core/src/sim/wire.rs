@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::host::Transport;
 use crate::time::{Instant, WallTime};
 use crate::trace::Kind;
 
@@ -19,6 +20,8 @@ pub struct WirePacket {
     pub from: SocketAddr,
     /// The receiver.
     pub to: SocketAddr,
+    /// How it travels; of a connection, `from` and `to` are where its two nodes listen.
+    pub transport: Transport,
     /// What kind of socket it left.
     pub kind: Kind,
     /// The bytes.

@@ -151,9 +151,8 @@ impl Streams {
 
     /// A connection is over ([`FlowClosed`](crate::host::Inbound::FlowClosed)).
     pub fn closed(&mut self, flow: Flow) {
-        if self.remove(flow) {
-            self.closed.push_back(flow);
-        }
+        self.remove(flow);
+        self.closed.push_back(flow);
     }
 
     /// Ends a connection, as if it were over.
@@ -302,11 +301,11 @@ impl Streams {
         self.accepted += usize::from(accepted);
     }
 
-    fn remove(&mut self, flow: Flow) -> bool {
-        let Some(connection) = self.connections.remove(&flow) else { return false };
-        self.timers.cancel(connection.timer);
-        self.accepted -= usize::from(connection.accepted);
-        true
+    fn remove(&mut self, flow: Flow) {
+        if let Some(connection) = self.connections.remove(&flow) {
+            self.timers.cancel(connection.timer);
+            self.accepted -= usize::from(connection.accepted);
+        }
     }
 }
 

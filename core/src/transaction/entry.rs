@@ -1,6 +1,6 @@
 //! One transaction in the layer's table.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::client_invite::ClientInvite;
 use super::client_non_invite::ClientNonInvite;
@@ -20,6 +20,19 @@ use crate::timers::TimerId;
 pub(super) struct Peer {
     pub(super) flow: Flow,
     pub(super) to: SocketAddr,
+}
+
+/// Stands for the one address at the other end of a connection.
+pub(super) const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+impl Peer {
+    /// By what all that is under way to the same peer is found: a connection has only one.
+    pub(super) fn line(self) -> Self {
+        match self.flow.transport.is_reliable() {
+            true => Self { to: ANYWHERE, ..self },
+            false => self,
+        }
+    }
 }
 
 /// A transaction: its machine, and where it stands in the layer's tables.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::client_invite::ClientInvite;
 use super::client_non_invite::ClientNonInvite;
 use super::derived;
-use super::entry::{Machine, Peer};
+use super::entry::{ANYWHERE, Machine, Peer};
 use super::event::{ClientId, Failure, Received, ServerId};
 use super::key::{Key, Keys};
 use super::machine::{Action, Context};
@@ -72,11 +72,17 @@ impl Layer {
     /// is told once for what it sent.
     pub fn handle_send_failed(&mut self, host: &mut dyn Host, flow: Flow, to: SocketAddr) {
         let now = host.now();
-        let peer = Peer { flow, to };
-        while let Some(slot) = self.store.by_peer.get(&peer).copied() {
+        let line = Peer { flow, to }.line();
+        while let Some(slot) = self.store.by_peer.get(&line).copied() {
             self.store.unlink(slot);
             self.step(now, slot, |machine, _| machine.handle_transport_error());
         }
+    }
+
+    /// A connection is over ([`Inbound::FlowClosed`](crate::host::Inbound::FlowClosed)): as
+    /// [`handle_send_failed`](Self::handle_send_failed) for all that was sent on it.
+    pub fn handle_flow_closed(&mut self, host: &mut dyn Host, flow: Flow) {
+        self.handle_send_failed(host, flow, ANYWHERE);
     }
 
     /// Carries out what is due: repeats what may have been lost and gives up what took too long.

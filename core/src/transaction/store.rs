@@ -82,7 +82,7 @@ impl Store {
         if entry.linked || !entry.machine.as_ref().is_some_and(Machine::is_exposed) {
             return;
         }
-        let next = self.by_peer.insert(entry.peer, slot);
+        let next = self.by_peer.insert(entry.peer.line(), slot);
         (entry.linked, entry.previous, entry.next) = (true, None, next);
         if let Some(next) = next.and_then(|next| self.entries.get_mut(next)) {
             next.previous = Some(slot);
@@ -93,17 +93,17 @@ impl Store {
     pub(super) fn unlink(&mut self, slot: Slot) {
         let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.linked) else { return };
         entry.linked = false;
-        let (peer, previous, next) = (entry.peer, entry.previous.take(), entry.next.take());
+        let (line, previous, next) = (entry.peer.line(), entry.previous.take(), entry.next.take());
         if let Some(next) = next.and_then(|next| self.entries.get_mut(next)) {
             next.previous = previous;
         }
         match (previous.and_then(|previous| self.entries.get_mut(previous)), next) {
             (Some(previous), next) => previous.next = next,
             (None, Some(next)) => {
-                self.by_peer.insert(peer, next);
+                self.by_peer.insert(line, next);
             }
             (None, None) => {
-                self.by_peer.remove(&peer);
+                self.by_peer.remove(&line);
             }
         }
     }

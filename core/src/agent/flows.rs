@@ -1,0 +1,38 @@
+//! Connections: what comes on them, and what ends with them.
+//!
+//! A path leads to a flow ([`super::paths`]); here is what a flow that is a connection means beyond
+//! that. `stream` cuts what comes on it into messages.
+
+use super::Agent;
+use crate::host::{Flow, Host};
+
+impl Agent {
+    /// Closes what has taken too long, and what is idle and leads neither to the server nor to anybody
+    /// in a call.
+    pub(crate) fn close_stale_flows(
+        &mut self,
+        host: &mut dyn Host,
+        in_a_call: impl Fn(Flow) -> bool,
+    ) {
+        let paths = &self.paths;
+        self.streams.handle_deadline(host, |flow| paths.lead_home_on(flow) || in_a_call(flow));
+    }
+
+    /// A connection is over: whoever has something under way on it is told (RFC 3261 §17.1.4, §18.4),
+    /// and whoever wants to send has a new one opened.
+    pub(crate) fn flow_closed(&mut self, host: &mut dyn Host, flow: Flow) {
+        self.forget_paths(flow);
+        if let Some(transactions) = &mut self.transactions {
+            transactions.handle_flow_closed(host, flow);
+        }
+    }
+
+    /// Closes every connection.
+    pub(super) fn close_flows(&mut self, host: &mut dyn Host) {
+        let flows: Vec<Flow> = self.streams.flows().collect();
+        for flow in flows {
+            self.streams.close(host, flow);
+        }
+        while self.streams.next_closed().is_some() {}
+    }
+}
