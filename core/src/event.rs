@@ -368,6 +368,11 @@ pub enum MediaControl {
         /// Which audio stream of the call.
         stream: u8,
     },
+    /// A pair of ports is of no more use to any stream: we have left its network.
+    Release {
+        /// The pair.
+        port: MediaPort,
+    },
     /// The call is over: say goodbye (RFC 3550 §6.6) and stop.
     Close,
 }

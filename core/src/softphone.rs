@@ -147,6 +147,10 @@ impl Softphone {
             {
                 media.ports.push(parameters.port);
             }
+            if let MediaControl::Release { port } = control {
+                self.ports.remove(&port);
+                media.ports.retain(|held| *held != port);
+            }
             media.session.handle_control(host, control);
         }
         self.drain(call);

@@ -146,6 +146,17 @@ impl World {
         self.act(telephone, |phone| phone.call(target, CallOptions::default()))
     }
 
+    /// Takes a telephone to another address, and tells it. It is the one returned from then on.
+    pub fn move_to(&mut self, telephone: &Telephone, ip: IpAddr) -> Outcome<Telephone> {
+        let moved =
+            Telephone { node: self.sim.move_node(telephone.node, ip), log: telephone.log.clone() };
+        self.act(&moved, |phone| {
+            phone.network_changed();
+            Ok(())
+        })?;
+        Ok(moved)
+    }
+
     /// The media of a call.
     pub fn media(&mut self, telephone: &Telephone, call: CallId) -> Outcome<&mut MediaSession> {
         let missing = self.failure(&format!("call {call} has no media"));

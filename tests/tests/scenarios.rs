@@ -81,6 +81,13 @@ fn what_is_broken_in_pyvoip_holds_from_many_seeds() {
 }
 
 #[test]
+fn calls_survive_another_network_from_many_seeds() {
+    for name in ["caller_moves", "both_move", "no_network_for_a_while", "moves_while_it_rings"] {
+        sweep(name, 20);
+    }
+}
+
+#[test]
 fn sound_keeps_from_many_seeds() {
     for name in
         ["first_call", "early_media", "tone_both_ways", "tone_under_loss", "digits_under_loss"]

@@ -101,6 +101,8 @@ pub(crate) enum CallAlarm {
     Report,
     /// A re-INVITE may be tried again, or has had no final response for too long (§14.1).
     Change,
+    /// There may be a path from the new network now.
+    Relocate,
 }
 
 /// What the parts of a phone share.

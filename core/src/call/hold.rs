@@ -32,6 +32,11 @@ impl Hold {
         Direction::new(wanted.sends(), wanted.receives() && !self.wished)
     }
 
+    /// Whether the application waits to be told.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked
+    }
+
     /// Whether the far end has to be told our wish.
     pub(super) fn wants_change(&self) -> bool {
         self.wished != self.agreed

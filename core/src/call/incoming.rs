@@ -47,6 +47,8 @@ struct Ringing {
     unanswered: TimerId,
     /// What we say when nobody answers: 480, or 487 when the caller set the time.
     too_late: u16,
+    /// Whether the network has changed since, so that what the caller is told of us is outdated.
+    moved: bool,
 }
 
 /// §13.3.1.1: a proxy that has heard nothing for three minutes gives up, so each minute tells it
@@ -102,6 +104,21 @@ impl Call {
         if !agreed.is_empty() {
             self.media.configure(cx, &agreed);
         }
+        if ringing.moved {
+            self.relocate(cx);
+        }
+    }
+
+    /// The network has changed. What the caller was told first holds (§13.2.1), so its new ports are
+    /// told when the call is answered; the Contact is then right already.
+    pub(super) fn incoming_moved(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let hop = Hop::from(incoming.query.from);
+        let State::Ringing(ringing) = &mut incoming.state else { return };
+        ringing.moved = true;
+        if let Reach::Open(path) = cx.reach(&hop, Owner::Call(self.id)) {
+            self.incoming_path(cx, Ok(path));
+        }
     }
 
     /// Sends 183 with our answer, if there is an offer, and opens media (§13.3.1.1).
@@ -138,7 +155,16 @@ impl Call {
 
     pub(super) fn incoming_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let State::Seeking { body } = &mut incoming.state else { return };
+        let body = match &mut incoming.state {
+            State::Seeking { body } => body,
+            State::Ringing(ringing) => {
+                if let Ok(path) = path {
+                    ringing.contact = cx.contact(&path).into();
+                }
+                return;
+            }
+            State::Binding { .. } => return,
+        };
         match path {
             Ok(path) => {
                 let body = core::mem::replace(body, Body::None);
@@ -200,6 +226,7 @@ impl Call {
             remind: cx.set_timer(REMIND_AFTER, alarm(CallAlarm::Remind)),
             unanswered: cx.set_timer(limit, alarm(CallAlarm::Unanswered)),
             too_late,
+            moved: false,
         };
         let (from, to) = (request.from().uri_str().to_owned(), request.to().uri_str().to_owned());
         incoming.state = State::Ringing(ringing);

@@ -30,6 +30,8 @@ pub(crate) struct CallMedia {
     /// The pairs of ports, one for each stream of a description. They stay until the call ends: a
     /// stream that was removed may come back.
     ports: Vec<MediaPorts>,
+    /// The pairs at our new address, while we move there.
+    fresh: Option<Vec<MediaPorts>>,
     /// How many more pairs are asked of the host.
     asked: u8,
     /// An offer that waits for them.
@@ -103,6 +105,7 @@ impl CallMedia {
         Self {
             call,
             ports: Vec::new(),
+            fresh: None,
             asked: 0,
             deferred: None,
             peer: nowhere,
@@ -125,9 +128,23 @@ impl CallMedia {
         self.ask(cx, streams.clamp(1, MAX_STREAMS));
     }
 
+    /// Asks for as many pairs at our new address as there are at the old one.
+    pub(crate) fn rebind(&mut self, cx: &mut Crossing<'_>, peer: IpAddr) {
+        self.peer = peer;
+        for ports in self.fresh.replace(Vec::new()).into_iter().flatten() {
+            cx.release_ports(ports.port);
+        }
+        self.ask(cx, u8::try_from(self.ports.len()).unwrap_or(MAX_STREAMS));
+    }
+
+    /// Whether pairs are asked for.
+    pub(crate) fn is_binding(&self) -> bool {
+        self.asked > 0
+    }
+
     fn ask(&mut self, cx: &mut Crossing<'_>, pairs: u8) {
         self.asked = pairs;
-        self.ports.reserve_exact(pairs.into());
+        self.fresh.as_mut().unwrap_or(&mut self.ports).reserve_exact(pairs.into());
         cx.bind_ports(self.call, self.peer);
     }
 
@@ -142,7 +159,7 @@ impl CallMedia {
             // The call has ended meanwhile.
             Some(ports) if self.asked == 0 => cx.release_ports(ports.port),
             Some(ports) => {
-                self.ports.push(ports);
+                self.fresh.as_mut().unwrap_or(&mut self.ports).push(ports);
                 self.asked -= 1;
             }
             None => self.asked = 0,
@@ -164,12 +181,34 @@ impl CallMedia {
             let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
             return Err(Error::NoPortsAvailable { low, high });
         };
-        let told = cx.agent.told(self.peer, ports.rtp.ip())?;
-        // A name is for Contact; a connection line wants the address behind it.
-        self.told = told.parse().unwrap_or(ports.rtp.ip());
+        self.told = told(cx, self.peer, ports)?;
         self.negotiator = Some(Box::new(Negotiator::new(cx.host.random())));
         self.cname = cx.host.random();
         Ok(())
+    }
+
+    /// Goes on at the new pairs, with the same streams and sources: sound leaves from there at once,
+    /// and the far end learns with the next offer where to send. Where there are fewer of them, and
+    /// where the far end could not be told their address, the old ones have to do.
+    pub(crate) fn move_to_new_ports(&mut self, cx: &mut Crossing<'_>) {
+        let mut fresh = self.fresh.take().unwrap_or_default();
+        if let Some(Ok(address)) = fresh.first().map(|ports| told(cx, self.peer, ports)) {
+            self.told = address;
+        }
+        let kept = self.ports.split_off(fresh.len().min(self.ports.len()));
+        fresh.extend(kept);
+        let left = core::mem::replace(&mut self.ports, fresh);
+        for live in &self.live {
+            let Some(ports) = self.ports.get(usize::from(live.agreed.stream)) else { continue };
+            let parameters = self.parameters(ports.port, &live.agreed);
+            self.tell(cx, MediaControl::Configure { stream: live.number, parameters });
+        }
+        for MediaPorts { port, .. } in left {
+            if self.opened {
+                self.tell(cx, MediaControl::Release { port });
+            }
+            cx.release_ports(port);
+        }
     }
 
     /// How many streams an offer asks for, as far as they are taken.
@@ -396,7 +435,8 @@ impl CallMedia {
         if core::mem::take(&mut self.opened) {
             self.tell(cx, MediaControl::Close);
         }
-        for ports in core::mem::take(&mut self.ports) {
+        let fresh = self.fresh.take().unwrap_or_default();
+        for ports in core::mem::take(&mut self.ports).into_iter().chain(fresh) {
             cx.release_ports(ports.port);
         }
         self.asked = 0;
@@ -433,6 +473,13 @@ impl CallMedia {
     }
 }
 
+/// What `peer` is told as the address of a pair of ports.
+fn told(cx: &Crossing<'_>, peer: IpAddr, ports: &MediaPorts) -> Result<IpAddr, Error> {
+    let told = cx.agent.told(peer, ports.rtp.ip())?;
+    // A name is for Contact; a connection line wants the address behind it.
+    Ok(told.parse().unwrap_or(ports.rtp.ip()))
+}
+
 /// The answer that takes nothing of an offer.
 pub(super) fn decline(offer: &SessionDescription) -> String {
     Negotiator::new(0).decline(offer).to_string()
@@ -449,7 +496,7 @@ impl Call {
     /// that have none yet. It is taken up again when they have come, or there are none.
     pub(super) fn defer(&mut self, cx: &mut Crossing<'_>, query: &Query, body: &Body) -> bool {
         let media = &mut self.media;
-        if media.deferred.is_some() {
+        if media.deferred.is_some() || (media.is_binding() && matches!(body, Body::Session(_))) {
             // §14.2: one at a time.
             queries::later(cx, query);
             return true;
@@ -466,11 +513,12 @@ impl Call {
 
     /// Takes a pair of ports for an offer that waits.
     pub(super) fn session_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
-        if self.media.handle_ports(cx, ports)
-            && let Some(query) = self.media.deferred.take()
-        {
-            self.reoffered(cx, &query, Body::of(&query.request));
-            self.advance(cx);
+        if !self.media.handle_ports(cx, ports) || self.relocation_ports(cx) {
+            return;
         }
+        if let Some(query) = self.media.deferred.take() {
+            self.reoffered(cx, &query, Body::of(&query.request));
+        }
+        self.advance(cx);
     }
 }

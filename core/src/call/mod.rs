@@ -353,6 +353,16 @@ impl Call {
         }
     }
 
+    /// The network has changed: it goes on from the new one.
+    pub(crate) fn network_changed(&mut self, cx: &mut Crossing<'_>) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.outgoing_moved(cx),
+            Stage::Incoming(_) => self.incoming_moved(cx),
+            Stage::Session(_) => self.relocate(cx),
+            Stage::Over => {}
+        }
+    }
+
     /// Ends it because the phone stops, whatever its state.
     pub(crate) fn shut_down(&mut self, cx: &mut Crossing<'_>) {
         match &self.stage {

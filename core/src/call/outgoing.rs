@@ -76,6 +76,8 @@ struct Calling {
     cancelled: bool,
     /// Why the target before was not reached, while a path to the next is looked for.
     seeking: Option<Ending>,
+    /// Whether the network has changed, so that new ports are needed before the next INVITE.
+    moved: bool,
     unanswered: TimerId,
 }
 
@@ -138,16 +140,62 @@ impl Call {
                 outgoing.state = State::Binding(path);
             }
             State::Calling(calling) if calling.seeking.is_some() => {
-                calling.seeking = None;
-                self.media.retarget(&path.told);
                 calling.path = path;
-                calling.attempt = Attempt::default();
-                if calling.offer.is_some() {
-                    calling.offer = self.media.offer(cx);
+                match calling.moved {
+                    true if self.media.is_binding() => {}
+                    true => self.media.rebind(cx, calling.path.to.ip()),
+                    false => {
+                        self.media.retarget(&calling.path.told);
+                        self.invite_anew(cx);
+                    }
                 }
-                self.invite(cx);
             }
             _ => {}
+        }
+    }
+
+    /// Sends INVITE by the path that was found, with an offer of its own.
+    fn invite_anew(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        (calling.seeking, calling.moved) = (None, false);
+        calling.attempt = Attempt::default();
+        if calling.offer.is_some() {
+            calling.offer = self.media.offer(cx);
+        }
+        self.invite(cx);
+    }
+
+    /// The network has changed, and no answer to the INVITE would find us: it is withdrawn, and sent
+    /// once more from the new one.
+    pub(super) fn outgoing_moved(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        if calling.withdrawal.is_some() {
+            return;
+        }
+        calling.moved = true;
+        if calling.seeking.is_some() {
+            return;
+        }
+        if calling.heard {
+            cx.cancel_invite(&calling.attempt);
+        }
+        cx.abandon(&mut calling.attempt);
+        for early in calling.early.drain(..) {
+            self.media.drop_early(cx, early.number);
+        }
+        let error = Error::Unreachable {
+            peer: outgoing.target.uri.clone(),
+            problem: "the network has changed".to_owned(),
+        };
+        calling.seeking = Some(Ending::error(Some(error)));
+        let reach = cx.reach(&outgoing.target.hop, Owner::Call(self.id));
+        self.set_state(cx, CallState::Dialing, None);
+        match reach {
+            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
+            Reach::Later => {}
+            Reach::Full => self.outgoing_path(cx, Err(Lost::Unreachable)),
         }
     }
 
@@ -180,6 +228,12 @@ impl Call {
             return;
         }
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        if let State::Calling(calling) = &outgoing.state
+            && calling.moved
+        {
+            self.media.move_to_new_ports(cx);
+            return self.invite_anew(cx);
+        }
         let State::Binding(path) = &outgoing.state else { return };
         let path = Arc::clone(path);
         if let Err(error) = self.media.open(cx) {
@@ -205,6 +259,7 @@ impl Call {
             withdrawal: None,
             cancelled: false,
             seeking: None,
+            moved: false,
             unanswered,
         };
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };

@@ -133,6 +133,8 @@ impl MediaSession {
             }
             MediaControl::Configure { .. } => {}
             MediaControl::Remove { stream } => self.remove(host, stream),
+            // The sockets are the host's.
+            MediaControl::Release { .. } => {}
             MediaControl::Close => {
                 self.closed = true;
                 while let Some((number, _)) = self.streams.last() {

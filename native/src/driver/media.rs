@@ -108,6 +108,9 @@ impl Task {
                 self.sockets.push(sockets);
             }
             Order::Control(control) => {
+                if let MediaControl::Release { port } = *control {
+                    self.sockets.retain(|sockets| sockets.port != port);
+                }
                 self.shared.session().handle_control(&mut self.machine, *control);
                 self.flush();
             }

@@ -5,6 +5,7 @@ mod calls;
 mod handler;
 mod loss;
 mod media;
+mod network;
 mod pyvoip_calls;
 mod pyvoip_media;
 mod pyvoip_parser;
@@ -78,6 +79,10 @@ pub const SCENARIOS: &[Scenario] = &[
     sessions::REDIRECTED,
     sessions::NO_ANSWER_IN_2XX,
     sessions::RACE_OF_ANSWERS,
+    network::CALLER_MOVES,
+    network::BOTH_MOVE,
+    network::NO_NETWORK_FOR_A_WHILE,
+    network::MOVES_WHILE_IT_RINGS,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     handler::SIP_HANDLER,

@@ -19,13 +19,15 @@ use crate::transaction::{ClientId, FailureCause};
 /// the next waits, and what has become of it by then is what is offered.
 ///
 /// ```text
-///  hold, resume ─► Due ── no other INVITE, no offer, a path ──► Asked ── 2xx, 4xx ─► (told)
-///                   ▲                                            │ 491, 500 with Retry-After
-///                   └────────────── the time is up ── Waiting ◄──┘
+///  hold, resume, ─► Due ── no other INVITE, no offer, a path ──► Asked ── 2xx, 4xx ─► (told)
+///  another          ▲                                            │ 491, 500 with Retry-After
+///  network          └────────────── the time is up ── Waiting ◄──┘
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Change {
     state: State,
+    /// Whether we are elsewhere than the far end believes.
+    moved: bool,
     /// How often it was put off.
     refusals: u8,
 }
@@ -47,6 +49,9 @@ const MAX_REFUSALS: u8 = 8;
 /// §14.2: a peer that is busy with an earlier INVITE asks for at most this many seconds.
 const MAX_RETRY_AFTER: u32 = 10;
 
+/// How long to wait before a change is sent again that could not be.
+const UNSENT_WAIT: Duration = Duration::from_secs(2);
+
 /// In what steps, in milliseconds, we wait before the next attempt (§14.1).
 const STEP: u64 = 10;
 
@@ -55,6 +60,23 @@ impl Session {
     pub(super) fn is_changing_by(&self, client: ClientId) -> bool {
         let state = self.change.as_ref().map(|change| &change.state);
         matches!(state, Some(State::Asked { ask, .. }) if ask.is_of(client))
+    }
+
+    /// Wishes to tell the far end where we are now.
+    pub(super) fn wish_moved(&mut self) {
+        self.change.get_or_insert_default().moved = true;
+    }
+
+    /// What was told by a re-INVITE that is not answered yet has to be told anew. Whether there was
+    /// one.
+    pub(super) fn withdraw_change(&mut self, cx: &mut Crossing<'_>) -> bool {
+        let asked = |change: &mut Box<Change>| matches!(change.state, State::Asked { .. });
+        let Some(change) = self.change.take_if(asked) else { return false };
+        let Change { state: State::Asked { ask, limit }, .. } = *change else { return false };
+        cx.cancel_timer(limit);
+        ask.close(cx);
+        self.change = Some(Box::default());
+        true
     }
 
     pub(super) fn forget_change(&mut self, cx: &mut Crossing<'_>) {
@@ -82,10 +104,11 @@ impl Call {
     pub(super) fn advance_change(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         // §14.1: no other INVITE may be under way.
-        let quiet = session.is_up() && !self.media.is_offering() && !self.media.is_deferring();
+        let settled = session.relocation.is_none() && !self.media.is_deferring();
+        let quiet = session.is_up() && !self.media.is_offering() && settled;
         let Some(change) = session.change.as_mut().filter(|_| quiet) else { return };
         let State::Due = change.state else { return };
-        if !self.media.hold.wants_change() {
+        if !change.moved && !self.media.hold.wants_change() {
             session.change = None;
             return self.media.hold.settle(cx, self.id);
         }
@@ -128,11 +151,11 @@ impl Call {
             _ if session.parting.is_some() => session.change = None,
             491 => {
                 let wait = glare_wait(cx, self.direction);
-                self.put_off(cx, wait, response);
+                self.put_off(cx, wait, Some(Cause::of(response)));
             }
             500 if response.retry_after().is_some_and(|secs| secs <= MAX_RETRY_AFTER) => {
                 let wait = Duration::from_secs(response.retry_after().unwrap_or_default().into());
-                self.put_off(cx, wait, response);
+                self.put_off(cx, wait, Some(Cause::of(response)));
             }
             // §12.2.1.2: the dialog is gone, at least there.
             408 | 481 => {
@@ -169,11 +192,11 @@ impl Call {
     }
 
     /// Tries again after a while.
-    fn put_off(&mut self, cx: &mut Crossing<'_>, wait: Duration, response: &Message) {
+    fn put_off(&mut self, cx: &mut Crossing<'_>, wait: Duration, cause: Option<Cause>) {
         let Stage::Session(session) = &mut self.stage else { return };
         let Some(change) = session.change.as_mut() else { return };
         if change.refusals >= MAX_REFUSALS {
-            return self.change_refused(cx, Some(Cause::of(response)));
+            return self.change_refused(cx, cause);
         }
         change.refusals += 1;
         let timer = cx.set_timer(wait, Alarm::Call(self.id, CallAlarm::Change));
@@ -186,14 +209,25 @@ impl Call {
         let Stage::Session(session) = &mut self.stage else { return };
         session.change = None;
         self.media.withdraw();
-        self.media.hold.give_up(cx, self.id, cause);
+        if self.media.hold.is_asked() || self.media.hold.wants_change() {
+            self.media.hold.give_up(cx, self.id, cause);
+        }
+    }
+
+    /// It could not be sent. A far end that does not know where we are is told as soon as it can be.
+    fn change_unsent(&mut self, cx: &mut Crossing<'_>) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        match session.change.as_ref().is_some_and(|change| change.moved) {
+            true => self.put_off(cx, UNSENT_WAIT, None),
+            false => self.change_refused(cx, None),
+        }
     }
 
     /// There is no path for it.
     pub(super) fn change_lost(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         if matches!(session.change.as_ref().map(|change| &change.state), Some(State::Due)) {
-            self.change_refused(cx, None);
+            self.change_unsent(cx);
         }
     }
 
@@ -206,11 +240,14 @@ impl Call {
             session.change = None;
             return;
         }
-        self.change_refused(cx, None);
         // §12.2.1.2: whoever does not answer at all has left the dialog; §8.1.3.1: what could not be
         // sent counts as 503, which leaves it.
-        if cause == FailureCause::Timeout {
-            self.part(cx, Ending::new(EndedBy::Timeout));
+        match cause {
+            FailureCause::Timeout => {
+                self.change_refused(cx, None);
+                self.part(cx, Ending::new(EndedBy::Timeout));
+            }
+            _ => self.change_unsent(cx),
         }
     }
 

@@ -2,13 +2,15 @@
 //!
 //! What it consists of stands in files of their own: `ask`, a request of ours within the dialog;
 //! `invite`, the caller's side of a 2xx; `accepted`, the callee's; `reoffer`, a change that the peer
-//! wishes, and `change`, one that we wish; `parting`, the end by us.
+//! wishes, and `change`, one that we wish; `relocation`, our move to another network; `parting`, the
+//! end by us.
 
 mod accepted;
 mod ask;
 mod change;
 mod invite;
 mod parting;
+mod relocation;
 mod reoffer;
 
 use core::net::SocketAddr;
@@ -28,6 +30,7 @@ use accepted::Accepted;
 use change::Change;
 use invite::Invite;
 use parting::Parting;
+use relocation::Relocation;
 
 /// A call that was answered.
 ///
@@ -51,6 +54,8 @@ pub(super) struct Session {
     accepted: Option<Box<Accepted>>,
     /// A change that we wish.
     change: Option<Box<Change>>,
+    /// Once the network has changed, until the far end can be told.
+    relocation: Option<Relocation>,
     /// Once it ends by us.
     parting: Option<Box<Parting>>,
     /// Dialogs of others that answered too late; each only waits for its end (§13.2.2.4).
@@ -77,8 +82,8 @@ impl Session {
     /// The callee's; [`accept`](Self::accept) sends the 2xx.
     pub(super) fn new(dialog: Dialog, contact: Box<str>) -> Self {
         let (invites, forks) = (Vec::new(), Vec::new());
-        let (accepted, change, parting) = (None, None, None);
-        Self { dialog, contact, invites, accepted, change, parting, forks }
+        let (accepted, change, relocation, parting) = (None, None, None, None);
+        Self { dialog, contact, invites, accepted, change, relocation, parting, forks }
     }
 
     /// Sends what is due and can be sent. Returns how the call ended, if it did.
@@ -187,6 +192,9 @@ impl Session {
     pub(super) fn close(mut self, cx: &mut Crossing<'_>) {
         self.forget_accepted(cx);
         self.forget_change(cx);
+        if let Some(relocation) = self.relocation {
+            relocation.close(cx);
+        }
         self.invites.into_iter().for_each(|invite| invite.close(cx));
         self.forks.into_iter().for_each(|fork| fork.close(cx));
     }
@@ -214,6 +222,7 @@ impl Call {
         match session.advance(cx, self.id) {
             Some(ending) => self.finish(cx, ending),
             None => {
+                self.advance_relocation(cx);
                 self.advance_change(cx);
                 self.advance_transfer(cx);
                 self.advance_referral(cx);
@@ -232,6 +241,7 @@ impl Call {
                     let ending = session.lost(lost);
                     return self.finish(cx, ending);
                 }
+                self.relocation_lost(cx);
                 self.change_lost(cx);
                 self.transfer_lost(cx);
                 self.referral_lost(cx);
@@ -300,6 +310,7 @@ impl Call {
                 }
             }
             CallAlarm::Change => self.change_alarm(cx),
+            CallAlarm::Relocate => self.relocation_alarm(cx),
             _ => {}
         }
     }

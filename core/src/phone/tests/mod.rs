@@ -9,6 +9,7 @@ mod hold;
 mod hosts;
 mod late_offers;
 mod messages;
+mod moving;
 mod reachable;
 mod redirects;
 mod referrals;

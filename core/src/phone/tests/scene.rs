@@ -236,7 +236,7 @@ impl Actor {
                     Some(format!("{stream} to {}", parameters.remote_rtp.port()))
                 }
                 MediaControl::Remove { stream } => Some(format!("{stream} over")),
-                MediaControl::Close => None,
+                MediaControl::Release { .. } | MediaControl::Close => None,
             },
             _ => None,
         };
