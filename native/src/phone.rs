@@ -167,7 +167,11 @@ impl Phone {
         let mut phone = offhook_core::phone::Phone::new(parameters.clone())?;
         let address = SocketAddr::new(parameters.bind_ip, parameters.bind_port);
         let security = Arc::new(Tls::load(parameters)?);
-        let mut sockets = Sockets::new(Ways { security: Some(security), ..Ways::default() });
+        let mut sockets = Sockets::new(Ways {
+            security: Some(security),
+            websocket_path: parameters.websocket_path.clone(),
+            ..Ways::default()
+        });
         sockets.listen_at(transports(parameters), address)?;
         let listening = sockets.listening();
         phone.start()?;

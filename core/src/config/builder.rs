@@ -48,6 +48,8 @@ fields! {
     outbound_proxy: &str => Some(outbound_proxy.to_owned());
     /// How to reach the server, and targets that do not say.
     transport: Transport => transport;
+    /// What a WebSocket server is asked for.
+    websocket_path: &str => websocket_path.to_owned();
     /// The authorities that may sign the certificates of servers.
     ca_file: impl Into<PathBuf> => Some(ca_file.into());
     /// Our certificate.

@@ -22,6 +22,7 @@ impl PhoneParameters {
         self.check_texts()?;
         self.check_hosts()?;
         self.check_instance()?;
+        self.check_websocket_path()?;
         if let (Some(key), None) = (&self.key_file, &self.cert_file) {
             let problem = "it belongs to a certificate: name a cert file";
             return Err(Error::invalid("key file", &key.to_string_lossy(), problem));
@@ -74,6 +75,18 @@ impl PhoneParameters {
         match named && urn.len() > 4 && urn.len() <= longest && urn.bytes().all(plain) {
             true => Ok(()),
             false => Err(Error::invalid("instance", urn, "it is no URN: write urn:uuid:...")),
+        }
+    }
+
+    fn check_websocket_path(&self) -> Result<(), Error> {
+        let path = &self.websocket_path;
+        let visible = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        match path.starts_with('/') && visible {
+            true => Ok(()),
+            false => {
+                let problem = "it begins with a slash and has no spaces: /sip";
+                Err(Error::invalid("ws-path", path, problem))
+            }
         }
     }
 

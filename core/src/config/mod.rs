@@ -42,7 +42,7 @@ use crate::time::Duration;
 /// With the feature `serde` parameters can be read from TOML, JSON and the like, and written. The
 /// names are those of the command's options without the dashes before them (`server`, `user`,
 /// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
-/// `transport`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
+/// `transport`, `ws-path`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
 /// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`, `instance`,
 /// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
 /// may be left out and then has its default; a name that is not known is an error, and what is read
@@ -107,6 +107,9 @@ pub struct PhoneParameters {
     pub outbound_proxy: Option<String>,
     /// How to reach the server, and targets that do not say. Default UDP.
     pub transport: Transport,
+    /// What a WebSocket server is asked for: the path of its URL, and the query if there is one. Default
+    /// `/`.
+    pub websocket_path: String,
     /// The authorities that may sign the certificates of servers, in PEM: one or many; by default
     /// those that the system trusts. A certificate that stands here itself is trusted as well.
     pub ca_file: Option<PathBuf>,
@@ -210,6 +213,7 @@ impl PhoneParameters {
             instance: None,
             outbound_proxy: None,
             transport: Transport::Udp,
+            websocket_path: "/".to_owned(),
             ca_file: None,
             cert_file: None,
             key_file: None,

@@ -40,6 +40,9 @@ fn what_cannot_be_used_is_named_with_its_value() {
     assert_eq!(problem(good().ptime(Duration::from_millis(201))).0, "ptime");
     assert_eq!(problem(good().ptime(Duration::from_micros(20_500))).0, "ptime");
     assert_eq!(problem(good().expires(Duration::ZERO)), ("expires", "0".into()));
+    for path in ["sip", "/a b", "/#"] {
+        assert_eq!(problem(good().websocket_path(path)), ("ws-path", path.into()));
+    }
     assert_eq!(problem(good().key_file("alice.key")), ("key file", "alice.key".into()));
     assert_eq!(problem(good().outbound_proxy("tel:+1")), ("outbound proxy", "tel:+1".into()));
 }
@@ -57,6 +60,7 @@ no-register = true
 expires = 300
 outbound-proxy = "sip:10.0.0.8"
 transport = "udp"
+ws-path = "/sip"
 ca-file = "ca.pem"
 cert-file = "alice.pem"
 key-file = "alice.key"

@@ -37,6 +37,7 @@ pub(super) struct Text {
     #[serde(skip_serializing_if = "Option::is_none")]
     outbound_proxy: Option<String>,
     transport: Option<String>,
+    ws_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,6 +155,7 @@ impl TryFrom<Text> for PhoneParameters {
         put(&mut parameters.max_calls, text.max_calls);
         put(&mut parameters.accept_any_user, text.accept_any_user);
         put(&mut parameters.accept_transfer, text.accept_transfer);
+        put(&mut parameters.websocket_path, text.ws_path);
         put(&mut parameters.tls_insecure, text.tls_insecure);
         parameters.ca_file = text.ca_file;
         parameters.cert_file = text.cert_file;
@@ -189,6 +191,7 @@ impl From<PhoneParameters> for Text {
             instance,
             outbound_proxy,
             transport,
+            websocket_path,
             ca_file,
             cert_file,
             key_file,
@@ -227,6 +230,7 @@ impl From<PhoneParameters> for Text {
             instance,
             outbound_proxy,
             transport: Some(transport.as_str().to_ascii_lowercase()),
+            ws_path: Some(websocket_path),
             ca_file,
             cert_file,
             key_file,

@@ -103,8 +103,8 @@ impl Session {
     }
 
     fn tell_listening(&self) {
-        if let Some(local) = self.phone.bound_address() {
-            self.output.listening(Transport::Udp, local);
+        for (transport, local) in self.phone.listening() {
+            self.output.listening(transport, local);
         }
     }
 
@@ -242,6 +242,8 @@ fn account(account: &Account) -> Result<PhoneParameters, Failure> {
 
 fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
     let bind = local.bind.unwrap_or_default();
+    parameters.transport = Transport::named(&local.transport).unwrap_or_default();
+    parameters.websocket_path.clone_from(&local.ws_path);
     parameters.bind_ip = bind.ip;
     parameters.bind_port = bind.port.unwrap_or(port);
     if let Some(network) = local.bind_network {

@@ -167,7 +167,7 @@ impl<P: Passenger> Driver<P> {
                 passenger.handle_inbound(machine, Inbound::FlowFailed { id, failure });
             }
             Happening::Dialled { id, flow, to, result: Ok(dialled) } => {
-                let Dialled { wire, local, certificate } = dialled;
+                let Dialled { wire, local, certificate } = *dialled;
                 let ends = Ends { local, peer: to };
                 connections.admit(flow, ends, wire, None);
                 let (local, certificate) =
@@ -175,7 +175,8 @@ impl<P: Passenger> Driver<P> {
                 let inbound = Inbound::FlowOpened { id, flow, local, certificate };
                 passenger.handle_inbound(machine, inbound);
             }
-            Happening::Accepted(Guest { flow, from, local, certificate, wire, place }) => {
+            Happening::Accepted(guest) => {
+                let Guest { flow, from, local, certificate, wire, place } = *guest;
                 connections.admit(flow, Ends { local, peer: from }, wire, Some(place));
                 let certificate = certificate.as_ref();
                 let inbound = Inbound::FlowAccepted { flow, from, local, certificate };
@@ -266,6 +267,13 @@ impl<P: Passenger> Driver<P> {
                     None => Inbound::MediaUnavailable { id },
                 };
                 passenger.handle_inbound(machine, inbound);
+            }
+            Request::Rebind => {
+                self.routes = Routes::default();
+                self.ports.renew();
+                for flow in self.sockets.rebind() {
+                    passenger.handle_inbound(machine, Inbound::FlowClosed { flow });
+                }
             }
             Request::Resolve(id, Lookup::Naptr) => {
                 let (records, ttl) = (Records::Naptr(&[]), NAMES_HOLD);

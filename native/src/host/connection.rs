@@ -15,14 +15,14 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::dial::{Dialled, Obstacle};
-use super::wire::{Incoming, Outgoing, Wire};
+use super::wire::{self, Incoming, Outgoing, Wire};
 
 /// What happens to connections.
 pub(crate) enum Happening {
     /// One that was asked for is open, or cannot be.
-    Dialled { id: RequestId, flow: Flow, to: SocketAddr, result: Result<Dialled, Obstacle> },
+    Dialled { id: RequestId, flow: Flow, to: SocketAddr, result: Result<Box<Dialled>, Obstacle> },
     /// A peer has connected, and shaken hands.
-    Accepted(Guest),
+    Accepted(Box<Guest>),
     /// Bytes of a stream, or a message, came.
     Came(Flow, Bytes),
     /// It is over.
@@ -156,6 +156,14 @@ impl Connections {
         self.open.remove(&flow).is_some()
     }
 
+    /// Ends every connection at once, and says which there were.
+    pub(crate) fn abort_all(&mut self) -> Vec<Flow> {
+        let mut flows: Vec<_> = self.open.keys().copied().collect();
+        flows.sort_unstable();
+        flows.iter().for_each(|flow| self.abort(*flow));
+        flows
+    }
+
     /// Ends a connection at once.
     fn abort(&mut self, flow: Flow) {
         if let Some(connection) = self.open.remove(&flow) {
@@ -201,8 +209,13 @@ async fn write(
     left: impl Fn(usize),
 ) -> bool {
     let mut batch = VecDeque::new();
-    while let Some(message) = messages.recv().await {
-        batch.push_back(message);
+    loop {
+        match timeout(wire::PING, messages.recv()).await {
+            Ok(Some(message)) => batch.push_back(message),
+            Ok(None) => return outgoing.finish().await.is_ok(),
+            Err(_) if outgoing.ping().await.is_err() => return false,
+            Err(_) => continue,
+        }
         while batch.len() < Outgoing::BATCH
             && let Ok(message) = messages.try_recv()
         {
@@ -212,5 +225,4 @@ async fn write(
             return false;
         }
     }
-    outgoing.finish().await.is_ok()
 }

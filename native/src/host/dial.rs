@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::security::{Security, Stream};
+use super::websocket;
 use super::wire::Wire;
 
 /// How long an address may take to answer.
@@ -61,9 +62,10 @@ impl From<io::Error> for Obstacle {
 }
 
 /// How to open connections.
-#[derive(Clone)]
 pub(crate) struct Dialer {
     pub(crate) security: Option<Arc<dyn Security>>,
+    /// What is asked of a WebSocket server.
+    pub(crate) path: String,
 }
 
 /// A connection that was opened.
@@ -84,8 +86,8 @@ impl Dialer {
     ) -> Result<Dialled, Obstacle> {
         let stream = in_time(CONNECT, connect(ours, to)).await?;
         let local = stream.local_addr()?;
-        let (wire, certificate) =
-            in_time(HANDSHAKE, self.shake_hands(transport, Box::new(stream), name)).await?;
+        let handshake = self.shake_hands(transport, Box::new(stream), name, to.port());
+        let (wire, certificate) = in_time(HANDSHAKE, handshake).await?;
         Ok(Dialled { wire, local, certificate })
     }
 
@@ -95,16 +97,22 @@ impl Dialer {
         transport: Transport,
         stream: Stream,
         name: &str,
+        port: u16,
     ) -> Result<(Wire, Option<Identities>), Obstacle> {
         let (stream, certificate) = match &self.security {
             _ if !transport.is_secure() => (stream, None),
             Some(security) => security.connect(transport, stream, name).await?,
             None => return Err(Obstacle::Unsupported),
         };
-        match transport {
-            Transport::Tcp | Transport::Tls => Ok((Wire::stream(stream), certificate)),
-            _ => Err(Obstacle::Unsupported),
-        }
+        let wire = match transport {
+            Transport::Tcp | Transport::Tls => Wire::stream(stream),
+            Transport::Ws | Transport::Wss => {
+                let socket = websocket::connect(transport, stream, name, port, &self.path).await?;
+                Wire::messages(socket)
+            }
+            _ => return Err(Obstacle::Unsupported),
+        };
+        Ok((wire, certificate))
     }
 }
 

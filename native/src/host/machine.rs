@@ -35,6 +35,8 @@ pub(crate) enum Request {
     Flow(RequestId, Transport, SocketAddr, String),
     /// A pair of media ports in a range, for a peer.
     Media { id: RequestId, toward: IpAddr, low: u16, high: u16 },
+    /// Every socket anew.
+    Rebind,
     /// What the domain name system knows.
     Resolve(RequestId, Lookup),
 }
@@ -77,6 +79,7 @@ impl Datagrams for Machine {
             Outbound::OpenFlow { id, transport, to, name } => {
                 self.requests.push(Request::Flow(id, transport, to, name.to_owned()));
             }
+            Outbound::Rebind => self.requests.push(Request::Rebind),
             Outbound::CloseFlow { flow } => self.closing.push(flow),
             Outbound::BindMedia { id, toward, low, high } => {
                 self.requests.push(Request::Media { id, toward, low, high });

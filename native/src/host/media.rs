@@ -148,6 +148,11 @@ impl MediaPorts {
         pair.map(|pair| MediaSockets { port, pair, shown, shelf })
     }
 
+    /// Closes the pairs that rest, whose address may not be ours any more.
+    pub(crate) fn renew(&mut self) {
+        lock(&self.shelf).close(Duration::ZERO);
+    }
+
     /// Closes the pairs that have not been wanted again; says when to come back.
     pub(crate) fn tidy(&mut self) -> Option<Instant> {
         let mut shelf = lock(&self.shelf);

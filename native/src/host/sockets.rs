@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
 
+use offhook_core::certificate::Identities;
 use offhook_core::host::{Flow, RequestId, Transport};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
@@ -15,6 +16,7 @@ use super::dial::Dialer;
 use super::listener::{Doorkeeper, Limits, Listener};
 use super::security::{Security, Stream};
 use super::signalling::SignallingSocket;
+use super::websocket;
 use super::wire::Wire;
 use crate::error::Error;
 
@@ -25,11 +27,17 @@ pub(crate) struct Ways {
     pub(crate) security: Option<Arc<dyn Security>>,
     /// How many connections peers may hold.
     pub(crate) limits: Limits,
+    /// What is asked of WebSocket servers.
+    pub(crate) websocket_path: String,
+    /// The pages that may connect by WebSocket; `*` for all. Who is no browser names none.
+    pub(crate) origins: Arc<[String]>,
 }
 
 /// The sockets of one endpoint.
 pub(crate) struct Sockets {
     pub(crate) datagrams: Vec<SignallingSocket>,
+    /// Those that could not be bound again.
+    unbound: Vec<(Flow, SocketAddr)>,
     listeners: Vec<Listener>,
     pub(crate) connections: Connections,
     /// The addresses to send from, at most one of each family that matters.
@@ -59,8 +67,8 @@ impl Sockets {
     pub(crate) fn new(ways: Ways) -> Self {
         let doorkeeper = Doorkeeper::new(ways.limits);
         let (datagrams, listeners, connections) = (Vec::new(), Vec::new(), Connections::new());
-        let ips = Vec::new();
-        Self { datagrams, listeners, connections, ips, ways, doorkeeper, flows: 0 }
+        let (ips, unbound) = (Vec::new(), Vec::new());
+        Self { datagrams, unbound, listeners, connections, ips, ways, doorkeeper, flows: 0 }
     }
 
     /// Listens at one address, for one transport; port 0 picks one. Returns the address bound.
@@ -135,6 +143,25 @@ impl Sockets {
         Ok(bound)
     }
 
+    /// Binds every socket anew, at the same port or else at any, and ends every connection: which
+    /// those were. A socket whose address is not ours any more comes back with it, at the next time.
+    pub(crate) fn rebind(&mut self) -> Vec<Flow> {
+        let datagrams = self.datagrams.drain(..).map(|socket| (socket.flow, socket.bound));
+        let wanted: Vec<_> = datagrams.chain(self.unbound.drain(..)).collect();
+        for (flow, bound) in wanted {
+            match anew(bound, |address| SignallingSocket::bind(flow, address)) {
+                Some(socket) => self.datagrams.push(socket),
+                None => self.unbound.push((flow, bound)),
+            }
+        }
+        for listener in std::mem::take(&mut self.listeners) {
+            let (transport, bound) = (listener.transport, listener.bound);
+            drop(listener);
+            self.listeners.extend(anew(bound, |address| Listener::bind(transport, address)));
+        }
+        self.connections.abort_all()
+    }
+
     /// Where the endpoint listens: first for datagrams, then for connections.
     pub(crate) fn listening(&self) -> Vec<(Transport, SocketAddr)> {
         let datagrams = self.datagrams.iter().map(|socket| (Transport::Udp, socket.bound));
@@ -168,13 +195,15 @@ impl Sockets {
     ) {
         let flow = self.new_flow(transport);
         let ours = self.ours(to.ip());
-        let dialer = Dialer { security: self.ways.security.clone() };
+        let Ways { security, websocket_path: path, .. } = self.ways.clone();
+        let dialer = Dialer { security, path };
         let tell = self.connections.teller();
         tokio::spawn(async move {
             let result = match ours {
                 Some(ours) => dialer.dial(transport, ours, to, &name).await,
                 None => Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into()),
             };
+            let result = result.map(Box::new);
             let _ = tell.send(Happening::Dialled { id, flow, to, result }).await;
         });
     }
@@ -187,14 +216,14 @@ impl Sockets {
             return;
         };
         let flow = self.new_flow(transport);
-        let (security, tell) = (self.ways.security.clone(), self.connections.teller());
+        let (ways, tell) = (self.ways.clone(), self.connections.teller());
         tokio::spawn(async move {
             let Ok(local) = stream.local_addr() else { return };
             let _ = stream.set_nodelay(true);
-            let welcome = timeout(Self::HANDSHAKE, welcome(transport, security, Box::new(stream)));
+            let welcome = timeout(Self::HANDSHAKE, welcome(transport, &ways, Box::new(stream)));
             if let Ok(Some((wire, certificate))) = welcome.await {
                 let guest = Guest { flow, from, local, certificate, wire, place };
-                let _ = tell.send(Happening::Accepted(guest)).await;
+                let _ = tell.send(Happening::Accepted(Box::new(guest))).await;
             }
         });
     }
@@ -218,21 +247,30 @@ impl Sockets {
     }
 }
 
+/// Binds at `address`, or else at another port of it.
+fn anew<T>(mut address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> Option<T> {
+    bind(address).ok().or_else(|| {
+        address.set_port(0);
+        bind(address).ok()
+    })
+}
+
 /// What comes before a peer's first message.
 async fn welcome(
     transport: Transport,
-    security: Option<Arc<dyn Security>>,
+    ways: &Ways,
     stream: Stream,
-) -> Option<(Wire, Option<offhook_core::certificate::Identities>)> {
-    let (stream, certificate) = match security {
+) -> Option<(Wire, Option<Identities>)> {
+    let (stream, certificate) = match &ways.security {
         _ if !transport.is_secure() => (stream, None),
         Some(security) => security.accept(stream).await.ok()?,
         None => return None,
     };
-    match transport {
-        Transport::Tcp | Transport::Tls => Some((Wire::stream(stream), certificate)),
-        _ => None,
-    }
+    let wire = match transport {
+        Transport::Tcp | Transport::Tls => Wire::stream(stream),
+        _ => Wire::messages(websocket::accept(stream, &ways.origins).await.ok()?),
+    };
+    Some((wire, certificate))
 }
 
 /// Whether this system does IPv6.

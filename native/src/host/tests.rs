@@ -16,8 +16,12 @@ use super::sockets::{Next, Sockets, Ways};
 const HERE: &str = "127.0.0.1:0";
 
 fn listening(limits: Limits) -> (Sockets, SocketAddr) {
-    let mut sockets = Sockets::new(Ways { limits, ..Ways::default() });
-    let address = sockets.listen(Transport::Tcp, HERE.parse().unwrap()).unwrap();
+    listening_for(Transport::Tcp, Ways { limits, ..Ways::default() })
+}
+
+fn listening_for(transport: Transport, ways: Ways) -> (Sockets, SocketAddr) {
+    let mut sockets = Sockets::new(ways);
+    let address = sockets.listen(transport, HERE.parse().unwrap()).unwrap();
     (sockets, address)
 }
 
@@ -40,11 +44,19 @@ async fn guest(sockets: &mut Sockets) -> Flow {
 }
 
 async fn dial(sockets: &mut Sockets, to: SocketAddr) -> Result<Flow, Obstacle> {
-    sockets.dial(RequestId(7), Transport::Tcp, to, "peer.example".into());
+    dial_for(Transport::Tcp, sockets, to).await
+}
+
+async fn dial_for(
+    transport: Transport,
+    sockets: &mut Sockets,
+    to: SocketAddr,
+) -> Result<Flow, Obstacle> {
+    sockets.dial(RequestId(7), transport, to, "peer.example".into());
     let Happening::Dialled { id: RequestId(7), flow, to, result } = happening(sockets).await else {
         panic!("the request is answered")
     };
-    let Dialled { wire, local, .. } = result?;
+    let Dialled { wire, local, .. } = *result?;
     sockets.connections.admit(flow, Ends { local, peer: to }, wire, None);
     Ok(flow)
 }
@@ -159,4 +171,111 @@ async fn one_port_serves_every_transport_and_family() {
     let port = listening[0].1.port();
     assert!(listening.len() >= 2 && listening.iter().all(|(_, at)| at.port() == port));
     assert!(listening.iter().filter(|(_, at)| at.is_ipv4()).count() == 2, "{listening:?}");
+}
+
+#[tokio::test]
+async fn a_rebound_socket_keeps_its_number_and_its_port_and_connections_end() {
+    let (mut server, address) = listening(Limits::default());
+    let udp = server.listen(Transport::Udp, HERE.parse().unwrap()).unwrap();
+    let flow = server.datagrams[0].flow;
+    let _peer = TcpStream::connect(address).await.unwrap();
+    let guest = guest(&mut server).await;
+    assert_eq!(server.rebind(), [guest]);
+    assert_eq!(server.datagrams[0].flow, flow);
+    assert_eq!(server.listening(), [(Transport::Udp, udp), (Transport::Tcp, address)]);
+    TcpStream::connect(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn web_sockets_keep_messages_apart_and_ask_for_a_path() {
+    let (mut server, address) = listening_for(Transport::Ws, Ways::default());
+    let path = "/sip?token=1".to_owned();
+    let ways = Ways { websocket_path: path, ..Ways::default() };
+    let (mut client, _) = listening_for(Transport::Tcp, ways);
+    let (here, there) =
+        tokio::join!(dial_for(Transport::Ws, &mut client, address), guest(&mut server));
+    let here = here.unwrap();
+    for message in [&b"one"[..], b"two", b"\xff\xfe", b""] {
+        client.connections.send(here, message).unwrap();
+    }
+    for message in [&b"one"[..], b"two", b"\xff\xfe", b""] {
+        match happening(&mut server).await {
+            Happening::Came(flow, bytes) if flow == there => assert_eq!(bytes, message),
+            _ => panic!("each message comes by itself"),
+        }
+    }
+    server.connections.send(there, b"back").unwrap();
+    assert_eq!(came(&mut client, here, 4).await, b"back");
+    client.connections.close(here);
+    assert!(matches!(happening(&mut server).await, Happening::Lost(lost) if lost == there));
+}
+
+#[tokio::test]
+async fn a_web_socket_message_has_a_bound() {
+    let (mut server, address) = listening_for(Transport::Ws, Ways::default());
+    let (mut client, _) = listening(Limits::default());
+    let (here, there) =
+        tokio::join!(dial_for(Transport::Ws, &mut client, address), guest(&mut server));
+    client.connections.send(here.unwrap(), &[b'x'; 65_537]).unwrap();
+    assert!(matches!(happening(&mut server).await, Happening::Lost(lost) if lost == there));
+}
+
+/// A server that answers every request with these lines, and the client's words about it.
+async fn words(answer: &'static str) -> String {
+    let listener = TcpListener::bind(HERE).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (mut client, _) = listening(Limits::default());
+    let server = async {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut request = [0; 1024];
+        let count = peer.read(&mut request).await.unwrap();
+        let request = String::from_utf8_lossy(&request[..count]).to_lowercase();
+        assert!(request.contains(&format!("host: peer.example:{}\r\n", address.port())));
+        assert!(request.contains("sec-websocket-protocol: sip\r\n"), "{request}");
+        assert!(!request.contains("origin"), "{request}");
+        peer.write_all(answer.as_bytes()).await.unwrap();
+        let _ = peer.read(&mut [0]).await;
+    };
+    let (result, ()) = tokio::join!(dial_for(Transport::Ws, &mut client, address), server);
+    match result {
+        Err(Obstacle::Unreachable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_none_of_ours_is_told_apart() {
+    let path = words("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(path, "it answered HTTP 404 (are the port and the path right?)");
+    let other = words("SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(other, "it does not speak WebSocket (is the port right?)");
+}
+
+/// What a WebSocket server answers to a handshake with this field more.
+async fn welcomed(field: &str) -> String {
+    let origins = ["https://phone.example".to_owned()].into();
+    let (mut server, address) = listening_for(Transport::Ws, Ways { origins, ..Ways::default() });
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{field}\r\n\r\n"
+    );
+    peer.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 1024];
+    let count = tokio::select! {
+        count = peer.read(&mut answer) => count.unwrap(),
+        _ = async { loop { happening(&mut server).await; } } => 0,
+    };
+    String::from_utf8_lossy(&answer[..count]).into_owned()
+}
+
+#[tokio::test]
+async fn a_web_page_is_let_in_only_if_it_is_allowed() {
+    let sip = "Sec-WebSocket-Protocol: sip";
+    assert!(welcomed(sip).await.to_lowercase().contains("sec-websocket-protocol: sip"));
+    assert!(welcomed("Sec-WebSocket-Protocol: mqtt").await.starts_with("HTTP/1.1 400"));
+    let page = format!("{sip}\r\nOrigin: https://evil.example");
+    assert!(welcomed(&page).await.starts_with("HTTP/1.1 403"));
+    let page = format!("{sip}\r\nOrigin: https://phone.example");
+    assert!(welcomed(&page).await.starts_with("HTTP/1.1 101"));
 }

@@ -5,13 +5,22 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::security::Stream;
+use super::websocket;
 
 /// How long a peer may take no byte of what waits for it.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
+
+/// After how long without anything to send a WebSocket peer is asked for a sign of life (RFC 7118 §6).
+pub(crate) const PING: Duration = Duration::from_secs(30);
+/// How long one may then be without any: three times that.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// A connection, ready for messages.
 pub(crate) struct Wire {
@@ -23,12 +32,16 @@ pub(crate) struct Wire {
 pub(crate) enum Incoming {
     /// Pieces of a stream.
     Stream(ReadHalf<Stream>, BytesMut),
+    /// Whole messages.
+    Messages(websocket::Read),
 }
 
 /// What goes out.
 pub(crate) enum Outgoing {
     /// A stream of messages.
     Stream(WriteHalf<Stream>),
+    /// Messages that stay apart.
+    Messages(websocket::Write),
 }
 
 impl Wire {
@@ -39,6 +52,12 @@ impl Wire {
             incoming: Incoming::Stream(read, BytesMut::new()),
             outgoing: Outgoing::Stream(write),
         }
+    }
+
+    /// Messages of a WebSocket.
+    pub(crate) fn messages(socket: WebSocketStream<Stream>) -> Self {
+        let (write, read) = socket.split();
+        Self { incoming: Incoming::Messages(read), outgoing: Outgoing::Messages(write) }
     }
 }
 
@@ -54,6 +73,14 @@ impl Incoming {
                 let count = read.read_buf(buffer).await.ok()?;
                 (count > 0).then(|| buffer.split().freeze())
             }
+            Self::Messages(read) => loop {
+                match timeout(SILENCE, read.next()).await.ok()??.ok()? {
+                    Message::Text(text) => return Some(text.into()),
+                    Message::Binary(bytes) => return Some(bytes),
+                    Message::Close(_) => return None,
+                    _ => {}
+                }
+            },
         }
     }
 }
@@ -89,6 +116,29 @@ impl Outgoing {
                 }
                 in_time(write.flush()).await
             }
+            Self::Messages(write) => {
+                let mut count = 0;
+                while let Some(bytes) = messages.pop_front() {
+                    count += bytes.len();
+                    // RFC 7118 §5: text where it is UTF-8, as most messages are.
+                    let message = match Utf8Bytes::try_from(bytes.clone()) {
+                        Ok(text) => Message::Text(text),
+                        Err(_) => Message::Binary(bytes),
+                    };
+                    in_time(lift(write.feed(message))).await?;
+                }
+                in_time(lift(write.flush())).await?;
+                left(count);
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks the peer for a sign of life, where that is for the host to do.
+    pub(crate) async fn ping(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Messages(write) => in_time(lift(write.send(Message::Ping(Bytes::new())))).await,
         }
     }
 
@@ -96,6 +146,7 @@ impl Outgoing {
     pub(crate) async fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Stream(write) => in_time(write.shutdown()).await,
+            Self::Messages(write) => in_time(lift(write.close())).await,
         }
     }
 }
@@ -110,6 +161,10 @@ fn remove(messages: &mut VecDeque<Bytes>, mut count: usize) {
         count -= first.len();
         messages.pop_front();
     }
+}
+
+async fn lift<T>(work: impl Future<Output = Result<T, Error>>) -> io::Result<T> {
+    work.await.map_err(io::Error::other)
 }
 
 async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
