@@ -92,6 +92,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The switchboard has as many lines as it may.
+    #[error("the switchboard already has {limit} lines")]
+    TooManyLines {
+        /// The limit.
+        limit: usize,
+    },
     /// A transfer of the call is under way already.
     #[error("call {call} is being transferred already")]
     TransferPending {
@@ -144,6 +150,7 @@ impl Error {
             Self::Untrusted { .. } => "untrusted",
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooManyCalls { .. } => "too_many_calls",
+            Self::TooManyLines { .. } => "too_many_lines",
             Self::TransferPending { .. } => "transfer_pending",
             Self::NoSuchReferral { .. } => "no_such_referral",
             Self::TooManyPings { .. } => "too_many_pings",

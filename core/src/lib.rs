@@ -19,6 +19,7 @@ pub mod time;
 
 pub mod phone;
 pub mod softphone;
+pub mod switchboard;
 
 pub mod auth;
 pub mod call;

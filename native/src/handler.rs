@@ -11,8 +11,7 @@ use offhook_core::event::{CallDirection, Cause, EndedBy};
 
 use crate::broadcast::Events;
 use crate::call::Call;
-use crate::driver::Jobs;
-use crate::driver::line::Line;
+use crate::driver::board::LineJobs;
 use crate::event::{CallEvent, CallState, Ending, Event};
 use crate::phone::Bulletin;
 
@@ -229,7 +228,7 @@ pub(crate) async fn attend(
     hooks: Arc<dyn Hooks>,
     call: Call,
     mut events: Events<CallEvent>,
-    jobs: Jobs<Line>,
+    jobs: LineJobs,
     bulletin: Arc<Bulletin>,
 ) {
     let direction = call.info().direction;

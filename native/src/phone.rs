@@ -16,8 +16,9 @@ use tokio::sync::{oneshot, watch};
 use crate::broadcast::{Broadcast, Events};
 use crate::call::Call;
 use crate::capture::Capture;
+use crate::driver::Driver;
+use crate::driver::board::{Board, Group, Hub, LineJobs};
 use crate::driver::line::{Crowd, Line};
-use crate::driver::{Driver, Jobs};
 use crate::error::Error;
 use crate::event::Event;
 use crate::handler::{CallHandler, Hooks};
@@ -39,6 +40,7 @@ pub struct Phone {
 #[derive(Debug)]
 struct Held {
     parameters: PhoneParameters,
+    group: Arc<Group>,
     bulletin: Arc<Bulletin>,
     capture: Mutex<Option<Capture>>,
     crowd: Mutex<Option<Crowd>>,
@@ -48,7 +50,7 @@ struct Held {
 
 #[derive(Clone, Debug)]
 struct Running {
-    jobs: Jobs<Line>,
+    jobs: LineJobs,
     listening: Vec<(Transport, SocketAddr)>,
     over: watch::Receiver<bool>,
 }
@@ -77,10 +79,47 @@ impl Drop for Held {
 impl Phone {
     /// A phone that has not started.
     pub fn new(parameters: PhoneParameters) -> Self {
+        Self::in_group(parameters, Arc::default())
+    }
+
+    /// A phone that shares this one's sockets, now and whenever both run: another account. It
+    /// starts, stops, registers, calls and is called by itself, hundreds of them on one port; lines at
+    /// the same server share a connection to it. Whichever of them starts first binds: the bind
+    /// address, the [`capture`](Self::capture) and [`without_sound`](Self::without_sound) are those of
+    /// that one.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), offhook::Error> {
+    /// use offhook::{Phone, PhoneParameters};
+    ///
+    /// let alice = Phone::new(PhoneParameters::new("pbx.example.com", "alice").password("secret"));
+    /// let bob = alice.beside(PhoneParameters::new("pbx.example.com", "bob").password("hidden"));
+    /// alice.start().await?;
+    /// bob.start().await?;
+    /// assert_eq!(alice.bound_address(), bob.bound_address());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn beside(&self, parameters: PhoneParameters) -> Self {
+        Self::in_group(parameters, Arc::clone(&self.held.group))
+    }
+
+    fn in_group(parameters: PhoneParameters, group: Arc<Group>) -> Self {
         let bulletin = Arc::new(Bulletin::new());
         let (capture, crowd, running) = (Mutex::default(), Mutex::default(), Mutex::default());
         let soundless = AtomicBool::default();
-        Self { held: Arc::new(Held { parameters, bulletin, capture, crowd, soundless, running }) }
+        Self {
+            held: Arc::new(Held {
+                parameters,
+                group,
+                bulletin,
+                capture,
+                crowd,
+                soundless,
+                running,
+            }),
+        }
     }
 
     /// What it was made of.
@@ -161,10 +200,27 @@ impl Phone {
         }
     }
 
-    /// Binds the socket and sets the driver going.
+    /// Adds a line to the driver of the group, which is set going if none runs.
     fn spawn(&self, running: &mut Option<Running>) -> Result<Running, Error> {
+        let mut phone = offhook_core::phone::Phone::new(self.held.parameters.clone())?;
+        phone.start()?;
+        let mut hub = self.held.group.hub();
+        let hub = match &mut *hub {
+            Some(hub) => hub,
+            none => none.insert(self.open()?),
+        };
+        let bulletin = Arc::clone(&self.held.bulletin);
+        bulletin.set_status(PhoneStatus::Registering);
+        let crowd = lock(&self.held.crowd).clone();
+        let line = Line::new(phone, Arc::clone(&bulletin), crowd, hub);
+        let (told, over) = watch::channel(false);
+        let jobs = hub.add(line, Box::new(End { bulletin, told }));
+        Ok(running.insert(Running { jobs, listening: hub.listening.clone(), over }).clone())
+    }
+
+    /// Binds the sockets and sets a driver going.
+    fn open(&self) -> Result<Hub, Error> {
         let parameters = &self.held.parameters;
-        let mut phone = offhook_core::phone::Phone::new(parameters.clone())?;
         let address = SocketAddr::new(parameters.bind_ip, parameters.bind_port);
         let security = Arc::new(Tls::load(parameters)?);
         let mut sockets = Sockets::new(Ways {
@@ -174,25 +230,16 @@ impl Phone {
         });
         sockets.listen_at(transports(parameters), address)?;
         let listening = sockets.listening();
-        phone.start()?;
-        let bulletin = Arc::clone(&self.held.bulletin);
-        bulletin.set_status(PhoneStatus::Registering);
         let capture = lock(&self.held.capture).clone();
-        let crowd = lock(&self.held.crowd).clone();
         let soundless = self.held.soundless.load(Ordering::Relaxed);
-        let line = Line::new(phone, Arc::clone(&bulletin), crowd, capture.clone(), soundless);
-        let mut driver = Driver::new(line, Timebase::new(), sockets, capture);
+        let board = Board::new(Arc::clone(&self.held.group));
+        let mut driver = Driver::new(board, Timebase::new(), sockets, capture.clone());
         if soundless {
             driver.share_ports();
         }
-        let jobs = driver.jobs();
-        let (told, over) = watch::channel(false);
-        let end = End { bulletin, told };
-        tokio::spawn(async move {
-            driver.run().await;
-            drop(end);
-        });
-        Ok(running.insert(Running { jobs, listening, over }).clone())
+        let hub = Hub::new(driver.jobs(), listening, capture, soundless);
+        tokio::spawn(async move { drop(driver.run().await) });
+        Ok(hub)
     }
 
     /// Ends every call whatever its state, deregisters, and returns when everything is released;
@@ -379,7 +426,7 @@ impl Phone {
         counted.await.unwrap_or_else(|_| kept())
     }
 
-    fn jobs(&self) -> Result<Jobs<Line>, Error> {
+    fn jobs(&self) -> Result<LineJobs, Error> {
         let running = lock(&self.held.running);
         let running = running.as_ref().filter(|running| !*running.over.borrow());
         running.map(|running| running.jobs.clone()).ok_or(Error::NotRunning)

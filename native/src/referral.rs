@@ -8,8 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::call::Call;
 use crate::call::shared::Shared;
-use crate::driver::Jobs;
-use crate::driver::line::Line;
+use crate::driver::board::LineJobs;
 use crate::error::Error;
 use crate::incoming::Passing;
 
@@ -19,7 +18,7 @@ use crate::incoming::Passing;
 pub struct Referral {
     shared: Arc<Shared>,
     /// Until it has been decided.
-    open: Option<(ReferralId, Jobs<Line>)>,
+    open: Option<(ReferralId, LineJobs)>,
     to: String,
     by: String,
 }
@@ -28,7 +27,7 @@ impl Referral {
     pub(crate) fn new(
         shared: Arc<Shared>,
         id: ReferralId,
-        jobs: Jobs<Line>,
+        jobs: LineJobs,
         (to, by): (String, String),
     ) -> Self {
         Self { shared, open: Some((id, jobs)), to, by }

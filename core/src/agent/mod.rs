@@ -36,7 +36,9 @@ use crate::event::{CallId, ErrandId, Event, ReferralId};
 use crate::host::{Host, MediaPort, RequestId};
 use crate::phone::Counters;
 use crate::registration::Binding;
+use crate::sip::BRANCH_COOKIE;
 use crate::stream::Streams;
+use crate::switchboard::LineId;
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
 use crate::transaction::{ClientId, Failure, Layer, Limits, Timing};
@@ -124,6 +126,8 @@ pub(crate) struct Agent {
     pub(crate) shown: Option<Shown>,
     /// The connections.
     pub(crate) streams: Streams,
+    /// Which line of a switchboard it is, if it shares its host with others.
+    pub(crate) line: Option<LineId>,
     paths: paths::Paths,
     ports: ports::Ports,
     digest: DigestClient,
@@ -148,6 +152,7 @@ impl Agent {
             binding: None,
             shown: None,
             streams: Streams::default(),
+            line: None,
             paths: paths::Paths::default(),
             ports: ports::Ports::default(),
             digest: DigestClient::new(parameters.allow_md5),
@@ -199,12 +204,36 @@ impl Agent {
     /// A tag for a dialog or a series of requests (RFC 3261 §19.3).
     pub(crate) fn new_tag(&mut self, host: &mut dyn Host, owner: Owner) -> Tag {
         loop {
-            let tag = Tag::new(host.random());
+            let tag = self.random_tag(host);
             if let Entry::Vacant(entry) = self.tags.entry(tag) {
                 entry.insert(owner);
                 return tag;
             }
         }
+    }
+
+    /// A tag that nobody will be asked for (§8.2.6.2).
+    pub(crate) fn random_tag(&self, host: &mut dyn Host) -> Tag {
+        let random = host.random();
+        Tag::new(self.line.map_or(random, |line| line.in_tag(random)))
+    }
+
+    /// A branch that no other request ever has (§8.1.1.7).
+    fn new_branch(&self, host: &mut dyn Host) -> String {
+        let mut branch = Layer::new_branch(host);
+        if let Some(line) = self.line {
+            let number = line.in_branch();
+            let start = BRANCH_COOKIE.len();
+            branch.replace_range(start..start + number.len(), &number);
+        }
+        branch
+    }
+
+    /// Becomes one of many lines: from now on its tags, branches, requests to the host and Contact
+    /// name it.
+    pub(crate) fn set_line(&mut self, line: LineId) {
+        self.line = Some(line);
+        self.requests = line.first_request();
     }
 
     /// Gives a tag back.

@@ -5,7 +5,7 @@ use crate::auth::{Asker, AuthError, Authorization, Rounds};
 use crate::dialog::Course;
 use crate::host::{Host, Outbound};
 use crate::sip::{HeaderName, Message, Method, Writer};
-use crate::transaction::{ClientId, Layer};
+use crate::transaction::ClientId;
 
 /// A request to be written. What every request has is added: Via, Max-Forwards, User-Agent.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Crossing<'_> {
         owner: Owner,
     ) -> bool {
         attempt.credentials = self.agent.credentials(self.host, path, request, attempt);
-        let branch = Layer::new_branch(self.host);
+        let branch = self.agent.new_branch(self.host);
         let mut buffer = core::mem::take(&mut self.agent.buffer);
         self.agent.write(&mut buffer, path, request, &branch, &attempt.credentials);
         let wanted = self.agent.show_request_out(&mut buffer, path.to);
@@ -113,7 +113,7 @@ impl Crossing<'_> {
         request: &Request<'_>,
         invite: &Attempt,
     ) -> Box<[u8]> {
-        let branch = Layer::new_branch(self.host);
+        let branch = self.agent.new_branch(self.host);
         // Not past the server to a peer, who would learn a hash of the password.
         let credentials = match self.agent.is_home(path) {
             true => &invite.credentials[..],

@@ -96,7 +96,7 @@ impl Crossing<'_> {
             Some(tag) => Some(tag),
             // §8.2.6.2: 100 needs none; where To has one it stays.
             None if status == 100 || query.request.to_tag().is_some() => None,
-            None => Some(Tag::new(self.host.random())),
+            None => Some(self.agent.random_tag(self.host)),
         };
         let tag = tag.filter(|_| query.request.to_tag().is_none()).map(|tag| tag.to_string());
         let reason = reason.unwrap_or(reason_phrase(status));
@@ -140,9 +140,10 @@ impl Crossing<'_> {
 
     /// The URI at which a peer on this path reaches us.
     pub(crate) fn contact_uri(&self, path: &Path) -> String {
+        let line = self.agent.line.map(|line| format!(";line={line}")).unwrap_or_default();
         match self.agent.parameters.user.as_str() {
-            "" => format!("sip:{}", path.told),
-            user => format!("sip:{}@{}", escape_user(user), path.told),
+            "" => format!("sip:{}{line}", path.told),
+            user => format!("sip:{}@{}{line}", escape_user(user), path.told),
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 
-use super::{ALLOWED, Agent, Crossing, Query, Tag};
+use super::{ALLOWED, Agent, Crossing, Query};
 use crate::handler::{Outcome, Passage, SipAnswer, SipDraft, SipHandler, Verdict};
 use crate::sip::{HeaderName, Message, Writer, check_name, reason_phrase};
 
@@ -136,7 +136,7 @@ impl Crossing<'_> {
     /// Gives the handler's own answer.
     fn give(&mut self, query: &Query, answer: &SipAnswer) {
         let SipAnswer { code, reason, headers, body } = answer;
-        let tag = Tag::new(self.host.random()).to_string();
+        let tag = self.agent.random_tag(self.host).to_string();
         let reason = reason.as_deref().unwrap_or(reason_phrase(*code));
         let mut bytes = Vec::new();
         let (request, from) = (&query.request, Some(query.from));

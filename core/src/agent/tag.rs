@@ -11,6 +11,11 @@ impl Tag {
         Self(bits)
     }
 
+    /// Its bits.
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The tag of a message, if it can be one of ours: byte for byte as we write them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let ours = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -21,6 +21,7 @@ use crate::event::{CallId, CallState, ErrandId, Event, MediaEvent, PhoneStatus};
 use crate::host::{Endpoint, Host, Inbound};
 pub use crate::registration::Binding;
 use crate::registration::Registration;
+use crate::switchboard::LineId;
 use crate::time::Instant;
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
@@ -234,6 +235,11 @@ impl Phone {
     /// What the phone has counted since it was made.
     pub fn counters(&self) -> Counters {
         self.agent.counters
+    }
+
+    /// Becomes a line of a switchboard.
+    pub(crate) fn set_line(&mut self, line: LineId) {
+        self.agent.set_line(line);
     }
 
     fn told(&self, call: CallId) -> Option<&Call> {

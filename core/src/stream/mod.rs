@@ -21,3 +21,4 @@ mod tests;
 
 pub use framer::{Frame, Framer};
 pub use streams::{Heard, StreamLimits, Streams};
+pub(crate) use streams::{PING, PONG};

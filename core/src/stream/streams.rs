@@ -10,8 +10,8 @@ use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
 
 /// What a ping is, and half of it its pong (RFC 5626 §4.4.1).
-const PING: &[u8] = b"\r\n\r\n";
-const PONG: &[u8] = b"\r\n";
+pub(crate) const PING: &[u8] = b"\r\n\r\n";
+pub(crate) const PONG: &[u8] = b"\r\n";
 
 /// The bounds of [`Streams`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

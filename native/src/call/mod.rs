@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::audio::recording::{Kept, Recording};
 use crate::broadcast::Events;
-use crate::driver::Jobs;
+use crate::driver::board::LineJobs;
 use crate::driver::line::Line;
+
 use crate::error::Error;
 use crate::event::{CallEvent, Ending};
 use shared::Shared;
@@ -34,7 +35,7 @@ pub struct Call {
 #[derive(Debug)]
 struct Held {
     shared: Arc<Shared>,
-    jobs: Jobs<Line>,
+    jobs: LineJobs,
     playing: tokio::sync::Mutex<()>,
 }
 
@@ -62,7 +63,7 @@ pub enum Transfer {
 }
 
 impl Call {
-    pub(crate) fn new(shared: Arc<Shared>, jobs: Jobs<Line>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, jobs: LineJobs) -> Self {
         let playing = tokio::sync::Mutex::new(());
         Self { held: Arc::new(Held { shared, jobs, playing }) }
     }

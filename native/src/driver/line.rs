@@ -13,11 +13,12 @@ use offhook_core::event::{
 use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::phone::{Phone, RequestOptions};
 use offhook_core::rtp::{MediaOptions, MediaSession};
+use offhook_core::switchboard;
 use offhook_core::time::Instant;
 use tokio::sync::oneshot;
 
+use super::board::{Hub, LineJobs};
 use super::media::{self, Order};
-use super::{Jobs, Passenger};
 use crate::call::shared::{Media, Shared};
 use crate::call::{Call, Transfer};
 use crate::capture::Capture;
@@ -64,8 +65,7 @@ impl Line {
         phone: Phone,
         bulletin: Arc<Bulletin>,
         crowd: Option<Crowd>,
-        capture: Option<Capture>,
-        soundless: bool,
+        hub: &Hub,
     ) -> Self {
         Self {
             phone,
@@ -75,10 +75,10 @@ impl Line {
             messages: HashMap::new(),
             requests: HashMap::new(),
             transfers: HashMap::new(),
-            metronome: Metronome::start(),
+            metronome: Arc::clone(&hub.metronome),
             crowd,
-            capture,
-            soundless,
+            capture: hub.capture.clone(),
+            soundless: hub.soundless,
             resting: Vec::new(),
             stopping: false,
             done: false,
@@ -104,11 +104,30 @@ impl Line {
         self.resting.push(told);
     }
 
+    /// Passes on what the phone has to tell; called after every crossing.
+    pub(super) fn settle(&mut self, machine: &mut Machine, jobs: &LineJobs) {
+        while let Some(event) = self.phone.next_event() {
+            self.handle_event(machine, jobs, event);
+        }
+    }
+
+    /// Takes note that a crossing has come to rest.
+    pub(super) fn rest(&mut self) {
+        for told in self.resting.drain(..) {
+            let _ = told.send(());
+        }
+    }
+
+    /// Whether it has stopped.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// Places a call.
     pub(crate) fn call(
         &mut self,
         machine: &mut Machine,
-        jobs: &Jobs<Self>,
+        jobs: &LineJobs,
         target: &str,
         options: CallOptions,
     ) -> Result<Call, Refusal> {
@@ -120,7 +139,7 @@ impl Line {
     pub(crate) fn accept_referral(
         &mut self,
         machine: &mut Machine,
-        jobs: &Jobs<Self>,
+        jobs: &LineJobs,
         referral: ReferralId,
     ) -> Result<Call, Refusal> {
         let id = self.phone.accept_referral(referral)?;
@@ -145,7 +164,7 @@ impl Line {
     fn hold(
         &mut self,
         machine: &mut Machine,
-        jobs: &Jobs<Self>,
+        jobs: &LineJobs,
         id: CallId,
     ) -> Result<Call, Refusal> {
         let shared = self.admit(machine, id).ok_or(Refusal::NoSuchCall { call: id })?;
@@ -155,7 +174,7 @@ impl Line {
     }
 
     /// Gives a call to the application's handler, if it has one.
-    fn attend(&self, call: &Call, jobs: &Jobs<Self>) -> bool {
+    fn attend(&self, call: &Call, jobs: &LineJobs) -> bool {
         let Some(hooks) = self.bulletin.hooks() else { return false };
         let (events, bulletin) = (call.events(), Arc::clone(&self.bulletin));
         tokio::spawn(handler::attend(hooks, call.clone(), events, jobs.clone(), bulletin));
@@ -235,7 +254,7 @@ impl Line {
         Some(shared)
     }
 
-    fn handle_event(&mut self, machine: &mut Machine, jobs: &Jobs<Self>, event: event::Event) {
+    fn handle_event(&mut self, machine: &mut Machine, jobs: &LineJobs, event: event::Event) {
         use event::Event as Core;
         match event {
             Core::Status(status) => {
@@ -382,7 +401,7 @@ impl Line {
     fn control(
         &mut self,
         machine: &mut Machine,
-        jobs: &Jobs<Self>,
+        jobs: &LineJobs,
         call: CallId,
         control: MediaControl,
     ) {
@@ -454,20 +473,12 @@ impl Endpoint for Line {
     }
 }
 
-impl Passenger for Line {
-    fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>) {
-        while let Some(event) = self.phone.next_event() {
-            self.handle_event(machine, jobs, event);
-        }
+impl switchboard::Line for Line {
+    fn phone(&self) -> &Phone {
+        &self.phone
     }
 
-    fn rest(&mut self) {
-        for told in self.resting.drain(..) {
-            let _ = told.send(());
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.done
+    fn phone_mut(&mut self) -> &mut Phone {
+        &mut self.phone
     }
 }

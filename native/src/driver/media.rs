@@ -15,7 +15,7 @@ use offhook_core::host::{
 use offhook_core::time::{Instant, WallTime};
 use tokio::net::UdpSocket;
 
-use super::Jobs;
+use super::board::LineJobs;
 use super::line::Line;
 use crate::call::shared::Media;
 use crate::capture::Capture;
@@ -47,7 +47,7 @@ thread_local! {
 /// Carries the media of one call until signalling closes it.
 pub(crate) async fn run(
     shared: Media,
-    jobs: Jobs<Line>,
+    jobs: LineJobs,
     time: Timebase,
     beat: Beat,
     capture: Option<Capture>,
@@ -92,7 +92,7 @@ pub(crate) async fn run(
 
 struct Task {
     shared: Media,
-    jobs: Jobs<Line>,
+    jobs: LineJobs,
     machine: Machine,
     /// They stay until the call is over: a stream that was removed may come back.
     sockets: Vec<MediaSockets>,

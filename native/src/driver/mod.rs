@@ -3,6 +3,7 @@
 //! One driver carries a phone's signalling ([`line`]) or an exchange; each call's media has a task
 //! of its own ([`media`]). They are joined by values in channels.
 
+pub(crate) mod board;
 pub(crate) mod line;
 pub(crate) mod media;
 
@@ -52,7 +53,6 @@ pub(crate) type Jobs<P> = mpsc::UnboundedSender<Job<P>>;
 
 /// Carries one endpoint.
 pub(crate) struct Driver<P> {
-    passenger: P,
     machine: Machine,
     sockets: Sockets,
     inbox: mpsc::UnboundedReceiver<Job<P>>,
@@ -62,6 +62,8 @@ pub(crate) struct Driver<P> {
     /// The pair of ports for all calls, when they share one.
     pair: Option<SharedPair>,
     capture: Option<Capture>,
+    /// Dropped last: it tells that the sockets are closed, also when a panic closes them.
+    passenger: P,
 }
 
 impl<P: Passenger> Driver<P> {
@@ -95,15 +97,15 @@ impl<P: Passenger> Driver<P> {
         self.jobs.clone()
     }
 
-    /// Runs until the passenger is done.
-    pub(crate) async fn run(mut self) {
+    /// Runs until the passenger is done, and gives it back when the sockets are closed.
+    pub(crate) async fn run(mut self) -> P {
         let mut batch = Batch::new();
         let mut sleep = pin!(sleep_until(Instant::now()));
         loop {
             self.passenger.handle_deadline(&mut self.machine);
             self.settle().await;
             if self.passenger.is_done() {
-                return;
+                break;
             }
             let deadline = self.passenger.next_deadline().map(|at| self.machine.time.at(at));
             let deadline = [deadline, self.ports.tidy()].into_iter().flatten().min();
@@ -136,6 +138,8 @@ impl<P: Passenger> Driver<P> {
                 () = &mut sleep, if deadline.is_some() => {}
             }
         }
+        let Self { passenger, .. } = self;
+        passenger
     }
 
     /// Hands one batch of one socket to the passenger.

@@ -1,0 +1,288 @@
+//! Many phones on one set of sockets: hundreds of accounts, at one server or at many.
+//!
+//! Each account is a phone of its own, with its own status, registration, credentials, calls and
+//! events; a [`Switchboard`] is the endpoint that carries them all. Whatever a line sends leaves by
+//! the sockets of the one host, lines share a connection to the same server, and what comes in is
+//! given to the line that it is for:
+//!
+//! - a response and a request within a dialog by what the line itself has put into its branches and
+//!   tags: the number of the line;
+//! - another request by the parameter `line` of its Request-URI, which the line has put into its
+//!   Contact; or else, as when somebody calls our address directly, by the user and the host of the
+//!   Request-URI; or else it is the first line's to answer.
+//!
+//! ```
+//! use offhook_core::config::PhoneParameters;
+//! use offhook_core::event::PhoneStatus;
+//! use offhook_core::exchange::{Exchange, ExchangeParameters};
+//! use offhook_core::phone::Phone;
+//! use offhook_core::sim::Simulation;
+//! use offhook_core::switchboard::Switchboard;
+//! use offhook_core::time::Duration;
+//!
+//! let mut sim = Simulation::new(1);
+//! let mut parameters = ExchangeParameters::new("10.0.0.9:5060".parse()?);
+//! let mut board = Switchboard::new();
+//! for user in ["alice", "bob", "carol"] {
+//!     parameters = parameters.user(user, "secret");
+//!     let mut phone = Phone::new(PhoneParameters::new("10.0.0.9", user).password("secret"))?;
+//!     phone.start()?;
+//!     board.add(phone)?;
+//! }
+//! sim.add([10, 0, 0, 9], Exchange::new(parameters));
+//! let board = sim.add([10, 0, 0, 1], board);
+//! sim.run_for(Duration::from_secs(1));
+//! assert!(sim[board].lines().all(|(_, phone)| phone.status() == PhoneStatus::Registered));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+mod line_id;
+mod routing;
+#[cfg(test)]
+mod tests;
+mod trunk;
+
+use std::collections::BTreeMap;
+
+pub use line_id::LineId;
+
+use crate::error::Error;
+use crate::host::{Endpoint, Host, Inbound};
+use crate::phone::Phone;
+use crate::softphone::Softphone;
+use crate::time::Instant;
+use crate::timers::{TimerId, Timers};
+use trunk::{LineHost, Trunk};
+
+const MAX: u16 = 4_096;
+
+/// How many lines a switchboard has at most.
+pub const MAX_LINES: usize = MAX as usize;
+
+/// What a switchboard can carry: an endpoint around a [`Phone`].
+pub trait Line: Endpoint {
+    /// The phone.
+    fn phone(&self) -> &Phone;
+    /// The phone, to be told its number.
+    fn phone_mut(&mut self) -> &mut Phone;
+}
+
+impl Line for Phone {
+    fn phone(&self) -> &Phone {
+        self
+    }
+
+    fn phone_mut(&mut self) -> &mut Phone {
+        self
+    }
+}
+
+impl Line for Softphone {
+    fn phone(&self) -> &Phone {
+        self.phone()
+    }
+
+    fn phone_mut(&mut self) -> &mut Phone {
+        self.phone_mut()
+    }
+}
+
+/// Phones that share their host's sockets; see the [module](self).
+#[derive(Debug)]
+pub struct Switchboard<L> {
+    lines: BTreeMap<LineId, Plug<L>>,
+    last: u16,
+    timers: Timers<LineId>,
+    /// Lines that were lent out, whose next deadline has to be asked for again.
+    lent: Vec<LineId>,
+    /// Lines to which something has happened since they were looked at.
+    news: Vec<LineId>,
+    trunk: Trunk,
+}
+
+#[derive(Debug)]
+struct Plug<L> {
+    line: L,
+    timer: Option<(TimerId, Instant)>,
+    /// Whether it stands among those.
+    is_lent: bool,
+    has_news: bool,
+}
+
+impl<L: Line> Switchboard<L> {
+    /// A switchboard without lines.
+    pub fn new() -> Self {
+        Self {
+            lines: BTreeMap::new(),
+            last: 0,
+            timers: Timers::new(),
+            lent: Vec::new(),
+            news: Vec::new(),
+            trunk: Trunk::default(),
+        }
+    }
+
+    /// Adds a line, whose phone must not have sent anything yet. What it was told to do, it does at
+    /// the next crossing.
+    ///
+    /// # Errors
+    /// [`Error::TooManyLines`] when there are [`MAX_LINES`].
+    pub fn add(&mut self, mut line: L) -> Result<LineId, Error> {
+        let id = self.free().ok_or(Error::TooManyLines { limit: MAX_LINES })?;
+        line.phone_mut().set_line(id);
+        let plug = Plug { line, timer: None, is_lent: false, has_news: false };
+        self.lines.insert(id, plug);
+        self.last = id.0;
+        self.touch(id);
+        Ok(id)
+    }
+
+    /// Takes a line away and gives it back; best when its phone is INACTIVE, for nobody answers for
+    /// it any more.
+    pub fn remove(&mut self, host: &mut dyn Host, id: LineId) -> Option<L> {
+        let Plug { line, timer, .. } = self.lines.remove(&id)?;
+        timer.map(|(timer, _)| self.timers.cancel(timer));
+        self.trunk.leave(host, id);
+        Some(line)
+    }
+
+    /// A line.
+    pub fn line(&self, id: LineId) -> Option<&L> {
+        self.lines.get(&id).map(|plug| &plug.line)
+    }
+
+    /// A line, to give it commands and take its events. What it is told to do, it does at the next
+    /// crossing, which [`next_deadline`](Endpoint::next_deadline) asks for.
+    pub fn line_mut(&mut self, id: LineId) -> Option<&mut L> {
+        self.touch(id);
+        self.lines.get_mut(&id).map(|plug| &mut plug.line)
+    }
+
+    /// The next line that was lent out or to which something has happened: take its events.
+    pub fn next_news(&mut self) -> Option<(LineId, &mut L)> {
+        let id = loop {
+            let id = self.news.pop()?;
+            if let Some(plug) = self.lines.get_mut(&id) {
+                plug.has_news = false;
+                self.lend(id);
+                break id;
+            }
+        };
+        self.lines.get_mut(&id).map(|plug| (id, &mut plug.line))
+    }
+
+    /// All lines, in the order of their numbers.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = (LineId, &L)> {
+        self.lines.iter().map(|(id, plug)| (*id, &plug.line))
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The next number that no line has: one that was given back is not given out again at once, so
+    /// that what still comes for its old line finds nobody.
+    fn free(&self) -> Option<LineId> {
+        let mut numbers = (0..MAX).map(|step| LineId((self.last + step) % MAX + 1));
+        numbers.find(|id| !self.lines.contains_key(id))
+    }
+
+    fn lend(&mut self, id: LineId) {
+        if let Some(plug) = self.lines.get_mut(&id)
+            && !core::mem::replace(&mut plug.is_lent, true)
+        {
+            self.lent.push(id);
+        }
+    }
+
+    fn touch(&mut self, id: LineId) {
+        self.lend(id);
+        if let Some(plug) = self.lines.get_mut(&id)
+            && !core::mem::replace(&mut plug.has_news, true)
+        {
+            self.news.push(id);
+        }
+    }
+
+    /// Lets a line do something, with a host that shows it only what is its own.
+    fn cross(&mut self, host: &mut dyn Host, id: LineId, act: impl FnOnce(&mut L, &mut dyn Host)) {
+        let Some(plug) = self.lines.get_mut(&id) else { return };
+        act(&mut plug.line, &mut LineHost::new(host, &mut self.trunk, id));
+        self.touch(id);
+    }
+
+    fn give(&mut self, host: &mut dyn Host, id: LineId, inbound: Inbound<'_>) {
+        self.cross(host, id, |line, host| line.handle_inbound(host, inbound));
+    }
+
+    /// Gives something to every line.
+    fn give_all(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        let ids: Vec<LineId> = self.lines.keys().copied().collect();
+        for id in ids {
+            self.give(host, id, inbound);
+        }
+    }
+
+    /// Delivers what lines have asked of each other's connections, and notes when they want to be
+    /// called next.
+    fn settle(&mut self, host: &mut dyn Host) {
+        while let Some((id, news)) = self.trunk.next_answer() {
+            self.give(host, id, news.inbound());
+        }
+        while let Some(id) = self.lent.pop() {
+            let Some(plug) = self.lines.get_mut(&id) else { continue };
+            plug.is_lent = false;
+            let wanted = plug.line.next_deadline();
+            if plug.timer.map(|(_, at)| at) == wanted {
+                continue;
+            }
+            if let Some((timer, _)) = plug.timer.take() {
+                self.timers.cancel(timer);
+            }
+            plug.timer = wanted.map(|at| (self.timers.set(at, id), at));
+        }
+    }
+}
+
+impl<L: Line> Default for Switchboard<L> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<L: Line> Endpoint for Switchboard<L> {
+    fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        self.route(host, inbound);
+        self.settle(host);
+    }
+
+    fn handle_deadline(&mut self, host: &mut dyn Host) {
+        self.settle(host);
+        let now = host.now();
+        self.trunk.handle_deadline(host);
+        self.tell_closed(host);
+        while let Some((_, id)) = self.timers.pop_due(now) {
+            if let Some(plug) = self.lines.get_mut(&id) {
+                plug.timer = None;
+            }
+            self.cross(host, id, |line, host| line.handle_deadline(host));
+        }
+        self.settle(host);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match self.lent.is_empty() {
+            true => {
+                let streams = self.trunk.streams.next_deadline();
+                [self.timers.next_deadline(), streams].into_iter().flatten().min()
+            }
+            false => Some(Instant::ZERO),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The passenger that is a switchboard: the phones that share one driver and its sockets.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use offhook_core::host::{Endpoint, Host, Inbound, Transport};
+use offhook_core::switchboard::{LineId, Switchboard};
+use offhook_core::time::Instant;
+
+use super::line::Line;
+use super::{Jobs, Passenger};
+use crate::capture::Capture;
+use crate::host::machine::Machine;
+use crate::host::metronome::Metronome;
+
+/// Phones that share sockets, and the driver that carries them while any of them runs.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    hub: Mutex<Option<Hub>>,
+}
+
+/// A driver that runs, and what its phones have in common.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) jobs: Jobs<Board>,
+    pub(crate) listening: Vec<(Transport, SocketAddr)>,
+    pub(crate) capture: Option<Capture>,
+    pub(crate) soundless: bool,
+    pub(crate) metronome: Arc<Metronome>,
+    /// How many lines there are or are about to be.
+    lines: usize,
+    /// The number of the last line asked for.
+    last: u64,
+}
+
+/// Something to do with a line, between two crossings.
+pub(crate) type LineJob = Box<dyn FnOnce(&mut Line, &mut Machine) + Send>;
+
+/// The way into a line.
+#[derive(Clone, Debug)]
+pub(crate) struct LineJobs {
+    jobs: Jobs<Board>,
+    seat: Seat,
+}
+
+/// Which line of a board, before and after the switchboard has given it a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Seat(u64);
+
+/// The driver is gone.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+/// Dropped when a line is over, whatever has ended it.
+pub(crate) type End = Box<dyn Send>;
+
+/// The lines of one driver.
+pub(crate) struct Board {
+    group: Arc<Group>,
+    switchboard: Switchboard<Line>,
+    seats: HashMap<Seat, LineId>,
+    ends: HashMap<LineId, (Seat, End)>,
+    /// Lines that have been told to do something since the last rest.
+    busy: BTreeSet<LineId>,
+    /// Says that the last line is over, and so the board.
+    last_end: Option<End>,
+}
+
+impl Group {
+    /// The driver that runs now, if one does.
+    pub(crate) fn hub(&self) -> MutexGuard<'_, Option<Hub>> {
+        let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
+        // A panic has taken it down.
+        hub.take_if(|hub| hub.jobs.is_closed());
+        hub
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(
+        jobs: Jobs<Board>,
+        listening: Vec<(Transport, SocketAddr)>,
+        capture: Option<Capture>,
+        soundless: bool,
+    ) -> Self {
+        let metronome = Metronome::start();
+        Self { jobs, listening, capture, soundless, metronome, lines: 0, last: 0 }
+    }
+
+    /// Adds a line; `end` is dropped when it is over.
+    pub(crate) fn add(&mut self, line: Line, end: End) -> LineJobs {
+        self.lines += 1;
+        self.last += 1;
+        let seat = Seat(self.last);
+        let _ = self.jobs.send(Box::new(move |board, _| board.add(seat, line, end)));
+        LineJobs { jobs: self.jobs.clone(), seat }
+    }
+}
+
+impl LineJobs {
+    /// Has something done; it is dropped undone when the line is over.
+    ///
+    /// # Errors
+    /// When the driver is gone.
+    pub(crate) fn send(&self, job: LineJob) -> Result<(), Gone> {
+        let seat = self.seat;
+        let job =
+            move |board: &mut Board, machine: &mut Machine| board.carry_out(machine, seat, job);
+        self.jobs.send(Box::new(job)).map_err(|_| Gone)
+    }
+}
+
+impl Board {
+    pub(crate) fn new(group: Arc<Group>) -> Self {
+        Self {
+            group,
+            switchboard: Switchboard::new(),
+            seats: HashMap::new(),
+            ends: HashMap::new(),
+            busy: BTreeSet::new(),
+            last_end: None,
+        }
+    }
+
+    fn add(&mut self, seat: Seat, line: Line, end: End) {
+        match self.switchboard.add(line) {
+            Ok(id) => {
+                self.seats.insert(seat, id);
+                self.ends.insert(id, (seat, end));
+            }
+            // There are too many: it is over before it began.
+            Err(_) => self.shrink(end),
+        }
+    }
+
+    fn carry_out(&mut self, machine: &mut Machine, seat: Seat, job: LineJob) {
+        let Some(id) = self.seats.get(&seat) else { return };
+        if let Some(line) = self.switchboard.line_mut(*id) {
+            self.busy.insert(*id);
+            job(line, machine);
+        }
+    }
+
+    /// A line has stopped. With the last one the driver's work is over; that it is, is told when the
+    /// sockets are closed.
+    fn leave(&mut self, machine: &mut Machine, id: LineId) {
+        drop(self.switchboard.remove(machine, id));
+        self.busy.remove(&id);
+        let Some((seat, end)) = self.ends.remove(&id) else { return };
+        self.seats.remove(&seat);
+        self.shrink(end);
+    }
+
+    fn shrink(&mut self, end: End) {
+        let mut hub = self.group.hub();
+        let lines = hub.as_mut().map_or(0, |hub| {
+            hub.lines = hub.lines.saturating_sub(1);
+            hub.lines
+        });
+        if lines == 0 {
+            *hub = None;
+            self.last_end = Some(end);
+        }
+    }
+}
+
+impl Drop for Board {
+    /// After a panic nobody else says that this driver is gone, before its lines are told.
+    fn drop(&mut self) {
+        if self.last_end.is_none() {
+            *self.group.hub() = None;
+        }
+    }
+}
+
+impl Endpoint for Board {
+    fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+        self.switchboard.handle_inbound(host, inbound);
+    }
+
+    fn handle_deadline(&mut self, host: &mut dyn Host) {
+        self.switchboard.handle_deadline(host);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.switchboard.next_deadline()
+    }
+}
+
+impl Passenger for Board {
+    fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>) {
+        while let Some((id, line)) = self.switchboard.next_news() {
+            if let Some((seat, _)) = self.ends.get(&id) {
+                line.settle(machine, &LineJobs { jobs: jobs.clone(), seat: *seat });
+            }
+            if line.is_done() {
+                self.leave(machine, id);
+            }
+        }
+    }
+
+    fn rest(&mut self) {
+        while let Some(id) = self.busy.pop_first() {
+            if let Some(line) = self.switchboard.line_mut(id) {
+                line.rest();
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.last_end.is_some()
+    }
+}
