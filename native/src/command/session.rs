@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) signals: Signals,
     pub(crate) output: Output,
     announcer: JoinHandle<()>,
+    /// Passes on that the network has changed.
+    watcher: JoinHandle<()>,
     /// Whether a registration has been told.
     registered: watch::Receiver<bool>,
     recorder: Recorder,
@@ -71,13 +73,13 @@ impl Session {
             }
         });
         let (watched, mut changes) = (phone.clone(), Changes::listen().map_err(Failure::internal)?);
-        tokio::spawn(async move {
+        let watcher = tokio::spawn(async move {
             loop {
                 changes.next().await;
                 watched.network_changed();
             }
         });
-        let session = Self { phone, signals, output, announcer, registered, recorder };
+        let session = Self { phone, signals, output, announcer, watcher, registered, recorder };
         let started = {
             let start = session.phone.start();
             tokio::pin!(start);
@@ -128,7 +130,9 @@ impl Session {
     /// Ends calls, deregisters, tells the rest, and writes what was to be kept.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         self.phone.stop().await;
-        // The stream of events ends with the phone.
+        // The stream of events ends with the phone, whose last handle has to go.
+        self.watcher.abort();
+        let _ = self.watcher.await;
         drop(self.phone);
         let _ = self.announcer.await;
         self.recorder.finish(self.output)
