@@ -128,11 +128,8 @@ pub(crate) struct Account {
 #[command(next_help_heading = "Network and media")]
 pub(crate) struct Local {
     /// How SIP travels to the server, and to targets that do not say
-    #[arg(long, value_name = "HOW", default_value = "udp", value_parser = ["udp", "tcp", "ws"])]
+    #[arg(long, value_name = "HOW", default_value = "udp", value_parser = ["udp"])]
     pub(crate) transport: String,
-    /// What a WebSocket server is asked for: the path of its URL
-    #[arg(long, value_name = "PATH", default_value = "/")]
-    pub(crate) ws_path: String,
     /// The address and SIP port to bind, IPv6 in brackets; port 0 picks one [default: 0.0.0.0:0;
     /// answer without --server: 0.0.0.0:5060]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind)]
