@@ -72,6 +72,14 @@ impl Outcome {
         }
     }
 
+    /// Whether the way to the target has failed rather than the target itself (RFC 5626 §7).
+    pub(super) fn is_flow_failure(&self) -> bool {
+        match self {
+            Self::Response(response) => response.status() == Some(430),
+            Self::Failed(status) => matches!(status, 408 | 480),
+        }
+    }
+
     /// Which of two is better, the lesser being so (§16.7 step 6): a 6xx before all, then the lowest
     /// class, in 4xx first what helps the caller to try again, last what says nothing.
     fn rank(&self) -> (u16, u8) {
@@ -96,6 +104,11 @@ impl Branch {
     /// Whether the host has not said yet how to reach the target.
     pub(super) fn waits(&self) -> bool {
         matches!(self.state, BranchState::Waiting(_))
+    }
+
+    /// Whether it is to be cancelled, or was.
+    pub(super) fn is_cancelled(&self) -> bool {
+        matches!(self.state, BranchState::Sent { cancelled: true, .. })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an exchange tells.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::sip::Method;
 use crate::time::Duration;
@@ -47,6 +47,41 @@ pub enum ExchangeEvent {
         /// The status code of the answer.
         code: u16,
     },
+    /// A source asks too much and is held back: told at once, and then every ten seconds.
+    Limited {
+        /// The source.
+        source: IpAddr,
+        /// What there is too much of.
+        limit: Limit,
+        /// How often it was held back since it was last told.
+        count: u64,
+    },
+}
+
+/// What a source may have only so much of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Requests ([`requests_per_second`](super::ExchangeParameters::requests_per_second)).
+    Requests,
+    /// Connections ([`connections_per_source`](super::ExchangeParameters::connections_per_source)).
+    Connections,
+    /// Wrong passwords ([`guesses_per_minute`](super::ExchangeParameters::guesses_per_minute)).
+    Passwords,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Requests, Self::Connections, Self::Passwords];
+
+    /// The name, for people and programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Connections => "connections",
+            Self::Passwords => "passwords",
+        }
+    }
 }
 
 /// Why a contact is no longer registered.

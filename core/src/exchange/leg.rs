@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::host::Flow;
-use crate::sip::Message;
+use crate::sip::{Message, NameAddr};
 
 /// A way that packets have come from a peer, and lead back to it: what RFC 5626 §3.1 calls a flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -23,12 +23,18 @@ pub(super) struct Leg {
 }
 
 impl Link {
-    /// Whether who sent a request on this link can be reached along it alone: on a connection, for
-    /// others cannot always connect to who has connected to us; over UDP when it says so (RFC 5626
-    /// §5.3.2), or when a NAT is between us.
+    /// Whether who sent a request on this link, without a proxy between us, can be reached along it
+    /// alone: on a connection, for not everybody can be connected to; over UDP when it says so (RFC
+    /// 5626 §5.3.2, §6), or when a NAT is between us.
     pub(super) fn binds(&self, request: &Message) -> bool {
+        let asks = |contact: NameAddr<'_>| {
+            contact.uri().param("ob").is_some() || contact.param("reg-id").is_some()
+        };
+        if request.vias().count() != 1 {
+            return false;
+        }
         self.flow.transport.is_reliable()
-            || request.contacts().flatten().any(|contact| contact.uri().param("ob").is_some())
+            || request.contacts().flatten().any(asks)
             || self.is_translated(request)
     }
 
@@ -39,11 +45,9 @@ impl Link {
         let Some(told) = via.ip().map(|ip| SocketAddr::new(ip, via.port().unwrap_or(5060))) else {
             return false;
         };
-        let direct = request.vias().count() == 1;
         let same_port = told.port() == self.peer.port() || via.rport().is_none();
         let seen = told.ip().to_canonical() == self.peer.ip().to_canonical() && same_port;
-        direct
-            && !seen
+        !seen
             && request.contacts().flatten().any(|contact| {
                 let uri = contact.uri();
                 uri.ip() == Some(told.ip()) && uri.port().unwrap_or(5060) == told.port()

@@ -57,31 +57,34 @@ impl Links {
         self.ways.insert(key, (flow, local));
     }
 
-    /// Notes a connection that a peer has opened.
+    /// Notes a connection that a peer has opened; false when there is no room for it.
     pub(super) fn accepted(
         &mut self,
         host: &mut dyn Host,
         flow: Flow,
         peer: SocketAddr,
         local: SocketAddr,
-    ) {
+    ) -> bool {
         self.streams.accepted(host, flow, peer, local);
-        if self.streams.contains(flow) {
+        let room = self.streams.contains(flow);
+        if room {
             self.peers.insert(flow, (peer, None));
         }
+        room
     }
 
-    /// The next connection that is over.
-    pub(super) fn next_closed(&mut self) -> Option<Link> {
+    /// The next connection that is over, and whether its peer had opened it.
+    pub(super) fn next_closed(&mut self) -> Option<(Link, bool)> {
         loop {
             let flow = self.streams.next_closed()?;
             let Some((peer, key)) = self.peers.remove(&flow) else { continue };
+            let accepted = key.is_none();
             if let Some(key) = key
                 && self.ways.get(&key).is_some_and(|(of, _)| *of == flow)
             {
                 self.ways.remove(&key);
             }
-            return Some(Link { flow, peer });
+            return Some((Link { flow, peer }, accepted));
         }
     }
 

@@ -41,12 +41,13 @@ mod rewrite;
 mod route;
 mod running;
 mod seal;
+mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
 mod way;
 
-pub use event::{Departure, ExchangeEvent};
+pub use event::{Departure, ExchangeEvent, Limit};
 pub use parameters::{ExchangeParameters, Listener};
 
 use crate::host::{Endpoint, Host, Inbound};

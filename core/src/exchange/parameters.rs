@@ -27,6 +27,15 @@ pub struct ExchangeParameters {
     pub min_expires: Duration,
     /// The longest registration given. Default one hour, also for who asks for none.
     pub max_expires: Duration,
+    /// How many requests a second one source (an address, or a network of 64 bits) may make; it may
+    /// make as many as in two seconds at once. Beyond that it gets 503, and in a flood nothing.
+    /// Requests within calls have twice the room. Default 1,000.
+    pub requests_per_second: u32,
+    /// How many connections one source may hold. Default 256.
+    pub connections_per_source: usize,
+    /// How many wrong passwords a minute one source may try for one user, after ten at once; for all
+    /// users ten times as many. Beyond that every password gets 503. Default 10.
+    pub guesses_per_minute: u32,
     /// What the marks on recorded routes are made with. With the same secret the calls that are up
     /// survive a restart; without, as by default, each start makes its own.
     pub secret: Option<Vec<u8>>,
@@ -57,6 +66,9 @@ impl ExchangeParameters {
             algorithms: vec![Algorithm::Md5],
             min_expires: Duration::from_secs(10),
             max_expires: Duration::from_secs(3_600),
+            requests_per_second: 1_000,
+            connections_per_source: 256,
+            guesses_per_minute: 10,
             secret: None,
             server: concat!("offhook-exchange/", env!("CARGO_PKG_VERSION")).to_owned(),
         }

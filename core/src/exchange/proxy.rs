@@ -11,7 +11,7 @@ use super::running::{Asked, Due, Running};
 use super::target::Target;
 use super::way::Parcel;
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
-use crate::host::{Host, Outbound};
+use crate::host::{Flow, Host, Outbound};
 use crate::sip::{Message, Method, NameAddr, Scheme, Uri, Writer, reason_phrase};
 use crate::slab::Slot;
 use crate::time::Duration;
@@ -47,6 +47,9 @@ impl Running {
         let context = Context { server, request, origin, sealed, branches, answered, linger };
         let slot = self.contexts.insert(context);
         self.by_server.insert(server, slot);
+        if records && origin.flow.transport.is_reliable() {
+            self.by_flow.entry(origin.flow).or_default().insert(slot);
+        }
         match is_known {
             true => self.launch_all(host, slot),
             false => self.find_source(host, slot, origin),
@@ -78,12 +81,13 @@ impl Running {
             Parcel::Start(slot) => self.start(host, slot),
             Parcel::Ack(ack) => {
                 let (message, source, plan) = *ack;
-                if !is_allowed(&plan.uri, &leg) {
+                let target = Target::of(&plan);
+                if !is_allowed(&target, &leg) {
                     return;
                 }
                 // §16.11: an ACK of a 2xx is its own transaction at each hop.
                 let branch = Layer::new_branch(host);
-                self.write(&message, &Target::of(&plan), true, &leg, &branch, source, &[]);
+                self.write(&message, &target, true, &leg, &branch, source, &[]);
                 let bytes = &self.buffer;
                 host.send(Outbound::Datagram { flow: link.flow, to: link.peer, bytes });
             }
@@ -93,7 +97,7 @@ impl Running {
                 let Some(target) = context.branches.get(index) else { return };
                 let (request, origin) = (context.request.clone(), context.origin);
                 let (sealed, target) = (context.sealed, target.target.clone());
-                if !is_allowed(&target.uri, &leg) {
+                if !is_allowed(&target, &leg) {
                     return self.give_up(what, 480);
                 }
                 let records = self.record_routes(&request, &origin, &leg, &target.uri);
@@ -139,7 +143,7 @@ impl Running {
         if !request.method().makes_dialog() {
             return Vec::new();
         }
-        let sips = is_sips(target);
+        let sips = Uri::parse(target).is_ok_and(|uri| uri.scheme() == Scheme::Sips);
         let route = |leg: &Leg| self.seal.record_route(leg, request.call_id(), sips);
         let mut routes = vec![route(leg)];
         if let Some(came) = self.links.leg(*origin, origin.binds(request)) {
@@ -368,6 +372,15 @@ impl Running {
         }
     }
 
+    /// Nobody who called on that connection can be told of an answer: their calls that still ring
+    /// are cancelled.
+    pub(super) fn abandon_calls(&mut self, host: &mut dyn Host, flow: Flow) {
+        for slot in self.by_flow.remove(&flow).unwrap_or_default() {
+            self.cancel_rest(host, slot);
+            self.conclude(host, slot);
+        }
+    }
+
     /// Cancels every branch of an INVITE that is not over (§16.7 step 10).
     fn cancel_rest(&mut self, host: &mut dyn Host, slot: Slot) {
         let Some(context) = self.contexts.get(slot).filter(|context| context.is_invite()) else {
@@ -407,7 +420,27 @@ impl Running {
 
     fn end_branch(&mut self, host: &mut dyn Host, slot: Slot, branch: usize, outcome: Outcome) {
         self.set_timer(host, slot, branch, None);
+        if outcome.is_flow_failure() && self.try_spare(host, slot, branch) {
+            return;
+        }
         self.set_state(slot, branch, BranchState::Done(outcome));
+    }
+
+    /// RFC 5626 §7: another flow to the same telephone takes the place of one that has failed.
+    fn try_spare(&mut self, host: &mut dyn Host, slot: Slot, index: usize) -> bool {
+        let answered = self.contexts.get(slot).is_none_or(|context| context.answered);
+        let Some(branch) = self.branch(slot, index).filter(|_| !answered) else { return false };
+        if branch.is_cancelled() || branch.target.spare.is_empty() {
+            return false;
+        }
+        let mut spare = core::mem::take(&mut branch.target.spare);
+        branch.target = spare.remove(0);
+        branch.target.spare = spare;
+        if let Some(client) = branch.client.take() {
+            self.by_client.remove(&client);
+        }
+        self.launch(host, slot, index);
+        true
     }
 
     fn branch(&mut self, slot: Slot, index: usize) -> Option<&mut Branch> {
@@ -446,6 +479,12 @@ impl Running {
     pub(super) fn forget(&mut self, slot: Slot) {
         let Some(context) = self.contexts.remove(slot) else { return };
         self.by_server.remove(&context.server);
+        if let Some(slots) = self.by_flow.get_mut(&context.origin.flow) {
+            slots.remove(&slot);
+            if slots.is_empty() {
+                self.by_flow.remove(&context.origin.flow);
+            }
+        }
         for branch in &context.branches {
             branch.client.map(|client| self.by_client.remove(&client));
             branch.timer.map(|timer| self.timers.cancel(timer));
@@ -454,11 +493,7 @@ impl Running {
     }
 }
 
-/// Whether a request to `uri` may leave by a leg: to a sips URI nothing goes in the clear (§26.2.2).
-fn is_allowed(uri: &str, leg: &Leg) -> bool {
-    !is_sips(uri) || leg.link.flow.transport.is_secure()
-}
-
-fn is_sips(uri: &str) -> bool {
-    Uri::parse(uri).is_ok_and(|uri| uri.scheme() == Scheme::Sips)
+/// Whether a request may leave by a leg: to a sips URI nothing goes in the clear (§26.2.2).
+fn is_allowed(target: &Target, leg: &Leg) -> bool {
+    !target.is_sips() || leg.link.flow.transport.is_secure()
 }

@@ -23,6 +23,8 @@ pub(super) struct Registrar {
     last_binding: u64,
     min_expires: u32,
     max_expires: u32,
+    /// Whether there is a way here for sips.
+    secure: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,10 @@ struct Binding {
     uri: String,
     /// The parameters of Contact but `expires`, as they came: `;q=0.5`.
     params: String,
+    /// Which flow of which instance, if it was registered so (RFC 5626 §6).
+    outbound: Option<Outbound>,
+    /// The way back that proxies have written (RFC 3327 §5.3).
+    path: Vec<String>,
     call_id: String,
     cseq: u32,
     /// Where requests to it go, whatever its URI says (RFC 5626 §7).
@@ -49,7 +55,22 @@ struct Binding {
 struct Wish {
     uri: String,
     params: String,
+    outbound: Option<Outbound>,
     expires: u32,
+}
+
+/// What a binding is known by instead of its URI (RFC 5626 §6).
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Outbound {
+    instance: String,
+    reg_id: u32,
+}
+
+/// What was granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Granted {
+    /// Whether RFC 5626 applies, which the answer has to say in Require.
+    pub(super) outbound: bool,
 }
 
 /// Why a REGISTER is refused: the status code.
@@ -72,6 +93,7 @@ impl Registrar {
             last_binding: 0,
             min_expires: seconds(parameters.min_expires),
             max_expires: seconds(parameters.max_expires).max(1),
+            secure: parameters.listen.iter().any(|listener| listener.transport.is_secure()),
         }
     }
 
@@ -86,10 +108,27 @@ impl Registrar {
         Some(user.bindings.iter().map(|binding| binding.uri.clone()).collect())
     }
 
-    /// Where a request to a user is sent; `None` when there is no such user.
+    /// Where a request to a user is sent; `None` when there is no such user. Each instance is asked
+    /// once: its flows stand in for each other, the one refreshed last first (RFC 5626 §7).
     pub(super) fn targets(&self, user: &str) -> Option<Vec<Target>> {
         let user = self.users.get(*self.by_name.get(user)?)?;
-        Some(user.bindings.iter().map(Binding::target).collect())
+        let mut targets: Vec<(Option<&str>, u64, Target)> = Vec::new();
+        for binding in &user.bindings {
+            let instance = binding.outbound.as_ref().map(|outbound| outbound.instance.as_str());
+            let mut target = binding.target();
+            let same = targets.iter_mut().find(|(of, ..)| instance.is_some() && *of == instance);
+            match same {
+                Some((_, id, first)) if *id < binding.id => {
+                    target.spare = core::mem::take(&mut first.spare);
+                    let other = core::mem::replace(first, target);
+                    first.spare.insert(0, other);
+                    *id = binding.id;
+                }
+                Some((.., first)) => first.spare.push(target),
+                None => targets.push((instance, binding.id, target)),
+            }
+        }
+        Some(targets.into_iter().map(|(.., target)| target).collect())
     }
 
     /// The link of whoever is registered with that contact: how to reach who has connected anew
@@ -117,28 +156,29 @@ impl Registrar {
         origin: Link,
         now: Instant,
         events: &mut Vec<ExchangeEvent>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Granted, Refused> {
         let index = *self.by_name.get(user).ok_or(Refused(404))?;
         let wishes = self.wishes(index, request)?;
         let held = &self.users.get(index).ok_or(Refused(404))?.bindings;
-        let new = |wish: &&Wish| wish.expires > 0 && find(held, &wish.uri).is_none();
-        let gone = |wish: &&Wish| wish.expires == 0 && find(held, &wish.uri).is_some();
+        let new = |wish: &&Wish| wish.expires > 0 && find(held, wish).is_none();
+        let gone = |wish: &&Wish| wish.expires == 0 && find(held, wish).is_some();
         let (new, gone) = (wishes.iter().filter(new).count(), wishes.iter().filter(gone).count());
         if (held.len() + new).saturating_sub(gone) > MAX_CONTACTS {
             return Err(Refused(403));
         }
         for wish in &wishes {
-            let found = find(held, &wish.uri).and_then(|at| held.get(at));
+            let found = find(held, wish).and_then(|at| held.get(at));
             // A request that was overtaken by a later one of its series changes nothing.
             if found.is_some_and(|b| b.call_id == request.call_id() && b.cseq >= request.cseq()) {
                 return Err(Refused(500));
             }
         }
+        let outbound = wishes.iter().any(|wish| wish.outbound.is_some());
         let link = origin.binds(request).then_some(origin);
         for wish in wishes {
             self.grant(index, wish, request, link, now, events);
         }
-        Ok(())
+        Ok(Granted { outbound: outbound && request.supports("outbound") })
     }
 
     /// When [`expire`](Self::expire) is due.
@@ -205,24 +245,46 @@ impl Registrar {
                 return Err(Refused(400));
             }
             let bindings = self.users.get(index).map_or(&[][..], |user| &user.bindings);
-            let removal =
-                |b: &Binding| Wish { uri: b.uri.clone(), params: String::new(), expires: 0 };
+            let removal = |binding: &Binding| Wish {
+                uri: binding.uri.clone(),
+                params: String::new(),
+                outbound: binding.outbound.clone(),
+                expires: 0,
+            };
             return Ok(bindings.iter().map(removal).collect());
         }
+        let applies = takes_outbound(request)?;
         let mut wishes: Vec<Wish> = Vec::new();
         for contact in &contacts {
-            let wish = self.wish(contact, request)?;
+            let wish = self.wish(contact, request, applies)?;
             // The last of two that are the same counts.
-            wishes.retain(|other| !is_same(&other.uri, &wish.uri));
+            wishes.retain(|other| {
+                other.outbound != wish.outbound
+                    || wish.outbound.is_none() && !is_same(&other.uri, &wish.uri)
+            });
             wishes.push(wish);
+        }
+        // RFC 5626 §6: one flow a request.
+        let wanted = wishes.iter().filter(|wish| wish.expires > 0);
+        if wanted.clone().count() > 1 && wanted.clone().any(|wish| wish.outbound.is_some()) {
+            return Err(Refused(400));
         }
         Ok(wishes)
     }
 
-    fn wish(&self, contact: &NameAddr<'_>, request: &Message) -> Result<Wish, Refused> {
+    fn wish(
+        &self,
+        contact: &NameAddr<'_>,
+        request: &Message,
+        outbound: bool,
+    ) -> Result<Wish, Refused> {
         let uri = contact.uri();
-        if uri.scheme() != Scheme::Sip {
-            return Err(Refused(416));
+        match uri.scheme() {
+            Scheme::Sip => {}
+            // RFC 5630 §5.2: what leads to it has to be as secure.
+            Scheme::Sips if self.secure && is_all_sips(request) => {}
+            Scheme::Sips if self.secure => return Err(Refused(400)),
+            _ => return Err(Refused(416)),
         }
         // Step 7: the contact's own wish, else the request's, else ours.
         let asked = contact.expires().or(request.expires()).unwrap_or(self.max_expires);
@@ -233,6 +295,7 @@ impl Registrar {
         Ok(Wish {
             uri: uri.without_headers().to_owned(),
             params: params.map(|param| param.to_string()).collect(),
+            outbound: outbound.then(|| Outbound::of(contact)).flatten(),
             expires: asked.min(self.max_expires),
         })
     }
@@ -247,7 +310,7 @@ impl Registrar {
         events: &mut Vec<ExchangeEvent>,
     ) {
         let Some(user) = self.users.get_mut(index) else { return };
-        let known = find(&user.bindings, &wish.uri);
+        let known = find(&user.bindings, &wish);
         if wish.expires == 0 {
             if let Some(id) = known.and_then(|at| user.bindings.get(at)).map(|binding| binding.id) {
                 self.remove(index, id, Departure::Withdrawn, events);
@@ -263,6 +326,8 @@ impl Registrar {
             id,
             uri: wish.uri.clone(),
             params: wish.params,
+            outbound: wish.outbound,
+            path: request.values(HeaderName::Path).map(str::to_owned).collect(),
             call_id: request.call_id().to_owned(),
             cseq: request.cseq(),
             link,
@@ -283,12 +348,46 @@ impl Registrar {
 
 impl Binding {
     fn target(&self) -> Target {
-        Target { uri: self.uri.clone(), routes: Vec::new(), link: self.link }
+        let (uri, routes, link) = (self.uri.clone(), self.path.clone(), self.link);
+        Target { uri, routes, link, ..Target::default() }
     }
 }
 
-fn find(bindings: &[Binding], uri: &str) -> Option<usize> {
-    bindings.iter().position(|binding| is_same(&binding.uri, uri))
+impl Outbound {
+    fn of(contact: &NameAddr<'_>) -> Option<Self> {
+        let instance = contact.param("+sip.instance")?.text().to_owned();
+        let reg_id = contact.param("reg-id")?.text().parse().ok()?;
+        Some(Self { instance, reg_id })
+    }
+}
+
+/// Whether RFC 5626 applies to a registration (§6): the first hop has to know of it, which is us or
+/// a proxy that says so in Path.
+fn takes_outbound(request: &Message) -> Result<bool, Refused> {
+    let first = request.addresses(HeaderName::Path).next();
+    let knows = match first {
+        Some(path) => path.is_ok_and(|path| path.uri().param("ob").is_some()),
+        None => request.vias().count() == 1,
+    };
+    let asks = || request.contacts().flatten().any(|contact| contact.param("reg-id").is_some());
+    match knows {
+        false if request.supports("outbound") && asks() => Err(Refused(439)),
+        knows => Ok(knows),
+    }
+}
+
+fn is_all_sips(request: &Message) -> bool {
+    let is = |uri: Uri<'_>| uri.scheme() == Scheme::Sips;
+    request.uri().is_some_and(is)
+        && request.addresses(HeaderName::Path).all(|path| path.is_ok_and(|path| is(path.uri())))
+}
+
+fn find(bindings: &[Binding], wish: &Wish) -> Option<usize> {
+    let is = |binding: &Binding| match (&binding.outbound, &wish.outbound) {
+        (None, None) => is_same(&binding.uri, &wish.uri),
+        (one, other) => one == other,
+    };
+    bindings.iter().position(is)
 }
 
 /// The user and host of a contact, which are the same in a request within a call to it.
@@ -308,5 +407,6 @@ fn is_same(a: &str, b: &str) -> bool {
 
 /// The option tags that a registrar here does not know (step 2).
 pub(super) fn unsupported(request: &Message) -> Vec<&str> {
-    request.values(HeaderName::Require).collect()
+    let known = |tag: &str| ["path", "outbound"].iter().any(|k| tag.eq_ignore_ascii_case(k));
+    request.values(HeaderName::Require).filter(|tag| !known(tag)).collect()
 }

@@ -1,20 +1,21 @@
 //! An exchange at work: what becomes of each message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::admission::{Admission, Denied, user_of};
 use super::context::Context;
 use super::domain::Domain;
 use super::leg::Link;
 use super::links::{Key, Links};
-use super::registrar::{Refused, Registrar, unsupported};
+use super::registrar::{Granted, Refused, Registrar, unsupported};
 use super::route::Plan;
 use super::seal::Seal;
+use super::sources::{Sources, Verdict};
 use super::target::Target;
 use super::way::Waiting;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
-use crate::host::{Host, Inbound, Records, RequestId};
+use crate::host::{Flow, Host, Inbound, Outbound, Records, RequestId};
 use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
 use crate::slab::{Slab, Slot};
 use crate::stream::{Heard, StreamLimits};
@@ -26,6 +27,11 @@ use crate::transaction::{ClientId, Failure, Layer, Limits, Received, ServerId};
 /// What the exchange answers and forwards, for Allow (RFC 3261 §20.5).
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE, MESSAGE";
 
+/// After how many seconds who gets 503 may try again.
+const RETRY_AFTER: u32 = 10;
+/// How often who has registered by RFC 5626 sends keep-alives, in seconds (§5.4).
+const FLOW_TIMER: &str = "120";
+
 /// The state of an exchange that has started.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -35,11 +41,14 @@ pub(super) struct Running {
     pub(super) seal: Seal,
     registrar: Registrar,
     admission: Admission,
+    sources: Sources,
     events: VecDeque<ExchangeEvent>,
     // The proxy's; see there.
     pub(super) contexts: Slab<Context>,
     pub(super) by_client: Table<ClientId, (Slot, usize)>,
     pub(super) by_server: Table<ServerId, Slot>,
+    /// The INVITEs that came on connections.
+    pub(super) by_flow: BTreeMap<Flow, BTreeSet<Slot>>,
     pub(super) timers: Timers<Due>,
     pub(super) links: Links,
     pub(super) waiting: BTreeMap<RequestId, Waiting>,
@@ -81,10 +90,12 @@ impl Running {
             seal: Seal::new(host, parameters.secret.as_deref()),
             registrar: Registrar::new(&parameters),
             admission: Admission::new(host, &parameters),
+            sources: Sources::new(&parameters),
             events: VecDeque::new(),
             contexts: Slab::new(),
             by_client: Table::new(host),
             by_server: Table::new(host),
+            by_flow: BTreeMap::new(),
             timers: Timers::new(),
             links: Links::new(StreamLimits {
                 accepted: MAX_CONNECTIONS,
@@ -99,6 +110,9 @@ impl Running {
     }
 
     pub(super) fn next_event(&mut self) -> Option<ExchangeEvent> {
+        while let Some(event) = self.sources.next_event() {
+            self.tell(event);
+        }
         self.events.pop_front()
     }
 
@@ -141,10 +155,14 @@ impl Running {
     pub(super) fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         match inbound {
             Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
-                let mut piece = bytes;
+                let (link, mut piece) = (Link { flow, peer: from }, bytes);
                 while let Some(heard) = self.links.streams.next(host, flow, from, &mut piece) {
-                    if let Heard::Message(message) = heard {
-                        self.handle_message(host, Link { flow, peer: from }, message);
+                    match heard {
+                        Heard::Message(message) => self.handle_message(host, link, message),
+                        Heard::Malformed { .. } => {
+                            self.sources.ask(from.ip(), host.now(), false);
+                        }
+                        Heard::Pong => {}
                     }
                 }
             }
@@ -153,7 +171,11 @@ impl Running {
             Inbound::FlowFailed { id, .. } => self.flow_failed(host, id),
             Inbound::FlowAccepted { flow, from, local, .. } => {
                 self.domain.learn(local);
-                self.links.accepted(host, flow, from, local);
+                if !self.sources.connect(from.ip(), host.now()) {
+                    host.send(Outbound::CloseFlow { flow });
+                } else if !self.links.accepted(host, flow, from, local) {
+                    self.sources.disconnect(from.ip());
+                }
             }
             Inbound::FlowClosed { flow } => self.links.streams.closed(flow),
             Inbound::Resolved { id, records: Records::Addresses(addresses), .. } => {
@@ -167,6 +189,18 @@ impl Running {
     }
 
     fn handle_message(&mut self, host: &mut dyn Host, origin: Link, message: Message) {
+        if message.is_request() {
+            let within = message.to_tag().is_some() || *message.method() == Method::Cancel;
+            match self.sources.ask(origin.peer.ip(), host.now(), within) {
+                Verdict::Serve => {}
+                Verdict::Refuse if *message.method() != Method::Ack => {
+                    return self.turn_away(host, origin, &message);
+                }
+                Verdict::Refuse => return,
+                // On a connection only its end holds back who does not listen.
+                Verdict::Drop => return self.links.streams.close(host, origin.flow),
+            }
+        }
         match self.layer.handle_message(host, origin.flow, origin.peer, message) {
             Some(Received::Request { id: server, message, .. }) => {
                 self.handle_request(host, Asked { server, message, origin });
@@ -180,9 +214,25 @@ impl Running {
 
     /// Nothing more comes or goes on these connections.
     fn handle_closed(&mut self, host: &mut dyn Host) {
-        while let Some(link) = self.links.next_closed() {
+        while let Some((link, accepted)) = self.links.next_closed() {
+            if accepted {
+                self.sources.disconnect(link.peer.ip());
+            }
+            self.abandon_calls(host, link.flow);
             self.link_failed(host, link);
         }
+    }
+
+    /// Answers 503 without keeping anything of the request (RFC 3261 §21.5.4).
+    fn turn_away(&mut self, host: &mut dyn Host, origin: Link, request: &Message) {
+        let (tag, from) = (new_tag(host), Some(origin.peer));
+        let buffer = &mut self.buffer;
+        let mut writer =
+            Writer::response_to(buffer, request, 503, reason_phrase(503), Some(&tag), from);
+        writer.field(HeaderName::RetryAfter, RETRY_AFTER);
+        writer.finish();
+        let Link { flow, peer: to } = origin;
+        host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
     }
 
     /// The network does not take what is sent on a link.
@@ -265,8 +315,14 @@ impl Running {
         let user = uri.user().map(|user| unescape(user).into_owned());
         match user.and_then(|user| self.registrar.targets(&user)) {
             None => self.refuse(host, &asked, 404),
-            Some(targets) if targets.is_empty() => self.refuse(host, &asked, 480),
             Some(targets) => {
+                let sips = uri.scheme() == Scheme::Sips;
+                let Some(targets) = Target::choose(targets, sips) else {
+                    return self.refuse_sips(host, &asked);
+                };
+                if targets.is_empty() {
+                    return self.refuse(host, &asked, 480);
+                }
                 if *request.method() == Method::Invite {
                     let from = request.from().uri_str().to_owned();
                     let (to, contacts) = (plan.uri, targets.len());
@@ -301,6 +357,12 @@ impl Running {
         if !unsupported(request).is_empty() {
             return self.refuse_extensions(host, asked, HeaderName::Require);
         }
+        // RFC 3327 §5.3: a proxy has put itself in the way of who does not know of it.
+        if request.header(HeaderName::Path).is_some() && !request.supports("path") {
+            return self.respond(host, asked, 420, |writer| {
+                writer.field(HeaderName::Unsupported, "path");
+            });
+        }
         if !self.admit(host, asked, Asker::Server) {
             return;
         }
@@ -314,10 +376,18 @@ impl Running {
         let result = self.registrar.register(&user, request, asked.origin, now, &mut events);
         self.tell_all(events);
         match result {
-            Ok(()) => {
+            Ok(Granted { outbound }) => {
                 let listing = self.registrar.listing(&user, now);
                 self.respond(host, asked, 200, |writer| {
                     listing.iter().for_each(|line| writer.field(HeaderName::Contact, line));
+                    // RFC 3327 §5.3.
+                    request.headers(HeaderName::Path).for_each(|path| {
+                        writer.field(HeaderName::Path, path);
+                    });
+                    if outbound {
+                        writer.field(HeaderName::Require, "outbound");
+                        writer.extension("Flow-Timer", FLOW_TIMER);
+                    }
                 });
             }
             Err(Refused(status)) => self.refuse(host, asked, status),
@@ -336,10 +406,23 @@ impl Running {
             Asker::Server => request.to(),
             Asker::Proxy => request.from(),
         };
+        let (ip, now) = (asked.origin.peer.ip(), host.now());
+        let claimed = identity.uri().user().map(|user| unescape(user).into_owned());
+        let claimed = claimed.unwrap_or_default();
+        let shows = request.header_by_name(asker.credentials_field()).is_some();
+        if shows && !self.sources.may_guess(ip, now, &claimed) {
+            self.refuse(host, asked, 503);
+            return false;
+        }
         let (parameters, domain) = (&self.parameters, &self.domain);
         match self.admission.admit(host, asker, request, &identity, parameters, domain) {
             Ok(_) => return true,
-            Err(Denied::Refused(status)) => self.refuse(host, asked, status),
+            Err(Denied::Refused(status)) => {
+                if status == 403 {
+                    self.sources.guessed(ip, now, &claimed);
+                }
+                self.refuse(host, asked, status);
+            }
             Err(Denied::Challenge { stale }) => {
                 let challenges = self.admission.challenges(host, asker, stale);
                 let name = match asker {
@@ -370,14 +453,25 @@ impl Running {
         });
     }
 
+    /// Nobody who is called can be reached in private (RFC 5630 §5.3).
+    fn refuse_sips(&mut self, host: &mut dyn Host, asked: &Asked) {
+        let warning = format!("380 {} \"SIPS Not Allowed\"", self.parameters.realm);
+        self.respond(host, asked, 480, |writer| writer.field(HeaderName::Warning, warning));
+        self.tell_refused(asked, 480);
+    }
+
     /// Answers with an error, and tells it.
     pub(super) fn refuse(&mut self, host: &mut dyn Host, asked: &Asked, status: u16) {
         let min_expires = self.registrar.min_expires();
         self.respond(host, asked, status, |writer| match status {
             423 => writer.field(HeaderName::MinExpires, min_expires),
-            503 => writer.field(HeaderName::RetryAfter, 10),
+            503 => writer.field(HeaderName::RetryAfter, RETRY_AFTER),
             _ => {}
         });
+        self.tell_refused(asked, status);
+    }
+
+    fn tell_refused(&mut self, asked: &Asked, status: u16) {
         let (message, source) = (&asked.message, asked.origin.peer);
         let identity = match message.method() {
             Method::Register => message.to(),

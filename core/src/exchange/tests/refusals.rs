@@ -130,7 +130,10 @@ fn broken_messages_are_answered_or_dropped() {
 
 #[test]
 fn events_that_nobody_takes_are_bounded() {
-    let mut site = Site::new();
+    let mut site = Site::with(|mut parameters| {
+        parameters.requests_per_second = 100_000;
+        parameters
+    });
     let mut alice = site.phone(1, "alice");
     for _ in 0..MAX_EVENTS + 50 {
         site.send(&mut alice, &ask("INVITE", "sip:bob@elsewhere.example"), "");

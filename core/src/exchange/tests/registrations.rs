@@ -176,7 +176,7 @@ fn contacts_are_bounded() {
 fn what_cannot_be_served_is_refused() {
     let mut site = Site::new();
     let mut alice = site.phone(1, "alice");
-    let answer = site.register(&mut alice, "Require: path, gruu\nContact: <sip:a@10.0.0.1>\n");
+    let answer = site.register(&mut alice, "Require: path, gruu, gin\nContact: <sip:a@10.0.0.1>\n");
     assert_eq!((status(&answer), answer.headers("Unsupported").len()), (420, 2));
     let sips = "Contact: <sips:a@10.0.0.1>\n";
     assert_eq!(status(&site.register(&mut alice, sips)), 416);

@@ -1,0 +1,275 @@
+//! What one source may ask of the exchange: requests, connections and guesses at passwords.
+
+use core::net::{IpAddr, Ipv6Addr};
+use std::collections::BTreeMap;
+
+use super::ExchangeParameters;
+use super::event::{ExchangeEvent, Limit};
+use crate::time::{Duration, Instant};
+
+/// How many sources are remembered; those beyond share what one has.
+const MAX_SOURCES: usize = 16_384;
+/// Of how many users one source's wrong passwords are counted each on their own.
+const MAX_USERS: usize = 32;
+/// How many seconds' worth of requests may come at once.
+const BURST: u64 = 2;
+/// How many wrong passwords may come at once, for one user; from one source ten times as many may,
+/// for behind a NAT there are many users.
+const GUESSES: u64 = 10;
+/// How many requests a second are still refused rather than dropped.
+const REFUSALS: u64 = 100;
+/// How often it is told that a source is held back.
+const TELL: Duration = Duration::from_secs(10);
+
+/// Everybody who has asked lately.
+#[derive(Debug)]
+pub(super) struct Sources {
+    known: BTreeMap<IpAddr, Source>,
+    requests: Rate,
+    refusals: Rate,
+    guesses: Rate,
+    all_guesses: Rate,
+    connections: usize,
+    events: Vec<ExchangeEvent>,
+}
+
+#[derive(Debug, Default)]
+struct Source {
+    requests: Bucket,
+    refusals: Bucket,
+    guesses: Bucket,
+    users: BTreeMap<String, Bucket>,
+    connections: usize,
+    /// What was held back since it was last told, and when that was.
+    held: [u64; Limit::ALL.len()],
+    told: [Option<Instant>; Limit::ALL.len()],
+}
+
+/// So many at once, and one more each interval.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    interval: Duration,
+    burst: u64,
+}
+
+/// What is left of a rate, as the time at which nothing of it will be used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket(Instant);
+
+/// What is to be done with a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It is served.
+    Serve,
+    /// It is answered 503.
+    Refuse,
+    /// It is not answered: the answers would be a flood themselves.
+    Drop,
+}
+
+impl Sources {
+    pub(super) fn new(parameters: &ExchangeParameters) -> Self {
+        let second = Duration::from_secs(1).as_micros();
+        let rate = |each: Duration, many: u64, burst: u64| Rate {
+            interval: Duration::from_micros(each.as_micros() / many.max(1)),
+            burst: burst.max(1),
+        };
+        let second = |many: u64, burst| rate(Duration::from_micros(second), many, burst);
+        let requests = u64::from(parameters.requests_per_second);
+        let (minute, guesses) = (Duration::from_secs(60), u64::from(parameters.guesses_per_minute));
+        Self {
+            known: BTreeMap::new(),
+            requests: second(requests, requests * BURST),
+            refusals: second(REFUSALS, REFUSALS),
+            guesses: rate(minute, guesses, GUESSES),
+            all_guesses: rate(minute, guesses * 10, GUESSES * 10),
+            connections: parameters.connections_per_source,
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes note of a request. What belongs to a call that is up has twice the room: it ends things.
+    pub(super) fn ask(&mut self, ip: IpAddr, now: Instant, within: bool) -> Verdict {
+        let (requests, refusals) = (self.requests, self.refusals);
+        let source = self.source(ip, now);
+        let burst = requests.burst * if within { 2 } else { 1 };
+        if source.requests.take(now, Rate { burst, ..requests }) {
+            return Verdict::Serve;
+        }
+        let refused = source.refusals.take(now, refusals);
+        self.hold(ip, now, Limit::Requests);
+        if refused { Verdict::Refuse } else { Verdict::Drop }
+    }
+
+    /// Takes note of a connection; false when there are too many.
+    pub(super) fn connect(&mut self, ip: IpAddr, now: Instant) -> bool {
+        let limit = self.connections;
+        let source = self.source(ip, now);
+        if source.connections >= limit {
+            self.hold(ip, now, Limit::Connections);
+            return false;
+        }
+        source.connections += 1;
+        true
+    }
+
+    /// A connection of that source is over.
+    pub(super) fn disconnect(&mut self, ip: IpAddr) {
+        let source = match self.known.get_mut(&network(ip)) {
+            Some(source) => Some(source),
+            None => self.known.get_mut(&OTHERS),
+        };
+        if let Some(source) = source {
+            source.connections = source.connections.saturating_sub(1);
+        }
+    }
+
+    /// Whether a source may still try a password of that user.
+    pub(super) fn may_guess(&mut self, ip: IpAddr, now: Instant, user: &str) -> bool {
+        let (guesses, all) = (self.guesses, self.all_guesses);
+        let source = self.source(ip, now);
+        let user = source.users.get(user).is_none_or(|bucket| bucket.has(now, guesses));
+        let may = user && source.guesses.has(now, all);
+        if !may {
+            self.hold(ip, now, Limit::Passwords);
+        }
+        may
+    }
+
+    /// Takes note of a wrong password.
+    pub(super) fn guessed(&mut self, ip: IpAddr, now: Instant, user: &str) {
+        let (guesses, all) = (self.guesses, self.all_guesses);
+        let source = self.source(ip, now);
+        source.guesses.take(now, all);
+        if source.users.len() >= MAX_USERS {
+            source.users.retain(|_, bucket| bucket.0 > now);
+        }
+        if source.users.len() < MAX_USERS || source.users.contains_key(user) {
+            source.users.entry(user.to_owned()).or_default().take(now, guesses);
+        }
+    }
+
+    /// What there is to tell.
+    pub(super) fn next_event(&mut self) -> Option<ExchangeEvent> {
+        self.events.pop()
+    }
+
+    fn hold(&mut self, ip: IpAddr, now: Instant, limit: Limit) {
+        let source = self.source(ip, now);
+        let (Some(count), Some(told)) =
+            (source.held.get_mut(limit as usize), source.told.get_mut(limit as usize))
+        else {
+            return;
+        };
+        *count += 1;
+        if told.is_none_or(|told| told + TELL <= now) {
+            *told = Some(now);
+            let count = core::mem::take(count);
+            self.events.push(ExchangeEvent::Limited { source: ip, limit, count });
+        }
+    }
+
+    fn source(&mut self, ip: IpAddr, now: Instant) -> &mut Source {
+        let mut key = network(ip);
+        if self.known.len() >= MAX_SOURCES && !self.known.contains_key(&key) {
+            self.known.retain(|_, source| !source.is_idle(now));
+            if self.known.len() >= MAX_SOURCES {
+                key = OTHERS;
+            }
+        }
+        self.known.entry(key).or_default()
+    }
+}
+
+/// Whom all share for whom there is no room.
+const OTHERS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+impl Source {
+    /// Whether it would be just so if it had never asked.
+    fn is_idle(&self, now: Instant) -> bool {
+        let buckets = [self.requests, self.refusals, self.guesses];
+        self.connections == 0
+            && buckets.iter().chain(self.users.values()).all(|bucket| bucket.0 <= now)
+    }
+}
+
+impl Bucket {
+    fn has(&self, now: Instant, rate: Rate) -> bool {
+        self.0.max(now).since(now) + rate.interval <= rate.interval * rate.burst
+    }
+
+    fn take(&mut self, now: Instant, rate: Rate) -> bool {
+        let has = self.has(now, rate);
+        if has {
+            self.0 = self.0.max(now) + rate.interval;
+        }
+        has
+    }
+}
+
+/// What one peer has: an address, of IPv6 a network of 64 bits.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources() -> Sources {
+        Sources::new(&ExchangeParameters::new("10.0.0.9:5060".parse().unwrap()))
+    }
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    const NOW: Instant = Instant::from_micros(1_000_000);
+
+    #[test]
+    fn who_asks_too_much_is_refused_and_then_dropped_and_others_are_served() {
+        let mut sources = sources();
+        let verdicts: Vec<_> = (0..3_000).map(|_| sources.ask(ip(1), NOW, false)).collect();
+        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+        assert_eq!(count(Verdict::Serve), 2_000);
+        assert_eq!((count(Verdict::Refuse), count(Verdict::Drop)), (100, 900));
+        assert_eq!(sources.ask(ip(1), NOW, true), Verdict::Serve);
+        assert_eq!(sources.ask(ip(2), NOW, false), Verdict::Serve);
+        let later = NOW + Duration::from_secs(1);
+        assert_eq!(sources.ask(ip(1), later, false), Verdict::Serve);
+        let event = ExchangeEvent::Limited { source: ip(1), limit: Limit::Requests, count: 1 };
+        assert_eq!((sources.next_event(), sources.next_event()), (Some(event), None));
+    }
+
+    #[test]
+    fn guesses_are_counted_by_user_and_in_all() {
+        let mut sources = sources();
+        for _ in 0..10 {
+            assert!(sources.may_guess(ip(1), NOW, "alice"));
+            sources.guessed(ip(1), NOW, "alice");
+        }
+        assert!(!sources.may_guess(ip(1), NOW, "alice"));
+        assert!(sources.may_guess(ip(1), NOW, "bob") && sources.may_guess(ip(2), NOW, "alice"));
+        assert!(sources.may_guess(ip(1), NOW + Duration::from_secs(6), "alice"));
+        for number in 0..90 {
+            sources.guessed(ip(1), NOW, &number.to_string());
+        }
+        assert!(!sources.may_guess(ip(1), NOW, "bob"));
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let mut sources = sources();
+        for number in 0..20_000_u32 {
+            sources.ask(IpAddr::from(number.to_be_bytes()), NOW, false);
+        }
+        assert!(sources.known.len() <= MAX_SOURCES + 1);
+        assert_eq!(
+            network("2001:db8::1".parse().unwrap()),
+            network("2001:db8::2".parse().unwrap())
+        );
+    }
+}
