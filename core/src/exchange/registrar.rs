@@ -405,8 +405,7 @@ fn is_same(a: &str, b: &str) -> bool {
     }
 }
 
-/// The option tags that a registrar here does not know (step 2).
-pub(super) fn unsupported(request: &Message) -> Vec<&str> {
-    let known = |tag: &str| ["path", "outbound"].iter().any(|k| tag.eq_ignore_ascii_case(k));
-    request.values(HeaderName::Require).filter(|tag| !known(tag)).collect()
+/// Whether a registrar here knows an option tag (step 2).
+pub(super) fn is_supported(tag: &str) -> bool {
+    ["path", "outbound"].iter().any(|known| tag.eq_ignore_ascii_case(known))
 }

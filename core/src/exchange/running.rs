@@ -7,7 +7,7 @@ use super::context::Context;
 use super::domain::Domain;
 use super::leg::Link;
 use super::links::{Key, Links};
-use super::registrar::{Granted, Refused, Registrar, unsupported};
+use super::registrar::{Granted, Refused, Registrar, is_supported};
 use super::route::Plan;
 use super::seal::Seal;
 use super::sources::{Sources, Verdict};
@@ -354,7 +354,7 @@ impl Running {
         if !self.domain.is_ours(uri) {
             return self.refuse(host, asked, 403);
         }
-        if !unsupported(request).is_empty() {
+        if !request.require().all(is_supported) {
             return self.refuse_extensions(host, asked, HeaderName::Require);
         }
         // RFC 3327 §5.3: a proxy has put itself in the way of who does not know of it.
@@ -448,8 +448,10 @@ impl Running {
 
     /// §8.2.2.3, §16.3 step 5.
     fn refuse_extensions(&mut self, host: &mut dyn Host, asked: &Asked, name: HeaderName) {
+        let known = name == HeaderName::Require;
+        let tags = asked.message.values(name).filter(|tag| !known || !is_supported(tag));
         self.respond(host, asked, 420, |writer| {
-            asked.message.values(name).for_each(|tag| writer.field(HeaderName::Unsupported, tag));
+            tags.for_each(|tag| writer.field(HeaderName::Unsupported, tag));
         });
     }
 
