@@ -39,6 +39,7 @@ pub mod trace;
 
 mod agent;
 mod dialog;
+mod locate;
 mod registration;
 
 mod slab;

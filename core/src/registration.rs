@@ -5,14 +5,14 @@ mod binding;
 
 pub use binding::Binding;
 
-use crate::agent::{Alarm, Answer, Crossing, Lost, Owner, Series, Target};
+use crate::agent::{Alarm, Crossing, Lost, Owner, Series, Target, Turn};
 use crate::error::Error;
 use crate::event::Cause;
 use crate::host::{Entropy, Flow};
 use crate::sip::{HeaderName, Message, Method};
 use crate::time::{Duration, Instant, WallTime};
 use crate::timers::TimerId;
-use crate::transaction::ClientId;
+use crate::transaction::{ClientId, FailureCause};
 
 /// One phone's registration: one Call-ID, rising CSeq numbers (§10.2.4).
 ///
@@ -180,28 +180,30 @@ impl Registration {
         path: Result<std::sync::Arc<crate::agent::Path>, Lost>,
     ) -> Option<Outcome> {
         match path {
-            Ok(path) => {
-                self.series.set_path(path);
+            Ok(path) if self.series.set_path(std::sync::Arc::clone(&path)) => {
                 self.send(cx);
                 None
             }
-            Err(lost) => {
-                let (lost, error) = match lost {
-                    // Another attempt brings the same certificate; but a server that has held our
-                    // binding may be about to renew its own.
-                    Lost::Because(error @ Error::Untrusted { .. }) => {
-                        (!self.was_bound, Some(error))
-                    }
-                    Lost::Because(error) => (matches!(error, Error::Nat { .. }), Some(error)),
-                    Lost::Unreachable => (false, None),
-                };
-                let outcome = self.failed(cx, None, lost, None)?;
-                Some(match outcome {
-                    Outcome::Failed { cause, lost, .. } => Outcome::Failed { cause, error, lost },
-                    other => other,
-                })
-            }
+            Ok(_) => self.exhausted(cx),
+            Err(_) if self.series.has_failed() => self.exhausted(cx),
+            Err(lost) => self.unreached(cx, lost),
         }
+    }
+
+    /// There is no path.
+    fn unreached(&mut self, cx: &mut Crossing<'_>, lost: Lost) -> Option<Outcome> {
+        let (lost, error) = match lost {
+            // Another attempt brings the same certificate; but a server that has held our binding
+            // may be about to renew its own.
+            Lost::Because(error @ Error::Untrusted { .. }) => (!self.was_bound, Some(error)),
+            Lost::Because(error) => (matches!(error, Error::Nat { .. }), Some(error)),
+            Lost::Unreachable => (false, None),
+        };
+        let outcome = self.failed(cx, None, lost, None)?;
+        Some(match outcome {
+            Outcome::Failed { cause, lost, .. } => Outcome::Failed { cause, error, lost },
+            other => other,
+        })
     }
 
     /// Takes a response to a REGISTER.
@@ -211,8 +213,13 @@ impl Registration {
         client: ClientId,
         response: &Message,
     ) -> Option<Outcome> {
-        let Answer::Final(refusal) = self.series.handle_response(cx, client, response)? else {
-            return None;
+        let refusal = match self.series.handle_response(cx, client, response)? {
+            Turn::Wait => return None,
+            Turn::Again => {
+                self.send(cx);
+                return None;
+            }
+            Turn::Final(refusal) => refusal,
         };
         let status = response.status().unwrap_or_default();
         if self.state == State::Leaving {
@@ -243,14 +250,23 @@ impl Registration {
         &mut self,
         cx: &mut Crossing<'_>,
         client: ClientId,
+        cause: FailureCause,
     ) -> Option<Outcome> {
-        if !self.series.handle_failure(client) {
-            return None;
+        match self.series.handle_failure(cx, client, cause)? {
+            Turn::Wait => None,
+            Turn::Again => {
+                self.send(cx);
+                None
+            }
+            Turn::Final(_) => self.failed(cx, None, false, None),
         }
-        match self.state {
-            State::Leaving => Some(Outcome::Left(false)),
-            _ => self.failed(cx, None, false, None),
-        }
+    }
+
+    /// Every server has failed; what the last of them has said is how.
+    fn exhausted(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+        let refusal = self.series.take_refusal();
+        let retry_after = refusal.as_ref().and_then(Message::retry_after);
+        self.failed(cx, refusal.as_ref().map(Cause::of), false, retry_after)
     }
 
     /// Its timer fired: refresh, or try again.
@@ -276,7 +292,7 @@ impl Registration {
                 None
             }
             Ok(false) => None,
-            Err(_) => self.failed(cx, None, false, None),
+            Err(lost) => self.unreached(cx, lost),
         }
     }
 
@@ -289,7 +305,7 @@ impl Registration {
                 self.asked
             }
         };
-        self.contact = cx.contact_uri(&path);
+        self.contact = cx.contact_uri(&path, path.secure);
         let mut fields = vec![(HeaderName::Contact, self.contact_field(cx))];
         // The registrar replaces the binding of the same instance and flow itself (RFC 5626 §6).
         let replaced = cx.agent.binding.as_ref().is_some_and(|binding| binding.outbound);

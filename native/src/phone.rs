@@ -444,8 +444,8 @@ impl Phone {
 /// reached otherwise; and in private only if it has a certificate to show.
 fn transports(parameters: &PhoneParameters) -> &'static [Transport] {
     match parameters.transport {
-        Transport::Udp | Transport::Tcp => &[Transport::Udp, Transport::Tcp],
-        Transport::Tls if parameters.cert_file.is_some() => &[Transport::Tls],
+        None | Some(Transport::Udp | Transport::Tcp) => &[Transport::Udp, Transport::Tcp],
+        Some(Transport::Tls) if parameters.cert_file.is_some() => &[Transport::Tls],
         _ => &[],
     }
 }

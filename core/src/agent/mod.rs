@@ -3,11 +3,10 @@
 //!
 //! [`Agent`] holds the transactions, the timers, the paths to peers and the queue of events;
 //! [`Crossing`] is an agent together with the host that has just called, and is what every handler
-//! of the layers above is given. Read [`hop`] and [`paths`] for where requests go, [`request`] and
+//! of the layers above is given. Read [`paths`] and `locate` for where requests go, [`request`] and
 //! [`response`] for what is written.
 
 mod flows;
-mod hop;
 mod paths;
 mod ports;
 mod request;
@@ -20,12 +19,11 @@ mod target;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
-pub(crate) use hop::Hop;
 pub(crate) use paths::{Lost, Path, Reach, Settled};
 pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
 pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response, SUPPORTED};
-pub(crate) use series::{Answer, Series};
+pub(crate) use series::{Answer, Series, Turn};
 pub(crate) use shown::Shown;
 pub(crate) use tag::Tag;
 pub(crate) use target::Target;
@@ -34,6 +32,7 @@ use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
 use crate::event::{CallId, ErrandId, Event, ReferralId};
 use crate::host::{Host, MediaPort, RequestId};
+pub(crate) use crate::locate::Hop;
 use crate::phone::Counters;
 use crate::registration::Binding;
 use crate::sip::BRANCH_COOKIE;

@@ -1,19 +1,21 @@
-//! Where requests go: from the host and port of a URI to a flow and an address (RFC 3263 §4, as far
-//! as numeric addresses and A and AAAA records).
+//! Where requests go: from what a URI names to a flow and an address (RFC 3263).
 //!
-//! A name is resolved, a flow to its address opened, and the outcome kept for a while, so that a
-//! phone with thousands of calls at one server asks its host once. Whoever asks while an answer is
-//! under way is told when it comes.
+//! A hop is located (`locate`), a flow to the first address that has one is opened, and the outcome
+//! kept for a while, so that a phone with thousands of calls at one server asks its host once. Whoever
+//! asks while an answer is under way is told when it comes. A server that has failed is avoided from
+//! then on (§4.3): whoever asks again is led to the next.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Agent, Alarm, Hop, Owner};
 use crate::certificate::Identities;
 use crate::error::Error;
-use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId, Transport};
+use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
+use crate::locate::{Answer, Avoided, Cache, Candidate, Draw, Question, Search, Step};
 use crate::nat;
+use crate::sip::Uri;
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
 
@@ -26,14 +28,23 @@ pub(crate) struct Path {
     pub(crate) to: SocketAddr,
     /// What the peer is told of us: `host:port`, for Via and Contact. Never unspecified.
     pub(crate) told: String,
+    /// Whether a `sips` URI asked for it.
+    pub(crate) secure: bool,
+}
+
+impl Path {
+    /// The server that it leads to.
+    pub(crate) fn server(&self) -> Candidate {
+        Candidate { transport: self.flow.transport, to: self.to }
+    }
 }
 
 /// Why there is no way to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Lost {
-    /// The name is not known, nothing leads to its address, or the host did not say in time.
+    /// Too many ways are being looked for at once.
     Unreachable,
-    /// This is why: there is no address of ours that the peer could be told, or it is not trusted.
+    /// This is why.
     Because(Error),
 }
 
@@ -44,15 +55,15 @@ pub(crate) enum Reach {
     Open(Arc<Path>),
     /// The owner is told later.
     Later,
-    /// Too many are being opened at once, or the next hop is none that can be reached.
-    Full,
+    /// There is none.
+    Never(Lost),
 }
 
 /// How long the host may take for an answer before it counts as "no".
 pub(crate) const HOST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an open path is used without asking the host again: long enough to be asked rarely,
-/// short enough to follow a change of network or of DNS.
+/// How long an open path over UDP is used without asking the host again: long enough to be asked
+/// rarely, short enough to follow a change of network. A connection is used until it is over.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// How many paths are kept. A peer chooses them (Contact, Record-Route), so there is a limit.
@@ -67,27 +78,51 @@ pub(crate) struct Paths {
     known: BTreeMap<Hop, State>,
     /// Which path an answer of the host belongs to.
     asked: BTreeMap<RequestId, Hop>,
+    /// What the domain name system has said.
+    answers: Cache,
+    avoided: Avoided,
+    /// The transports that the host does not have, as it turned out.
+    missing: BTreeSet<Transport>,
+    /// What the weights of SRV records are drawn by: the same all the time, so that a phone stays with
+    /// its server as long as that works.
+    draw: Option<Draw>,
     /// The addresses at which the configured server and proxy were found.
     homes: Vec<SocketAddr>,
 }
 
 /// ```text
-///          name                       address
-///  reach ───────► Resolving ──► Opening ──────► Open ── LIFETIME ──► (gone)
-///     └── numeric ─────────────────┘ ▲│ next address
-///                                    └┘        any failure ────────► (gone)
+///          question                     candidate
+///  reach ──────────► Seeking (answer) ───────────► Seeking (flow) ──► Open ── LIFETIME ──► (gone)
+///     │                ▲ │ next question              │ ▲
+///     │                └─┘                            └─┘ next candidate; none left: (gone)
+///     └── nothing to ask ───────────────────────────────┘
 /// ```
 #[derive(Debug)]
 enum State {
-    Resolving { asked: Asked, waiters: Vec<Owner> },
-    Opening { asked: Asked, to: SocketAddr, others: Vec<IpAddr>, waiters: Vec<Owner> },
+    Seeking(Box<Seeking>),
     Open { path: Arc<Path>, until: Instant },
 }
 
+/// A path that is looked for.
 #[derive(Debug)]
-struct Asked {
-    request: RequestId,
-    timer: TimerId,
+struct Seeking {
+    search: Search,
+    asked: Asked,
+    /// The servers that have failed lately, which are tried when there is no other.
+    last: Vec<(Instant, Candidate)>,
+    /// What has been in the way of the latest.
+    problem: Option<Error>,
+    /// How long what was found will hold.
+    until: Instant,
+    waiters: Vec<Owner>,
+}
+
+/// What the host is asked.
+#[derive(Debug)]
+enum Asked {
+    Nothing,
+    Question(Question, RequestId, TimerId),
+    Flow(Candidate, RequestId, TimerId),
 }
 
 /// What an answer of the host settled: who waited, and for what.
@@ -106,14 +141,16 @@ impl Paths {
 impl Agent {
     /// A path to `hop`: now, or later through [`Settled`].
     pub(crate) fn reach(&mut self, host: &mut dyn Host, hop: &Hop, owner: Owner) -> Reach {
-        let fixed = self.parameters.next_hop.map(Hop::from);
-        let hop = fixed.as_ref().unwrap_or(hop);
-        match self.paths.known.get_mut(hop) {
+        let hop = match self.fixed(hop) {
+            Ok(hop) => hop,
+            Err(error) => return Reach::Never(Lost::Because(error)),
+        };
+        match self.paths.known.get_mut(&hop) {
             Some(State::Open { path, until }) if *until > host.now() => {
                 return Reach::Open(Arc::clone(path));
             }
-            Some(State::Resolving { waiters, .. } | State::Opening { waiters, .. }) => {
-                waiters.push(owner);
+            Some(State::Seeking(seeking)) => {
+                seeking.waiters.push(owner);
                 return Reach::Later;
             }
             Some(State::Open { .. }) | None => {}
@@ -121,20 +158,57 @@ impl Agent {
         if self.paths.known.len() >= MAX_PATHS {
             self.paths.known.retain(|_, state| !matches!(state, State::Open { .. }));
             if self.paths.known.len() >= MAX_PATHS {
-                return Reach::Full;
+                return Reach::Never(Lost::Unreachable);
             }
         }
-        let state = match hop.address() {
-            Some(to) => self.open(host, hop, to, Vec::new(), vec![owner]),
-            None => {
-                let asked = self.ask_host(host, hop);
-                let name = hop.host();
-                host.send(Outbound::Resolve { id: asked.request, query: Query::Addresses(name) });
-                State::Resolving { asked, waiters: vec![owner] }
-            }
+        let seeking = Seeking {
+            search: Search::new(&hop, &self.paths.missing),
+            asked: Asked::Nothing,
+            last: Vec::new(),
+            problem: None,
+            until: host.now() + LIFETIME,
+            waiters: vec![owner],
         };
-        self.paths.known.insert(hop.clone(), state);
-        Reach::Later
+        match self.seek(host, hop, Box::new(seeking)) {
+            None => Reach::Later,
+            Some((_, Ok(path))) => Reach::Open(path),
+            Some((_, Err(lost))) => Reach::Never(lost),
+        }
+    }
+
+    /// Avoids the server that a path leads to, for it has failed: whoever asks for the hop again is led
+    /// to another, if there is one (RFC 3263 §4.3).
+    pub(crate) fn avoid(&mut self, path: &Path, retry_after: Option<u32>, now: Instant) {
+        let server = path.server();
+        self.paths.avoided.avoid(server, retry_after, now);
+        self.paths.known.retain(|hop, state| match state {
+            State::Open { path, .. } => hop.ip().is_some() || path.server() != server,
+            State::Seeking(_) => true,
+        });
+    }
+
+    /// A server has answered: it is avoided no longer.
+    pub(crate) fn forgive(&mut self, path: &Path) {
+        self.paths.avoided.forgive(&path.server());
+    }
+
+    /// Whether a hop may lead to another server than those that were tried.
+    pub(crate) fn leads_elsewhere(&self, hop: &Hop, tried: &[Candidate], now: Instant) -> bool {
+        if self.parameters.next_hop.is_some() {
+            return false;
+        }
+        let mut search = Search::new(hop, &self.paths.missing);
+        loop {
+            match search.next() {
+                Step::Ask(question) => match self.paths.answers.find(&question, now) {
+                    Some((answer, _)) => search.take(answer, Draw::default()),
+                    None => return true,
+                },
+                Step::Try(candidate) if tried.contains(&candidate) => {}
+                Step::Try(_) => return true,
+                Step::Done => return false,
+            }
+        }
     }
 
     /// Takes [`crate::host::Inbound::Resolved`].
@@ -142,11 +216,18 @@ impl Agent {
         &mut self,
         host: &mut dyn Host,
         request: RequestId,
-        addresses: &[IpAddr],
+        records: Records<'_>,
+        ttl: Duration,
     ) -> Option<Settled> {
-        let (hop, state) = self.take_asked(request)?;
-        let State::Resolving { waiters, .. } = state else { return None };
-        self.try_next(host, hop, addresses.to_vec(), waiters)
+        let (hop, mut seeking) = self.take_asked(request)?;
+        let Asked::Question(question, ..) = seeking.take_asked() else { return None };
+        let (answer, now) = (Answer::from(records), host.now());
+        self.paths.answers.keep(question.clone(), answer.clone(), ttl, now);
+        if let Some((_, until)) = self.paths.answers.find(&question, now) {
+            seeking.until = seeking.until.min(until);
+        }
+        seeking.search.take(answer, self.draw(host));
+        self.seek(host, hop, seeking)
     }
 
     /// Takes [`crate::host::Inbound::FlowOpened`]; false says that nobody wants the flow.
@@ -162,27 +243,21 @@ impl Agent {
             host.send(Outbound::CloseFlow { flow });
             return self.handle_flow_failed(host, request, FlowFailure::Untrusted(&problem));
         }
-        let Some((hop, state)) = self.take_asked(request) else {
+        let Some((hop, mut seeking)) = self.take_asked(request) else {
             // Late: its owner has given up. A UDP flow is the host's one socket and stays.
             if flow.transport.is_reliable() {
                 host.send(Outbound::CloseFlow { flow });
             }
             return None;
         };
-        let State::Opening { to, waiters, .. } = state else { return None };
+        let Asked::Flow(Candidate { to, .. }, ..) = seeking.take_asked() else { return None };
         self.streams.opened(host, flow, to, local);
         let told = match self.told(to.ip(), local.ip()) {
             Ok(told) => Hop::join(&told, local.port()),
-            Err(error) => return Some((waiters, Err(Lost::Because(error)))),
+            Err(error) => return Some((seeking.waiters, Err(Lost::Because(error)))),
         };
-        let path = Arc::new(Path { flow, to, told });
-        if self.leads_home(&hop) && !self.paths.homes.contains(&to) {
-            self.paths.homes.truncate(MAX_HOMES - 1);
-            self.paths.homes.insert(0, to);
-        }
-        let until = host.now() + LIFETIME;
-        self.paths.known.insert(hop, State::Open { path: Arc::clone(&path), until });
-        Some((waiters, Ok(path)))
+        let path = Path { flow, to, told, secure: hop.is_secure() };
+        Some(self.found(hop, *seeking, path))
     }
 
     /// Why whoever is at the far end of a flow is not the one that was asked for (RFC 5922 §7.3).
@@ -209,22 +284,44 @@ impl Agent {
         request: RequestId,
         failure: FlowFailure<'_>,
     ) -> Option<Settled> {
-        let (hop, state) = self.take_asked(request)?;
-        match state {
-            State::Opening { others, waiters, .. } if others.is_empty() => {
-                let peer = hop.host().to_owned();
-                let lost = match failure {
-                    FlowFailure::Untrusted(problem) => {
-                        Lost::Because(Error::Untrusted { peer, problem: problem.to_owned() })
-                    }
-                    _ => Lost::Unreachable,
-                };
-                Some((waiters, Err(lost)))
+        let (hop, mut seeking) = self.take_asked(request)?;
+        match seeking.take_asked() {
+            Asked::Question(..) => {
+                // That is not kept.
+                seeking.problem.get_or_insert_with(|| Error::Unreachable {
+                    peer: hop.host().to_owned(),
+                    problem: "the domain name system has not answered".to_owned(),
+                });
+                let nothing = Answer::Addresses(Vec::new());
+                seeking.search.take(nothing, self.draw(host));
             }
-            State::Opening { others, waiters, .. } => self.try_next(host, hop, others, waiters),
-            State::Resolving { waiters, .. } => Some((waiters, Err(Lost::Unreachable))),
-            State::Open { .. } => None,
+            Asked::Flow(server, ..) => {
+                let peer = hop.host().to_owned();
+                seeking.problem = Some(match failure {
+                    FlowFailure::Untrusted(problem) => {
+                        seeking.distrust();
+                        Error::Untrusted { peer, problem: problem.to_owned() }
+                    }
+                    FlowFailure::Unreachable(problem) => {
+                        Error::Unreachable { peer, problem: problem.to_owned() }
+                    }
+                    FlowFailure::Unsupported => {
+                        let transport = server.transport;
+                        // What was chosen because we were thought to have it is chosen anew.
+                        if self.paths.missing.insert(transport) && hop.transport().is_none() {
+                            seeking.search = Search::new(&hop, &self.paths.missing);
+                        }
+                        let problem = format!("{} cannot be used here", transport.as_str());
+                        Error::Unreachable { peer, problem }
+                    }
+                });
+                if failure != FlowFailure::Unsupported {
+                    self.paths.avoided.avoid(server, None, host.now());
+                }
+            }
+            Asked::Nothing => {}
         }
+        self.seek(host, hop, seeking)
     }
 
     /// Whether a path leads to the configured server or proxy, to whom alone credentials are shown.
@@ -245,6 +342,25 @@ impl Agent {
         Ok(nat::advertised(peer, local, network, inside.as_deref(), outside.as_deref())?)
     }
 
+    /// Where a request within a dialog goes: what the next URI of its course names. In a dialog that was
+    /// begun with `sips` nothing goes in the clear, whatever that URI says (RFC 5630 §5.1.1).
+    pub(crate) fn hop_of_course(&self, next: &str, secure: bool) -> Result<Hop, Error> {
+        let lost = |problem: &str| {
+            let (peer, problem) = (next.to_owned(), problem.to_owned());
+            Error::Unreachable { peer, problem }
+        };
+        let uri = Uri::parse(next).map_err(|_| lost("it is no URI"))?;
+        let hop = Hop::of(&uri).map_err(lost)?;
+        let place = hop.clone().settled();
+        // The server is reached as it was told to be, also where its Record-Route leaves that open.
+        let home = self.homes().find(|home| home.is_place_of(&place));
+        let hop = hop.by(home.and_then(|home| home.transport()));
+        match secure {
+            true => hop.secured().ok_or_else(|| lost("sips does not travel over UDP")),
+            false => Ok(hop),
+        }
+    }
+
     /// Forgets every path on a flow that is over: whoever wants to go there has a new one opened.
     pub(crate) fn forget_paths(&mut self, over: Flow) {
         let on_it = |state: &State| matches!(state, State::Open { path, .. } if path.flow == over);
@@ -253,15 +369,16 @@ impl Agent {
 
     /// The network has changed: no path leads anywhere any more. Whoever waits for one goes on to.
     pub(crate) fn renew_paths(&mut self, host: &mut dyn Host) {
-        for (hop, state) in core::mem::take(&mut self.paths.known) {
-            let (State::Resolving { asked, waiters } | State::Opening { asked, waiters, .. }) =
-                state
-            else {
-                continue;
-            };
-            self.timers.cancel(asked.timer);
-            self.paths.asked.remove(&asked.request);
-            for owner in waiters {
+        let Paths { known, homes, draw, .. } = core::mem::take(&mut self.paths);
+        // What servers and names have said was said of the network that is no more.
+        (self.paths.homes, self.paths.draw) = (homes, draw);
+        for (hop, state) in known {
+            let State::Seeking(seeking) = state else { continue };
+            if let Some((_, timer)) = seeking.asked.request() {
+                self.timers.cancel(timer);
+            }
+            for owner in seeking.waiters {
+                // With nothing known the host has to be asked, so nobody is told at once.
                 self.reach(host, &hop, owner);
             }
         }
@@ -272,59 +389,169 @@ impl Agent {
         let paths = core::mem::take(&mut self.paths);
         for state in paths.known.into_values() {
             match state {
-                State::Resolving { asked, .. } | State::Opening { asked, .. } => {
-                    self.timers.cancel(asked.timer);
+                State::Seeking(seeking) => {
+                    if let Some((_, timer)) = seeking.asked.request() {
+                        self.timers.cancel(timer);
+                    }
                 }
                 State::Open { .. } => {}
             }
         }
     }
 
-    /// Tries the next address of a name.
-    fn try_next(
+    /// Where everything goes, if that is fixed.
+    fn fixed(&self, hop: &Hop) -> Result<Hop, Error> {
+        let Some(to) = self.parameters.next_hop else { return Ok(hop.clone().settled()) };
+        let transport = self.parameters.transport.unwrap_or(hop.usual_transport());
+        let fixed = Hop::at(transport, to);
+        match hop.is_secure() {
+            false => Ok(fixed),
+            true => fixed.secured().ok_or_else(|| {
+                Error::invalid("next hop", &to.to_string(), "sips does not travel over UDP")
+            }),
+        }
+    }
+
+    /// Goes on looking, as far as that goes without the host.
+    fn seek(
         &mut self,
         host: &mut dyn Host,
         hop: Hop,
-        mut addresses: Vec<IpAddr>,
-        waiters: Vec<Owner>,
+        mut seeking: Box<Seeking>,
     ) -> Option<Settled> {
-        if addresses.is_empty() {
-            return Some((waiters, Err(Lost::Unreachable)));
+        let now = host.now();
+        let server = loop {
+            match seeking.search.next() {
+                Step::Ask(question) => match self.paths.answers.find(&question, now) {
+                    Some((answer, until)) => {
+                        seeking.until = seeking.until.min(until);
+                        seeking.search.take(answer, self.draw(host));
+                    }
+                    None => {
+                        let (id, timer) = self.ask_host(host, &hop);
+                        host.send(Outbound::Resolve { id, query: question.query() });
+                        seeking.asked = Asked::Question(question, id, timer);
+                        self.paths.known.insert(hop, State::Seeking(seeking));
+                        return None;
+                    }
+                },
+                Step::Try(server) => match self.paths.avoided.until(&server, now) {
+                    Some(until) => seeking.last.push((until, server)),
+                    None => break server,
+                },
+                Step::Done => match seeking.next_of_last() {
+                    Some(server) => break server,
+                    None => {
+                        self.paths.known.remove(&hop);
+                        return Some(seeking.give_up(&hop));
+                    }
+                },
+            }
+        };
+        if let Some(path) = self.connection(&hop, server) {
+            return Some(self.found(hop, *seeking, path));
         }
-        let to = SocketAddr::new(addresses.remove(0), hop.port());
-        let state = self.open(host, &hop, to, addresses, waiters);
-        self.paths.known.insert(hop, state);
+        let (id, timer) = self.ask_host(host, &hop);
+        let (Candidate { transport, to }, name) = (server, hop.host());
+        host.send(Outbound::OpenFlow { id, transport, to, name });
+        seeking.asked = Asked::Flow(server, id, timer);
+        self.paths.known.insert(hop, State::Seeking(seeking));
         None
     }
 
-    fn open(
-        &mut self,
-        host: &mut dyn Host,
-        hop: &Hop,
-        to: SocketAddr,
-        others: Vec<IpAddr>,
-        waiters: Vec<Owner>,
-    ) -> State {
-        let asked = self.ask_host(host, hop);
-        let (id, transport, name) = (asked.request, hop.transport(), hop.host());
-        host.send(Outbound::OpenFlow { id, transport, to, name });
-        State::Opening { asked, to, others, waiters }
+    /// A connection to a server that is open already (RFC 5923). Whoever is asked for by name has shown
+    /// that it is the one; whoever is asked for by the address is at it.
+    fn connection(&self, hop: &Hop, server: Candidate) -> Option<Path> {
+        if !server.transport.is_reliable() {
+            return None;
+        }
+        self.paths.known.iter().find_map(|(other, state)| match state {
+            State::Open { path, .. }
+                if path.server() == server
+                    && (other.host() == hop.host() || hop.ip().is_some()) =>
+            {
+                Some(Path { secure: hop.is_secure(), ..Path::clone(path) })
+            }
+            _ => None,
+        })
     }
 
-    fn ask_host(&mut self, host: &mut dyn Host, hop: &Hop) -> Asked {
+    fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Settled {
+        if self.leads_home(&hop) && !self.paths.homes.contains(&path.to) {
+            self.paths.homes.truncate(MAX_HOMES - 1);
+            self.paths.homes.insert(0, path.to);
+        }
+        let until = match path.flow.transport.is_reliable() {
+            true => Instant::FAR,
+            false => seeking.until,
+        };
+        let path = Arc::new(path);
+        self.paths.known.insert(hop, State::Open { path: Arc::clone(&path), until });
+        (seeking.waiters, Ok(path))
+    }
+
+    fn draw(&mut self, host: &mut dyn Host) -> Draw {
+        *self.paths.draw.get_or_insert_with(|| Draw::new(host.random()))
+    }
+
+    fn ask_host(&mut self, host: &mut dyn Host, hop: &Hop) -> (RequestId, TimerId) {
         let request = self.next_request();
         let timer = self.timers.set(host.now() + HOST_TIMEOUT, Alarm::Path(request));
         self.paths.asked.insert(request, hop.clone());
-        Asked { request, timer }
+        (request, timer)
     }
 
     /// Takes out the path that waits for this answer.
-    fn take_asked(&mut self, request: RequestId) -> Option<(Hop, State)> {
+    fn take_asked(&mut self, request: RequestId) -> Option<(Hop, Box<Seeking>)> {
         let hop = self.paths.asked.remove(&request)?;
-        let state = self.paths.known.remove(&hop)?;
-        if let State::Resolving { asked, .. } | State::Opening { asked, .. } = &state {
-            self.timers.cancel(asked.timer);
+        match self.paths.known.remove(&hop)? {
+            State::Seeking(seeking) => {
+                if let Some((_, timer)) = seeking.asked.request() {
+                    self.timers.cancel(timer);
+                }
+                Some((hop, seeking))
+            }
+            open => {
+                self.paths.known.insert(hop, open);
+                None
+            }
         }
-        Some((hop, state))
+    }
+}
+
+impl Seeking {
+    fn take_asked(&mut self) -> Asked {
+        core::mem::replace(&mut self.asked, Asked::Nothing)
+    }
+
+    /// Of the servers that have failed lately, the one that is to be tried again first.
+    fn next_of_last(&mut self) -> Option<Candidate> {
+        let soonest = self.last.iter().enumerate().min_by_key(|(_, (until, _))| *until)?.0;
+        Some(self.last.remove(soonest).1)
+    }
+
+    /// A certificate was refused: what was to be private is not said in the clear instead.
+    fn distrust(&mut self) {
+        self.search.distrust();
+        self.last.retain(|(_, server)| server.transport.is_secure());
+    }
+
+    fn give_up(self, hop: &Hop) -> Settled {
+        let error = self.problem.unwrap_or_else(|| Error::Unreachable {
+            peer: hop.host().to_owned(),
+            problem: "no address of it is known".to_owned(),
+        });
+        (self.waiters, Err(Lost::Because(error)))
+    }
+}
+
+impl Asked {
+    fn request(&self) -> Option<(RequestId, TimerId)> {
+        match *self {
+            Self::Nothing => None,
+            Self::Question(_, request, timer) | Self::Flow(_, request, timer) => {
+                Some((request, timer))
+            }
+        }
     }
 }

@@ -3,7 +3,8 @@
 use core::net::SocketAddr;
 
 use super::{Crossing, Path, Tag};
-use crate::sip::{HeaderName, Message, Writer, escape_user, reason_phrase};
+use crate::host::{Flow, Transport};
+use crate::sip::{HeaderName, Message, Scheme, Writer, escape_user, reason_phrase};
 use crate::transaction::ServerId;
 
 /// A response is seldom longer, in bytes.
@@ -17,6 +18,19 @@ pub(crate) struct Query {
     pub(crate) request: Message,
     /// Where it came from.
     pub(crate) from: SocketAddr,
+    /// What it came on.
+    pub(crate) flow: Flow,
+}
+
+impl Query {
+    /// Whether our Contact has to be a sips URI: when that is what the request asks for, or would have
+    /// our requests go by (RFC 3261 §12.1.1).
+    pub(crate) fn wants_sips(&self) -> bool {
+        let request = &self.request;
+        let first = request.record_routes().next().or_else(|| request.contacts().next());
+        let asked = request.uri().is_some_and(|uri| uri.scheme() == Scheme::Sips);
+        asked || first.is_some_and(|uri| uri.is_ok_and(|it| it.uri().scheme() == Scheme::Sips))
+    }
 }
 
 /// A response to be written. What every response has is copied from the request.
@@ -130,7 +144,12 @@ impl Crossing<'_> {
 
     /// What we write as Contact to a peer on this path.
     pub(crate) fn contact(&self, path: &Path) -> String {
-        let uri = self.contact_uri(path);
+        self.contact_by(path, path.secure)
+    }
+
+    /// The same with a `sips` URI, or without one.
+    pub(crate) fn contact_by(&self, path: &Path, secure: bool) -> String {
+        let uri = self.contact_uri(path, secure);
         // RFC 5626 §4.3: so that what follows in the dialog comes along the same flow.
         match self.agent.binding.as_ref().is_some_and(|binding| binding.outbound) {
             true => format!("<{uri};ob>"),
@@ -139,11 +158,22 @@ impl Crossing<'_> {
     }
 
     /// The URI at which a peer on this path reaches us.
-    pub(crate) fn contact_uri(&self, path: &Path) -> String {
+    pub(crate) fn contact_uri(&self, path: &Path, secure: bool) -> String {
+        let scheme = if secure { "sips" } else { "sip" };
+        let transport = match path.flow.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            // RFC 5630 §5.1.1.1: sips says TLS by itself. A sip URI must not (§5.1.1.2) be sips for
+            // that it goes by TLS, and would be answered by UDP if it said nothing.
+            Transport::Tls if secure => "",
+            Transport::Tls => ";transport=tls",
+            Transport::Ws | Transport::Wss => ";transport=ws",
+        };
         let line = self.agent.line.map(|line| format!(";line={line}")).unwrap_or_default();
+        let told = &path.told;
         match self.agent.parameters.user.as_str() {
-            "" => format!("sip:{}{line}", path.told),
-            user => format!("sip:{}@{}{line}", escape_user(user), path.told),
+            "" => format!("{scheme}:{told}{transport}{line}"),
+            user => format!("{scheme}:{}@{told}{transport}{line}", escape_user(user)),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Requests outside dialogs that share one Call-ID, with rising CSeq numbers: REGISTER (RFC 3261
-//! §10.2), OPTIONS (§11.1) and MESSAGE (RFC 3428), challenges included.
+//! §10.2), OPTIONS (§11.1) and MESSAGE (RFC 3428), challenges and failing servers included.
 
 use std::sync::Arc;
 
 use super::{Attempt, Content, Crossing, Lost, Owner, Path, Reach, Refusal, Request, Tag, Target};
+use crate::locate::Candidate;
 use crate::sip::{HeaderName, Message, Method};
-use crate::transaction::ClientId;
+use crate::transaction::{ClientId, FailureCause};
 
 /// One such series.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ pub(crate) struct Series {
     tag: Tag,
     seq: u32,
     path: Option<Arc<Path>>,
+    /// The servers that have failed this request, and what the latest has said, if anything.
+    tried: Vec<Candidate>,
+    refusal: Option<Message>,
     attempt: Attempt,
     /// What is written beyond the usual, for a challenge asks for all of it again.
     fields: Vec<(HeaderName, String)>,
@@ -26,12 +30,24 @@ pub(crate) struct Series {
     content: Option<Content>,
 }
 
-/// What a response means to the series.
+/// What a response means to a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
     /// More is to come: it was provisional, or a challenge that was met.
     Pending,
     /// It is final; and if it asked for credentials, why they were not given.
+    Final(Option<Refusal>),
+}
+
+/// What comes next in a series.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// More is to come: a response was provisional, a challenge was met, or the server has failed and a
+    /// path to another is looked for.
+    Wait,
+    /// The server has failed, and there is a path to another: [`send`](Series::send) it again.
+    Again,
+    /// As [`Answer::Final`].
     Final(Option<Refusal>),
 }
 
@@ -41,6 +57,7 @@ impl Series {
         let (call_id, tag) = (cx.new_call_id(), cx.new_tag(owner));
         let (attempt, fields) = (Attempt::default(), Vec::new());
         let (seq, path, extensions, content) = (0, None, Vec::new(), None);
+        let (tried, refusal) = (Vec::new(), None);
         Self {
             owner,
             method,
@@ -49,6 +66,8 @@ impl Series {
             tag,
             seq,
             path,
+            tried,
+            refusal,
             attempt,
             fields,
             extensions,
@@ -73,19 +92,34 @@ impl Series {
     /// # Errors
     /// When there is none.
     pub(crate) fn seek(&mut self, cx: &mut Crossing<'_>) -> Result<bool, Lost> {
+        (self.tried, self.refusal) = (Vec::new(), None);
         match cx.reach(&self.target.hop, self.owner) {
             Reach::Open(path) => {
                 self.path = Some(path);
                 Ok(true)
             }
             Reach::Later => Ok(false),
-            Reach::Full => Err(Lost::Unreachable),
+            Reach::Never(lost) => Err(lost),
         }
     }
 
-    /// Takes the path that was looked for.
-    pub(crate) fn set_path(&mut self, path: Arc<Path>) {
-        self.path = Some(path);
+    /// Takes the path that was looked for; false when the server there has failed already.
+    pub(crate) fn set_path(&mut self, path: Arc<Path>) -> bool {
+        let fresh = !self.tried.contains(&path.server());
+        if fresh {
+            self.path = Some(path);
+        }
+        fresh
+    }
+
+    /// Whether a server has failed the request.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
+    /// What the last server has said that failed, once there is no other.
+    pub(crate) fn take_refusal(&mut self) -> Option<Message> {
+        self.refusal.take()
     }
 
     /// What the peer is told of us, once there is a path.
@@ -116,41 +150,58 @@ impl Series {
         cx: &mut Crossing<'_>,
         client: ClientId,
         response: &Message,
-    ) -> Option<Answer> {
+    ) -> Option<Turn> {
         if !self.attempt.is(client) {
             return None;
         }
         let path = self.path.clone()?;
         Some(match response.status().unwrap_or_default() {
-            ..=199 => Answer::Pending,
+            ..=199 => Turn::Wait,
             401 | 407 => match cx.handle_challenge(&path, response, &mut self.attempt) {
-                Ok(()) if self.send_again(cx) => Answer::Pending,
+                Ok(()) if self.send_again(cx) => Turn::Wait,
                 Ok(()) => {
                     self.attempt = Attempt::default();
-                    Answer::Final(Some(Refusal::TooLarge))
+                    Turn::Final(Some(Refusal::TooLarge))
                 }
                 Err(refusal) => {
                     self.attempt = Attempt::default();
-                    Answer::Final(Some(refusal))
+                    Turn::Final(Some(refusal))
                 }
             },
+            503 => {
+                self.attempt = Attempt::default();
+                self.refusal = Some(response.clone());
+                self.fail_over(cx, &path, response.retry_after())
+            }
             status => {
                 if status < 300 {
                     cx.handle_success(&path, response);
                 }
+                cx.agent.forgive(&path);
                 self.attempt = Attempt::default();
-                Answer::Final(None)
+                Turn::Final(None)
             }
         })
     }
 
-    /// Whether the failed transaction is the latest of the series.
-    pub(crate) fn handle_failure(&mut self, client: ClientId) -> bool {
-        let ours = self.attempt.is(client);
-        if ours {
-            self.attempt = Attempt::default();
+    /// Takes the failure of a transaction; `None` when it is not the latest of the series.
+    pub(crate) fn handle_failure(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: ClientId,
+        cause: FailureCause,
+    ) -> Option<Turn> {
+        if !self.attempt.is(client) {
+            return None;
         }
-        ours
+        self.attempt = Attempt::default();
+        self.refusal = None;
+        match (self.path.clone(), cause) {
+            (Some(path), FailureCause::Timeout | FailureCause::Transport) => {
+                Some(self.fail_over(cx, &path, None))
+            }
+            _ => Some(Turn::Final(None)),
+        }
     }
 
     /// Forgets the latest request: what still comes for it is a stray.
@@ -162,6 +213,26 @@ impl Series {
     pub(crate) fn close(mut self, cx: &mut Crossing<'_>) {
         cx.abandon(&mut self.attempt);
         cx.agent.forget_tag(self.tag);
+    }
+
+    /// Turns to another server, if there is one (RFC 3263 §4.3).
+    fn fail_over(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        failed: &Path,
+        retry_after: Option<u32>,
+    ) -> Turn {
+        let (hop, now) = (&self.target.hop, cx.now());
+        cx.agent.avoid(failed, retry_after, now);
+        self.tried.push(failed.server());
+        if !cx.agent.leads_elsewhere(hop, &self.tried, now) {
+            return Turn::Final(None);
+        }
+        match cx.reach(hop, self.owner) {
+            Reach::Open(path) if self.set_path(Arc::clone(&path)) => Turn::Again,
+            Reach::Later => Turn::Wait,
+            Reach::Open(_) | Reach::Never(_) => Turn::Final(None),
+        }
     }
 
     fn send_again(&mut self, cx: &mut Crossing<'_>) -> bool {

@@ -3,6 +3,7 @@
 use super::{Agent, Hop};
 use crate::dialog::RouteSet;
 use crate::error::Error;
+use crate::host::Transport;
 use crate::sip::{NameAddr, Scheme, Uri, check_value, escape_user, name_addr};
 
 /// Somebody to send a request to, outside a dialog.
@@ -37,17 +38,16 @@ impl Agent {
             return Err(invalid("header fields in a URI are not taken; give them as options"));
         }
         match uri.scheme() {
-            Scheme::Sip => {}
+            Scheme::Sip | Scheme::Sips => {}
             Scheme::Tel if self.home_host().is_some() => {}
             Scheme::Tel => return Err(invalid("a tel URI needs a server")),
-            Scheme::Sips => return Err(invalid("sips needs TLS, which this phone does not use")),
-            _ => return Err(invalid("only sip and tel URIs can be called")),
+            _ => return Err(invalid("only sip, sips and tel URIs can be called")),
         }
-        let (hop, routes) = match self.way()? {
+        let (hop, routes) = match self.way_for(uri.scheme(), text)? {
             Some(way) => way,
             None => {
-                let hop = Hop::of(&uri).ok_or_else(|| invalid("its transport is not there"))?;
-                (hop, RouteSet::default())
+                let hop = Hop::of(&uri).map_err(invalid)?;
+                (hop.by(self.parameters.transport), RouteSet::default())
             }
         };
         let name = (!name.is_empty()).then(|| name.into_owned());
@@ -94,10 +94,13 @@ impl Agent {
     /// the server, unless an outbound proxy is set; so credentials are not shown to it. `None` when
     /// it cannot be reached.
     pub(crate) fn target_of_contact(&self, contact: &Uri<'_>) -> Option<Target> {
-        let way = || self.way().ok().flatten();
+        let way = || self.way_for(contact.scheme(), contact.as_str()).ok().flatten();
         let (hop, routes) = match (contact.scheme(), &self.parameters.outbound_proxy) {
-            (Scheme::Sip, None) => (Hop::of(contact)?, RouteSet::default()),
-            (Scheme::Sip, Some(_)) | (Scheme::Tel, _) => way()?,
+            (Scheme::Sip | Scheme::Sips, None) => {
+                let hop = Hop::of(contact).ok()?;
+                (hop.by(self.parameters.transport), RouteSet::default())
+            }
+            (Scheme::Sip | Scheme::Sips, Some(_)) | (Scheme::Tel, _) => way()?,
             _ => return None,
         };
         // §19.1.5: header fields in a URI of somebody else are not obeyed.
@@ -106,7 +109,8 @@ impl Agent {
 
     /// The same target by way of a proxy (§21.3.4).
     pub(crate) fn target_through(&self, target: &Target, proxy: &Uri<'_>) -> Option<Target> {
-        let hop = Hop::of(proxy)?;
+        let hop = Hop::of(proxy).ok()?;
+        let hop = if target.hop.is_secure() { hop.secured()? } else { hop };
         let loose = if proxy.param("lr").is_some() { "" } else { ";lr" };
         let routes = RouteSet::through(&format!("{}{loose}", proxy.without_headers()));
         Some(Target { hop, routes, ..target.clone() })
@@ -135,14 +139,15 @@ impl Agent {
     /// The first hop of the service route.
     fn service_hop(&self) -> Option<Hop> {
         let first = self.binding.as_ref()?.service_route.first()?;
-        Hop::of(&NameAddr::parse(first).ok()?.uri())
+        let hop = Hop::of(&NameAddr::parse(first).ok()?.uri()).ok()?;
+        Some(hop.by(self.parameters.transport))
     }
 
     /// By way of whom REGISTER goes: the outbound proxy, as a loose route (RFC 3261
     /// §8.1.2), or the server; `None` without either.
     fn home(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
         if let Some(proxy) = &self.parameters.outbound_proxy {
-            let problem = "it is no SIP URI that can be reached by UDP";
+            let problem = "it is no SIP URI that can be reached";
             let (what, value) = ("outbound proxy", proxy.clone());
             let (hop, uri) = self.proxy().ok_or(Error::InvalidValue { what, value, problem })?;
             return Ok(Some((hop, RouteSet::through(&uri))));
@@ -150,20 +155,44 @@ impl Agent {
         Ok(self.server().map(|hop| (hop, RouteSet::default())))
     }
 
+    /// The same for a target of that scheme: what `sips` begins, goes in private from the first hop on
+    /// (RFC 3261 §26.2.2), and all its routes are sips (RFC 5630 §5.1.1).
+    fn way_for(&self, scheme: Scheme, target: &str) -> Result<Option<(Hop, RouteSet)>, Error> {
+        let Some((hop, routes)) = self.way()?.filter(|_| scheme == Scheme::Sips) else {
+            return self.way();
+        };
+        let private = match hop.transport() {
+            Some(transport) => transport.is_secure(),
+            // The port that is said is that of the transport which is meant.
+            None => hop.port().is_none(),
+        };
+        let hop = hop.secured().filter(|_| private);
+        let problem = "sips needs a server or proxy that is reached over TLS";
+        let hop = hop.ok_or_else(|| Error::invalid("target", target, problem))?;
+        Ok(Some((hop, routes.secured())))
+    }
+
     /// Whether a hop is the configured server or proxy, or the proxy that the server has named for
     /// our requests.
     pub(super) fn leads_home(&self, hop: &Hop) -> bool {
-        let homes = [self.server(), self.proxy().map(|(hop, _)| hop), self.service_hop()];
         match self.parameters.next_hop {
-            Some(fixed) => homes.iter().any(Option::is_some) && *hop == Hop::from(fixed),
-            None => homes.iter().flatten().any(|home| home == hop),
+            Some(fixed) => {
+                self.homes().next().is_some() && hop.is_place_of(&Hop::at(Transport::Udp, fixed))
+            }
+            None => self.homes().any(|home| home.is_place_of(hop)),
         }
+    }
+
+    /// The configured server and proxy, and the one that the server has named.
+    pub(super) fn homes(&self) -> impl Iterator<Item = Hop> {
+        let proxy = self.proxy().map(|(hop, _)| hop);
+        [self.server(), proxy, self.service_hop()].into_iter().flatten().map(Hop::settled)
     }
 
     fn server(&self) -> Option<Hop> {
         let parameters = &self.parameters;
-        let server = parameters.server.as_deref()?;
-        Some(Hop::new(parameters.transport, server, parameters.port))
+        let port = (parameters.port != 0).then_some(parameters.port);
+        Some(Hop::new(parameters.server.as_deref()?, port, parameters.transport))
     }
 
     /// The outbound proxy, and its URI as a loose route.
@@ -172,17 +201,24 @@ impl Agent {
         let bare = proxy.strip_prefix('<').and_then(|p| p.strip_suffix('>')).unwrap_or(proxy);
         let uri = Uri::parse(bare).ok().filter(|uri| !uri.has_headers())?;
         let loose = if uri.param("lr").is_some() { "" } else { ";lr" };
-        Some((Hop::of(&uri)?, format!("{bare}{loose}")))
+        let hop = Hop::of(&uri).ok()?.by(self.parameters.transport);
+        Some((hop, format!("{bare}{loose}")))
     }
 
-    /// The server as the host of URIs: with its port, unless that is the usual one.
+    /// The server as the host of URIs: with its port, if that is said and not the usual one.
     pub(crate) fn home_host(&self) -> Option<String> {
         let parameters = &self.parameters;
         let server = parameters.server.as_deref()?;
         let bare = server.strip_prefix('[').and_then(|s| s.strip_suffix(']')).unwrap_or(server);
+        let usual = parameters.transport.unwrap_or_default().default_port();
         let joined = Hop::join(bare, parameters.port);
-        let usual = format!(":{}", parameters.transport.default_port());
-        Some(joined.strip_suffix(&usual).map_or(joined.clone(), str::to_owned))
+        Some(match parameters.port {
+            port if port == 0 || port == usual => {
+                let (host, _) = joined.rsplit_once(':').unwrap_or((&joined, ""));
+                host.to_owned()
+            }
+            _ => joined,
+        })
     }
 
     /// What we write as From to a peer that is told `told`, without its tag.
@@ -217,7 +253,7 @@ mod tests {
     fn a_number_is_one_at_the_server() {
         let number = target(Some("pbx.example.com:5080"), "*21#").unwrap();
         assert_eq!(number.uri, "sip:*21%23@pbx.example.com:5080");
-        assert_eq!(number.hop, Hop::new(Default::default(), "pbx.example.com", 5080));
+        assert_eq!(number.hop, Hop::new("pbx.example.com", Some(5080), None));
         assert_eq!(target(Some("10.0.0.9"), "bob").unwrap().uri, "sip:bob@10.0.0.9");
         assert!(target(None, "bob").is_err());
     }
@@ -225,7 +261,7 @@ mod tests {
     #[test]
     fn a_uri_goes_to_its_host_or_by_way_of_the_server() {
         let direct = target(None, "\"Bob\" <sip:bob@10.0.0.2:5070>").unwrap();
-        assert_eq!((direct.uri.as_str(), direct.hop.port()), ("sip:bob@10.0.0.2:5070", 5070));
+        assert_eq!((direct.uri.as_str(), direct.hop.port()), ("sip:bob@10.0.0.2:5070", Some(5070)));
         assert_eq!(direct.to(), "Bob <sip:bob@10.0.0.2:5070>");
         assert_eq!(target(None, "bob@10.0.0.2").unwrap().uri, "sip:bob@10.0.0.2");
         let proxied = target(Some("10.0.0.9"), "sip:bob@elsewhere.example").unwrap();
@@ -240,11 +276,11 @@ mod tests {
             "",
             "  ",
             "tel:+1",
-            "sips:b@h",
+            "sips:b@h;transport=udp",
             "http://h/",
             "sip:b@h?Subject=x",
             "sip:b@h\r\nX: y",
-            "sip:b@h;transport=tcp",
+            "sip:b@h;transport=pigeon",
             "<sip:b@h",
             "sip:",
         ] {

@@ -76,11 +76,11 @@ impl Call {
     /// Begins: looks for the address by which the caller reaches us.
     pub(crate) fn arrive(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Incoming(incoming) = &self.stage else { return };
-        let hop = Hop::from(incoming.query.from);
+        let hop = Hop::at(incoming.query.flow.transport, incoming.query.from);
         match cx.reach(&hop, Owner::Call(self.id)) {
             Reach::Open(path) => self.incoming_path(cx, Ok(path)),
             Reach::Later => {}
-            Reach::Full => self.incoming_path(cx, Err(Lost::Unreachable)),
+            Reach::Never(lost) => self.incoming_path(cx, Err(lost)),
         }
     }
 
@@ -113,7 +113,7 @@ impl Call {
     /// told when the call is answered; the Contact is then right already.
     pub(super) fn incoming_moved(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let hop = Hop::from(incoming.query.from);
+        let hop = Hop::at(incoming.query.flow.transport, incoming.query.from);
         let State::Ringing(ringing) = &mut incoming.state else { return };
         ringing.moved = true;
         if let Reach::Open(path) = cx.reach(&hop, Owner::Call(self.id)) {
@@ -210,7 +210,7 @@ impl Call {
             Ok(dialog) => dialog,
             Err(_) => return self.refuse(cx, Response::new(400), EndedBy::Error),
         };
-        let contact: Box<str> = cx.contact(&path).into();
+        let contact: Box<str> = cx.contact_by(&path, incoming.query.wants_sips()).into();
         // §13.3.1: an INVITE may say itself how long it is good for.
         let (limit, too_late) = match request.expires() {
             Some(secs) if Duration::from_secs(secs.into()) < RING_LIMIT => {

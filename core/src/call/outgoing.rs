@@ -18,6 +18,7 @@ use crate::agent::{
 use crate::dialog::Dialog;
 use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy};
+use crate::locate::Candidate;
 use crate::sip::{HeaderName, Message, Method};
 use crate::timers::TimerId;
 use crate::transaction::{ClientId, FailureCause};
@@ -68,6 +69,10 @@ struct Calling {
     attempt: Attempt,
     /// Whether a provisional response to the latest INVITE has come.
     heard: bool,
+    /// Whether one has come that is of somebody beyond the next hop: then no other server is asked.
+    progressed: bool,
+    /// The servers that have failed the target.
+    tried: Vec<Candidate>,
     /// One for each party that has answered provisionally (§12.1, §13.2.2.4).
     early: Vec<Early>,
     /// How the call ends when it is given up.
@@ -105,7 +110,7 @@ impl Call {
         match cx.reach(&outgoing.target.hop, Owner::Call(self.id)) {
             Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
             Reach::Later => {}
-            Reach::Full => self.finish(cx, Ending::from(Lost::Unreachable)),
+            Reach::Never(lost) => self.finish(cx, lost.into()),
         }
     }
 
@@ -138,6 +143,11 @@ impl Call {
             State::Seeking => {
                 self.media.bind(cx, path.to.ip(), outgoing.streams);
                 outgoing.state = State::Binding(path);
+            }
+            State::Calling(calling) if calling.tried.contains(&path.server()) => {
+                if let Some(ending) = calling.seeking.take() {
+                    self.unreached(cx, ending);
+                }
             }
             State::Calling(calling) if calling.seeking.is_some() => {
                 calling.path = path;
@@ -175,6 +185,7 @@ impl Call {
             return;
         }
         calling.moved = true;
+        calling.tried.clear();
         if calling.seeking.is_some() {
             return;
         }
@@ -195,7 +206,26 @@ impl Call {
         match reach {
             Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
             Reach::Later => {}
-            Reach::Full => self.outgoing_path(cx, Err(Lost::Unreachable)),
+            Reach::Never(lost) => self.outgoing_path(cx, Err(lost)),
+        }
+    }
+
+    /// A server has failed: on to another that the target can be reached by (RFC 3263 §4.3), unless
+    /// the request has gone further already.
+    fn fail_over(&mut self, cx: &mut Crossing<'_>, ending: Ending, retry_after: Option<u32>) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        let (hop, now) = (&outgoing.target.hop, cx.now());
+        cx.agent.avoid(&calling.path, retry_after, now);
+        calling.tried.push(calling.path.server());
+        if calling.progressed || !cx.agent.leads_elsewhere(hop, &calling.tried, now) {
+            return self.unreached(cx, ending);
+        }
+        calling.seeking = Some(ending);
+        match cx.reach(hop, Owner::Call(self.id)) {
+            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
+            Reach::Later => {}
+            Reach::Never(lost) => self.outgoing_path(cx, Err(lost)),
         }
     }
 
@@ -214,12 +244,13 @@ impl Call {
         let cause = ending.cause.clone();
         calling.seeking = Some(ending);
         outgoing.target = target;
+        (calling.tried, calling.progressed) = (Vec::new(), false);
         let reach = cx.reach(&outgoing.target.hop, Owner::Call(self.id));
         self.set_state(cx, CallState::Dialing, cause);
         match reach {
             Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
             Reach::Later => {}
-            Reach::Full => self.outgoing_path(cx, Err(Lost::Unreachable)),
+            Reach::Never(lost) => self.outgoing_path(cx, Err(lost)),
         }
     }
 
@@ -255,6 +286,8 @@ impl Call {
             seq: 0,
             attempt: Attempt::default(),
             heard: false,
+            progressed: false,
+            tried: Vec::new(),
             early: Vec::new(),
             withdrawal: None,
             cancelled: false,
@@ -313,6 +346,7 @@ impl Call {
                 calling.heard = true;
                 calling.cancel_if_heard(cx);
                 if status > 100 {
+                    calling.progressed = true;
                     self.provisional(cx, response);
                 }
             }
@@ -365,6 +399,7 @@ impl Call {
         outgoing.redirection.take(cx.agent, &outgoing.target, response);
         let ending = Ending::of(EndedBy::Remote, response);
         match response.status() {
+            Some(503) => self.fail_over(cx, ending, response.retry_after()),
             // §21.6: that holds for the callee wherever he is.
             Some(600..) => self.finish(cx, ending),
             _ => self.unreached(cx, ending),
@@ -376,6 +411,7 @@ impl Call {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         cx.handle_success(&calling.path, response);
+        cx.agent.forgive(&calling.path);
         // The route set and target of the 2xx replace those of the early dialog (§13.2.2.4).
         let (from, target) = (&calling.from, &outgoing.target.uri);
         let dialog = Dialog::of_caller(from, &self.call_id, calling.seq, target, response);
@@ -457,7 +493,14 @@ impl Call {
         if calling.attempt.is(client) {
             match calling.withdrawal.take() {
                 Some(ending) => self.finish(cx, ending),
-                None => self.unreached(cx, cause.into()),
+                None if cause == FailureCause::Refused => self.unreached(cx, cause.into()),
+                None if cause == FailureCause::Transport => {
+                    let peer = outgoing.target.hop.host().to_owned();
+                    let problem = "the network has refused what was sent there".to_owned();
+                    let ending = Ending::error(Some(Error::Unreachable { peer, problem }));
+                    self.fail_over(cx, ending, None);
+                }
+                None => self.fail_over(cx, cause.into(), None),
             }
         }
     }

@@ -26,7 +26,7 @@ macro_rules! fields {
 }
 
 fields! {
-    /// The server's port.
+    /// The server's port; 0 leaves it to the domain name system.
     port: u16 => port;
     /// The name shown to others.
     display_name: &str => Some(display_name.to_owned());
@@ -47,7 +47,7 @@ fields! {
     /// A SIP URI through which every request goes.
     outbound_proxy: &str => Some(outbound_proxy.to_owned());
     /// How to reach the server, and targets that do not say.
-    transport: Transport => transport;
+    transport: Transport => Some(transport);
     /// What a WebSocket server is asked for.
     websocket_path: &str => websocket_path.to_owned();
     /// The authorities that may sign the certificates of servers.

@@ -98,6 +98,10 @@ impl PhoneParameters {
         ];
         for (what, host) in hosts {
             let Some(host) = host else { continue };
+            if host.contains('%') {
+                let problem = "an address with a zone means something on one machine only";
+                return Err(Error::invalid(what, host, problem));
+            }
             let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
             let longest = 255;
             let ported = host.contains(':') && super::bare(host).parse::<Ipv6Addr>().is_err();

@@ -75,7 +75,9 @@ pub struct PhoneParameters {
     /// The registrar and proxy: a name or an address. Without one nothing registers, and calls go
     /// straight to their target.
     pub server: Option<String>,
-    /// The server's port. Default 5060.
+    /// The server's port. Default 0: none is said. Then the SRV records of a name say where its servers
+    /// are (RFC 3263 §4.2), and without any it is that of the transport: 5060, 5061 for TLS, 80 and 443
+    /// for WS and WSS. Any other, 5060 too, is that of every address of the name.
     pub port: u16,
     /// The user element of our URI; not always the name used to authenticate.
     pub user: String,
@@ -105,8 +107,10 @@ pub struct PhoneParameters {
     pub instance: Option<String>,
     /// A SIP URI through which every request goes.
     pub outbound_proxy: Option<String>,
-    /// How to reach the server, and targets that do not say. Default UDP.
-    pub transport: Transport,
+    /// How to reach the server, and targets that do not say. By default what the domain name system
+    /// says of them (RFC 3263 §4.1), and UDP where it says nothing. With TLS or WSS the server is never
+    /// reached by anything else.
+    pub transport: Option<Transport>,
     /// What a WebSocket server is asked for: the path of its URL, and the query if there is one. Default
     /// `/`.
     pub websocket_path: String,
@@ -201,7 +205,7 @@ impl PhoneParameters {
     pub fn without_server(user: &str) -> Self {
         Self {
             server: None,
-            port: 5060,
+            port: 0,
             user: user.to_owned(),
             display_name: None,
             credentials: CredentialsManager::default(),
@@ -212,7 +216,7 @@ impl PhoneParameters {
             registration_attempts: 5,
             instance: None,
             outbound_proxy: None,
-            transport: Transport::Udp,
+            transport: None,
             websocket_path: "/".to_owned(),
             ca_file: None,
             cert_file: None,

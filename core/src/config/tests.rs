@@ -12,12 +12,12 @@ fn problem(parameters: PhoneParameters) -> (&'static str, String) {
 fn the_defaults_are_the_seeds() {
     let parameters = PhoneParameters::new("pbx.example.com", "alice");
     assert_eq!(parameters.server.as_deref(), Some("pbx.example.com"));
-    assert_eq!((parameters.port, parameters.bind_port), (5060, 5060));
+    assert_eq!((parameters.port, parameters.bind_port), (0, 5060));
     assert_eq!(parameters.bind_ip, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     assert_eq!(parameters.bind_network.to_string(), "0.0.0.0/0");
     assert_eq!((parameters.rtp_port_low, parameters.rtp_port_high), (10_000, 20_000));
     assert_eq!((&parameters.hostname, &parameters.remote_hostname), (&None, &None));
-    assert_eq!(parameters.transport, Transport::Udp);
+    assert_eq!(parameters.transport, None);
     assert!(parameters.credentials.is_empty());
     assert_eq!(parameters.check(), Ok(()));
     let other = PhoneParameters::new("[2001:db8::1]:5080", "alice");

@@ -36,6 +36,7 @@ pub(super) struct Text {
     instance: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outbound_proxy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     transport: Option<String>,
     ws_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,8 +139,9 @@ impl TryFrom<Text> for PhoneParameters {
             None => {}
             Some(name) => {
                 let problem = "it can be udp, tcp, tls, ws or wss";
-                parameters.transport = Transport::named(name)
-                    .ok_or_else(|| Error::invalid("transport", name, problem))?;
+                let named = Transport::named(name);
+                parameters.transport =
+                    Some(named.ok_or_else(|| Error::invalid("transport", name, problem))?);
             }
         }
         put(&mut parameters.register, text.no_register.map(|no| !no));
@@ -219,7 +221,10 @@ impl From<PhoneParameters> for Text {
         } = parameters;
         let names = codecs.iter().map(|codec| codec.name().to_owned()).collect();
         Self {
-            server: server.map(|host| Hop::join(super::bare(&host), port)),
+            server: server.map(|host| match port {
+                0 => host,
+                port => Hop::join(super::bare(&host), port),
+            }),
             user: Some(user),
             auth_user: None,
             password: None,
@@ -229,7 +234,7 @@ impl From<PhoneParameters> for Text {
             expires: Some(Seconds(expires)),
             instance,
             outbound_proxy,
-            transport: Some(transport.as_str().to_ascii_lowercase()),
+            transport: transport.map(|transport| transport.as_str().to_ascii_lowercase()),
             ws_path: Some(websocket_path),
             ca_file,
             cert_file,

@@ -30,6 +30,8 @@ pub(crate) struct Dialog {
     /// The remote target: where Contact says that they are.
     target: Box<str>,
     routes: RouteSet,
+    /// Whether it was begun with a `sips` URI (§12.1.1, §12.1.2): nothing of it goes in the clear.
+    secure: bool,
 }
 
 /// A request that comes out of order (§12.2.2): to be answered 500.
@@ -59,6 +61,7 @@ impl Dialog {
             remote_seq: None,
             target: contact(response)?.unwrap_or_else(|| target.into()),
             routes: RouteSet::of_caller(response)?,
+            secure: is_sips(target),
         })
     }
 
@@ -81,6 +84,7 @@ impl Dialog {
             remote_seq: Some(request.cseq()),
             target: Self::target_of_invite(request)?,
             routes: RouteSet::of_callee(request)?,
+            secure: is_sips(request.request_uri().unwrap_or_default()),
         })
     }
 
@@ -149,7 +153,13 @@ impl Dialog {
     /// # Errors
     /// As [`of_caller`](Self::of_caller).
     pub(crate) fn fork(&self, seq: u32, response: &Message) -> Result<Self, Malformed> {
-        Self::of_caller(&self.local, &self.call_id, seq, &self.target, response)
+        let fork = Self::of_caller(&self.local, &self.call_id, seq, &self.target, response)?;
+        Ok(Self { secure: self.secure, ..fork })
+    }
+
+    /// Whether nothing of it may go in the clear.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// What a request outside this dialog, but by the same way to the same party, begins with:
@@ -164,6 +174,7 @@ impl Dialog {
             remote_seq: None,
             target: self.target.clone(),
             routes: self.routes.clone(),
+            secure: self.secure,
         }
     }
 
@@ -206,6 +217,11 @@ impl Dialog {
     pub(crate) fn remote(&self) -> &str {
         &self.remote
     }
+}
+
+/// Whether a URI is one that asks for privacy on the whole way (RFC 3261 §19.1).
+pub(crate) fn is_sips(uri: &str) -> bool {
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
 }
 
 /// The URI of Contact, without headers; at most one may be there (§8.1.1.8), of a scheme that can

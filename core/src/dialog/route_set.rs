@@ -65,6 +65,17 @@ impl RouteSet {
         Self { routes: self.routes.iter().cloned().chain(further).take(MAX_ROUTES).collect() }
     }
 
+    /// The same with every URI in private: "simply by changing the scheme" (RFC 5630 §5.1.1).
+    pub(crate) fn secured(self) -> Self {
+        let secured = |route: &str| match route.split_at_checked("<sip:".len()) {
+            Some((start, rest)) if start.eq_ignore_ascii_case("<sip:") => {
+                format!("<sips:{rest}").into()
+            }
+            _ => route.into(),
+        };
+        Self { routes: self.routes.iter().map(|route| secured(route)).collect() }
+    }
+
     /// How a request to `target` travels.
     pub(crate) fn course<'a>(&'a self, target: &'a str) -> Course<'a> {
         let mut routes = self.routes.iter().map(|route| route.to_string());

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::agent::{
-    ACCEPTED, Answer, Content, Crossing, Lost, Owner, Path, Refusal, Series, Target,
-};
+use crate::agent::{ACCEPTED, Content, Crossing, Lost, Owner, Path, Refusal, Series, Target, Turn};
 use crate::event::{Cause, ErrandId, Event, MessageId, PingId, Reply};
 use crate::sip::{HeaderName, Message, Method, reason_phrase};
 use crate::time::Instant;
-use crate::transaction::ClientId;
+use crate::transaction::{ClientId, FailureCause};
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -98,10 +96,12 @@ impl Errand {
     ) -> Option<Outcome> {
         let sent = self.sent.as_mut()?;
         match path {
-            Ok(path) => sent.series.set_path(path),
-            Err(_) => return Some(None),
+            Ok(path) if sent.series.set_path(Arc::clone(&path)) => self.send(cx),
+            Ok(_) | Err(_) => {
+                let refusal = sent.series.take_refusal();
+                Some(refusal.map(|response| self.reply(&response)))
+            }
         }
-        self.send(cx)
     }
 
     /// Takes a response; an outcome when it is the final one.
@@ -112,15 +112,25 @@ impl Errand {
         response: &Message,
     ) -> Option<Outcome> {
         match self.sent.as_mut()?.series.handle_response(cx, client, response)? {
-            Answer::Pending => None,
-            Answer::Final(Some(Refusal::TooLarge)) => Some(Some(too_large())),
-            Answer::Final(_) => Some(Some(self.reply(response))),
+            Turn::Wait => None,
+            Turn::Again => self.send(cx),
+            Turn::Final(Some(Refusal::TooLarge)) => Some(Some(too_large())),
+            Turn::Final(_) => Some(Some(self.reply(response))),
         }
     }
 
     /// Takes the failure of a transaction; an outcome when that was its own.
-    pub(super) fn handle_failure(&mut self, client: ClientId) -> Option<Outcome> {
-        self.sent.as_mut()?.series.handle_failure(client).then_some(None)
+    pub(super) fn handle_failure(
+        &mut self,
+        cx: &mut Crossing<'_>,
+        client: ClientId,
+        cause: FailureCause,
+    ) -> Option<Outcome> {
+        match self.sent.as_mut()?.series.handle_failure(cx, client, cause)? {
+            Turn::Wait => None,
+            Turn::Again => self.send(cx),
+            Turn::Final(_) => Some(None),
+        }
     }
 
     /// Tells the outcome.

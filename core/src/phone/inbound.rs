@@ -43,9 +43,9 @@ impl Phone {
     ) {
         self.agent.counters.received += 1;
         match self.agent.transactions(host).handle_message(host, flow, from, message) {
-            Some(Received::Request { id, message: request, from, .. }) => {
+            Some(Received::Request { id, message: request, from, flow }) => {
                 let cx = &mut Crossing { host, agent: &mut self.agent };
-                if let Some(query) = cx.show_request_in(Query { id, request, from }) {
+                if let Some(query) = cx.show_request_in(Query { id, request, from, flow }) {
                     self.take_request(host, &query);
                 }
             }
@@ -105,7 +105,7 @@ impl Phone {
         if *request.method() == Method::Cancel {
             return self.take_cancel(host, query);
         }
-        if let Some(refusal) = refusal(request) {
+        if let Some(refusal) = refusal(query) {
             Crossing { host, agent: &mut self.agent }.respond(query, refusal);
             return;
         }
@@ -247,7 +247,8 @@ fn accepts_sessions(request: &Message) -> bool {
 }
 
 /// What forbids to look at a request further (§8.2.1, §8.2.2).
-fn refusal(request: &Message) -> Option<Response<'static>> {
+fn refusal(query: &Query) -> Option<Response<'static>> {
+    let request = &query.request;
     if let Method::Other(_) = request.method() {
         return Some(Response::new(501).field(HeaderName::Allow, ALLOWED));
     }
@@ -255,6 +256,17 @@ fn refusal(request: &Message) -> Option<Response<'static>> {
     let scheme = request.uri().map(|uri| uri.scheme());
     if !matches!(scheme, Some(Scheme::Sip | Scheme::Sips | Scheme::Tel)) {
         return Some(Response::new(416));
+    }
+    // RFC 5630 §5.1.2, §5.3: what is to be private has not come in private, or says itself that it will
+    // not go on so.
+    if scheme == Some(Scheme::Sips) {
+        if !query.flow.transport.is_secure() {
+            let warning = "380 offhook \"SIPS Not Allowed\"";
+            return Some(Response::new(480).field(HeaderName::Warning, warning));
+        }
+        if request.contacts().flatten().any(|contact| contact.uri().scheme() == Scheme::Sip) {
+            return Some(Response::new(400).reason(Some("Contact Is Not SIPS")));
+        }
     }
     // §8.2.2.3. Max-Forwards says nothing to the one at whom a request has arrived, even at zero.
     let known = |tag: &&str| SUPPORTED.iter().any(|known| tag.eq_ignore_ascii_case(known));

@@ -7,7 +7,7 @@ use super::{Intent, Phone, Stopping};
 use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
 use crate::event::{CallId, EndedBy, ErrandId, Event, PhoneStatus};
-use crate::host::{FlowFailure, Host, Inbound, MediaPort, Outbound, Records, RequestId};
+use crate::host::{FlowFailure, Host, Inbound, MediaPort, Outbound, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;
 use crate::time::Duration;
@@ -62,9 +62,8 @@ impl Phone {
             Inbound::SendFailed { flow, to } => {
                 self.agent.transactions(host).handle_send_failed(host, flow, to);
             }
-            Inbound::Resolved { id, records, .. } => {
-                let Records::Addresses(addresses) = records else { return };
-                let settled = self.agent.handle_resolved(host, id, addresses);
+            Inbound::Resolved { id, records, ttl } => {
+                let settled = self.agent.handle_resolved(host, id, records, ttl);
                 self.tell_path(host, settled);
             }
             Inbound::FlowOpened { id, flow, local, certificate } => {
@@ -164,10 +163,10 @@ impl Phone {
                 self.with_call(host, id, |call, cx| call.handle_failure(cx, client, cause));
             }
             Some(Owner::Registration) => {
-                self.with_registration(host, |it, cx| it.handle_failure(cx, client));
+                self.with_registration(host, |it, cx| it.handle_failure(cx, client, cause));
             }
             Some(Owner::Errand(id)) => {
-                self.with_errand(host, id, |errand, _| errand.handle_failure(client));
+                self.with_errand(host, id, |it, cx| it.handle_failure(cx, client, cause));
             }
             None => {}
         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::agent::{
-    Answer, Attempt, Content, Crossing, Hop, Lost, Owner, Path, Reach, Refusal, Request,
+    Answer, Attempt, Content, Crossing, Lost, Owner, Path, Reach, Refusal, Request,
 };
 use crate::dialog::Dialog;
 use crate::event::CallId;
-use crate::sip::{HeaderName, Message, Method, Uri};
+use crate::sip::{HeaderName, Message, Method};
 use crate::transaction::ClientId;
 
 /// One request: BYE, re-INVITE, REFER. Whoever has one calls [`send`](Self::send) until it is sent
@@ -82,7 +82,7 @@ impl Ask {
         match reach(cx, call, dialog) {
             Reach::Open(path) => self.path = Some(path),
             Reach::Later => return Ok(false),
-            Reach::Full => return Err(Lost::Unreachable),
+            Reach::Never(lost) => return Err(lost),
         }
         self.send_again(cx, call, dialog);
         Ok(true)
@@ -152,8 +152,10 @@ impl Ask {
 
 /// A path to the next hop of a dialog.
 pub(super) fn reach(cx: &mut Crossing<'_>, call: CallId, dialog: &Dialog) -> Reach {
-    let hop = Uri::parse(dialog.course().next_hop).ok().and_then(|uri| Hop::of(&uri));
-    hop.map_or(Reach::Full, |hop| cx.reach(&hop, Owner::Call(call)))
+    match cx.agent.hop_of_course(dialog.course().next_hop, dialog.is_secure()) {
+        Ok(hop) => cx.reach(&hop, Owner::Call(call)),
+        Err(error) => Reach::Never(Lost::Because(error)),
+    }
 }
 
 /// A request of ours within a dialog (§12.2.1.1).

@@ -115,7 +115,7 @@ impl Call {
         match reach(cx, self.id, &session.dialog) {
             Reach::Open(_) => {}
             Reach::Later => return,
-            Reach::Full => return self.change_refused(cx, None),
+            Reach::Never(_) => return self.change_refused(cx, None),
         }
         let Some(offer) = self.media.offer(cx) else { return };
         let mut ask = Ask::new(Method::Invite)

@@ -100,7 +100,7 @@ impl Session {
             let path = match ask::reach(cx, call, &self.dialog) {
                 Reach::Open(path) => path,
                 Reach::Later => return Ok(()),
-                Reach::Full => return Err(Lost::Unreachable),
+                Reach::Never(lost) => return Err(lost),
             };
             for invite in self.invites.iter_mut().filter(|invite| invite.owes_ack()) {
                 invite.acknowledge(cx, &path, &self.dialog);
@@ -135,7 +135,7 @@ impl Session {
 
     /// Where our requests go, if their next hop is named by an address.
     pub(super) fn next_hop(&self) -> Option<SocketAddr> {
-        Hop::of(&Uri::parse(self.dialog.course().next_hop).ok()?)?.address()
+        Hop::of(&Uri::parse(self.dialog.course().next_hop).ok()?).ok()?.address()
     }
 
     /// Whether an ACK of ours has not been sent yet.

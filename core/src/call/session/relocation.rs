@@ -81,7 +81,7 @@ impl Call {
                 self.media.rebind(cx, path.to.ip());
             }
             Reach::Later => {}
-            Reach::Full => self.relocation_lost(cx),
+            Reach::Never(_) => self.relocation_lost(cx),
         }
     }
 

@@ -110,7 +110,7 @@ fn ending(phone: &mut Phone) -> Option<(EndedBy, Option<Error>)> {
 fn a_host_that_never_answers_is_waited_for_ten_seconds() {
     for step in 0..3 {
         let (mut phone, mut host) = started(PhoneParameters::without_server("alice"));
-        phone.call("sip:bob@bob.example", Default::default()).unwrap();
+        phone.call("sip:bob@bob.example:5060", Default::default()).unwrap();
         phone.handle_deadline(&mut host);
         if step > 0 {
             let id = host.names.pop_front().unwrap();
@@ -123,11 +123,16 @@ fn a_host_that_never_answers_is_waited_for_ten_seconds() {
         pass(&mut phone, &mut host, Duration::from_millis(9_900));
         assert_eq!(phone.calls().count(), 1);
         pass(&mut phone, &mut host, Duration::from_millis(200));
-        let expected = match step {
-            2 => Some(Error::NoPortsAvailable { low: 10_000, high: 20_000 }),
-            _ => None,
+        let unreachable = |problem: &str| {
+            let (peer, problem) = ("bob.example".to_owned(), problem.to_owned());
+            Error::Unreachable { peer, problem }
         };
-        assert_eq!(ending(&mut phone), Some((EndedBy::Error, expected)));
+        let expected = match step {
+            0 => unreachable("the domain name system has not answered"),
+            1 => unreachable("it took too long"),
+            _ => Error::NoPortsAvailable { low: 10_000, high: 20_000 },
+        };
+        assert_eq!(ending(&mut phone), Some((EndedBy::Error, Some(expected))));
         assert_eq!(phone.next_deadline(), None, "nothing is left behind");
         // A late answer is given back at once.
         if let Some(id) = host.binds.pop_front() {
@@ -161,7 +166,7 @@ fn a_certificate_for_another_name_closes_the_connection() {
     ] {
         let parameters = PhoneParameters::without_server("alice").tls_insecure(insecure);
         let (mut phone, mut host) = started(parameters);
-        phone.call("sip:bob@bob.example", Default::default()).unwrap();
+        phone.call("sip:bob@bob.example:5060", Default::default()).unwrap();
         phone.handle_deadline(&mut host);
         let id = host.names.pop_front().unwrap();
         phone.handle_inbound(&mut host, resolved(id, &[IpAddr::from(BOB)]));
@@ -199,7 +204,7 @@ fn a_certificate_is_not_asked_for_again_and_again() {
 #[test]
 fn the_next_address_of_a_name_is_tried() {
     let (mut phone, mut host) = started(PhoneParameters::without_server("alice"));
-    phone.call("sip:bob@bob.example", Default::default()).unwrap();
+    phone.call("sip:bob@bob.example:5060", Default::default()).unwrap();
     phone.handle_deadline(&mut host);
     let id = host.names.pop_front().unwrap();
     let addresses = [IpAddr::from(PEER), IpAddr::from(BOB)];

@@ -104,7 +104,7 @@ fn targets_are_tried_by_q_and_none_twice() {
             "first",
             "300 Multiple Choices",
             "Contact: <sip:low@10.0.0.9>;q=0.1, <sip:busy@10.0.0.9>;q=0.9\n\
-             Contact: <sip:first@10.0.0.9>, <sips:secure@10.0.0.9>, <mailto:me@10.0.0.9>\n\
+             Contact: <sip:first@10.0.0.9>, <sips:secure@10.0.0.9;transport=udp>, <mailto:me@10.0.0.9>\n\
              Contact: <sip:moved@10.0.0.9>;q=0.5, <sip:BUSY@10.0.0.9>;q=0.2\n",
         ),
         ("busy", "486 Busy Here", ""),
