@@ -200,7 +200,7 @@ fn a_peer_that_is_not_there() {
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (status, sentence, _) = Offhook::run(directory.path(), &format!("call sip:bob@{closed}"));
     assert_eq!(status, 4);
-    assert!(sentence.contains("did not get through"), "{sentence}");
+    assert!(sentence.contains("cannot be reached"), "{sentence}");
     let (status, sentence, _) =
         Offhook::run(directory.path(), &format!("options sip:bob@{closed}"));
     assert_eq!(status, 5);

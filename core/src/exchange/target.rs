@@ -43,15 +43,15 @@ impl Target {
     pub(super) fn choose(targets: Vec<Self>, sips: bool) -> Option<Vec<Self>> {
         let none = targets.is_empty();
         if !sips {
-            return Some(targets.into_iter().map(Self::as_sip).collect());
+            return Some(targets.into_iter().map(Self::into_sip).collect());
         }
         let chosen: Vec<Self> = targets.into_iter().filter(Self::is_sips).collect();
         (none || !chosen.is_empty()).then_some(chosen)
     }
 
     /// The same for a request to a sip URI.
-    fn as_sip(mut self) -> Self {
-        self.spare = self.spare.into_iter().map(Self::as_sip).collect();
+    fn into_sip(mut self) -> Self {
+        self.spare = self.spare.into_iter().map(Self::into_sip).collect();
         if let Some((scheme, rest)) = self.uri.split_once(':')
             && scheme.eq_ignore_ascii_case("sips")
         {

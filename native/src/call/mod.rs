@@ -268,14 +268,18 @@ impl Call {
     }
 
     /// Waits until the driver has carried an outgoing call as far as it can without the network:
-    /// what is missing on this side (a port, an address to tell) has shown by then.
+    /// what is missing on this side (a port, an address to tell) has shown by then. What the network
+    /// says may come sooner or later, and is told by [`answered`](Self::answered) alone.
     pub(crate) async fn placed(&self) -> Result<(), Error> {
         let (told, passed) = oneshot::channel();
         let job = move |line: &mut Line, _: &mut _| line.tell_rest(told);
         self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
         passed.await.map_err(|_| Error::NotRunning)?;
         match &self.shared().status.borrow().ending {
-            Some(ending) if ending.error.is_some() => Err(ending.error()),
+            Some(Ending { error: Some(error), .. }) => match error {
+                Refusal::Unreachable { .. } | Refusal::Untrusted { .. } => Ok(()),
+                error => Err(error.clone().into()),
+            },
             _ => Ok(()),
         }
     }

@@ -127,9 +127,10 @@ pub(crate) struct Account {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Network and media")]
 pub(crate) struct Local {
-    /// How SIP travels to the server, and to targets that do not say
-    #[arg(long, value_name = "HOW", default_value = "udp", value_parser = ["udp"])]
-    pub(crate) transport: String,
+    /// How SIP travels to the server, and to targets that do not say [default: as the domain name
+    /// system says, or else UDP; TLS for sips]
+    #[arg(long, value_name = "HOW", value_parser = ["udp", "tcp"])]
+    pub(crate) transport: Option<String>,
     /// The address and SIP port to bind, IPv6 in brackets; port 0 picks one [default: 0.0.0.0:0;
     /// answer without --server: 0.0.0.0:5060]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind)]

@@ -246,7 +246,7 @@ fn account(account: &Account) -> Result<PhoneParameters, Failure> {
 
 fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
     let bind = local.bind.unwrap_or_default();
-    parameters.transport = Transport::named(&local.transport).unwrap_or_default();
+    parameters.transport = local.transport.as_deref().and_then(Transport::named);
     parameters.bind_ip = bind.ip;
     parameters.bind_port = bind.port.unwrap_or(port);
     if let Some(network) = local.bind_network {

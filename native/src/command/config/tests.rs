@@ -123,7 +123,7 @@ fn a_wrong_value_is_named_with_its_line() {
         ("\n\ncodecs = 'GSM'", "line 3: codecs: this build has PCMU"),
         ("expires = 0", "line 1: expires: 0 is not in 1..=4294967295"),
         ("expires = 1.5", "line 1: expires: invalid digit"),
-        ("transport = 'pigeon'", "line 1: transport: one of udp"),
+        ("transport = 'pigeon'", "line 1: transport: one of udp, tcp"),
         ("user = 'a\n", "line 1: "),
         ("a = 1\na = 2", "line 2: "),
     ] {
