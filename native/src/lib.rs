@@ -73,12 +73,13 @@ pub use handler::CallHandler;
 pub use incoming::{Incoming, Referrals};
 pub use phone::Phone;
 pub use referral::Referral;
+pub use tls::TlsFiles;
 
 pub use offhook_core as core;
 pub use offhook_core::auth::{Algorithm, CredentialsManager};
 pub use offhook_core::call::{CallInfo, CallOptions, TransferMode, TransferOptions};
 pub use offhook_core::codec::Codec;
-pub use offhook_core::config::PhoneParameters;
+pub use offhook_core::config::{KeyPassword, PhoneParameters};
 pub use offhook_core::event::Reply;
 pub use offhook_core::exchange::{Departure, ExchangeEvent, ExchangeParameters, Listener};
 pub use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};

@@ -26,7 +26,7 @@ use crate::host::sockets::{Sockets, Ways};
 use crate::host::timebase::Timebase;
 use crate::incoming::{Incoming, Queue, Referrals};
 use crate::referral::Referral;
-use crate::tls::Tls;
+use crate::tls::{Tls, TlsFiles};
 
 /// A telephone: registers, places calls and takes them. Cheap to clone; when the last clone is
 /// dropped the phone stops, as by [`stop`](Self::stop). Calls and streams do not keep it alive.
@@ -222,7 +222,7 @@ impl Phone {
     fn open(&self) -> Result<Hub, Error> {
         let parameters = &self.held.parameters;
         let address = SocketAddr::new(parameters.bind_ip, parameters.bind_port);
-        let security = Arc::new(Tls::load(parameters)?);
+        let security = Arc::new(Tls::load(&TlsFiles::from(parameters))?);
         let mut sockets = Sockets::new(Ways {
             security: Some(security),
             websocket_path: parameters.websocket_path.clone(),

@@ -1,9 +1,9 @@
 //! Certificates and keys in PEM.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use offhook_core::config::KeyPassword;
+use offhook_core::config::{KeyPassword, PhoneParameters};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -12,16 +12,52 @@ use rustls::sign::CertifiedKey;
 use super::{key, provider, words};
 use crate::error::Error;
 
+/// What an end of TLS is made of: whom it trusts, and what it shows of itself. By default it trusts
+/// whom the system trusts, shows nothing, and so nobody can connect to it.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFiles {
+    /// The authorities that may sign the certificates of servers, in PEM; those of the system without
+    /// it. A certificate that stands here itself is trusted as well.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate in PEM, and after it those up to its authority.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key in PEM; it stands in the file of the certificate without it.
+    pub key_file: Option<PathBuf>,
+    /// The password of the private key, if that is encrypted.
+    pub key_password: Option<KeyPassword>,
+    /// The authorities, in PEM, that may sign the certificates of those who connect to us; without it
+    /// nobody is asked for one (RFC 5922 §7.4).
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether any certificate of any server is taken; for tests.
+    pub insecure: bool,
+}
+
+impl From<&PhoneParameters> for TlsFiles {
+    fn from(parameters: &PhoneParameters) -> Self {
+        Self {
+            ca_file: parameters.ca_file.clone(),
+            cert_file: parameters.cert_file.clone(),
+            key_file: parameters.key_file.clone(),
+            key_password: parameters.key_password.clone(),
+            client_ca_file: parameters.client_ca_file.clone(),
+            insecure: parameters.tls_insecure,
+        }
+    }
+}
+
 /// A certificate of ours, those up to its authority, and its key.
 #[derive(Clone, Debug)]
 pub(super) struct Own(pub(super) Arc<CertifiedKey>);
 
 impl Own {
-    pub(super) fn load(
-        certificate: &Path,
-        key: &Path,
-        password: Option<&KeyPassword>,
-    ) -> Result<Self, Error> {
+    /// `None` when the files name no certificate.
+    pub(super) fn load(files: &TlsFiles) -> Result<Option<Self>, Error> {
+        let Some(certificate) = &files.cert_file else { return Ok(None) };
+        let key = files.key_file.as_ref().unwrap_or(certificate);
+        Self::read(certificate, key, files.key_password.as_ref()).map(Some)
+    }
+
+    fn read(certificate: &Path, key: &Path, password: Option<&KeyPassword>) -> Result<Self, Error> {
         let chain = certificates(certificate)?;
         let wrong = |problem: String| Error::TlsFile { path: key.to_owned(), problem };
         let key = key::read(&text(key)?, password).map_err(wrong)?;

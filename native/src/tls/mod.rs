@@ -17,7 +17,6 @@ mod words;
 
 use std::sync::Arc;
 
-use offhook_core::config::PhoneParameters;
 use offhook_core::host::Transport;
 use rustls::crypto::CryptoProvider;
 
@@ -25,11 +24,12 @@ use self::acceptor::Acceptor;
 use self::chain::Names;
 use self::connector::Connector;
 use self::files::Own;
+pub use self::files::TlsFiles;
 use crate::error::Error;
 use crate::host::dial::Obstacle;
 use crate::host::security::{Handshake, Security, Stream};
 
-/// Both ends of TLS, as a phone's parameters want them.
+/// Both ends of TLS, as the files of a phone or of an exchange want them.
 #[derive(Debug)]
 pub(crate) struct Tls {
     connector: Connector,
@@ -37,26 +37,20 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Reads the files that the parameters name.
+    /// Reads the files.
     ///
     /// # Errors
     /// [`Error::TlsFile`] with the file that cannot be used.
-    pub(crate) fn load(parameters: &PhoneParameters) -> Result<Self, Error> {
-        let own = match &parameters.cert_file {
-            Some(path) => {
-                let key = parameters.key_file.as_ref().unwrap_or(path);
-                Some(Own::load(path, key, parameters.key_password.as_ref())?)
-            }
-            None => None,
-        };
-        let authorities = parameters.ca_file.as_deref().map(files::certificates).transpose()?;
+    pub(crate) fn load(files: &TlsFiles) -> Result<Self, Error> {
+        let own = Own::load(files)?;
+        let authorities = files.ca_file.as_deref().map(files::certificates).transpose()?;
         let acceptor = match &own {
-            Some(own) => Some(Acceptor::new(own, parameters.client_ca_file.as_deref())?),
+            Some(own) => Some(Acceptor::new(own, files.client_ca_file.as_deref())?),
             None => None,
         };
-        let connector = match parameters.tls_insecure {
+        let connector = match files.insecure {
             true => Connector::insecure(own),
-            false => Connector::new(own, authorities, parameters.ca_file.as_deref())?,
+            false => Connector::new(own, authorities, files.ca_file.as_deref())?,
         };
         Ok(Self { connector, acceptor })
     }

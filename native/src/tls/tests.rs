@@ -17,14 +17,18 @@ fn parameters() -> PhoneParameters {
     PhoneParameters::without_server("alice")
 }
 
+fn tls(parameters: &PhoneParameters) -> Result<Tls, Error> {
+    Tls::load(&TlsFiles::from(parameters))
+}
+
 /// One that shows this certificate to those who connect.
 fn server(pair: &Pair) -> Tls {
-    Tls::load(&parameters().cert_file(&pair.certificate).key_file(&pair.key)).unwrap()
+    tls(&parameters().cert_file(&pair.certificate).key_file(&pair.key)).unwrap()
 }
 
 /// One that trusts this authority.
 fn client(authority: &Authority) -> Tls {
-    Tls::load(&parameters().ca_file(authority.file())).unwrap()
+    tls(&parameters().ca_file(authority.file())).unwrap()
 }
 
 type Ends = (Result<Identities, Obstacle>, Result<Option<Identities>, Obstacle>);
@@ -154,7 +158,7 @@ async fn what_else_is_wrong_with_a_certificate_is_told() {
 async fn the_system_does_not_trust_an_authority_of_ours() {
     let authority = Authority::new("ca");
     let server = server(&authority.issue(&["pbx.example.com"]));
-    let why = refusal(&server, &Tls::load(&parameters()).unwrap(), "pbx.example.com").await;
+    let why = refusal(&server, &tls(&parameters()).unwrap(), "pbx.example.com").await;
     assert!(why.contains("give --ca-file"), "{why}");
 }
 
@@ -163,13 +167,13 @@ async fn a_certificate_can_be_named_itself() {
     let authority = Authority::new("ca");
     for can_sign in [false, true] {
         let pair = authority.self_signed(&["pbx.example.com"], can_sign);
-        let trusting = Tls::load(&parameters().ca_file(&pair.certificate)).unwrap();
+        let trusting = tls(&parameters().ca_file(&pair.certificate)).unwrap();
         named(&server(&pair), &trusting, "pbx.example.com").await;
         let https = |name| shake_https(&pair, &trusting, name);
         assert!(https("pbx.example.com").await.is_ok() && https("other.example").await.is_err());
     }
     let old = authority.issue_for_years(&["pbx.example.com"], 2001, 2024);
-    let trusting = Tls::load(&parameters().ca_file(&old.certificate)).unwrap();
+    let trusting = tls(&parameters().ca_file(&old.certificate)).unwrap();
     let why = refusal(&server(&old), &trusting, "pbx.example.com").await;
     assert_eq!(why, "its certificate expired on 2 May 2024");
 }
@@ -181,7 +185,7 @@ async fn shake_https(pair: &Pair, client: &Tls, name: &str) -> Result<Identities
 #[tokio::test]
 async fn anything_goes_when_that_was_asked_for() {
     let authority = Authority::new("ca");
-    let trusting = Tls::load(&parameters().tls_insecure(true)).unwrap();
+    let trusting = tls(&parameters().tls_insecure(true)).unwrap();
     for pair in [
         authority.issue_for_years(&["a.example"], 2001, 2024),
         authority.self_signed(&["a.example"], true),
@@ -201,10 +205,10 @@ async fn a_client_shows_its_certificate_where_one_is_asked_for() {
         .cert_file(&pair.certificate)
         .key_file(&pair.key)
         .client_ca_file(authority.file());
-    let demanding = Tls::load(&demanding).unwrap();
+    let demanding = tls(&demanding).unwrap();
     let with = |own: &Pair| {
         let parameters = parameters().ca_file(authority.file());
-        Tls::load(&parameters.cert_file(&own.certificate).key_file(&own.key)).unwrap()
+        tls(&parameters.cert_file(&own.certificate).key_file(&own.key)).unwrap()
     };
     let name = "pbx.example.com";
     let known = with(&authority.issue(&["alice.example.com"]));
@@ -270,7 +274,7 @@ async fn a_session_is_resumed_and_keeps_its_identities() {
 fn load(pair: &Pair, password: Option<KeyPassword>) -> Result<Tls, String> {
     let mut parameters = parameters().cert_file(&pair.certificate).key_file(&pair.key);
     parameters.key_password = password;
-    Tls::load(&parameters).map_err(|error| {
+    tls(&parameters).map_err(|error| {
         assert_eq!(error.code(), "tls_file");
         error.to_string()
     })
@@ -336,7 +340,7 @@ async fn keys_of_every_kind_and_place() {
     // Both in one file.
     let both = [&pair.certificate, &pair.key].map(|path| std::fs::read_to_string(path).unwrap());
     std::fs::write(path("both.pem"), both.concat()).unwrap();
-    Tls::load(&parameters().cert_file(path("both.pem"))).unwrap();
+    tls(&parameters().cert_file(path("both.pem"))).unwrap();
 }
 
 #[test]
@@ -353,14 +357,14 @@ fn a_file_that_cannot_be_used_is_named() {
     let gone = authority.path("gone.pem");
     let why = load(&Pair { certificate: gone.clone(), ..pair.clone() }, None).unwrap_err();
     assert_eq!(why, format!("{}: there is no such file", gone.display()));
-    let error = Tls::load(&parameters().ca_file(&gone)).unwrap_err();
+    let error = tls(&parameters().ca_file(&gone)).unwrap_err();
     assert!(error.to_string().contains("no such file"), "{error}");
     std::fs::write(&gone, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         .unwrap();
     for parameters in
         [parameters().ca_file(&gone), parameters().cert_file(&gone).key_file(&pair.key)]
     {
-        let why = Tls::load(&parameters).unwrap_err().to_string();
+        let why = tls(&parameters).unwrap_err().to_string();
         assert!(why.contains("a certificate in it is damaged"), "{why}");
     }
 }
