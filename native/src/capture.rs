@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use offhook_core::host::Channel;
+use offhook_core::host::{Channel, Transport};
 use offhook_core::time::WallTime;
 use offhook_core::trace::{Kind, Packet, Trace};
 
@@ -74,22 +74,35 @@ impl Capture {
         })
     }
 
-    pub(crate) fn signalling(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn signalling(
+        &self,
+        transport: Transport,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+    ) {
         if self.signalling {
-            self.push(Kind::Sip, from, to, bytes);
+            self.push(transport, Kind::Sip, from, to, bytes);
         }
     }
 
     pub(crate) fn media(&self, channel: Channel, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         if self.media {
-            self.push(channel.into(), from, to, bytes);
+            self.push(Transport::Udp, channel.into(), from, to, bytes);
         }
     }
 
-    fn push(&self, kind: Kind, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    fn push(
+        &self,
+        transport: Transport,
+        kind: Kind,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+    ) {
         let at = self.time.now();
         let wall = WallTime::from_micros(self.zero + at.as_micros());
-        let packet = Packet { at, wall, from, to, kind, bytes };
+        let packet = Packet { at, wall, from, to, transport, kind, bytes };
         if let Some(watcher) = &self.watcher {
             watcher(&packet);
         }

@@ -463,8 +463,8 @@ impl Simulation {
     pub fn trace(&self) -> Trace {
         let mut trace = Trace::new();
         for packet in self.wire() {
-            let &WirePacket { sent: at, wall, from, to, kind, .. } = packet;
-            trace.push(Packet { at, wall, from, to, kind, bytes: &packet.bytes });
+            let &WirePacket { sent: at, wall, from, to, transport, kind, .. } = packet;
+            trace.push(Packet { at, wall, from, to, transport, kind, bytes: &packet.bytes });
         }
         trace
     }

@@ -22,7 +22,7 @@ const KEPT_ROOM: usize = 4_096;
 /// assert!(matches!(framer.next(&mut piece), Some(Frame::Message(m)) if m.ends_with(b"hi")));
 /// assert!(framer.next(&mut piece).is_none());
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Framer {
     state: State,
     /// The message under way, from its start line on; of one that was given out, until the next call.

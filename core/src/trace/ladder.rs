@@ -101,6 +101,9 @@ impl<'a> Ladder<'a> {
             }
         }
         let mut label = describe::label(packet.bytes);
+        if packet.transport.is_reliable() {
+            label += &format!(" ({})", packet.transport.as_str());
+        }
         if !self.sent.insert((packet.from, packet.to, packet.bytes)) {
             label += " (again)";
         }

@@ -5,6 +5,7 @@
 //! that Wireshark reads; [`Capture::read`] reads one. A host that would rather write the capture as it goes has [`pcap::Writer`].
 //!
 //! ```
+//! use offhook_core::host::Transport;
 //! use offhook_core::time::{Instant, WallTime};
 //! use offhook_core::trace::{Kind, Packet, Trace};
 //!
@@ -14,6 +15,7 @@
 //!     wall: WallTime::from_micros(0),
 //!     from: "10.0.0.1:5060".parse()?,
 //!     to: "10.0.0.2:5060".parse()?,
+//!     transport: Transport::Udp,
 //!     kind: Kind::Sip,
 //!     bytes: b"OPTIONS sip:bob@10.0.0.2 SIP/2.0\r\n\r\n",
 //! });
@@ -34,7 +36,7 @@ pub use record::Trace;
 
 use core::net::SocketAddr;
 
-use crate::host::{Channel, Inbound, Outbound};
+use crate::host::{Channel, Inbound, Outbound, Transport};
 use crate::time::{Instant, WallTime};
 
 /// What a traced packet is.
@@ -59,9 +61,11 @@ pub struct Packet<'a> {
     pub from: SocketAddr,
     /// The receiver.
     pub to: SocketAddr,
+    /// How it travels. On a stream the bytes are those within: of TLS in the clear.
+    pub transport: Transport,
     /// What kind of socket it belongs to.
     pub kind: Kind,
-    /// The bytes.
+    /// The bytes: of a stream a whole message, or any piece.
     pub bytes: &'a [u8],
 }
 
@@ -74,12 +78,14 @@ impl<'a> Packet<'a> {
         local: SocketAddr,
         outbound: &Outbound<'a>,
     ) -> Option<Self> {
-        let (kind, to, bytes) = match *outbound {
-            Outbound::Datagram { to, bytes, .. } => (Kind::Sip, to, bytes),
-            Outbound::Media { channel, to, bytes, .. } => (channel.into(), to, bytes),
+        let (transport, kind, to, bytes) = match *outbound {
+            Outbound::Datagram { flow, to, bytes } => (flow.transport, Kind::Sip, to, bytes),
+            Outbound::Media { channel, to, bytes, .. } => {
+                (Transport::Udp, channel.into(), to, bytes)
+            }
             _ => return None,
         };
-        Some(Self { at, wall, from: local, to, kind, bytes })
+        Some(Self { at, wall, from: local, to, transport, kind, bytes })
     }
 
     /// The packet in an inbound value that came to the socket bound at `local`; `None` when the
@@ -90,12 +96,16 @@ impl<'a> Packet<'a> {
         local: SocketAddr,
         inbound: &Inbound<'a>,
     ) -> Option<Self> {
-        let (kind, from, bytes) = match *inbound {
-            Inbound::Datagram { from, bytes, .. } => (Kind::Sip, from, bytes),
-            Inbound::Media { channel, from, bytes, .. } => (channel.into(), from, bytes),
+        let (transport, kind, from, bytes) = match *inbound {
+            Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
+                (flow.transport, Kind::Sip, from, bytes)
+            }
+            Inbound::Media { channel, from, bytes, .. } => {
+                (Transport::Udp, channel.into(), from, bytes)
+            }
             _ => return None,
         };
-        Some(Self { at, wall, from, to: local, kind, bytes })
+        Some(Self { at, wall, from, to: local, transport, kind, bytes })
     }
 }
 

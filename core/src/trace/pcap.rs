@@ -1,10 +1,14 @@
 //! Captures in the classic pcap format (draft-ietf-opsawg-pcap), microseconds, little-endian.
 //!
 //! The link type is `LINKTYPE_RAW`: each packet begins with its IP header. What crosses the seam
-//! never had an Ethernet header, and the capture invents no addresses for one. IP and UDP headers
-//! are made up around the payload, with their checksums.
+//! never had an Ethernet header, and the capture invents no addresses for one. IP, UDP and TCP
+//! headers are made up around the payload, with their checksums. What came on a connection stands
+//! there as segments of TCP, in the clear and without what TLS and WebSocket put around it, and with
+//! the sequence numbers of a connection on which nothing else was ever sent. Wireshark finds SIP there
+//! by itself but on the ports of HTTP, where it wants to be told: `-d tcp.port==80,sip`.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::collections::BTreeMap;
 use std::io;
 
 use super::Packet;
@@ -16,13 +20,17 @@ const SNAP_LENGTH: u32 = 65_575;
 const LINKTYPE_RAW: u32 = 101;
 /// The most that fits into a UDP datagram over IPv4 (and, to keep it simple, over IPv6).
 const MAX_PAYLOAD: usize = 65_507;
+/// The most that is put into a segment of TCP, with the longest headers.
+const MAX_SEGMENT: usize = 65_475;
 const UDP: u8 = 17;
+const TCP: u8 = 6;
 const HOP_LIMIT: u8 = 64;
 
 /// Writes a capture, packet by packet, to wherever the host wants it.
 #[derive(Debug)]
 pub struct Writer<W> {
     sink: W,
+    sequences: Sequences,
     /// One record at a time is put together here and written at once.
     buffer: Vec<u8>,
 }
@@ -36,17 +44,17 @@ impl<W: io::Write> Writer<W> {
         let mut header = Vec::with_capacity(24);
         put_file_header(&mut header);
         sink.write_all(&header)?;
-        Ok(Self { sink, buffer: header })
+        Ok(Self { sink, sequences: Sequences::default(), buffer: header })
     }
 
-    /// Adds a packet. Of a payload beyond 65,507 bytes, which no UDP datagram holds, the rest is
-    /// left out.
+    /// Adds a packet. Of a datagram beyond 65,507 bytes, which UDP does not hold, the rest is left
+    /// out.
     ///
     /// # Errors
     /// Those of the sink.
     pub fn write(&mut self, packet: &Packet<'_>) -> io::Result<()> {
         self.buffer.clear();
-        put_record(&mut self.buffer, packet);
+        put_packet(&mut self.buffer, &mut self.sequences, packet);
         self.sink.write_all(&self.buffer)
     }
 
@@ -60,7 +68,8 @@ impl<W: io::Write> Writer<W> {
 pub(super) fn file<'a>(packets: impl Iterator<Item = Packet<'a>>) -> Vec<u8> {
     let mut file = Vec::new();
     put_file_header(&mut file);
-    packets.for_each(|packet| put_record(&mut file, &packet));
+    let mut sequences = Sequences::default();
+    packets.for_each(|packet| put_packet(&mut file, &mut sequences, &packet));
     file
 }
 
@@ -73,7 +82,36 @@ fn put_file_header(out: &mut Vec<u8>) {
     out.extend(LINKTYPE_RAW.to_le_bytes());
 }
 
-fn put_record(out: &mut Vec<u8>, packet: &Packet<'_>) {
+/// How many bytes have gone each way of each connection.
+type Sequences = BTreeMap<(SocketAddr, SocketAddr), u32>;
+
+/// What stands behind the IP header.
+#[derive(Clone, Copy)]
+enum Header {
+    Udp,
+    /// The number of the first byte, and that of the next of the other side.
+    Tcp {
+        sequence: u32,
+        acknowledged: u32,
+    },
+}
+
+fn put_packet(out: &mut Vec<u8>, sequences: &mut Sequences, packet: &Packet<'_>) {
+    if !packet.transport.is_reliable() {
+        let payload = packet.bytes.get(..MAX_PAYLOAD).unwrap_or(packet.bytes);
+        return put_record(out, packet, Header::Udp, payload);
+    }
+    let acknowledged =
+        sequences.get(&(packet.to, packet.from)).map_or(1, |sent| sent.wrapping_add(1));
+    let sent = sequences.entry((packet.from, packet.to)).or_default();
+    for segment in packet.bytes.chunks(MAX_SEGMENT) {
+        let sequence = sent.wrapping_add(1);
+        *sent = sent.wrapping_add(segment.len() as u32);
+        put_record(out, packet, Header::Tcp { sequence, acknowledged }, segment);
+    }
+}
+
+fn put_record(out: &mut Vec<u8>, packet: &Packet<'_>, header: Header, payload: &[u8]) {
     let micros = packet.wall.as_micros();
     // The format's seconds have 32 bits: they wrap in 2106.
     out.extend(((micros / 1_000_000) as u32).to_le_bytes());
@@ -81,21 +119,24 @@ fn put_record(out: &mut Vec<u8>, packet: &Packet<'_>) {
     let lengths = out.len();
     out.extend([0; 8]);
     let start = out.len();
-    put_ip(out, packet);
+    put_ip(out, packet, header, payload);
     let length = ((out.len() - start) as u32).to_le_bytes();
     out[lengths..lengths + 4].copy_from_slice(&length);
     out[lengths + 4..lengths + 8].copy_from_slice(&length);
 }
 
-fn put_ip(out: &mut Vec<u8>, packet: &Packet<'_>) {
-    let payload = &packet.bytes[..packet.bytes.len().min(MAX_PAYLOAD)];
-    let udp_length = payload.len() as u16 + 8;
+fn put_ip(out: &mut Vec<u8>, packet: &Packet<'_>, header: Header, payload: &[u8]) {
+    let (protocol, size) = match header {
+        Header::Udp => (UDP, 8),
+        Header::Tcp { .. } => (TCP, 20),
+    };
+    let length = payload.len() as u16 + size;
     let checksum = match (packet.from.ip().to_canonical(), packet.to.ip().to_canonical()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             let start = out.len();
             out.extend([0x45, 0]); // version 4, five words; no special service
-            out.extend((udp_length + 20).to_be_bytes());
-            out.extend([0, 0, 0x40, 0, HOP_LIMIT, UDP, 0, 0]); // not fragmented; checksum follows
+            out.extend((length + 20).to_be_bytes());
+            out.extend([0, 0, 0x40, 0, HOP_LIMIT, protocol, 0, 0]); // whole; checksum follows
             out.extend(from.octets());
             out.extend(to.octets());
             let checksum = Checksum::default().add(&out[start..]).finish();
@@ -105,36 +146,36 @@ fn put_ip(out: &mut Vec<u8>, packet: &Packet<'_>) {
         (from, to) => {
             let (from, to) = (as_v6(from).octets(), as_v6(to).octets());
             out.extend([0x60, 0, 0, 0]); // version 6; no traffic class, no flow label
-            out.extend(udp_length.to_be_bytes());
-            out.extend([UDP, HOP_LIMIT]);
+            out.extend(length.to_be_bytes());
+            out.extend([protocol, HOP_LIMIT]);
             out.extend(from);
             out.extend(to);
             Checksum::default().add(&from).add(&to)
         }
     };
-    put_udp(out, packet.from, packet.to, udp_length, payload, checksum);
-}
-
-fn put_udp(
-    out: &mut Vec<u8>,
-    from: SocketAddr,
-    to: SocketAddr,
-    length: u16,
-    payload: &[u8],
-    addresses: Checksum,
-) {
+    let pseudo = checksum.add(&[0, protocol]).add(&length.to_be_bytes());
     let start = out.len();
-    out.extend(from.port().to_be_bytes());
-    out.extend(to.port().to_be_bytes());
-    out.extend(length.to_be_bytes());
-    out.extend([0, 0]);
+    out.extend(packet.from.port().to_be_bytes());
+    out.extend(packet.to.port().to_be_bytes());
+    match header {
+        Header::Udp => {
+            out.extend(length.to_be_bytes());
+            out.extend([0, 0]);
+        }
+        Header::Tcp { sequence, acknowledged } => {
+            out.extend(sequence.to_be_bytes());
+            out.extend(acknowledged.to_be_bytes());
+            out.extend([0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]); // five words; PSH, ACK; window
+        }
+    }
     out.extend_from_slice(payload);
-    let pseudo = addresses.add(&[0, UDP]).add(&length.to_be_bytes());
-    let checksum = match pseudo.add(&out[start..]).finish() {
-        0 => 0xffff, // zero would mean "none" (RFC 768)
-        other => other,
+    let checksum = pseudo.add(&out[start..]).finish();
+    let (at, checksum) = match header {
+        Header::Udp if checksum == 0 => (start + 6, 0xffff), // zero would mean "none" (RFC 768)
+        Header::Udp => (start + 6, checksum),
+        Header::Tcp { .. } => (start + 16, checksum),
     };
-    out[start + 6..start + 8].copy_from_slice(&checksum.to_be_bytes());
+    out[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 
 fn as_v6(ip: IpAddr) -> Ipv6Addr {

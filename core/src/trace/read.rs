@@ -1,12 +1,14 @@
 //! Reading a capture: pcap and pcapng, as tcpdump and Wireshark write them.
 //!
-//! What is kept is SIP over UDP, and the RTP and RTCP of what its session descriptions name. A
-//! capture may hold anything, so what makes no sense is counted and passed over.
+//! What is kept is SIP over UDP and TCP, and the RTP and RTCP of what its session descriptions name. A
+//! capture may hold anything, so what makes no sense is counted and passed over. Of a connection is
+//! read what comes in order; what is sent again counts once.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Kind, Packet, Trace, describe};
+use crate::host::Transport;
 use crate::time::{Duration, Instant, WallTime};
 
 /// A capture that cannot be read.
@@ -29,9 +31,9 @@ pub enum CaptureError {
 pub struct Capture {
     /// What could be read.
     pub trace: Trace,
-    /// Packets that carry no UDP (TCP among them), fragments, and those that were cut.
+    /// Packets that carry neither UDP nor TCP, fragments, and those that were cut.
     pub unread: u64,
-    /// UDP packets that are neither SIP nor media.
+    /// Packets that are neither SIP nor media, TLS among them.
     pub other: u64,
 }
 
@@ -45,6 +47,7 @@ impl Capture {
             capture: Self { trace: Trace::with_limit(usize::MAX), unread: 0, other: 0 },
             signalling: BTreeSet::new(),
             media: BTreeSet::new(),
+            streams: BTreeMap::new(),
             start: None,
         };
         match file.first_chunk::<4>() {
@@ -62,6 +65,8 @@ struct Reading {
     signalling: BTreeSet<SocketAddr>,
     /// Where session descriptions expect RTP.
     media: BTreeSet<SocketAddr>,
+    /// The number of the byte that comes next, each way of each connection that carries SIP.
+    streams: BTreeMap<(SocketAddr, SocketAddr), u32>,
     /// The wall time of the first packet.
     start: Option<u64>,
 }
@@ -172,10 +177,40 @@ impl Reading {
     }
 
     fn packet(&mut self, link: Link, micros: u64, frame: &[u8]) {
-        match link.datagram(frame) {
-            Some((from, to, bytes)) => self.datagram(micros, from, to, bytes),
+        match link.payload(frame) {
+            Some((Header::Udp, from, to, bytes)) => self.datagram(micros, from, to, bytes),
+            // It opens or closes a connection, or acknowledges.
+            Some((Header::Tcp { .. }, _, _, [])) => {}
+            Some((Header::Tcp { sequence }, from, to, bytes)) => {
+                self.segment(micros, sequence, from, to, bytes);
+            }
             None => self.capture.unread += 1,
         }
+    }
+
+    /// RFC 9293 §3.4: what of a segment has come before is left out. After a hole the stream is read
+    /// on as if there were none.
+    fn segment(
+        &mut self,
+        micros: u64,
+        sequence: u32,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+    ) {
+        let next = match self.streams.get(&(from, to)) {
+            Some(next) => *next,
+            None if is_sip(bytes) || self.streams.contains_key(&(to, from)) => sequence,
+            None => {
+                self.capture.other += 1;
+                return;
+            }
+        };
+        let again = next.wrapping_sub(sequence);
+        let again = if again < 1 << 31 { again as usize } else { 0 };
+        let Some(fresh @ [_, ..]) = bytes.get(again..) else { return };
+        self.streams.insert((from, to), sequence.wrapping_add(bytes.len() as u32));
+        self.keep(micros, Transport::Tcp, from, to, Kind::Sip, fresh);
     }
 
     fn datagram(&mut self, micros: u64, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
@@ -188,15 +223,26 @@ impl Reading {
             let streams = describe::streams(bytes).map(|(_, streams)| streams);
             self.media.extend(streams.into_iter().flatten().filter_map(|stream| stream.rtp()));
         }
+        self.keep(micros, Transport::Udp, from, to, kind, bytes);
+    }
+
+    fn keep(
+        &mut self,
+        micros: u64,
+        transport: Transport,
+        from: SocketAddr,
+        to: SocketAddr,
+        kind: Kind,
+        bytes: &[u8],
+    ) {
         let start = *self.start.get_or_insert(micros);
         let at = Instant::ZERO + Duration::from_micros(micros.saturating_sub(start));
         let wall = WallTime::from_micros(micros);
-        self.capture.trace.push(Packet { at, wall, from, to, kind, bytes });
+        self.capture.trace.push(Packet { at, wall, from, to, transport, kind, bytes });
     }
 
     fn kind(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Option<Kind> {
-        let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-        if line.starts_with(b"SIP/2.0 ") || line.ends_with(b" SIP/2.0") {
+        if is_sip(bytes) {
             return Some(Kind::Sip);
         }
         // RTP and RTCP alike are of version 2 (RFC 3550 §5.1, §6.4.1).
@@ -216,6 +262,12 @@ impl Reading {
         // Keep-alives and rubbish between those who speak SIP.
         (self.signalling.contains(&from) && self.signalling.contains(&to)).then_some(Kind::Sip)
     }
+}
+
+/// Whether a message begins with these bytes.
+fn is_sip(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    line.starts_with(b"SIP/2.0 ") || line.ends_with(b" SIP/2.0")
 }
 
 /// How many ticks an interface of a pcapng has in a second: option 9, else microseconds.
@@ -269,8 +321,8 @@ impl Link {
         }
     }
 
-    /// The UDP datagram in a frame.
-    fn datagram(self, frame: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> {
+    /// What a frame carries over UDP or TCP.
+    fn payload(self, frame: &[u8]) -> Option<(Header, SocketAddr, SocketAddr, &[u8])> {
         const VLAN: [u8; 2] = [0x81, 0x00];
         let ip = match self {
             Self::Raw => frame,
@@ -280,36 +332,61 @@ impl Link {
             Self::Ethernet if frame.get(12..14)? == VLAN => frame.get(18..)?,
             Self::Ethernet => frame.get(14..)?,
         };
-        let (from, to, udp) = match ip.first()? >> 4 {
+        let (protocol, from, to, rest) = match ip.first()? >> 4 {
             4 => ipv4(ip)?,
             6 => ipv6(ip)?,
             _ => return None,
         };
         let big = Order::Big;
-        let (source, destination) = (big.u16(udp, 0)?, big.u16(udp, 2)?);
-        let payload = udp.get(8..usize::from(big.u16(udp, 4)?))?;
-        Some((SocketAddr::new(from, source), SocketAddr::new(to, destination), payload))
+        let (source, destination) = (big.u16(rest, 0)?, big.u16(rest, 2)?);
+        let (header, payload) = match protocol {
+            UDP => (Header::Udp, rest.get(8..usize::from(big.u16(rest, 4)?))?),
+            TCP => {
+                let words = usize::from(*rest.get(12)? >> 4);
+                (Header::Tcp { sequence: big.u32(rest, 4)? }, rest.get(words * 4..)?)
+            }
+            _ => return None,
+        };
+        let (from, to) = (SocketAddr::new(from, source), SocketAddr::new(to, destination));
+        Some((header, from, to, payload))
     }
 }
 
-/// The protocol number of UDP.
-const UDP: u8 = 17;
+/// What stands before a payload.
+#[derive(Clone, Copy)]
+enum Header {
+    Udp,
+    /// The number of the first byte.
+    Tcp {
+        sequence: u32,
+    },
+}
 
-fn ipv4(packet: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
+/// The protocol numbers.
+const UDP: u8 = 17;
+const TCP: u8 = 6;
+
+type Packaged<'a> = (u8, IpAddr, IpAddr, &'a [u8]);
+
+fn ipv4(packet: &[u8]) -> Option<Packaged<'_>> {
     let header = usize::from(packet.first()? & 0xf) * 4;
     let fragment = Order::Big.u16(packet, 6)? & 0x3fff;
-    if *packet.get(9)? != UDP || fragment != 0 || header < 20 {
+    if fragment != 0 || header < 20 {
         return None;
     }
     let address = |at: usize| packet.get(at..)?.first_chunk::<4>().map(|o| Ipv4Addr::from(*o));
-    Some((address(12)?.into(), address(16)?.into(), packet.get(header..)?))
+    // Ethernet fills up what is shorter than 60 bytes; what the network card will cut says no length.
+    let end = match Order::Big.u16(packet, 2)? {
+        0 => packet.len(),
+        length => usize::from(length),
+    };
+    let payload = packet.get(header..end)?;
+    Some((*packet.get(9)?, address(12)?.into(), address(16)?.into(), payload))
 }
 
-fn ipv6(packet: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
-    // Extension headers before UDP are rare, and fragments cannot be read alone.
-    if *packet.get(6)? != UDP {
-        return None;
-    }
+fn ipv6(packet: &[u8]) -> Option<Packaged<'_>> {
+    // Extension headers before UDP and TCP are rare, and fragments cannot be read alone.
     let address = |at: usize| packet.get(at..)?.first_chunk::<16>().map(|o| Ipv6Addr::from(*o));
-    Some((address(8)?.into(), address(24)?.into(), packet.get(40..)?))
+    let end = usize::from(Order::Big.u16(packet, 4)?) + 40;
+    Some((*packet.get(6)?, address(8)?.into(), address(24)?.into(), packet.get(40..end)?))
 }

@@ -5,13 +5,16 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 
 use super::{Kind, Packet, ladder, pcap};
-use crate::host::{Inbound, Outbound};
+use crate::host::{Inbound, Outbound, Transport};
+use crate::stream::{Frame, Framer};
 use crate::time::{Instant, WallTime};
 
 /// How many bytes of packets a trace keeps unless told otherwise.
 const DEFAULT_LIMIT: usize = 64 << 20;
 /// What a packet counts besides its bytes.
 const RECORD_SIZE: usize = size_of::<Record>();
+/// On how many streams half a message is kept at once: a peer chooses how many it leaves so.
+const MAX_HALVES: usize = 256;
 
 /// The packets that crossed the seam, in order.
 ///
@@ -24,6 +27,8 @@ pub struct Trace {
     bytes: Vec<u8>,
     records: Vec<Record>,
     names: BTreeMap<SocketAddr, String>,
+    /// The streams on which a message has begun and not ended.
+    halves: BTreeMap<(SocketAddr, SocketAddr), Framer>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +37,7 @@ struct Record {
     wall: WallTime,
     from: SocketAddr,
     to: SocketAddr,
+    transport: Transport,
     kind: Kind,
     range: Range<usize>,
 }
@@ -51,8 +57,9 @@ impl Trace {
     /// An empty trace that keeps the first `limit` bytes, its own bookkeeping included, and counts
     /// the packets after that.
     pub fn with_limit(limit: usize) -> Self {
-        let (bytes, records, names) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { limit, missed: 0, bytes, records, names }
+        let (bytes, records) = (Vec::new(), Vec::new());
+        let (names, halves) = (BTreeMap::new(), BTreeMap::new());
+        Self { limit, missed: 0, bytes, records, names, halves }
     }
 
     /// Gives an address a name in the ladder.
@@ -86,9 +93,38 @@ impl Trace {
         }
     }
 
-    /// Keeps a packet.
+    /// Keeps a packet; of a stream each message when it is whole, whatever pieces it comes in.
     pub fn push(&mut self, packet: Packet<'_>) {
-        let Packet { at, wall, from, to, kind, bytes } = packet;
+        if !packet.transport.is_stream() || self.missed > 0 {
+            return self.keep(packet);
+        }
+        let stream = (packet.from, packet.to);
+        let mut framer = self.halves.remove(&stream).unwrap_or_default();
+        let (mut piece, mut before) = (packet.bytes, packet.bytes);
+        while let Some(frame) = framer.next(&mut piece) {
+            let came = core::mem::replace(&mut before, piece);
+            match frame {
+                Frame::Message(bytes) => self.keep(Packet { bytes, ..packet }),
+                Frame::Ping => self.keep(Packet { bytes: b"\r\n\r\n", ..packet }),
+                Frame::Pong => {}
+                // What cannot be framed is shown as it came, and read afresh from there.
+                Frame::Broken(_) => return self.keep(Packet { bytes: came, ..packet }),
+            }
+        }
+        match framer.is_midway() {
+            true => {
+                if self.halves.len() >= MAX_HALVES {
+                    self.halves.pop_first();
+                }
+                self.halves.insert(stream, framer);
+            }
+            false if packet.bytes == b"\r\n" => self.keep(packet),
+            false => {}
+        }
+    }
+
+    fn keep(&mut self, packet: Packet<'_>) {
+        let Packet { at, wall, from, to, transport, kind, bytes } = packet;
         let used = self.bytes.len() + self.records.len() * RECORD_SIZE;
         // Once something was missed nothing is taken any more: a trace has an end, but no holes.
         if self.missed > 0 || used + bytes.len() + RECORD_SIZE > self.limit {
@@ -97,15 +133,16 @@ impl Trace {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.records.push(Record { at, wall, from, to, kind, range: start..self.bytes.len() });
+        let range = start..self.bytes.len();
+        self.records.push(Record { at, wall, from, to, transport, kind, range });
     }
 
     /// The packets kept.
     pub fn packets(&self) -> impl DoubleEndedIterator<Item = Packet<'_>> + ExactSizeIterator {
         self.records.iter().map(|record| {
-            let &Record { at, wall, from, to, kind, .. } = record;
+            let &Record { at, wall, from, to, transport, kind, .. } = record;
             let bytes = self.bytes.get(record.range.clone()).unwrap_or_default();
-            Packet { at, wall, from, to, kind, bytes }
+            Packet { at, wall, from, to, transport, kind, bytes }
         })
     }
 

@@ -24,10 +24,14 @@ impl Script {
     }
 
     fn packet(&mut self, from: &str, to: &str, kind: Kind, bytes: &[u8]) {
+        self.carry(Transport::Udp, from, to, kind, bytes);
+    }
+
+    fn carry(&mut self, transport: Transport, from: &str, to: &str, kind: Kind, bytes: &[u8]) {
         let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
         let at = Instant::from_micros(5_000_000) + Duration::from_millis(self.millis);
         let wall = WallTime::from_micros(1_767_225_600_000_000 + self.millis * 1_000);
-        self.trace.push(Packet { at, wall, from, to, kind, bytes });
+        self.trace.push(Packet { at, wall, from, to, transport, kind, bytes });
         self.millis += 1;
     }
 
@@ -245,7 +249,8 @@ fn a_checksum_of_zero_is_written_as_all_ones() {
         let bytes = &word.to_be_bytes();
         let (at, wall) = (Instant::ZERO, WallTime::from_micros(0));
         let (from, to) = (ALICE.parse().unwrap(), BOB.parse().unwrap());
-        writer.write(&Packet { at, wall, from, to, kind: Kind::Sip, bytes }).unwrap();
+        let (transport, kind) = (Transport::Udp, Kind::Sip);
+        writer.write(&Packet { at, wall, from, to, transport, kind, bytes }).unwrap();
         assert_ne!(file[24 + 16 + 26..24 + 16 + 28], [0, 0]);
         file[24 + 16 + 26..24 + 16 + 28] == [0xff, 0xff]
     });
@@ -261,35 +266,154 @@ fn the_writer_and_the_trace_write_the_same() {
     assert_eq!(written, script.trace.pcap());
 }
 
-/// Wireshark's own opinion, where it is installed.
+/// Wireshark's own opinion of a capture, where it is installed: each list of arguments, answered.
+#[cfg(not(target_arch = "wasm32"))]
+fn tshark<const N: usize>(trace: &Trace, arguments: [&str; N]) -> Option<[String; N]> {
+    use std::process::Command;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("offhook-trace-{}-{number}.pcap", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, trace.pcap()).unwrap();
+    let checked = ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", "tcp.check_checksum:TRUE"];
+    let answers = arguments.map(|arguments| {
+        let mut command = Command::new("tshark");
+        command.args(checked.iter().flat_map(|option| ["-o", option])).args(["-n", "-r"]);
+        let output = command.arg(&path).args(arguments.split(' ')).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    let _ = std::fs::remove_file(&path);
+    if answers.contains(&None) {
+        eprintln!("tshark is not installed: its opinion was not asked for");
+        return None;
+    }
+    Some(answers.map(Option::unwrap_or_default))
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 #[test]
 fn tshark_reads_a_capture() {
-    use std::process::Command;
-
     let mut script = Script::call();
     let v6 = ["[2001:db8::1]:5060", "[2001:db8::2]:5060"];
     script.sip(v6[0], v6[1], "OPTIONS sip:bob@example.com SIP/2.0", "OPTIONS", None);
-    let name = format!("offhook-trace-{}.pcap", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, script.trace.pcap()).unwrap();
-    let tshark = |arguments: &str| {
-        let mut command = Command::new("tshark");
-        command.args(["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-n", "-r"]);
-        let output = command.arg(&path).args(arguments.split(' ')).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    let Some([packets, bad, streams]) = tshark(
+        &script.trace,
+        [
+            "-T fields -e _ws.col.Protocol -e sip.Method -e sip.Status-Code",
+            "-Y ip.checksum.status==0||udp.checksum.status==0||_ws.malformed",
+            "-q -z rtp,streams",
+        ],
+    ) else {
+        return;
     };
-    let Some(packets) = tshark("-T fields -e _ws.col.Protocol -e sip.Method -e sip.Status-Code")
-    else {
-        return eprintln!("tshark is not installed: its opinion was not asked for");
-    };
-    let bad = tshark("-Y ip.checksum.status==0||udp.checksum.status==0||_ws.malformed").unwrap();
-    let streams = tshark("-q -z rtp,streams").unwrap();
-    let _ = std::fs::remove_file(&path);
     let count = |what: &str| packets.lines().filter(|line| line.contains(what)).count();
     assert_eq!(packets.lines().count(), script.trace.packets().len(), "{packets}");
     assert_eq!((count("INVITE"), count("200"), count("OPTIONS")), (3, 3, 1), "{packets}");
     assert_eq!((count("RTP"), count("RTCP")), (28, 1), "{packets}");
     assert_eq!(bad, "");
     assert!(streams.contains("10000") && streams.contains("20000"), "{streams}");
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn tshark_reads_connections() {
+    let mut script = on_connections();
+    // Where it would expect TLS, and where it expects nothing.
+    let ok = "SIP/2.0 200 OK\r\nCSeq: 2 OPTIONS\r\nContent-Length: 0\r\n\r\n";
+    for (transport, port) in [(Transport::Tls, 5061), (Transport::Wss, 443), (Transport::Ws, 80)] {
+        let near = format!("10.0.0.1:{port}");
+        script.carry(transport, &near, "10.0.0.9:49152", Kind::Sip, ok.as_bytes());
+    }
+    script.carry(Transport::Tcp, "10.0.0.9:49153", "10.0.0.2:49154", Kind::Sip, ok.as_bytes());
+    let Some([sip, bad]) = tshark(
+        &script.trace,
+        [
+            "-d tcp.port==80,sip -Y sip -T fields -e tcp.port -e sip.Method -e sip.Status-Code",
+            "-Y ip.checksum.status==0||tcp.checksum.status==0||_ws.malformed||tcp.analysis.flags",
+        ],
+    ) else {
+        return;
+    };
+    let count = |what: &str| sip.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((count("INVITE"), count("180"), count("200")), (2, 1, 6), "{sip}");
+    assert_eq!(bad, "");
+}
+
+/// A call's beginning on connections: glued, in pieces, with keep-alives.
+fn on_connections() -> Script {
+    let mut script = Script::new();
+    let text = |line: &str| {
+        format!("{line}\r\nCall-ID: 1@h\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n")
+    };
+    let invite = text("INVITE sip:bob@h SIP/2.0");
+    let (ringing, ok) = (text("SIP/2.0 180 Ringing"), text("SIP/2.0 200 OK"));
+    for piece in invite.as_bytes().chunks(50) {
+        script.carry(Transport::Tcp, ALICE, BOB, Kind::Sip, piece);
+    }
+    script.carry(Transport::Tcp, BOB, ALICE, Kind::Sip, format!("{ringing}{ok}").as_bytes());
+    script.carry(Transport::Tcp, ALICE, BOB, Kind::Sip, b"\r\n\r\n");
+    script.carry(Transport::Tcp, BOB, ALICE, Kind::Sip, b"\r\n");
+    script.carry(Transport::Ws, BOB, PROXY, Kind::Sip, ok.as_bytes());
+    script.carry(Transport::Tls, ALICE, PROXY, Kind::Sip, invite.as_bytes());
+    script
+}
+
+#[test]
+fn a_message_on_a_stream_is_one_row() {
+    let mut script = on_connections();
+    script.carry(Transport::Tls, BOB, ALICE, Kind::Sip, b"\x16\x03\x01");
+    let ladder = script.trace.ladder();
+    let expected = [
+        "INVITE sip:bob@h (TCP)",
+        "180 Ringing (INVITE) (TCP)",
+        "200 OK (INVITE) (TCP)",
+        "keep-alive (TCP)",
+        "keep-alive (TCP)",
+        "200 OK (INVITE) (WS)",
+        "INVITE sip:bob@h (TLS)",
+        "3 bytes (TLS)",
+    ];
+    let rows: Vec<&str> = ladder.lines().filter(|line| line.contains("--")).collect();
+    assert_eq!(rows.len(), expected.len(), "{ladder}");
+    for (row, label) in rows.iter().zip(expected) {
+        assert!(row.contains(label), "{label:?} in {ladder}");
+    }
+}
+
+#[test]
+fn half_a_message_is_not_kept_for_ever() {
+    let mut script = Script::new();
+    for port in 1_000..3_000 {
+        script.carry(Transport::Tcp, &format!("10.0.0.7:{port}"), BOB, Kind::Sip, b"OPTIONS ");
+    }
+    assert_eq!((script.trace.packets().len(), script.trace.missed()), (0, 0));
+    assert!(format!("{:?}", script.trace).matches("Framer").count() <= 256);
+}
+
+#[test]
+fn sequence_numbers_go_on_and_acknowledge() {
+    let file = on_connections().trace.pcap();
+    let mut segments = Vec::new();
+    let mut rest = &file[24..];
+    while let Some((head, after)) = rest.split_at_checked(16) {
+        let length = u32::from_le_bytes(head[8..12].try_into().unwrap()) as usize;
+        let (packet, after) = after.split_at(length);
+        assert_eq!(packet[9], 6, "TCP");
+        let number = |at: usize| u32::from_be_bytes(packet[at..at + 4].try_into().unwrap());
+        segments.push((number(24), number(28), length as u32 - 40));
+        rest = after;
+    }
+    let (invite, ringing, ok) = (segments[0].2, segments[1].2, segments[2].2);
+    assert_eq!(
+        segments[..5],
+        [
+            (1, 1, invite),
+            (1, 1 + invite, ringing),
+            (1 + ringing, 1 + invite, ok),
+            (1 + invite, 1 + ringing + ok, 4),
+            (1 + ringing + ok, 5 + invite, 2),
+        ]
+    );
 }

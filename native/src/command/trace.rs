@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: &TraceArguments, output: Output) -> Result<(), Fail
     let packets = trace.packets().len();
     if packets == 0 {
         let message = format!(
-            "{}: there is no SIP over UDP in it ({unread} packets are no whole UDP datagrams, {other} something else)",
+            "{}: there is no SIP over UDP or TCP in it ({unread} packets are cut or of other protocols, {other} something else)",
             path.display()
         );
         return Err(Failure::new(Status::Nothing, "no_sip", message));
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &TraceArguments, output: Output) -> Result<(), Fail
     });
     let mut text = ladder.trim_end().to_owned();
     if *unread > 0 {
-        text.push_str(&format!("\n({unread} packets are no whole UDP datagrams)"));
+        text.push_str(&format!("\n({unread} packets are cut or of other protocols)"));
     }
     output.tell(&value, &text);
     Ok(())

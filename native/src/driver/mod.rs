@@ -155,7 +155,8 @@ impl<P: Passenger> Driver<P> {
                 Arrival::Refused(to) => Inbound::SendFailed { flow, to },
             };
             if let (Some(capture), Inbound::Datagram { from, bytes, .. }) = (capture, inbound) {
-                capture.signalling(from, local(routes, bound, from.ip()), bytes);
+                let local = local(routes, bound, from.ip());
+                capture.signalling(flow.transport, from, local, bytes);
             }
             passenger.handle_inbound(machine, inbound);
         });
@@ -195,7 +196,7 @@ impl<P: Passenger> Driver<P> {
                     false => Inbound::Datagram { flow, from, bytes },
                 };
                 if let Some(capture) = &self.capture {
-                    capture.signalling(from, local, bytes);
+                    capture.signalling(flow.transport, from, local, bytes);
                 }
                 passenger.handle_inbound(machine, inbound);
             }
@@ -303,7 +304,7 @@ impl<P: Passenger> Driver<P> {
                 for (to, bytes) in run {
                     let ends = self.sockets.connections.ends(flow);
                     if let (Some(capture), Some(Ends { local, peer })) = (&self.capture, ends) {
-                        capture.signalling(local, peer, bytes);
+                        capture.signalling(flow.transport, local, peer, bytes);
                     }
                     match self.sockets.connections.send(flow, bytes) {
                         Ok(()) => {}
@@ -322,7 +323,7 @@ impl<P: Passenger> Driver<P> {
                 let copy = self.machine.outbox.run(start - run.len()).into_iter();
                 for (to, bytes) in copy.flat_map(|(_, run)| run) {
                     let from = local(&mut self.routes, socket.bound, to.ip());
-                    capture.signalling(from, to, bytes);
+                    capture.signalling(flow.transport, from, to, bytes);
                 }
             }
             socket.send(run, |to| failures.push(Inbound::SendFailed { flow, to })).await;

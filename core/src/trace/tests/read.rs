@@ -1,7 +1,9 @@
 //! Captures of others, and our own, read again.
 
-use super::Script;
-use crate::trace::{Capture, CaptureError};
+use super::{ALICE, BOB, Script};
+use crate::host::Transport;
+use crate::trace::pcap::Writer;
+use crate::trace::{Capture, CaptureError, Kind, Packet};
 
 /// The parts of a capture that we wrote: each packet's time in microseconds, and its IP packet.
 fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
@@ -103,16 +105,43 @@ fn what_is_no_call_is_counted() {
     let script = Script::call();
     let mut packets = packets(&script.trace.pcap());
     let count = packets.len();
-    let mut tcp = packets[0].1.clone();
-    tcp[9] = 6;
+    let mut sctp = packets[0].1.clone();
+    sctp[9] = 132;
     let mut fragment = packets[0].1.clone();
     fragment[6] = 0x20;
     let mut elsewhere = packets[7].1.clone(); // RTP
     elsewhere[20..24].copy_from_slice(&[0, 53, 0, 54]);
-    packets.extend([tcp, fragment, elsewhere].map(|packet| (0, packet)));
+    packets.extend([sctp, fragment, elsewhere].map(|packet| (0, packet)));
     let capture = Capture::read(&pcap(&packets, 101, &[])).unwrap();
     assert_eq!(capture.trace.packets().len(), count);
     assert_eq!((capture.unread, capture.other), (2, 1));
+}
+
+#[test]
+fn connections_are_read_once_whatever_was_sent_again() {
+    let mut script = Script::new();
+    let message = "OPTIONS sip:bob@h SIP/2.0\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n";
+    for piece in message.repeat(3).as_bytes().chunks(40) {
+        script.carry(Transport::Tcp, ALICE, BOB, Kind::Sip, piece);
+    }
+    let whole = script.trace.packets().len();
+    let mut writer = Writer::new(Vec::new()).unwrap();
+    for packet in script.trace.packets() {
+        for bytes in packet.bytes.chunks(30) {
+            writer.write(&Packet { bytes, ..packet }).unwrap();
+        }
+    }
+    let mut packets = packets(writer.sink());
+    let again = packets[1..4].to_vec();
+    packets.splice(5..5, again);
+    let capture = Capture::read(&pcap(&packets, 101, &[])).unwrap();
+    assert_eq!((capture.trace.packets().len(), capture.unread, capture.other), (whole, 0, 0));
+    assert!(capture.trace.packets().all(|packet| packet.bytes == message.as_bytes()));
+    // What began before the capture, and no SIP: TLS, for example.
+    let mut other = packets[0].1.clone();
+    other[40..70].fill(0x16);
+    let capture = Capture::read(&pcap(&[(0, other)], 101, &[])).unwrap();
+    assert_eq!((capture.trace.packets().len(), capture.other), (0, 1));
 }
 
 #[test]
