@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[MESSAGE, targets::STREAM, targets::URI, SDP, RTP];
+pub const TARGETS: &[Target] = &[MESSAGE, targets::STREAM, targets::URI, SDP, RTP, targets::STUN];
 
 pub use targets::{MESSAGE, RTP, SDP};
 

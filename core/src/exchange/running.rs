@@ -16,6 +16,7 @@ use super::way::Waiting;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
 use crate::host::{Flow, Host, Inbound, Outbound, Records, RequestId};
+use crate::nat::{answer_binding, is_stun};
 use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
 use crate::slab::{Slab, Slot};
 use crate::stream::{Heard, StreamLimits};
@@ -154,6 +155,12 @@ impl Running {
 
     pub(super) fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         match inbound {
+            // RFC 5626 §5.4: a server answers STUN where it takes SIP.
+            Inbound::Datagram { flow, from, bytes } if is_stun(bytes) => {
+                if let Some(answer) = answer_binding(bytes, from) {
+                    host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
+                }
+            }
             Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
                 let (link, mut piece) = (Link { flow, peer: from }, bytes);
                 while let Some(heard) = self.links.streams.next(host, flow, from, &mut piece) {

@@ -1,8 +1,14 @@
-//! What address to tell a peer (the seed's `bind_network`, `hostname` and `remote_hostname`).
+//! Behind a NAT: what address to tell a peer (the seed's `bind_network`, `hostname` and
+//! `remote_hostname`), and how to learn it (STUN).
 
 mod network;
+mod stun;
 
 pub use network::{Network, NetworkError};
+pub use stun::{
+    STUN_PORT, StunClass, StunError, StunMessage, TransactionId, answer_binding,
+    binding_indication, binding_request, is_stun,
+};
 
 use core::net::IpAddr;
 

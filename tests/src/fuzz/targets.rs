@@ -1,6 +1,7 @@
 //! What each fuzz target does with an input.
 
 use offhook_core::host::{Channel, Endpoint, Host, Inbound, MediaPort};
+use offhook_core::nat::{StunClass, StunMessage, answer_binding, binding_request, is_stun};
 use offhook_core::sdp::{Negotiator, SdpError, SessionDescription};
 use offhook_core::sip::{HeaderName, Message, NameAddr, Uri, Via, Writer};
 use offhook_core::stream::{Frame, Framer};
@@ -295,4 +296,39 @@ fn rtp(input: &[u8]) {
     let mut samples = [0; 160];
     while session.read_audio(8_000, &mut samples) > 0 {}
     while session.next_event().is_some() {}
+}
+
+/// Datagrams to the STUN reader: whoever is answered is told where it is, and is sent little.
+pub(super) const STUN: Target = Target {
+    name: "stun",
+    corpus: || {
+        let id = offhook_core::nat::TransactionId::new(&mut IdleHost::default());
+        let request = binding_request(id);
+        let answers = ["192.0.2.1:32853", "[2001:db8::1]:32853"].map(|from| {
+            let from = from.parse().expect("an address");
+            answer_binding(&request, from).expect("an answer")
+        });
+        let mut unknown = request.clone();
+        unknown.splice(20..20, [0x00, 0x24, 0, 4, 1, 2, 3, 4]);
+        unknown[3] += 8;
+        [&answers[..], &[request, unknown]].concat()
+    },
+    dictionary: &["\u{1}\0", "\0\u{8}", "\0\u{1}", "\0\u{9}\0\u{4}", "\0 \0\u{8}"],
+    run: stun,
+};
+
+fn stun(input: &[u8]) {
+    let parsed = StunMessage::parse(input);
+    assert!(parsed.is_err() || is_stun(input), "it is read but not taken for STUN");
+    for from in ["192.0.2.1:5060", "[2001:db8::1]:5060"] {
+        let from = from.parse().expect("an address");
+        let Some(answer) = answer_binding(input, from) else { continue };
+        let question = parsed.as_ref().expect("what is answered can be read");
+        assert_eq!(question.class, StunClass::Request);
+        assert!(answer.len() < input.len() + 64, "it is answered with much more");
+        let answer = StunMessage::parse(&answer).expect("what was written can be read");
+        assert_eq!(answer.id, question.id);
+        let told = (answer.mapped == Some(from), answer.error == Some(420));
+        assert_eq!(told, (question.unknown.is_empty(), !question.unknown.is_empty()));
+    }
 }

@@ -142,3 +142,22 @@ fn events_that_nobody_takes_are_bounded() {
     site.sim[alice.node].take();
     assert_eq!(site.events().len(), MAX_EVENTS);
 }
+
+#[test]
+fn stun_is_answered_where_sip_is() {
+    use crate::nat::{StunMessage, TransactionId, binding_request};
+    let mut site = Site::new();
+    let alice = site.sim.add([10, 0, 0, 1], ScriptedPeer::new());
+    let id = site.sim.with(alice, |_, host| TransactionId::new(host));
+    let to = site.exchange.address();
+    site.sim[alice].send_bytes(to, binding_request(id));
+    site.sim.run_for(SECOND);
+    let answers = site.sim[alice].take();
+    let answer = StunMessage::parse(&answers[0].bytes).unwrap();
+    assert_eq!((answers.len(), answer.id, answer.mapped), (1, id, Some(alice.address())));
+    // What is none of a question is not answered, and not with SIP either.
+    let answer = answers[0].bytes.clone();
+    site.sim[alice].send_bytes(to, answer);
+    site.sim.run_for(SECOND);
+    assert!(site.sim[alice].received().is_empty());
+}
