@@ -5,7 +5,9 @@ mod binding;
 
 pub use binding::Binding;
 
-use crate::agent::{Alarm, Crossing, Lost, Owner, Series, Target, Turn};
+use std::sync::Arc;
+
+use crate::agent::{Alarm, Crossing, Lost, Owner, Path, Series, Target, Turn};
 use crate::error::Error;
 use crate::event::Cause;
 use crate::host::{Entropy, Flow};
@@ -42,6 +44,8 @@ pub(crate) struct Registration {
     /// The Contact of the latest REGISTER, and that of the binding that the server still holds.
     contact: String,
     held: Option<String>,
+    /// When the server was last told a new Contact before it was time.
+    moved: Option<Instant>,
     timer: Option<TimerId>,
 }
 
@@ -86,6 +90,10 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(60);
 /// machine sleeps, and then only the other tells that the binding has ended meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// How long after telling a server a new Contact before it is time that is done again: a NAT, or a
+/// server, that shows us elsewhere each time is not followed.
+const MOVES_APART: Duration = Duration::from_secs(30);
+
 /// What a UA says that it can do when it registers (RFC 3327 §5.1, RFC 5626 §4.2.1).
 const SUPPORTED: &str = "path";
 const SUPPORTED_WITH_OUTBOUND: &str = "path, outbound";
@@ -106,6 +114,7 @@ impl Registration {
             outbound: cx.agent.parameters.instance.is_some(),
             contact: String::new(),
             held: None,
+            moved: None,
             timer: None,
         };
         let outcome = registration.attempt(cx);
@@ -167,6 +176,11 @@ impl Registration {
         self.attempt(cx)
     }
 
+    /// The path of the latest REGISTER.
+    pub(crate) fn path(&self) -> Option<&Arc<Path>> {
+        self.series.path()
+    }
+
     /// The flow of the latest REGISTER.
     #[cfg(test)]
     pub(crate) fn flow(&self) -> Option<Flow> {
@@ -177,10 +191,10 @@ impl Registration {
     pub(crate) fn handle_path(
         &mut self,
         cx: &mut Crossing<'_>,
-        path: Result<std::sync::Arc<crate::agent::Path>, Lost>,
+        path: Result<Arc<Path>, Lost>,
     ) -> Option<Outcome> {
         match path {
-            Ok(path) if self.series.set_path(std::sync::Arc::clone(&path)) => {
+            Ok(path) if self.series.set_path(Arc::clone(&path)) => {
                 self.send(cx);
                 None
             }
@@ -213,6 +227,11 @@ impl Registration {
         client: ClientId,
         response: &Message,
     ) -> Option<Outcome> {
+        if self.state == State::Trying && matches!(response.status(), Some(401 | 407)) {
+            // What was refused has bound nothing: the next try may say where we are seen.
+            self.retell(cx);
+            self.series.rewrite(self.fields(cx, self.asked));
+        }
         let refusal = match self.series.handle_response(cx, client, response)? {
             Turn::Wait => return None,
             Turn::Again => {
@@ -306,6 +325,11 @@ impl Registration {
             }
         };
         self.contact = cx.contact_uri(&path, path.secure);
+        let fields = self.fields(cx, expires);
+        self.series.send(cx, fields);
+    }
+
+    fn fields(&self, cx: &Crossing<'_>, expires: u32) -> Vec<(HeaderName, String)> {
         let mut fields = vec![(HeaderName::Contact, self.contact_field(cx))];
         // The registrar replaces the binding of the same instance and flow itself (RFC 5626 §6).
         let replaced = cx.agent.binding.as_ref().is_some_and(|binding| binding.outbound);
@@ -315,7 +339,28 @@ impl Registration {
         fields.push((HeaderName::Allow, crate::agent::ALLOWED.to_owned()));
         let supported = if self.outbound { SUPPORTED_WITH_OUTBOUND } else { SUPPORTED };
         fields.push((HeaderName::Supported, supported.to_owned()));
-        self.series.send(cx, fields);
+        fields
+    }
+
+    /// The server sees us elsewhere than it was told (RFC 3581): tells it at once, unless that was
+    /// just done.
+    pub(crate) fn handle_move(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+        let now = cx.now();
+        let just = self.moved.is_some_and(|moved| now.since(moved) < MOVES_APART);
+        if !matches!(self.state, State::Bound(..)) || just || !self.retell(cx) {
+            return None;
+        }
+        self.moved = Some(now);
+        self.seek_again(cx)
+    }
+
+    /// Looks for what the server is to be told now; true when that is another Contact.
+    fn retell(&mut self, cx: &mut Crossing<'_>) -> bool {
+        let Some(path) = self.series.path() else { return false };
+        let path = cx.agent.retold(path);
+        let contact = cx.contact_uri(&path, path.secure);
+        self.series.set_path(path);
+        core::mem::replace(&mut self.contact, contact) != self.contact
     }
 
     /// Our Contact with what names this phone and its flow (RFC 5626 §4.2.1); a phone has one.
@@ -346,7 +391,7 @@ impl Registration {
         let at = cx.now() + refresh;
         self.state = State::Bound(at, wall);
         self.look_again(cx, at);
-        Some(Outcome::Bound(granted))
+        self.handle_move(cx).or(Some(Outcome::Bound(granted)))
     }
 
     fn look_again(&mut self, cx: &mut Crossing<'_>, refresh: Instant) {

@@ -136,6 +136,7 @@ impl Softphone {
             }
             let options = MediaOptions {
                 silence_timeout: self.phone.parameters().media_timeout,
+                symmetric_rtp: self.phone.parameters().symmetric_rtp,
                 ..MediaOptions::default()
             };
             let session = MediaSession::new(host, options);

@@ -45,6 +45,10 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
     if let Some(attempts) = fields.take("registrationAttempts", whole)? {
         parameters.registration_attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
     }
+    fields.put("learnAddress", boolean, &mut parameters.learn_address)?;
+    fields.put("keepAlive", parsed, &mut parameters.keep_alive)?;
+    parameters.keep_alive_interval = fields.take("keepAliveInterval", seconds)?;
+    fields.put("symmetricRtp", parsed, &mut parameters.symmetric_rtp)?;
     if let Some((low, high)) = fields.take("rtpPorts", ports)? {
         (parameters.rtp_port_low, parameters.rtp_port_high) = (low, high);
     }

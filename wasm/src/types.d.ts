@@ -25,6 +25,17 @@ export interface PhoneParameters {
   bindNetwork?: string;
   hostname?: string;
   remoteHostname?: string;
+  /**
+   * Whether to tell the server, behind a NAT, the address from which it sees us, in Contact and in
+   * session descriptions. Default true.
+   */
+  learnAddress?: boolean;
+  /** What keeps the way from the server to us open while we are registered. Default `auto`. */
+  keepAlive?: "auto" | "off" | "crlf" | "stun" | "options";
+  /** How often that is sent, at most, in seconds. Default what the server asks for, or 25. */
+  keepAliveInterval?: number;
+  /** How far RTP may come from elsewhere than its description says. Default `first-packet`. */
+  symmetricRtp?: "off" | "first-packet" | "same-address";
   /** Default true. */
   register?: boolean;
   /** How long a registration is asked for, in seconds. Default 120. */

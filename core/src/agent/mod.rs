@@ -7,6 +7,7 @@
 //! [`response`] for what is written.
 
 mod flows;
+mod learned;
 mod paths;
 mod ports;
 mod request;
@@ -62,6 +63,8 @@ pub(crate) enum Owner {
     Call(CallId),
     /// The registration.
     Registration,
+    /// What keeps the way to us open.
+    KeepAlive,
     /// A request of its own: a ping, an instant message, or what the application made.
     Errand(ErrandId),
 }
@@ -79,6 +82,8 @@ pub(crate) enum Alarm {
     Call(CallId, CallAlarm),
     /// The registration wants to be refreshed, or tried again.
     Registration,
+    /// The way from the server wants a sign of life, or has given none.
+    KeepAlive,
     /// Stopping has taken long enough.
     Stop,
 }
@@ -128,6 +133,7 @@ pub(crate) struct Agent {
     /// Which line of a switchboard it is, if it shares its host with others.
     pub(crate) line: Option<LineId>,
     paths: paths::Paths,
+    learned: learned::Learned,
     ports: ports::Ports,
     digest: DigestClient,
     pin: RealmPin,
@@ -153,6 +159,7 @@ impl Agent {
             streams: Streams::default(),
             line: None,
             paths: paths::Paths::default(),
+            learned: learned::Learned::default(),
             ports: ports::Ports::default(),
             digest: DigestClient::new(parameters.allow_md5),
             pin: RealmPin::new(parameters.realm.as_deref()),
@@ -167,6 +174,7 @@ impl Agent {
     pub(crate) fn close(&mut self, host: &mut dyn Host) {
         self.close_paths();
         self.close_flows(host);
+        self.forget_all_learned();
         self.close_ports(host);
         self.timers = Timers::new();
         self.transactions = None;

@@ -5,7 +5,7 @@
 //! asks while an answer is under way is told when it comes. A server that has failed is avoided from
 //! then on (§4.3): whoever asks again is led to the next.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use crate::certificate::Identities;
 use crate::error::Error;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
 use crate::locate::{Answer, Avoided, Cache, Candidate, Draw, Question, Search, Step};
-use crate::nat;
 use crate::sip::Uri;
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
@@ -26,6 +25,8 @@ pub(crate) struct Path {
     pub(crate) flow: Flow,
     /// The next hop's address.
     pub(crate) to: SocketAddr,
+    /// Our address on the route to it.
+    pub(crate) local: SocketAddr,
     /// What the peer is told of us: `host:port`, for Via and Contact. Never unspecified.
     pub(crate) told: String,
     /// Whether a `sips` URI asked for it.
@@ -252,11 +253,11 @@ impl Agent {
         };
         let Asked::Flow(Candidate { to, .. }, ..) = seeking.take_asked() else { return None };
         self.streams.opened(host, flow, to, local);
-        let told = match self.told(to.ip(), local.ip()) {
-            Ok(told) => Hop::join(&told, local.port()),
+        let told = match self.told_on(flow, to, local) {
+            Ok(told) => told,
             Err(error) => return Some((seeking.waiters, Err(Lost::Because(error)))),
         };
-        let path = Path { flow, to, told, secure: hop.is_secure() };
+        let path = Path { flow, to, local, told, secure: hop.is_secure() };
         Some(self.found(hop, *seeking, path))
     }
 
@@ -324,6 +325,35 @@ impl Agent {
         self.seek(host, hop, seeking)
     }
 
+    /// Remembers an address of the configured server or proxy.
+    pub(super) fn note_home(&mut self, home: SocketAddr) {
+        if !self.paths.homes.contains(&home) {
+            self.paths.homes.truncate(MAX_HOMES - 1);
+            self.paths.homes.insert(0, home);
+        }
+    }
+
+    /// Tells a peer on its open paths what it is to be told now; true when that is something else.
+    pub(super) fn retell(&mut self, flow: Flow, peer: SocketAddr) -> bool {
+        let mut known = core::mem::take(&mut self.paths.known);
+        let mut changed = false;
+        for state in known.values_mut() {
+            let State::Open { path, .. } = state else { continue };
+            if (path.flow, path.to) == (flow, peer) {
+                let retold = self.retold(path);
+                changed |= retold != *path;
+                *path = retold;
+            }
+        }
+        self.paths.known = known;
+        changed
+    }
+
+    /// Whether this is an address of the configured server or proxy.
+    pub(super) fn is_home_address(&self, address: SocketAddr) -> bool {
+        self.paths.homes.contains(&address)
+    }
+
     /// Whether a path leads to the configured server or proxy, to whom alone credentials are shown.
     pub(crate) fn is_home(&self, path: &Path) -> bool {
         self.paths.homes.contains(&path.to)
@@ -332,14 +362,6 @@ impl Agent {
     /// Whether something came from the configured server or proxy, as far as an address shows.
     pub(crate) fn is_from_home(&self, from: SocketAddr) -> bool {
         self.paths.homes.iter().any(|home| home.ip() == from.ip())
-    }
-
-    /// What `peer` is told of our host, which it reaches at `local`.
-    pub(crate) fn told(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
-        let parameters = &self.parameters;
-        let (inside, outside) = (&parameters.hostname, &parameters.remote_hostname);
-        let network = &parameters.bind_network;
-        Ok(nat::advertised(peer, local, network, inside.as_deref(), outside.as_deref())?)
     }
 
     /// Where a request within a dialog goes: what the next URI of its course names. In a dialog that was
@@ -365,10 +387,12 @@ impl Agent {
     pub(crate) fn forget_paths(&mut self, over: Flow) {
         let on_it = |state: &State| matches!(state, State::Open { path, .. } if path.flow == over);
         self.paths.known.retain(|_, state| !on_it(state));
+        self.forget_learned(over);
     }
 
     /// The network has changed: no path leads anywhere any more. Whoever waits for one goes on to.
     pub(crate) fn renew_paths(&mut self, host: &mut dyn Host) {
+        self.forget_all_learned();
         let Paths { known, homes, draw, .. } = core::mem::take(&mut self.paths);
         // What servers and names have said was said of the network that is no more.
         (self.paths.homes, self.paths.draw) = (homes, draw);
@@ -477,9 +501,8 @@ impl Agent {
     }
 
     fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Settled {
-        if self.leads_home(&hop) && !self.paths.homes.contains(&path.to) {
-            self.paths.homes.truncate(MAX_HOMES - 1);
-            self.paths.homes.insert(0, path.to);
+        if self.leads_home(&hop) {
+            self.note_home(path.to);
         }
         let until = match path.flow.transport.is_reliable() {
             true => Instant::FAR,

@@ -127,6 +127,11 @@ impl Series {
         self.path.as_ref()
     }
 
+    /// Gives what a challenge asks for again other header fields.
+    pub(crate) fn rewrite(&mut self, fields: Vec<(HeaderName, String)>) {
+        self.fields = fields;
+    }
+
     /// Whether anything was ever sent.
     pub(crate) fn has_sent(&self) -> bool {
         self.seq > 0

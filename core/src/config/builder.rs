@@ -8,7 +8,8 @@ use crate::auth::CredentialsManager;
 use crate::codec::Codec;
 use crate::handler::{SipClass, SipHandler};
 use crate::host::Transport;
-use crate::nat::Network;
+use crate::nat::{KeepAlive, Network};
+use crate::rtp::SymmetricRtp;
 use crate::time::Duration;
 
 /// One method for each field, with the field's name and meaning.
@@ -68,6 +69,14 @@ fields! {
     hostname: &str => Some(hostname.to_owned());
     /// What peers outside `bind_network` are told.
     remote_hostname: &str => Some(remote_hostname.to_owned());
+    /// Whether to tell the server the address from which it sees us.
+    learn_address: bool => learn_address;
+    /// What keeps the way from the server to us open.
+    keep_alive: KeepAlive => keep_alive;
+    /// How often that is sent, at most.
+    keep_alive_interval: Duration => Some(keep_alive_interval);
+    /// How far the far end of RTP may be elsewhere than its description says.
+    symmetric_rtp: SymmetricRtp => symmetric_rtp;
     /// The codecs offered and accepted, best first.
     codecs: &[Codec] => codecs.to_vec();
     /// How much audio each packet carries.

@@ -35,6 +35,10 @@ impl PhoneParameters {
             let problem = "a packet carries 1 to 200 whole milliseconds";
             return Err(Error::invalid("ptime", &format!("{:?}", self.ptime), problem));
         }
+        if self.keep_alive_interval.is_some_and(|every| every < Duration::from_secs(1)) {
+            let problem = "a second is the least";
+            return Err(Error::invalid("keep-alive interval", "0", problem));
+        }
         for (what, time) in [("expires", self.expires), ("answer timeout", self.answer_timeout)] {
             if time.is_zero() {
                 return Err(Error::invalid(what, "0", "it takes some time"));

@@ -20,7 +20,8 @@ use crate::auth::CredentialsManager;
 use crate::codec::Codec;
 use crate::handler::SipClass;
 use crate::host::{Entropy, Transport};
-use crate::nat::Network;
+use crate::nat::{KeepAlive, Network};
+use crate::rtp::SymmetricRtp;
 use crate::time::Duration;
 
 /// Everything a phone has to know before it starts. Fields are public, and each has a method of its
@@ -42,7 +43,9 @@ use crate::time::Duration;
 /// With the feature `serde` parameters can be read from TOML, JSON and the like, and written. The
 /// names are those of the command's options without the dashes before them (`server`, `user`,
 /// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
-/// `transport`, `ws-path`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`, `bind-network`, `hostname`, `remote-hostname`, `rtp-ports`, `codecs`, `ptime`,
+/// `transport`, `ws-path`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`, `bind-network`,
+/// `hostname`, `remote-hostname`, `no-learn-address`, `keep-alive`, `keep-alive-interval`,
+/// `symmetric-rtp`, `rtp-ports`, `codecs`, `ptime`,
 /// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`, `instance`,
 /// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
 /// may be left out and then has its default; a name that is not known is an error, and what is read
@@ -142,6 +145,21 @@ pub struct PhoneParameters {
     pub hostname: Option<String>,
     /// What peers outside `bind_network` are told; without it they cannot be reached (NatError).
     pub remote_hostname: Option<String>,
+    /// Whether to tell the server, in Contact and in session descriptions, the address from which it
+    /// sees us (RFC 3581), when that is another than ours: behind a NAT. What `hostname` and
+    /// `remote_hostname` say wins. The port of RTP is then a guess, which does no harm where the far
+    /// end sends to where packets come from. Two telephones behind one NAT that does not hairpin need
+    /// this off to hear each other directly. Default true.
+    pub learn_address: bool,
+    /// What is sent to the server now and then while we are registered, so that the way from it to us
+    /// stays open. Default [`KeepAlive::Auto`].
+    pub keep_alive: KeepAlive,
+    /// How often, at most; each time up to a fifth less, at random (RFC 5626 §4.4.1). By default what
+    /// the server asks for (Flow-Timer), or 25 s over UDP and 120 s on connections.
+    pub keep_alive_interval: Option<Duration>,
+    /// How far the far end of RTP may be elsewhere than its description says. Default
+    /// [`SymmetricRtp::FirstPacket`].
+    pub symmetric_rtp: SymmetricRtp,
     /// The lowest RTP port. Default 10000.
     pub rtp_port_low: u16,
     /// The highest RTP port. Default 20000.
@@ -229,6 +247,10 @@ impl PhoneParameters {
             bind_network: Network::default(),
             hostname: None,
             remote_hostname: None,
+            learn_address: true,
+            keep_alive: KeepAlive::default(),
+            keep_alive_interval: None,
+            symmetric_rtp: SymmetricRtp::default(),
             rtp_port_low: 10_000,
             rtp_port_high: 20_000,
             codecs: vec![Codec::Pcmu, Codec::Pcma],

@@ -70,6 +70,10 @@ bind = "192.0.2.7:5070"
 bind-network = "192.168.0.0/16"
 hostname = "inside.example.com"
 remote-hostname = "outside.example.com"
+no-learn-address = true
+keep-alive = "options"
+keep-alive-interval = 40
+symmetric-rtp = "same-address"
 rtp-ports = "10000-10999"
 codecs = ["PCMA", "PCMU"]
 ptime = 30
@@ -100,6 +104,10 @@ next-hop = "127.0.0.1:5060"
         assert_eq!((parameters.rtp_port_low, parameters.rtp_port_high), (10_000, 10_999));
         assert_eq!(parameters.answer_timeout, Duration::from_millis(500));
         assert_eq!((parameters.media_timeout, parameters.register), (None, false));
+        assert_eq!(parameters.symmetric_rtp, crate::rtp::SymmetricRtp::SameAddress);
+        assert_eq!(parameters.keep_alive, crate::nat::KeepAlive::Options);
+        assert_eq!(parameters.keep_alive_interval, Some(Duration::from_secs(40)));
+        assert_eq!((parameters.learn_address, parameters.bind_port), (false, 5070));
         assert_eq!((parameters.max_redirects, parameters.accept_transfer), (2, true));
         assert_eq!(toml::to_string(&parameters).unwrap().trim(), WHOLE.trim());
         let again = read(&toml::to_string(&parameters).unwrap()).unwrap();
@@ -150,6 +158,8 @@ next-hop = "127.0.0.1:5060"
             ("rtp-ports = \"20-10\"", "20 to 10"),
             ("codecs = [\"G729\"]", "codecs \"G729\""),
             ("transport = \"pigeon\"", "transport \"pigeon\""),
+            ("keep-alive = \"ping\"", "keep-alive \"ping\""),
+            ("symmetric-rtp = \"maybe\"", "symmetric-rtp \"maybe\""),
             ("server = \"a b\"", "server \"a b\""),
             ("expires = -1", "-1"),
             ("auth-user = \"x\"", "auth-user \"x\""),

@@ -56,6 +56,11 @@ pub(super) struct Text {
     hostname: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_hostname: Option<String>,
+    no_learn_address: Option<bool>,
+    keep_alive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_alive_interval: Option<Seconds>,
+    symmetric_rtp: Option<String>,
     rtp_ports: Option<String>,
     codecs: Option<Codecs>,
     ptime: Option<u64>,
@@ -144,6 +149,18 @@ impl TryFrom<Text> for PhoneParameters {
                     Some(named.ok_or_else(|| Error::invalid("transport", name, problem))?);
             }
         }
+        if let Some(way) = &text.keep_alive {
+            let problem = "it can be auto, off, crlf, stun or options";
+            let read = way.parse().map_err(|_| Error::invalid("keep-alive", way, problem));
+            parameters.keep_alive = read?;
+        }
+        parameters.keep_alive_interval = text.keep_alive_interval.map(|Seconds(time)| time);
+        if let Some(mode) = &text.symmetric_rtp {
+            let problem = "it can be off, first-packet or same-address";
+            let read = mode.parse().map_err(|_| Error::invalid("symmetric-rtp", mode, problem));
+            parameters.symmetric_rtp = read?;
+        }
+        put(&mut parameters.learn_address, text.no_learn_address.map(|no| !no));
         put(&mut parameters.register, text.no_register.map(|no| !no));
         put(&mut parameters.expires, text.expires.map(|Seconds(time)| time));
         put(&mut parameters.ptime, text.ptime.map(Duration::from_millis));
@@ -205,6 +222,10 @@ impl From<PhoneParameters> for Text {
             bind_network,
             hostname,
             remote_hostname,
+            learn_address,
+            keep_alive,
+            keep_alive_interval,
+            symmetric_rtp,
             rtp_port_low,
             rtp_port_high,
             codecs,
@@ -246,6 +267,10 @@ impl From<PhoneParameters> for Text {
             bind_network: Some(bind_network.to_string()),
             hostname,
             remote_hostname,
+            no_learn_address: Some(!learn_address),
+            keep_alive: Some(keep_alive.as_str().to_owned()),
+            keep_alive_interval: keep_alive_interval.map(Seconds),
+            symmetric_rtp: Some(symmetric_rtp.as_str().to_owned()),
             rtp_ports: Some(format!("{rtp_port_low}-{rtp_port_high}")),
             codecs: Some(Codecs::List(names)),
             ptime: Some(ptime.as_millis()),

@@ -1,10 +1,14 @@
 //! Behind a NAT: what address to tell a peer (the seed's `bind_network`, `hostname` and
 //! `remote_hostname`), and how to learn it (STUN).
 
+mod keep_alive;
 mod network;
+mod question;
 mod stun;
 
+pub use keep_alive::{KeepAlive, KeepAliveError};
 pub use network::{Network, NetworkError};
+pub(crate) use question::{Question, RTO};
 pub use stun::{
     STUN_PORT, StunClass, StunError, StunMessage, TransactionId, answer_binding,
     binding_indication, binding_request, is_stun,
@@ -66,6 +70,21 @@ pub fn advertised(
         return Err(NatError::NoAddress { peer });
     }
     Ok(host)
+}
+
+/// Whether an address is of no use beyond its own network: private (RFC 1918, RFC 4193), of a
+/// provider's NAT (RFC 6598), link-local or loopback.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            ip.is_private()
+                || ip.is_link_local()
+                || ip.is_loopback()
+                || (first == 100 && second & 0xC0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
+    }
 }
 
 /// The host without the brackets that an IPv6 address has in a URI.

@@ -292,7 +292,7 @@ fn read_error(value: &[u8]) -> Result<u16, StunError> {
 /// The value of FINGERPRINT after `bytes`: their CRC-32 (ITU-T V.42), mixed with a constant.
 fn fingerprint(bytes: &[u8]) -> u32 {
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (crc & 1) * 0xEDB8_8320)
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0xEDB8_8320))
     });
     !crc ^ FINGERPRINT_XOR
 }

@@ -9,6 +9,8 @@ use crate::call::{Body, Call, decline, parameter, queries};
 use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
 use crate::host::{Flow, Host};
+use crate::nat::is_stun;
+use crate::registration::Registration;
 use crate::sip::{HeaderName, Message, Method, Scheme, head, unescape};
 use crate::stream::Heard;
 use crate::transaction::{ClientId, FailureCause, Received};
@@ -25,11 +27,15 @@ impl Phone {
         if self.status == PhoneStatus::Inactive {
             return;
         }
+        if !flow.transport.is_stream() && is_stun(bytes) {
+            return self.take_stun(host, flow, from, bytes);
+        }
         while let Some(heard) = self.agent.streams.next(host, flow, from, &mut bytes) {
             match heard {
                 Heard::Message(message) => self.take_message(host, flow, from, message),
                 Heard::Malformed { answered: false } => self.agent.counters.malformed += 1,
-                _ => {}
+                Heard::Malformed { .. } => {}
+                Heard::Pong => self.handle_pong(host, flow),
             }
         }
     }
@@ -55,6 +61,9 @@ impl Phone {
                 }
             }
             Some(Received::Response { id, message }) => {
+                if self.agent.learn(flow, from, &message.via()) {
+                    self.with_registration(host, Registration::handle_move);
+                }
                 let last = message.status().is_some_and(|status| status >= 200);
                 match self.agent.show_response_in(message, from) {
                     Some(response) => self.take_response(host, Some(id), &response),
@@ -92,6 +101,9 @@ impl Phone {
             }
             (Some(Owner::Registration), Some(client)) => {
                 self.with_registration(host, |it, cx| it.handle_response(cx, client, response));
+            }
+            (Some(Owner::KeepAlive), Some(client)) => {
+                self.keep_alive_response(host, client, response);
             }
             (Some(Owner::Errand(id)), Some(client)) => {
                 self.with_errand(host, id, |it, cx| it.handle_response(cx, client, response));

@@ -4,6 +4,7 @@ mod commands;
 mod errand;
 mod fields;
 mod inbound;
+mod keep_alive;
 mod network;
 mod requests;
 mod running;
@@ -27,6 +28,7 @@ use crate::timers::TimerId;
 use crate::transaction::ServerId;
 use commands::Denial;
 use errand::Errand;
+use keep_alive::Kept;
 
 pub use fields::check_header;
 pub use requests::RequestOptions;
@@ -68,6 +70,8 @@ pub struct Phone {
     /// Which call a CANCEL means.
     invites: BTreeMap<ServerId, CallId>,
     registration: Option<Registration>,
+    /// The way that is kept open while we are registered.
+    kept: Option<Kept>,
     errands: BTreeMap<ErrandId, Errand>,
     /// What commands asked for, for the next crossing.
     intents: VecDeque<Intent>,
@@ -143,6 +147,7 @@ impl Phone {
             calls: BTreeMap::new(),
             invites: BTreeMap::new(),
             registration: None,
+            kept: None,
             errands: BTreeMap::new(),
             intents: VecDeque::new(),
             holding: false,

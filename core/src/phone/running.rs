@@ -129,6 +129,7 @@ impl Phone {
                     self.with_call(host, id, |call, cx| call.handle_alarm(cx, alarm));
                 }
                 Alarm::Registration => self.with_registration(host, Registration::handle_alarm),
+                Alarm::KeepAlive => self.handle_keep_alive(host),
                 Alarm::Stop => self.stop_waiting(host),
             }
         }
@@ -165,6 +166,7 @@ impl Phone {
             Some(Owner::Registration) => {
                 self.with_registration(host, |it, cx| it.handle_failure(cx, client, cause));
             }
+            Some(Owner::KeepAlive) => self.keep_alive_failed(host, client, cause),
             Some(Owner::Errand(id)) => {
                 self.with_errand(host, id, |it, cx| it.handle_failure(cx, client, cause));
             }
@@ -203,6 +205,7 @@ impl Phone {
             Owner::Registration => {
                 self.with_registration(host, |it, cx| it.handle_path(cx, path));
             }
+            Owner::KeepAlive => self.keep_alive_leads_elsewhere(host),
             Owner::Errand(id) => {
                 self.with_errand(host, id, |errand, cx| errand.handle_path(cx, path));
             }
@@ -277,6 +280,7 @@ impl Phone {
         match outcome {
             Outcome::Bound(expires) => {
                 self.agent.events.push_back(Event::Registered { expires });
+                self.keep_open(host);
                 if !stopping {
                     self.set_status(PhoneStatus::Registered);
                 }
@@ -319,6 +323,7 @@ impl Phone {
     }
 
     fn end_registration(&mut self, host: &mut dyn Host) {
+        self.stop_keeping(host);
         if let Some(registration) = self.registration.take() {
             registration.close(&mut Crossing { host, agent: &mut self.agent });
         }

@@ -3,11 +3,60 @@
 //!
 //! Whoever can send packets to our port could otherwise listen in or talk in ("RTP bleed"). So a
 //! foreign address is taken once, in a short window after signalling, and only when the negotiated
-//! one is silent; later only after many packets in sequence while the one in use is silent.
+//! one is silent; later only after many packets in sequence while the one in use is silent. What may
+//! be taken at all is [`SymmetricRtp`]'s to say.
 
 use core::net::SocketAddr;
+use core::str::FromStr;
 
 use crate::time::{Duration, Instant};
+
+/// How far the far end of RTP may be elsewhere than signalling told (RFC 4961: whoever sends from
+/// where it receives is found behind its NAT by what it sends). We always send from where we receive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum SymmetricRtp {
+    /// Nowhere else: packets from any other address or port are dropped. A peer behind a NAT that
+    /// does not know its address is not heard.
+    Off,
+    /// At the address and port from which packets of an agreed type come in sequence, in the first 5 s
+    /// when none came from where signalling told, later after half a second of them while the one in
+    /// use is silent.
+    #[default]
+    FirstPacket,
+    /// The same, but only at another port of the address that signalling told.
+    SameAddress,
+}
+
+impl SymmetricRtp {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::FirstPacket, Self::SameAddress];
+
+    /// The name in options: `first-packet`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::FirstPacket => "first-packet",
+            Self::SameAddress => "same-address",
+        }
+    }
+}
+
+/// A text that names no mode.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text:?} is not off, first-packet or same-address")]
+pub struct SymmetricRtpError {
+    text: String,
+}
+
+impl FromStr for SymmetricRtp {
+    type Err = SymmetricRtpError;
+
+    fn from_str(text: &str) -> Result<Self, SymmetricRtpError> {
+        let named = Self::ALL.into_iter().find(|mode| mode.as_str() == text);
+        named.ok_or_else(|| SymmetricRtpError { text: text.to_owned() })
+    }
+}
 
 /// How long after signalling a foreign address is believed after [`EARLY_PACKETS`].
 const WINDOW: Duration = Duration::from_secs(5);
@@ -52,7 +101,7 @@ pub(crate) enum Claim {
 #[derive(Clone, Debug)]
 pub(crate) struct Latch {
     negotiated: SocketAddr,
-    strict: bool,
+    mode: SymmetricRtp,
     current: Option<SocketAddr>,
     heard: Instant,
     opened: Instant,
@@ -68,21 +117,35 @@ struct Candidate {
 }
 
 impl Latch {
-    pub(crate) fn new(now: Instant, negotiated: SocketAddr, strict: bool) -> Self {
+    pub(crate) fn new(now: Instant, negotiated: SocketAddr, mode: SymmetricRtp) -> Self {
         let negotiated = canonical(negotiated);
-        Self { negotiated, strict, current: None, heard: now, opened: now, candidate: None }
+        Self { negotiated, mode, current: None, heard: now, opened: now, candidate: None }
     }
 
     /// Signalling has told an address; another one than before begins everything anew.
     pub(crate) fn negotiate(&mut self, now: Instant, negotiated: SocketAddr) {
         if canonical(negotiated) != self.negotiated {
-            *self = Self::new(now, negotiated, self.strict);
+            *self = Self::new(now, negotiated, self.mode);
         }
     }
 
     /// Where media is sent.
     pub(crate) fn target(&self) -> SocketAddr {
         self.current.unwrap_or(self.negotiated)
+    }
+
+    /// Whether the far end may be there at all.
+    pub(crate) fn admits(&self, from: SocketAddr) -> bool {
+        match self.mode {
+            SymmetricRtp::Off => canonical(from) == self.negotiated,
+            SymmetricRtp::SameAddress => same_host(from, self.negotiated),
+            SymmetricRtp::FirstPacket => true,
+        }
+    }
+
+    /// Whether only what signalling told will do.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.mode == SymmetricRtp::Off
     }
 
     /// How surely a packet from there is for us, where several streams share a pair of ports: from
@@ -94,7 +157,7 @@ impl Latch {
             Claim::Address
         } else if self.candidate.is_some_and(|candidate| candidate.address == from) {
             Claim::Candidate
-        } else if self.current.is_none() && self.candidate.is_none() && !self.strict {
+        } else if self.current.is_none() && self.candidate.is_none() && self.admits(from) {
             Claim::Unclaimed
         } else {
             Claim::None
@@ -119,7 +182,7 @@ impl Latch {
         if from == self.negotiated {
             return self.switch(now, from);
         }
-        if self.strict {
+        if !self.admits(from) {
             return Verdict::Reject;
         }
         let packets = match &mut self.candidate {
@@ -156,6 +219,11 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// Whether two addresses are the same.
+pub(crate) fn same(a: SocketAddr, b: SocketAddr) -> bool {
+    canonical(a) == canonical(b)
+}
+
 /// Whether two addresses are of the same machine.
 pub(crate) fn same_host(a: SocketAddr, b: SocketAddr) -> bool {
     a.ip().to_canonical() == b.ip().to_canonical()
@@ -175,11 +243,12 @@ mod tests {
 
     const TOLD: &str = "192.0.2.1:4000";
     const NAT: &str = "198.51.100.9:6000";
+    const OTHER_PORT: &str = "192.0.2.1:6000";
     const ROGUE: &str = "203.0.113.66:7000";
 
     #[test]
     fn the_address_told_is_believed_at_once() {
-        let mut latch = Latch::new(at(0), address(TOLD), false);
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
         assert_eq!(latch.check(at(1), address(TOLD), 1, 5), Verdict::Switched);
         assert_eq!(latch.check(at(2), address("[::ffff:192.0.2.1]:4000"), 1, 6), Verdict::Accept);
         for i in 0..1_000u16 {
@@ -192,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_peer_behind_a_nat_is_found_in_the_window() {
-        let mut latch = Latch::new(at(0), address(TOLD), false);
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
         assert_eq!(latch.target(), address(TOLD));
         assert_eq!(latch.check(at(100), address(NAT), 1, 9), Verdict::Reject);
         assert_eq!(latch.target(), address(TOLD), "never reply to the unverified");
@@ -211,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_new_source_takes_over_only_when_the_old_one_is_silent() {
-        let mut latch = Latch::new(at(0), address(TOLD), false);
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
         latch.check(at(0), address(TOLD), 1, 0);
         let mut switched = None;
         for i in 0..200u16 {
@@ -222,7 +291,7 @@ mod tests {
         }
         assert_eq!(switched, Some(1_000));
         // Out of sequence it never does.
-        let mut latch = Latch::new(at(0), address(TOLD), false);
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
         latch.check(at(0), address(TOLD), 1, 0);
         for i in 0..200u16 {
             let verdict = latch.check(at(20 * u64::from(i)), address(NAT), 1, i * 2);
@@ -232,7 +301,7 @@ mod tests {
 
     #[test]
     fn after_the_window_it_takes_many_packets() {
-        let mut latch = Latch::new(at(0), address(TOLD), false);
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
         let late = |i: u16| at(60_000 + 20 * u64::from(i));
         for i in 0..24 {
             assert_eq!(latch.check(late(i), address(NAT), 1, i), Verdict::Reject);
@@ -248,11 +317,103 @@ mod tests {
     }
 
     #[test]
-    fn strict_means_strict() {
-        let mut latch = Latch::new(at(0), address(TOLD), true);
+    fn off_takes_nothing_but_what_was_told() {
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::Off);
+        for foreign in [NAT, OTHER_PORT] {
+            for i in 0..200u16 {
+                let now = at(20 * u64::from(i));
+                assert_eq!(latch.check(now, address(foreign), 1, i), Verdict::Reject);
+            }
+        }
+        assert_eq!(latch.check(at(9_000), address(TOLD), 1, 0), Verdict::Switched);
+        assert_eq!(latch.target(), address(TOLD));
+    }
+
+    #[test]
+    fn the_same_address_may_have_another_port_only() {
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::SameAddress);
         for i in 0..200u16 {
             let now = at(20 * u64::from(i));
-            assert_eq!(latch.check(now, address(NAT), 1, i), Verdict::Reject);
+            assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject);
         }
+        assert_eq!(latch.claim(address(ROGUE)), Claim::None);
+        let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::SameAddress);
+        assert_eq!(latch.claim(address(OTHER_PORT)), Claim::Unclaimed);
+        assert_eq!(latch.check(at(20), address(OTHER_PORT), 1, 0), Verdict::Reject);
+        assert_eq!(latch.check(at(40), address(OTHER_PORT), 1, 1), Verdict::Switched);
+        assert_eq!(latch.target(), address(OTHER_PORT));
+    }
+
+    const MODES: [SymmetricRtp; 3] = SymmetricRtp::ALL;
+
+    #[test]
+    fn whoever_sees_nothing_and_guesses_gets_nowhere() {
+        for mode in MODES {
+            let mut latch = Latch::new(at(0), address(TOLD), mode);
+            // A flood from every port of many hosts, each packet a guess, before, during and after
+            // the window; the peer is heard, then silent for ever.
+            let mut guess = 1_u64;
+            for packet in 0..20_000_u64 {
+                guess = guess.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let [a, b, c, d, e, f, ..] = guess.to_be_bytes();
+                let from = SocketAddr::from(([203, 0, 113, a], u16::from_be_bytes([b, c])));
+                let verdict = latch.check(at(packet), from, 7, u16::from_be_bytes([d, e ^ f]));
+                assert_eq!(verdict, Verdict::Reject, "{mode:?}");
+                if (3_000..4_000).contains(&packet) && packet % 20 == 0 {
+                    latch.check(at(packet), address(TOLD), 1, (packet / 20) as u16);
+                }
+                assert_eq!(latch.target(), address(TOLD), "{mode:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_sends_first_loses_it_to_whom_signalling_told() {
+        for mode in MODES {
+            let mut latch = Latch::new(at(0), address(TOLD), mode);
+            for i in 0..50u16 {
+                latch.check(at(u64::from(i)), address(ROGUE), 2, i);
+            }
+            latch.check(at(60), address(TOLD), 1, 9);
+            assert_eq!(latch.target(), address(TOLD), "{mode:?}");
+            for i in 50..5_000u16 {
+                let now = at(20 * u64::from(i));
+                assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject, "{mode:?}");
+                latch.check(now, address(TOLD), 1, i);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_sends_into_a_silence_needs_half_a_second_of_it_and_loses_it_again() {
+        for mode in MODES {
+            let mut latch = Latch::new(at(0), address(TOLD), mode);
+            latch.check(at(0), address(TOLD), 1, 0);
+            // The peer is silent for a second; 24 packets are not enough, nor are many in disorder.
+            for i in 0..24u16 {
+                let now = at(1_000 + 20 * u64::from(i));
+                assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject, "{mode:?}");
+            }
+            for i in (100..1_000u16).rev() {
+                let now = at(2_500 + u64::from(1_000 - i));
+                assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject, "{mode:?}");
+            }
+            for i in 0..100u16 {
+                latch.check(at(4_000 + 20 * u64::from(i)), address(ROGUE), 2, i);
+            }
+            // SECURITY.md lets a long silence be filled; only where another host may be at all.
+            let filled = mode == SymmetricRtp::FirstPacket;
+            assert_eq!(latch.target(), address(if filled { ROGUE } else { TOLD }), "{mode:?}");
+            latch.check(at(7_000), address(TOLD), 1, 1);
+            assert_eq!(latch.target(), address(TOLD), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn modes_have_names() {
+        for mode in MODES {
+            assert_eq!(mode.as_str().parse(), Ok(mode));
+        }
+        assert!("strict".parse::<SymmetricRtp>().is_err());
     }
 }

@@ -24,6 +24,7 @@ pub mod telephone_event;
 mod told;
 
 pub use audio::{MAX_QUEUED_SECONDS, MAX_UNREAD_SECONDS};
+pub use latch::{SymmetricRtp, SymmetricRtpError};
 pub use session::{DtmfError, MAX_MARKS, MediaOptions, MediaSession};
 pub use stats::MediaStats;
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::audio::{Incoming, Outgoing};
+use super::latch::SymmetricRtp;
 use super::stats::MediaStats;
 use super::stream::Stream;
 use super::tap::{Tap, TapEnd};
@@ -10,6 +11,7 @@ use super::telephone_event::event_of;
 use super::told::Told;
 use crate::event::{MediaControl, MediaEvent, MediaParameters};
 use crate::host::{Endpoint, Host, Inbound};
+use crate::nat::is_stun;
 use crate::time::{Duration, Instant};
 
 /// How many streams a call may have.
@@ -31,9 +33,8 @@ pub struct MediaOptions {
     /// After how long without any RTP or RTCP, though some should come, to tell
     /// [`MediaEvent::Silent`]; `None` never. Default 60 s.
     pub silence_timeout: Option<Duration>,
-    /// Take RTP only from the address that signalling told, even when none comes from there.
-    /// Default false: a peer behind a NAT is found by what it sends.
-    pub strict_source: bool,
+    /// How far the far end may be elsewhere than signalling told.
+    pub symmetric_rtp: SymmetricRtp,
     /// How long a digit is pressed that [`MediaSession::send_dtmf`] sends. Default 100 ms.
     pub digit_duration: Duration,
     /// How long to wait between two digits. Default 100 ms.
@@ -44,7 +45,7 @@ impl Default for MediaOptions {
     fn default() -> Self {
         Self {
             silence_timeout: Some(Duration::from_secs(60)),
-            strict_source: false,
+            symmetric_rtp: SymmetricRtp::default(),
             digit_duration: Duration::from_millis(100),
             digit_pause: Duration::from_millis(100),
         }
@@ -415,6 +416,10 @@ impl MediaSession {
 impl Endpoint for MediaSession {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         let Inbound::Media { port, channel, from, bytes } = inbound else { return };
+        // A late answer to signalling's question, or a peer's check, is neither RTP nor junk.
+        if is_stun(bytes) {
+            return;
+        }
         let (now, alone, told) = (host.now(), self.streams.len() == 1, &mut self.told);
         // Early dialogs share a pair of ports (RFC 3960 §2): the surest takes the packet, and where
         // none is sure the first.

@@ -56,7 +56,7 @@ impl Stream {
         let codec = parameters.send.codec;
         let rate = codec.sample_rate();
         let ptime = clamp_ptime(parameters.ptime);
-        let latch = Latch::new(now, parameters.remote_rtp, options.strict_source);
+        let latch = Latch::new(now, parameters.remote_rtp, options.symmetric_rtp);
         let mut stream = Self {
             timing: Timing {
                 press: to_units(options.digit_duration, codec),
@@ -313,7 +313,11 @@ impl Stream {
         mut emit: impl FnMut(MediaEvent),
     ) -> bool {
         let of_peer = latch::same_host(from, self.receiver.latch.target());
-        if !of_peer && !latch::same_host(from, self.parameters.remote_rtcp) {
+        let told = match self.receiver.latch.is_strict() {
+            true => latch::same(from, self.parameters.remote_rtcp),
+            false => of_peer || latch::same_host(from, self.parameters.remote_rtcp),
+        };
+        if !told {
             self.receiver.handle_rejected();
             return false;
         }

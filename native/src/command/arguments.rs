@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use offhook::core::rtp::telephone_event;
+use offhook::core::nat::KeepAlive;
+use offhook::core::rtp::{SymmetricRtp, telephone_event};
 use offhook::core::sip::{NameAddr, check_value};
 use offhook::{Codec, Network};
 use offhook::{Listener, Transport};
@@ -144,6 +145,21 @@ pub(crate) struct Local {
     /// What peers outside --bind-network are told
     #[arg(long, value_name = "HOST")]
     pub(crate) remote_hostname: Option<String>,
+    /// Do not tell the server the address from which it sees us, behind a NAT
+    #[arg(long)]
+    pub(crate) no_learn_address: bool,
+    /// What keeps the way from the server to us open, behind a NAT: auto, off, crlf, stun (asked of the
+    /// SIP server itself) or options
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(crate) keep_alive: KeepAlive,
+    /// How often that is sent, at most, in seconds [default: what the server asks for, or 25 over UDP
+    /// and 120 on connections]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) keep_alive_interval: Option<u64>,
+    /// How far RTP may come from elsewhere than its description says: off, first-packet (from where
+    /// the first packets come), or same-address (from another port)
+    #[arg(long, value_name = "HOW", default_value = "first-packet")]
+    pub(crate) symmetric_rtp: SymmetricRtp,
     /// The RTP ports to use
     #[arg(long, value_name = "LOW-HIGH", default_value = "10000-20000", value_parser = port_range)]
     pub(crate) rtp_ports: (u16, u16),

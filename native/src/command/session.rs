@@ -254,6 +254,11 @@ fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
     }
     parameters.hostname.clone_from(&local.hostname);
     parameters.remote_hostname.clone_from(&local.remote_hostname);
+    parameters.learn_address = !local.no_learn_address;
+    parameters.keep_alive = local.keep_alive;
+    parameters.keep_alive_interval =
+        local.keep_alive_interval.map(offhook::core::time::Duration::from_secs);
+    parameters.symmetric_rtp = local.symmetric_rtp;
     (parameters.rtp_port_low, parameters.rtp_port_high) = local.rtp_ports;
     if !local.codecs.is_empty() {
         parameters.codecs.clone_from(&local.codecs);

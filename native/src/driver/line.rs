@@ -249,6 +249,7 @@ impl Line {
         let profile = self.phone.profile(call)?;
         let mut options = MediaOptions::default();
         options.silence_timeout = self.phone.parameters().media_timeout;
+        options.symmetric_rtp = self.phone.parameters().symmetric_rtp;
         let shared = Shared::new(profile, MediaSession::new(machine, options));
         self.calls.insert(call, Arc::clone(&shared));
         Some(shared)

@@ -10,6 +10,7 @@ mod hosts;
 mod late_offers;
 mod messages;
 mod moving;
+mod nats;
 mod reachable;
 mod redirects;
 mod referrals;

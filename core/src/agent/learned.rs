@@ -1,0 +1,237 @@
+//! From where the server sees us (RFC 3581): behind a NAT another address than ours, and the one to
+//! tell in Contact and in session descriptions.
+//!
+//! Only the configured server or proxy is believed, and only in a response to a request of ours.
+
+use core::net::{IpAddr, SocketAddr};
+
+use std::sync::Arc;
+
+use super::{Agent, Hop, Path};
+use crate::error::Error;
+use crate::host::Flow;
+use crate::nat::{self, is_private};
+use crate::sip::Via;
+
+/// How many addresses are remembered: of each server that of each flow, as they change.
+const MAX_SEEN: usize = 16;
+
+/// What servers have said, the latest first.
+#[derive(Debug, Default)]
+pub(super) struct Learned(Vec<Seen>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Seen {
+    flow: Flow,
+    server: SocketAddr,
+    /// From where it sees us.
+    public: SocketAddr,
+}
+
+impl Agent {
+    /// Takes what the topmost Via of a response says of us; true when the server is to be told another
+    /// address from now on than before.
+    pub(crate) fn learn(&mut self, flow: Flow, from: SocketAddr, via: &Via<'_>) -> bool {
+        // RFC 3581 §4 has both filled in; a server that knows only RFC 3261 §18.2.1 has `received`,
+        // where it differs. Without either it says nothing.
+        if via.received().is_none() && via.rport().flatten().is_none() {
+            return false;
+        }
+        let Some(ip) = via.received().or_else(|| via.ip()) else { return false };
+        let default = via.port().unwrap_or(flow.transport.default_port());
+        let port = via.rport().flatten().unwrap_or(default);
+        self.note_seen(flow, from, SocketAddr::new(ip, port))
+    }
+
+    /// Takes from where a server sees us; true as [`learn`](Self::learn).
+    pub(crate) fn note_seen(&mut self, flow: Flow, from: SocketAddr, public: SocketAddr) -> bool {
+        let public = SocketAddr::new(public.ip().to_canonical(), public.port());
+        let ip = public.ip();
+        let usable = !ip.is_unspecified() && !ip.is_multicast() && public.port() != 0;
+        let same_family = ip.is_ipv4() == from.ip().to_canonical().is_ipv4();
+        if !usable || !same_family || !self.is_home_address(from) {
+            return false;
+        }
+        let seen = Seen { flow, server: from, public };
+        let Learned(all) = &mut self.learned;
+        if all.contains(&seen) {
+            return false;
+        }
+        all.retain(|other| (other.flow, other.server) != (flow, from));
+        all.truncate(MAX_SEEN - 1);
+        all.insert(0, seen);
+        self.retell(flow, from)
+    }
+
+    /// What a peer is told of us on a flow whose local address is `local`: `host:port`.
+    pub(super) fn told_on(
+        &self,
+        flow: Flow,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<String, Error> {
+        let all = self.to_be_told();
+        let by_peer = all.iter().find(|seen| seen.flow == flow && seen.server == peer);
+        let seen = by_peer.or_else(|| {
+            let of_flow = all.iter().find(|seen| seen.flow == flow);
+            of_flow.filter(|_| is_beyond_nat(peer.ip(), local.ip()))
+        });
+        let public = seen.map(|seen| seen.public).filter(|public| {
+            // The port of a connection is not that at which we listen: without a NAT nobody wants it.
+            !flow.transport.is_reliable() || public.ip() != local.ip().to_canonical()
+        });
+        let here = public.unwrap_or(local);
+        let host = self.advertised(peer.ip(), here.ip())?;
+        let is_here = host.parse() == Ok(here.ip().to_canonical());
+        Ok(Hop::join(&host, if is_here { here.port() } else { local.port() }))
+    }
+
+    /// Whether the server at the end of a path sees us at another address than ours.
+    pub(crate) fn is_behind_nat(&self, path: &Path) -> bool {
+        let on_it = |seen: &&Seen| seen.flow == path.flow && seen.server == path.to;
+        self.learned.0.iter().find(on_it).is_some_and(|seen| seen.public != path.local)
+    }
+
+    /// A path on which the peer is told what it is to be told now.
+    pub(crate) fn retold(&self, path: &Arc<Path>) -> Arc<Path> {
+        match self.told_on(path.flow, path.to, path.local) {
+            Ok(told) if told != path.told => Arc::new(Path { told, ..Path::clone(path) }),
+            _ => Arc::clone(path),
+        }
+    }
+
+    /// What `peer` is told of our host, which has the address `local` on the route to it.
+    pub(crate) fn told(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
+        let all = self.to_be_told();
+        let by_peer = all.iter().find(|seen| seen.server.ip() == peer);
+        let seen = by_peer.or_else(|| all.first().filter(|_| is_beyond_nat(peer, local)));
+        self.advertised(peer, seen.map_or(local, |seen| seen.public.ip()))
+    }
+
+    /// Forgets what was said of a flow that is over.
+    pub(super) fn forget_learned(&mut self, over: Flow) {
+        self.learned.0.retain(|seen| seen.flow != over);
+    }
+
+    /// Forgets all of it: the network has changed.
+    pub(super) fn forget_all_learned(&mut self) {
+        self.learned = Learned::default();
+    }
+
+    /// What may be told of what was learned.
+    fn to_be_told(&self) -> &[Seen] {
+        if self.parameters.learn_address { &self.learned.0 } else { &[] }
+    }
+
+    fn advertised(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
+        let parameters = &self.parameters;
+        let (inside, outside) = (&parameters.hostname, &parameters.remote_hostname);
+        let network = &parameters.bind_network;
+        Ok(nat::advertised(peer, local, network, inside.as_deref(), outside.as_deref())?)
+    }
+}
+
+/// Whether a peer that never told from where it sees us is on the other side of our NAT, as far as
+/// addresses show.
+fn is_beyond_nat(peer: IpAddr, local: IpAddr) -> bool {
+    is_private(local) && !is_private(peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PhoneParameters;
+    use crate::host::Transport;
+
+    const HOME: &str = "198.51.100.1:5060";
+    const LOCAL: &str = "192.168.1.2:5060";
+    const UDP: Flow = Flow { transport: Transport::Udp, id: 1 };
+    const TCP: Flow = Flow { transport: Transport::Tcp, id: 2 };
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn agent(change: impl FnOnce(&mut PhoneParameters)) -> Agent {
+        let mut parameters = PhoneParameters::new(HOME, "alice");
+        change(&mut parameters);
+        let mut agent = Agent::new(parameters);
+        agent.note_home(address(HOME));
+        agent
+    }
+
+    fn learn(agent: &mut Agent, flow: Flow, from: &str, more: &str) {
+        let via = format!("SIP/2.0/UDP 192.168.1.2:5060;branch=z9hG4bK1{more}");
+        agent.learn(flow, address(from), &Via::parse(&via).unwrap());
+    }
+
+    fn told(agent: &Agent, flow: Flow, peer: &str) -> String {
+        agent.told_on(flow, address(peer), address(LOCAL)).unwrap()
+    }
+
+    #[test]
+    fn what_the_server_sees_is_told_to_it_and_to_others_beyond_the_nat() {
+        let mut agent = agent(|_| {});
+        assert_eq!(told(&agent, UDP, HOME), LOCAL);
+        learn(&mut agent, UDP, HOME, ";received=203.0.113.7;rport=40000");
+        for beyond in [HOME, "203.0.113.99:5060"] {
+            assert_eq!(told(&agent, UDP, beyond), "203.0.113.7:40000");
+        }
+        assert_eq!(told(&agent, UDP, "192.168.1.9:5060"), LOCAL, "a neighbour");
+        let media = agent.told(address(HOME).ip(), address(LOCAL).ip()).unwrap();
+        assert_eq!(media, "203.0.113.7");
+        // The NAT has another address now, or is gone.
+        learn(&mut agent, UDP, HOME, ";received=203.0.113.8;rport=40000");
+        assert_eq!(told(&agent, UDP, HOME), "203.0.113.8:40000");
+        learn(&mut agent, UDP, HOME, ";received=192.168.1.2;rport=5060");
+        assert_eq!(told(&agent, UDP, HOME), LOCAL);
+    }
+
+    #[test]
+    fn nobody_else_is_believed_and_nothing_that_cannot_be() {
+        let mut agent = agent(|_| {});
+        learn(&mut agent, UDP, "198.51.100.1:5061", ";received=203.0.113.7;rport=40000");
+        learn(&mut agent, UDP, "203.0.113.66:5060", ";received=203.0.113.7;rport=40000");
+        learn(&mut agent, UDP, HOME, ";received=0.0.0.0;rport=40000");
+        learn(&mut agent, UDP, HOME, ";received=224.0.0.1;rport=40000");
+        learn(&mut agent, UDP, HOME, ";received=2001:db8::1;rport=40000");
+        learn(&mut agent, UDP, HOME, ";received=203.0.113.7;rport=0");
+        assert_eq!(told(&agent, UDP, HOME), LOCAL);
+    }
+
+    #[test]
+    fn what_was_set_wins() {
+        let mut off = agent(|parameters| parameters.learn_address = false);
+        learn(&mut off, UDP, HOME, ";received=203.0.113.7;rport=40000");
+        assert_eq!(told(&off, UDP, HOME), LOCAL);
+        let mut named = agent(|parameters| parameters.hostname = Some("alice.example".to_owned()));
+        learn(&mut named, UDP, HOME, ";received=203.0.113.7;rport=40000");
+        assert_eq!(told(&named, UDP, HOME), "alice.example:5060");
+    }
+
+    #[test]
+    fn a_server_without_rport_tells_the_address_alone() {
+        let mut agent = agent(|_| {});
+        learn(&mut agent, UDP, HOME, ";rport;received=203.0.113.7");
+        assert_eq!(told(&agent, UDP, HOME), "203.0.113.7:5060");
+    }
+
+    #[test]
+    fn a_connection_without_a_nat_is_where_we_listen() {
+        let mut agent = agent(|_| {});
+        learn(&mut agent, TCP, HOME, ";received=192.168.1.2;rport=51234");
+        assert_eq!(told(&agent, TCP, HOME), LOCAL);
+        learn(&mut agent, TCP, HOME, ";received=203.0.113.7;rport=51234");
+        assert_eq!(told(&agent, TCP, HOME), "203.0.113.7:51234");
+    }
+
+    #[test]
+    fn no_more_are_kept_than_there_can_be() {
+        let mut agent = agent(|_| {});
+        for id in 0..100 {
+            let flow = Flow { id, ..UDP };
+            learn(&mut agent, flow, HOME, ";received=203.0.113.7;rport=40000");
+        }
+        assert_eq!(agent.learned.0.len(), MAX_SEEN);
+    }
+}

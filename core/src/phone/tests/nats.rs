@@ -1,0 +1,211 @@
+//! Behind a NAT: what the server is told of us (RFC 3581).
+
+use core::net::{IpAddr, SocketAddr};
+
+use super::scene::{ALICE, Actor, PEER, Scene};
+use crate::config::PhoneParameters;
+use crate::event::{Event, PhoneStatus};
+use crate::exchange::{Exchange, ExchangeParameters};
+use crate::nat::{KeepAlive, TransactionId, binding_request, is_stun};
+use crate::sim::{Nat, NodeId, ScriptedPeer, WirePacket};
+use crate::time::Duration;
+
+const PUBLIC: [u8; 4] = [203, 0, 113, 7];
+
+fn parameters() -> PhoneParameters {
+    PhoneParameters::new("10.0.0.9", "alice").password("secret")
+}
+
+/// Alice behind a NAT, at an exchange, started.
+fn behind(nat: Nat, parameters: PhoneParameters) -> (Scene, Actor, NodeId<Exchange>) {
+    let mut scene = Scene::new();
+    let exchange = ExchangeParameters::new(SocketAddr::from((PEER, 5060))).user("alice", "secret");
+    let exchange = scene.sim.add(PEER, Exchange::new(exchange));
+    scene.sim.set_nat(&[ALICE.into()], nat);
+    let alice = scene.phone(ALICE, parameters);
+    scene.start(&alice);
+    scene.run(Duration::from_millis(50));
+    (scene, alice, exchange)
+}
+
+fn contacts(scene: &Scene, exchange: NodeId<Exchange>) -> Vec<String> {
+    scene.sim[exchange].contacts("alice").unwrap()
+}
+
+/// The values of Contact in the REGISTER requests so far.
+fn registered(scene: &Scene) -> Vec<String> {
+    let requests = scene.sim.wire().map(|packet| packet.text().into_owned());
+    let contacts = |text: String| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("Contact: "));
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    requests.filter(|text| text.starts_with("REGISTER")).map(contacts).collect()
+}
+
+#[test]
+fn the_first_challenge_tells_where_we_are() {
+    let (scene, _, exchange) = behind(Nat::symmetric(PUBLIC), parameters());
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.7:40000"]);
+    let expected = ["<sip:alice@10.0.0.1:5060>", "<sip:alice@203.0.113.7:40000>"];
+    assert_eq!(registered(&scene), expected);
+}
+
+#[test]
+fn what_is_not_to_be_learned_is_not() {
+    let (scene, _, exchange) = behind(Nat::full_cone(PUBLIC), parameters().learn_address(false));
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@10.0.0.1:5060"]);
+    let (scene, _, exchange) =
+        behind(Nat::full_cone(PUBLIC), parameters().hostname("198.51.100.7"));
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@198.51.100.7:5060"]);
+}
+
+#[test]
+fn a_nat_that_moves_is_followed_and_the_old_binding_taken_back() {
+    let (mut scene, alice, exchange) = behind(Nat::full_cone(PUBLIC), parameters());
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.7:5060"]);
+    let other = [203, 0, 113, 8];
+    scene.sim.set_nat(&[ALICE.into()], Nat::full_cone(other));
+    scene.run(Duration::from_secs(61));
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.8:5060"]);
+    let last = registered(&scene).pop().unwrap();
+    assert_eq!(last, "<sip:alice@203.0.113.8:5060>, <sip:alice@203.0.113.7:5060>;expires=0");
+    let failed = |event: &Event| matches!(event, Event::RegistrationFailed { .. });
+    assert!(!alice.events().iter().any(failed));
+    // What the server holds is what is taken back in the end.
+    scene.tell(&alice, |phone| phone.stop());
+    scene.run(Duration::from_secs(1));
+    assert!(contacts(&scene, exchange).is_empty());
+}
+
+/// A registrar without passwords that sees everybody where `seen` says.
+fn seeing(mut seen: impl FnMut() -> String + 'static) -> (Scene, Actor, NodeId<ScriptedPeer>) {
+    let mut scene = Scene::new();
+    let server = scene.peer(PEER, move |peer, arrival| {
+        let contact = arrival.header("Contact").unwrap_or_default();
+        let more = format!("Contact: {contact};expires=120");
+        let mut seen_there = arrival.clone();
+        let text = arrival.text().replacen(";rport", &seen(), 1);
+        seen_there.bytes = text.into_bytes();
+        peer.reply(&seen_there, "200 OK", &more);
+    });
+    let alice = scene.phone(ALICE, parameters());
+    scene.start(&alice);
+    (scene, alice, server)
+}
+
+#[test]
+fn a_registrar_that_asks_for_nothing_is_told_at_once() {
+    let (mut scene, _, _) = seeing(|| ";received=203.0.113.7;rport=40000".to_owned());
+    scene.run(Duration::from_secs(50));
+    let both = "<sip:alice@203.0.113.7:40000>, <sip:alice@10.0.0.1:5060>;expires=0";
+    assert_eq!(registered(&scene), ["<sip:alice@10.0.0.1:5060>", both]);
+}
+
+#[test]
+fn one_that_sees_us_elsewhere_each_time_is_not_followed_for_ever() {
+    let mut port = 40_000;
+    let (mut scene, _, _) = seeing(move || {
+        port += 1;
+        format!(";received=203.0.113.7;rport={port}")
+    });
+    scene.run(Duration::from_secs(600));
+    let requests = registered(&scene).len();
+    assert!((10..=25).contains(&requests), "{requests} in ten minutes");
+}
+
+/// Registers for an hour at a time, and an hour later is sent something by the exchange's socket.
+fn reached_after_an_hour(keep_alive: KeepAlive, nat: Nat) -> (Scene, bool) {
+    let long = parameters().expires(Duration::from_secs(7_200)).keep_alive(keep_alive);
+    let (mut scene, alice, exchange) = behind(nat, long);
+    scene.run(Duration::from_secs(3_600));
+    let before = scene.tell(&alice, |phone| phone.counters().received);
+    let contact = contacts(&scene, exchange).pop().unwrap();
+    let to = contact.strip_prefix("sip:alice@").unwrap().parse().unwrap();
+    // As a proxy at the exchange's address would: it is not there any more.
+    let bytes = b"OPTIONS sip:alice SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK1\r\n\
+        From: <sip:x@y>;tag=1\r\nTo: <sip:alice@y>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n";
+    scene.sim.kill(exchange);
+    let peer = ScriptedPeer::new();
+    let socket = scene.sim.add_at((PEER, 5060), peer);
+    scene.sim[socket].send_bytes(to, bytes.to_vec());
+    scene.run(Duration::from_secs(1));
+    let reached = scene.tell(&alice, |phone| phone.counters().received) > before;
+    (scene, reached)
+}
+
+/// What was sent to the server as a sign of life, and how far apart.
+fn signs(scene: &Scene, is_sign: impl Fn(&WirePacket) -> bool) -> (usize, u64, u64) {
+    let sent =
+        scene.sim.wire().filter(|packet| packet.to.ip() == IpAddr::from(PEER) && is_sign(packet));
+    let at: Vec<_> = sent.map(|packet| packet.sent).collect();
+    let apart = || at.windows(2).map(|pair| pair[1].since(pair[0]).as_millis());
+    (at.len(), apart().min().unwrap_or(0), apart().max().unwrap_or(0))
+}
+
+#[test]
+fn a_mapping_is_kept_or_lost() {
+    let nat = Nat::port_restricted(PUBLIC);
+    let (scene, reached) = reached_after_an_hour(KeepAlive::Auto, nat);
+    assert!(reached);
+    let (count, least, most) = signs(&scene, |packet| *packet.bytes == *b"\r\n\r\n");
+    assert!((144..=181).contains(&count), "{count}");
+    // RFC 5626 §4.4.1: up to a fifth less.
+    assert!((20_000..=25_000).contains(&least) && most <= 25_000 && most - least > 2_000);
+    assert!(!reached_after_an_hour(KeepAlive::Off, nat).1, "so it matters");
+    let (scene, reached) = reached_after_an_hour(KeepAlive::Stun, nat);
+    assert!(reached);
+    assert!((144..=181).contains(&signs(&scene, |packet| is_stun(&packet.bytes)).0));
+    let (scene, reached) = reached_after_an_hour(KeepAlive::Options, nat);
+    assert!(reached);
+    let options = |packet: &WirePacket| packet.text().starts_with("OPTIONS");
+    assert!((144..=181).contains(&signs(&scene, options).0));
+}
+
+#[test]
+fn without_a_nat_nothing_is_sent_for_nothing() {
+    let (mut scene, _, _) = {
+        let mut scene = Scene::new();
+        let exchange =
+            ExchangeParameters::new(SocketAddr::from((PEER, 5060))).user("alice", "secret");
+        let exchange = scene.sim.add(PEER, Exchange::new(exchange));
+        let alice = scene.phone(ALICE, parameters());
+        scene.start(&alice);
+        (scene, alice, exchange)
+    };
+    scene.run(Duration::from_secs(600));
+    assert_eq!(signs(&scene, |packet| packet.bytes.starts_with(b"\r\n")).0, 0);
+}
+
+#[test]
+fn stun_notices_at_once_that_the_nat_has_moved() {
+    let long = parameters().expires(Duration::from_secs(7_200)).keep_alive(KeepAlive::Stun);
+    let (mut scene, _, exchange) = behind(Nat::symmetric(PUBLIC), long);
+    scene.sim.set_nat(&[ALICE.into()], Nat::symmetric([203, 0, 113, 8]));
+    scene.run(Duration::from_secs(26));
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.8:40000"]);
+}
+
+#[test]
+fn a_server_that_gives_no_sign_of_life_is_registered_at_anew() {
+    for (keep_alive, within) in [(KeepAlive::Stun, 25 + 40), (KeepAlive::Options, 25 + 33)] {
+        let long = parameters().expires(Duration::from_secs(7_200)).keep_alive(keep_alive);
+        let (mut scene, alice, exchange) = behind(Nat::full_cone(PUBLIC), long);
+        scene.sim.partition(alice.id, exchange);
+        scene.run(Duration::from_secs(within));
+        assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registering, "{keep_alive:?}");
+        scene.sim.heal(alice.id, exchange);
+        scene.run(Duration::from_secs(40));
+        assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered, "{keep_alive:?}");
+    }
+}
+
+#[test]
+fn a_phone_is_no_stun_server() {
+    let (mut scene, alice, _) = behind(Nat::full_cone(PUBLIC), parameters());
+    let asker = scene.sim.add([198, 51, 100, 9], ScriptedPeer::new());
+    let id = scene.sim.with(asker, |_, host| TransactionId::new(host));
+    scene.sim[asker].send_bytes((PUBLIC, 5060).into(), binding_request(id));
+    scene.run(Duration::from_secs(1));
+    assert!(scene.sim[asker].received().is_empty());
+    assert_eq!(scene.tell(&alice, |phone| phone.counters().stray), 1);
+}
