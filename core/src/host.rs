@@ -273,6 +273,14 @@ pub enum Inbound<'a> {
         /// How long they hold: the least of their TTLs.
         ttl: Duration,
     },
+    /// Answers [`Outbound::Resolve`]: the domain name system could not be asked, or has not answered;
+    /// there may be records, or none.
+    ResolveFailed {
+        /// The request.
+        id: RequestId,
+        /// What was in the way, in words that end a sentence ("its server does not answer").
+        problem: &'a str,
+    },
 }
 
 /// Why there is no flow.
@@ -404,7 +412,8 @@ pub enum Outbound<'a> {
     /// are bound stay as they are, and may be of no more use; those that are asked for from now on
     /// are bound anew.
     Rebind,
-    /// Asks the domain name system; answered by [`Inbound::Resolved`].
+    /// Asks the domain name system; answered by [`Inbound::Resolved`] or
+    /// [`Inbound::ResolveFailed`].
     Resolve {
         /// The request.
         id: RequestId,

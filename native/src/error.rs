@@ -149,7 +149,7 @@ impl Error {
 pub(crate) fn registration(parameters: &PhoneParameters, failure: crate::phone::Failure) -> Error {
     let host = parameters.server.as_deref().unwrap_or_default();
     let server = match parameters.port {
-        5060 => host.to_owned(),
+        0 | 5060 => host.to_owned(),
         port => format!("{host}:{port}"),
     };
     let user = parameters.user.clone();

@@ -85,7 +85,7 @@ impl Phone {
     /// A phone that shares this one's sockets, now and whenever both run: another account. It
     /// starts, stops, registers, calls and is called by itself, hundreds of them on one port; lines at
     /// the same server share a connection to it. Whichever of them starts first binds: the bind
-    /// address, the [`capture`](Self::capture) and [`without_sound`](Self::without_sound) are those of
+    /// address, the servers of names, the [`capture`](Self::capture) and [`without_sound`](Self::without_sound) are those of
     /// that one.
     ///
     /// ```no_run
@@ -234,6 +234,7 @@ impl Phone {
         let soundless = self.held.soundless.load(Ordering::Relaxed);
         let board = Board::new(Arc::clone(&self.held.group));
         let mut driver = Driver::new(board, Timebase::new(), sockets, capture.clone());
+        driver.ask_names_of(&parameters.dns_servers);
         if soundless {
             driver.share_ports();
         }

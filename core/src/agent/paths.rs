@@ -278,7 +278,8 @@ impl Agent {
         }
     }
 
-    /// Takes [`crate::host::Inbound::FlowFailed`], and the end of [`HOST_TIMEOUT`].
+    /// Takes [`crate::host::Inbound::FlowFailed`], [`crate::host::Inbound::ResolveFailed`] and the end
+    /// of [`HOST_TIMEOUT`].
     pub(crate) fn handle_flow_failed(
         &mut self,
         host: &mut dyn Host,
@@ -289,12 +290,15 @@ impl Agent {
         match seeking.take_asked() {
             Asked::Question(..) => {
                 // That is not kept.
+                let problem = match failure {
+                    FlowFailure::Unreachable(problem) | FlowFailure::Untrusted(problem) => problem,
+                    FlowFailure::Unsupported => "names cannot be looked up here",
+                };
                 seeking.problem.get_or_insert_with(|| Error::Unreachable {
                     peer: hop.host().to_owned(),
-                    problem: "the domain name system has not answered".to_owned(),
+                    problem: format!("its name could not be looked up: {problem}"),
                 });
-                let nothing = Answer::Addresses(Vec::new());
-                seeking.search.take(nothing, self.draw(host));
+                seeking.search.fail(self.draw(host));
             }
             Asked::Flow(server, ..) => {
                 let peer = hop.host().to_owned();
@@ -562,7 +566,7 @@ impl Seeking {
     fn give_up(self, hop: &Hop) -> Settled {
         let error = self.problem.unwrap_or_else(|| Error::Unreachable {
             peer: hop.host().to_owned(),
-            problem: "no address of it is known".to_owned(),
+            problem: "the domain name system knows no address of it".to_owned(),
         });
         (self.waiters, Err(Lost::Because(error)))
     }

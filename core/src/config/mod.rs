@@ -43,8 +43,8 @@ use crate::time::Duration;
 /// With the feature `serde` parameters can be read from TOML, JSON and the like, and written. The
 /// names are those of the command's options without the dashes before them (`server`, `user`,
 /// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
-/// `transport`, `ws-path`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`, `bind-network`,
-/// `hostname`, `remote-hostname`, `no-learn-address`, `keep-alive`, `keep-alive-interval`,
+/// `transport`, `dns`, `ws-path`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`,
+/// `bind-network`, `hostname`, `remote-hostname`, `no-learn-address`, `keep-alive`, `keep-alive-interval`,
 /// `symmetric-rtp`, `rtp-ports`, `codecs`, `ptime`,
 /// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`, `instance`,
 /// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
@@ -114,6 +114,9 @@ pub struct PhoneParameters {
     /// says of them (RFC 3263 §4.1), and UDP where it says nothing. With TLS or WSS the server is never
     /// reached by anything else.
     pub transport: Option<Transport>,
+    /// The servers of names to ask; by default those of the system. Whatever they say, addresses in the
+    /// system's file of hosts come first. In JavaScript the system is asked.
+    pub dns_servers: Vec<SocketAddr>,
     /// What a WebSocket server is asked for: the path of its URL, and the query if there is one. Default
     /// `/`.
     pub websocket_path: String,
@@ -235,6 +238,7 @@ impl PhoneParameters {
             instance: None,
             outbound_proxy: None,
             transport: None,
+            dns_servers: Vec::new(),
             websocket_path: "/".to_owned(),
             ca_file: None,
             cert_file: None,

@@ -38,6 +38,8 @@ pub(super) struct Text {
     outbound_proxy: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transport: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns: Vec<String>,
     ws_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_file: Option<PathBuf>,
@@ -98,6 +100,9 @@ enum Codecs {
     Line(String),
 }
 
+/// Where servers of names listen (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
+
 /// A time in seconds: a whole number, or one with a fraction.
 #[derive(Clone, Copy)]
 struct Seconds(Duration);
@@ -124,9 +129,13 @@ impl TryFrom<Text> for PhoneParameters {
             credentials.add(username, password, server, realm, user);
         }
         if let Some(bind) = &text.bind {
-            let (ip, port) = address(bind)?;
+            let (ip, port) = address("bind", bind)?;
             parameters.bind_ip = ip;
             parameters.bind_port = port.unwrap_or(parameters.bind_port);
+        }
+        for server in &text.dns {
+            let (ip, port) = address("dns", server)?;
+            parameters.dns_servers.push(SocketAddr::new(ip, port.unwrap_or(DNS_PORT)));
         }
         if let Some(network) = &text.bind_network {
             let problem = "it is no network: write it as 192.168.0.0/16";
@@ -210,6 +219,7 @@ impl From<PhoneParameters> for Text {
             instance,
             outbound_proxy,
             transport,
+            dns_servers,
             websocket_path,
             ca_file,
             cert_file,
@@ -256,6 +266,7 @@ impl From<PhoneParameters> for Text {
             instance,
             outbound_proxy,
             transport: transport.map(|transport| transport.as_str().to_ascii_lowercase()),
+            dns: dns_servers.iter().map(SocketAddr::to_string).collect(),
             ws_path: Some(websocket_path),
             ca_file,
             cert_file,
@@ -296,13 +307,13 @@ fn put<T>(field: &mut T, value: Option<T>) {
 }
 
 /// `IP` or `IP:PORT`, IPv6 in brackets with a port.
-fn address(text: &str) -> Result<(IpAddr, Option<u16>), Error> {
+fn address(what: &'static str, text: &str) -> Result<(IpAddr, Option<u16>), Error> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok((address.ip(), Some(address.port())));
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let problem = "it is no IP address, with or without a port: 192.0.2.1:5060";
-    bare.parse().map(|ip| (ip, None)).map_err(|_| Error::invalid("bind", text, problem))
+    bare.parse().map(|ip| (ip, None)).map_err(|_| Error::invalid(what, text, problem))
 }
 
 /// `LOW-HIGH`.

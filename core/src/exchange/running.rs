@@ -188,6 +188,7 @@ impl Running {
             Inbound::Resolved { id, records: Records::Addresses(addresses), .. } => {
                 self.resolved(host, id, addresses);
             }
+            Inbound::ResolveFailed { id, .. } => self.no_way(host, id),
             // The exchange asks for nothing else.
             _ => {}
         }

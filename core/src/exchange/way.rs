@@ -193,7 +193,7 @@ impl Running {
         slot.into_iter().for_each(|slot| self.conclude(host, slot));
     }
 
-    fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
+    pub(super) fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
         let Some(Waiting { what, .. }) = self.waiting.remove(&id) else { return };
         let slot = what.slot();
         self.give_up(what, 480);

@@ -42,6 +42,8 @@ pub(crate) struct Search {
     itself: Option<Todo>,
     /// How many questions may still be asked.
     questions: usize,
+    /// How many were not answered.
+    failures: usize,
     secure: bool,
     /// The transports that the host does not have.
     missing: BTreeSet<Transport>,
@@ -84,6 +86,7 @@ impl Search {
             todo: [first].into(),
             itself,
             questions: MAX_QUESTIONS,
+            failures: 0,
             secure: hop.is_secure(),
             missing: missing.clone(),
         }
@@ -139,6 +142,19 @@ impl Search {
         };
         for todo in found.into_iter().rev() {
             self.todo.push_front(todo);
+        }
+    }
+
+    /// Takes that there was no answer to the question that was the last step: whoever answers some kinds
+    /// of question and not others (there are such routers) is still asked for addresses, but each
+    /// question costs time.
+    pub(crate) fn fail(&mut self, draw: Draw) {
+        /// After how many nothing but addresses is asked for.
+        const FAILURES: usize = 2;
+        self.take(Answer::Addresses(Vec::new()), draw);
+        self.failures += 1;
+        if self.failures >= FAILURES {
+            self.todo.retain(|todo| matches!(todo, Todo::Addresses { .. } | Todo::Try(_)));
         }
     }
 
@@ -382,6 +398,21 @@ mod tests {
         assert_eq!(search.next(), Step::Ask(tls));
         search.take(Answer::Srv(Vec::new()), Draw::default());
         assert_eq!(search.next(), Step::Done);
+    }
+
+    #[test]
+    fn a_silent_server_of_names_costs_three_questions() {
+        let hop = Hop::new("example.com", None, None);
+        let mut search = Search::new(&hop, &BTreeSet::new());
+        let mut asked = Vec::new();
+        while let Step::Ask(question) = search.next() {
+            asked.push(question);
+            search.fail(Draw::default());
+        }
+        let (domain, udp) = ("example.com".to_owned(), "_sip._udp.example.com".to_owned());
+        let wanted =
+            [Question::Naptr(domain.clone()), Question::Srv(udp), Question::Addresses(domain)];
+        assert_eq!(asked, wanted);
     }
 
     #[test]

@@ -71,6 +71,9 @@ impl Phone {
                 self.tell_path(host, settled);
             }
             Inbound::FlowFailed { id, failure } => self.flow_failed(host, id, failure),
+            Inbound::ResolveFailed { id, problem } => {
+                self.flow_failed(host, id, FlowFailure::Unreachable(problem));
+            }
             Inbound::MediaBound { id, port, rtp, rtcp } => {
                 match self.agent.take_bind(id) {
                     Some(call) if self.calls.contains_key(&call) => {

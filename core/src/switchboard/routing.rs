@@ -38,7 +38,9 @@ impl<L: Line> Switchboard<L> {
                 self.trunk.lend(port, LineId::of_request(id));
                 self.give(host, LineId::of_request(id), inbound);
             }
-            Inbound::MediaUnavailable { id } | Inbound::Resolved { id, .. } => {
+            Inbound::MediaUnavailable { id }
+            | Inbound::Resolved { id, .. }
+            | Inbound::ResolveFailed { id, .. } => {
                 self.give(host, LineId::of_request(id), inbound);
             }
             Inbound::Media { port, .. } => {

@@ -132,6 +132,9 @@ pub(crate) struct Local {
     /// system says, or else UDP; TLS for sips]
     #[arg(long, value_name = "HOW", value_parser = ["udp", "tcp"])]
     pub(crate) transport: Option<String>,
+    /// A server of names to ask in place of those of the system; may be repeated
+    #[arg(long = "dns", value_name = "IP[:PORT]", value_parser = name_server)]
+    pub(crate) dns_servers: Vec<SocketAddr>,
     /// The address and SIP port to bind, IPv6 in brackets; port 0 picks one [default: 0.0.0.0:0;
     /// answer without --server: 0.0.0.0:5060]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind)]
@@ -423,12 +426,26 @@ impl Default for Bind {
 }
 
 fn bind(text: &str) -> Result<Bind, String> {
+    let problem = "an IP address, with or without a port: 192.0.2.1:5060";
+    let (ip, port) = address(text).ok_or(problem)?;
+    Ok(Bind { ip, port })
+}
+
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    /// RFC 1035 §4.2.
+    const DNS_PORT: u16 = 53;
+    let problem = "an IP address, with or without a port: 192.0.2.53, [2001:db8::53]:5353";
+    let (ip, port) = address(text).ok_or(problem)?;
+    Ok(SocketAddr::new(ip, port.unwrap_or(DNS_PORT)))
+}
+
+/// `IP` or `IP:PORT`, IPv6 in brackets with a port.
+fn address(text: &str) -> Option<(IpAddr, Option<u16>)> {
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(Bind { ip: address.ip(), port: Some(address.port()) });
+        return Some((address.ip(), Some(address.port())));
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let ip = bare.parse().map_err(|_| "an IP address, with or without a port: 192.0.2.1:5060")?;
-    Ok(Bind { ip, port: None })
+    Some((bare.parse().ok()?, None))
 }
 
 /// An address to listen at.

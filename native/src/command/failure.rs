@@ -40,6 +40,15 @@ impl Failure {
         Self::new(Status::Internal, "internal", error.to_string())
     }
 
+    /// Why a phone did not start, or lost its registration: there is no way to the server, or it is
+    /// not trusted, is no answer to the registration either.
+    pub(crate) fn of_registration(error: Error) -> Self {
+        match error.code() {
+            "unreachable" | "untrusted" => Self::from(error).with_status(Status::Registration),
+            _ => error.into(),
+        }
+    }
+
     /// The same failure with another exit status.
     pub(crate) fn with_status(mut self, status: Status) -> Self {
         self.status = status;
@@ -76,7 +85,9 @@ impl From<Error> for Failure {
             _ => match error.code() {
                 "no_ports_available" => Status::Resource,
                 "invalid_value" | "invalid_range" => Status::Usage,
-                "nat" | "too_many_calls" | "too_many_messages" => Status::Call,
+                "nat" | "too_many_calls" | "too_many_messages" | "unreachable" | "untrusted" => {
+                    Status::Call
+                }
                 _ => Status::Internal,
             },
         };

@@ -87,10 +87,12 @@ impl Session {
             let early = std::future::poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await;
             session.tell_listening();
             match early {
-                Poll::Ready(result) => result.map_err(Failure::from),
+                Poll::Ready(result) => result.map_err(Failure::of_registration),
                 Poll::Pending => tokio::select! {
-                    result = &mut start => result.map_err(Failure::from),
-                    () = failed(&mut failures) => Err(session.phone.registration_error().into()),
+                    result = &mut start => result.map_err(Failure::of_registration),
+                    () = failed(&mut failures) => {
+                        Err(Failure::of_registration(session.phone.registration_error()))
+                    }
                     () = session.signals.came() => Err(interrupted()),
                 },
             }
@@ -124,7 +126,7 @@ impl Session {
                 }
             }
         }
-        self.phone.registration_error().into()
+        Failure::of_registration(self.phone.registration_error())
     }
 
     /// Ends calls, deregisters, tells the rest, and writes what was to be kept.
@@ -247,6 +249,7 @@ fn account(account: &Account) -> Result<PhoneParameters, Failure> {
 fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
     let bind = local.bind.unwrap_or_default();
     parameters.transport = local.transport.as_deref().and_then(Transport::named);
+    parameters.dns_servers.clone_from(&local.dns_servers);
     parameters.bind_ip = bind.ip;
     parameters.bind_port = bind.port.unwrap_or(port);
     if let Some(network) = local.bind_network {

@@ -13,22 +13,19 @@ use std::pin::pin;
 use offhook_core::host::{
     Channel, Endpoint, Entropy, FlowFailure, Inbound, Records, RequestId, Transport,
 };
-use offhook_core::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::capture::Capture;
 use crate::host::connection::{Ends, Guest, Happening, Unsent};
 use crate::host::dial::Dialled;
-use crate::host::machine::{Lookup, Machine, Request};
+use crate::host::machine::{Machine, Request};
 use crate::host::media::{MediaPorts, SharedPair};
+use crate::host::names::{Answer, Found, Names};
 use crate::host::route::Routes;
 use crate::host::signalling::{Arrival, Batch};
 use crate::host::sockets::{Next, Sockets};
 use crate::host::timebase::Timebase;
-
-/// How long what the system's resolver says is believed; it does not tell for how long it holds.
-const NAMES_HOLD: Duration = Duration::from_secs(60);
 
 /// What a driver carries.
 pub(crate) trait Passenger: Endpoint + Send + 'static {
@@ -58,6 +55,7 @@ pub(crate) struct Driver<P> {
     inbox: mpsc::UnboundedReceiver<Job<P>>,
     jobs: Jobs<P>,
     routes: Routes,
+    names: Names,
     ports: MediaPorts,
     /// The pair of ports for all calls, when they share one.
     pair: Option<SharedPair>,
@@ -84,12 +82,18 @@ impl<P: Passenger> Driver<P> {
         let (jobs, inbox) = mpsc::unbounded_channel();
         let (machine, routes, ports) =
             (Machine::new(time), Routes::default(), MediaPorts::default());
-        Self { passenger, machine, sockets, inbox, jobs, routes, ports, pair: None, capture }
+        let names = Names::default();
+        Self { passenger, machine, sockets, inbox, jobs, routes, names, ports, pair: None, capture }
     }
 
     /// From now on lends every call the same pair of media ports, which nobody reads.
     pub(crate) fn share_ports(&mut self) {
         self.pair = Some(SharedPair::default());
+    }
+
+    /// From now on looks names up at these servers and not at those of the system, if there are any.
+    pub(crate) fn ask_names_of(&mut self, servers: &[SocketAddr]) {
+        self.names = Names::new(servers);
     }
 
     /// The way in, for handles.
@@ -276,20 +280,18 @@ impl<P: Passenger> Driver<P> {
             Request::Rebind => {
                 self.routes = Routes::default();
                 self.ports.renew();
+                self.names.renew();
                 for flow in self.sockets.rebind() {
                     passenger.handle_inbound(machine, Inbound::FlowClosed { flow });
                 }
             }
-            Request::Resolve(id, Lookup::Naptr) => {
-                let (records, ttl) = (Records::Naptr(&[]), NAMES_HOLD);
-                passenger.handle_inbound(machine, Inbound::Resolved { id, records, ttl });
-            }
-            Request::Resolve(id, Lookup::Srv) => {
-                let (records, ttl) = (Records::Srv(&[]), NAMES_HOLD);
-                passenger.handle_inbound(machine, Inbound::Resolved { id, records, ttl });
-            }
-            Request::Resolve(id, Lookup::Addresses(name)) => {
-                tokio::spawn(resolve(id, name, self.jobs.clone()));
+            Request::Resolve(id, lookup) => {
+                let jobs = self.jobs.clone();
+                self.names.look_up(lookup, move |found| {
+                    let _ = jobs.send(Box::new(move |passenger, machine| {
+                        passenger.handle_inbound(machine, inbound(id, &found));
+                    }));
+                });
             }
         }
     }
@@ -333,21 +335,23 @@ impl<P: Passenger> Driver<P> {
     }
 }
 
+/// What a search for a name has found, as the core is told.
+fn inbound(id: RequestId, answer: &Answer) -> Inbound<'_> {
+    match answer {
+        Ok((found, ttl)) => {
+            let records = match found {
+                Found::Naptr(records) => Records::Naptr(records),
+                Found::Srv(records) => Records::Srv(records),
+                Found::Addresses(addresses) => Records::Addresses(addresses),
+            };
+            Inbound::Resolved { id, records, ttl: *ttl }
+        }
+        Err(problem) => Inbound::ResolveFailed { id, problem },
+    }
+}
+
 /// The local end of what goes between a socket bound to `bound` and `peer`.
 fn local(routes: &mut Routes, bound: SocketAddr, peer: IpAddr) -> SocketAddr {
     let ip = routes.local_address(bound.ip(), peer).unwrap_or(bound.ip());
     SocketAddr::new(ip, bound.port())
-}
-
-/// Looks a name up with the system's resolver and brings the answer to the driver.
-async fn resolve<P: Passenger>(id: RequestId, name: String, jobs: Jobs<P>) {
-    let mut addresses: Vec<IpAddr> = match tokio::net::lookup_host((name.as_str(), 0)).await {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(_) => Vec::new(),
-    };
-    addresses.dedup();
-    let _ = jobs.send(Box::new(move |passenger, machine| {
-        let (records, ttl) = (Records::Addresses(&addresses), NAMES_HOLD);
-        passenger.handle_inbound(machine, Inbound::Resolved { id, records, ttl });
-    }));
 }

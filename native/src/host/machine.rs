@@ -41,11 +41,11 @@ pub(crate) enum Request {
     Resolve(RequestId, Lookup),
 }
 
-/// What to look up.
+/// What to look up: a [`Query`] that is kept.
 #[derive(Debug)]
 pub(crate) enum Lookup {
-    Naptr,
-    Srv,
+    Naptr(String),
+    Srv(String),
     Addresses(String),
 }
 
@@ -86,8 +86,8 @@ impl Datagrams for Machine {
             }
             Outbound::Resolve { id, query } => {
                 let lookup = match query {
-                    Query::Naptr(_) => Lookup::Naptr,
-                    Query::Srv(_) => Lookup::Srv,
+                    Query::Naptr(name) => Lookup::Naptr(name.to_owned()),
+                    Query::Srv(name) => Lookup::Srv(name.to_owned()),
                     Query::Addresses(name) => Lookup::Addresses(name.to_owned()),
                 };
                 self.requests.push(Request::Resolve(id, lookup));

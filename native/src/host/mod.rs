@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows SIP or RTP. [`sockets`] is all that signalling travels on: UDP sockets
 //! ([`signalling`]), listening sockets ([`listener`]) and connections ([`connection`]), which are opened
-//! by [`dial`] and whose bytes go through [`wire`].
+//! by [`dial`] and whose bytes go through [`wire`]. [`names`] looks names up.
 //! What an endpoint sends during one crossing is gathered
 //! ([`outbox`]) and leaves in a batch after it ([`signalling`]); what it asks for is answered after
 //! the crossing as well, so the core is never entered twice.
@@ -14,6 +14,7 @@ pub(crate) mod listener;
 pub(crate) mod machine;
 pub(crate) mod media;
 pub(crate) mod metronome;
+pub(crate) mod names;
 pub(crate) mod outbox;
 pub(crate) mod route;
 pub(crate) mod security;

@@ -128,7 +128,7 @@ fn a_host_that_never_answers_is_waited_for_ten_seconds() {
             Error::Unreachable { peer, problem }
         };
         let expected = match step {
-            0 => unreachable("the domain name system has not answered"),
+            0 => unreachable("its name could not be looked up: it took too long"),
             1 => unreachable("it took too long"),
             _ => Error::NoPortsAvailable { low: 10_000, high: 20_000 },
         };
