@@ -10,6 +10,7 @@ use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error;
 use offhook_core::event::{CallId, CallState, EndedBy, Event, MediaEvent, PhoneStatus};
 use offhook_core::exchange::{Exchange, ExchangeParameters};
+use offhook_core::host::Transport;
 use offhook_core::phone::Phone;
 use offhook_core::rtp::MediaSession;
 use offhook_core::sim::{Link, NodeId, Simulation, WirePacket};
@@ -34,6 +35,8 @@ pub struct World {
     /// The network.
     pub sim: Simulation,
     exchange: Option<NodeId<Exchange>>,
+    /// How telephones reach the exchange and each other, if that is settled.
+    transport: Option<Transport>,
     phones: u8,
     /// The first message of ours that told somebody an unspecified address.
     nowhere: Rc<RefCell<Option<String>>>,
@@ -72,13 +75,18 @@ impl World {
                 found.borrow_mut().get_or_insert_with(|| packet.text().into_owned());
             }
         });
-        Self { sim, exchange: None, phones: 0, nowhere }
+        Self { sim, exchange: None, transport: None, phones: 0, nowhere }
     }
 
     /// A network with an exchange that knows `users`; each one's password is its name and `-secret`.
     pub fn with_exchange(seed: u64, users: &[&str]) -> Self {
         let mut world = Self::new(seed);
-        let mut parameters = ExchangeParameters::new(SocketAddr::new(EXCHANGE, 5060));
+        let address = SocketAddr::new(EXCHANGE, 5060);
+        let mut parameters = ExchangeParameters::new(address);
+        for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+            // In the simulation every transport is at the one port.
+            parameters = parameters.listen(transport, address);
+        }
         for user in users {
             parameters = parameters.user(user, &format!("{user}-secret"));
         }
@@ -87,12 +95,29 @@ impl World {
         world
     }
 
+    /// The same network, on which telephones reach the exchange and each other by this transport. Those
+    /// on WebSocket listen nowhere, as in a browser (RFC 7118).
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
     /// The parameters of a telephone of this network: at the exchange when there is one.
     pub fn parameters(&self, user: &str) -> PhoneParameters {
-        match self.exchange {
+        let parameters = match self.exchange {
+            // The port is said, for it is the same for every transport here.
+            Some(_) if self.transport.is_some() => {
+                PhoneParameters::new(&format!("{EXCHANGE}:5060"), user)
+                    .password(&format!("{user}-secret"))
+            }
             Some(_) => PhoneParameters::new(&EXCHANGE.to_string(), user)
                 .password(&format!("{user}-secret")),
             None => PhoneParameters::without_server(user),
+        };
+        match self.transport {
+            Some(transport) => parameters.transport(transport),
+            None => parameters,
         }
     }
 
@@ -106,6 +131,11 @@ impl World {
     pub fn add_at(&mut self, ip: IpAddr, parameters: PhoneParameters) -> Outcome<Telephone> {
         let softphone = Softphone::new(parameters).map_err(|e| self.failure(&e.to_string()))?;
         let node = self.sim.add(ip, softphone);
+        if let Some(Transport::Ws | Transport::Wss) = self.transport {
+            for transport in Transport::ALL {
+                self.sim.set_listening(node, transport, false);
+            }
+        }
         let log = Rc::new(RefCell::new(Log::default()));
         let telephone = Telephone { node, log: log.clone() };
         self.sim.set_application(node, move |softphone, application| {

@@ -98,3 +98,9 @@ fn sound_keeps_from_many_seeds() {
         sweep(name, 5);
     }
 }
+
+#[test]
+fn calls_over_connections_from_many_seeds() {
+    let of_connections = SCENARIOS.iter().filter(|scenario| scenario.name.contains("connection"));
+    of_connections.for_each(|scenario| sweep(scenario.name, 5));
+}

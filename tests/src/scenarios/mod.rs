@@ -13,6 +13,7 @@ mod pyvoip_registration;
 mod pyvoip_transfer;
 mod registration;
 mod sessions;
+mod stream;
 mod transfer;
 
 use crate::world::{Outcome, World};
@@ -83,6 +84,7 @@ pub const SCENARIOS: &[Scenario] = &[
     network::BOTH_MOVE,
     network::NO_NETWORK_FOR_A_WHILE,
     network::MOVES_WHILE_IT_RINGS,
+    stream::CALLS_OVER_CONNECTIONS,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     handler::SIP_HANDLER,
