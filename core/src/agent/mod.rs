@@ -308,6 +308,11 @@ impl Crossing<'_> {
         self.agent.reach(self.host, hop, owner)
     }
 
+    /// A path back to where a request came from, now or later.
+    pub(crate) fn reach_back(&mut self, query: &Query, owner: Owner) -> Reach {
+        self.agent.reach_back(self.host, query.flow, query.from, owner)
+    }
+
     /// A number for a referral.
     pub(crate) fn new_referral(&mut self) -> ReferralId {
         self.agent.referrals += 1;

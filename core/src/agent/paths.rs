@@ -177,6 +177,24 @@ impl Agent {
         }
     }
 
+    /// The way back to where a request came from: along the connection that it came on while that is open,
+    /// for the far end of one that was accepted need not listen anywhere (RFC 5923 §3, RFC 5626 §5.3).
+    pub(crate) fn reach_back(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        owner: Owner,
+    ) -> Reach {
+        let Some((to, local)) = self.streams.addresses(flow) else {
+            return self.reach(host, &Hop::at(flow.transport, from), owner);
+        };
+        match self.told_on(flow, to, local) {
+            Ok(told) => Reach::Open(Arc::new(Path { flow, to, local, told, secure: false })),
+            Err(error) => Reach::Never(Lost::Because(error)),
+        }
+    }
+
     /// Avoids the server that a path leads to, for it has failed: whoever asks for the hop again is led
     /// to another, if there is one (RFC 3263 §4.3).
     pub(crate) fn avoid(&mut self, path: &Path, retry_after: Option<u32>, now: Instant) {

@@ -6,7 +6,7 @@ use super::media::Body;
 use super::queries;
 use super::session::Session;
 use super::{Call, CallAlarm, Ending, Stage};
-use crate::agent::{Alarm, Crossing, Hop, Lost, MediaPorts, Owner, Path, Query, Reach, Response};
+use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy, Event};
@@ -76,8 +76,7 @@ impl Call {
     /// Begins: looks for the address by which the caller reaches us.
     pub(crate) fn arrive(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Incoming(incoming) = &self.stage else { return };
-        let hop = Hop::at(incoming.query.flow.transport, incoming.query.from);
-        match cx.reach(&hop, Owner::Call(self.id)) {
+        match cx.reach_back(&incoming.query, Owner::Call(self.id)) {
             Reach::Open(path) => self.incoming_path(cx, Ok(path)),
             Reach::Later => {}
             Reach::Never(lost) => self.incoming_path(cx, Err(lost)),
@@ -113,10 +112,10 @@ impl Call {
     /// told when the call is answered; the Contact is then right already.
     pub(super) fn incoming_moved(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let hop = Hop::at(incoming.query.flow.transport, incoming.query.from);
         let State::Ringing(ringing) = &mut incoming.state else { return };
         ringing.moved = true;
-        if let Reach::Open(path) = cx.reach(&hop, Owner::Call(self.id)) {
+        let reach = cx.reach_back(&incoming.query, Owner::Call(self.id));
+        if let Reach::Open(path) = reach {
             self.incoming_path(cx, Ok(path));
         }
     }

@@ -3,6 +3,7 @@
 use super::scene::{BOB, PEER, Scene, header, request, request_to, sdp, session, tag};
 use crate::config::PhoneParameters;
 use crate::event::{CallState, EndedBy, Event};
+use crate::host::Transport;
 use crate::time::Duration;
 
 /// A phone, bob, and what it answers to one request outside a dialog.
@@ -298,4 +299,22 @@ fn limits_and_names_are_refused() {
     scene.say(peer, &bob, &other.replace("Call-ID: ", "Call-ID: other-"));
     assert_eq!(scene.answer_to(peer, "INVITE", 3).0, 486);
     assert_eq!(scene.sim[bob.id].counters().refused, 1);
+}
+
+/// RFC 5923 §3: whoever has connected to us need not listen where it connected from.
+#[test]
+fn a_call_on_a_connection_is_answered_on_it() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let invite = request("INVITE", 1, None, &session(&sdp("sendrecv")));
+    let invite = invite.replace("SIP/2.0/UDP", "SIP/2.0/TCP");
+    scene.sim[peer].send_by(Transport::Tcp, bob.id.address(), &invite);
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+    scene.run(Duration::from_millis(100));
+    let (status, response) = scene.answer_to(peer, "INVITE", 1);
+    assert_eq!(status, 200, "{response}");
+    assert_eq!(header(&response, "Contact"), Some("<sip:bob@10.0.0.2:5060;transport=tcp>"));
+    assert_eq!(scene.sim[peer].connections().count(), 1);
 }
