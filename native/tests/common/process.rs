@@ -2,10 +2,10 @@
 //! for with a deadline.
 #![allow(dead_code, reason = "each test program uses a part")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ pub(crate) struct Offhook {
     child: Child,
     lines: Receiver<Value>,
     sentence: Receiver<String>,
+    /// What of its standard error has been waited for already.
+    said: String,
 }
 
 /// Longer than anything takes that these tests start.
@@ -40,7 +42,7 @@ impl Offhook {
             .stderr(Stdio::piped())
             .spawn()
             .expect("offhook starts");
-        let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (line, lines) = channel();
         thread::spawn(move || {
             for text in BufReader::new(out).lines().map_while(Result::ok) {
@@ -50,11 +52,13 @@ impl Offhook {
         });
         let (told, sentence) = channel();
         thread::spawn(move || {
+            let mut err = BufReader::new(err);
             let mut text = String::new();
-            let _ = err.read_to_string(&mut text);
-            let _ = told.send(text);
+            while err.read_line(&mut text).is_ok_and(|length| length > 0) {
+                let _ = told.send(std::mem::take(&mut text));
+            }
         });
-        Self { child, lines, sentence }
+        Self { child, lines, sentence, said: String::new() }
     }
 
     /// Waits for the event of that name, passing over others.
@@ -82,6 +86,24 @@ impl Offhook {
         }
     }
 
+    /// Waits for a line on standard error that has these words (with `-v`, the messages).
+    #[track_caller]
+    pub(crate) fn wait_said(&mut self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.sentence.recv_timeout(left) {
+                Ok(line) => {
+                    self.said.push_str(&line);
+                    if line.contains(words) {
+                        return;
+                    }
+                }
+                Err(error) => panic!("it did not say {words}: {error}; {}", self.said),
+            }
+        }
+    }
+
     /// The address that the first `listening` tells.
     #[track_caller]
     pub(crate) fn address(&self) -> String {
@@ -105,11 +127,21 @@ impl Offhook {
     pub(crate) fn end(mut self) -> (i32, String, Vec<Value>) {
         let deadline = Instant::now() + PATIENCE;
         // Both streams end when the process does.
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(sentence) = self.sentence.recv_timeout(left) else {
-            let _ = self.child.kill();
-            panic!("it does not end; it told {:?}", self.lines.try_iter().collect::<Vec<_>>());
-        };
+        let mut sentence = std::mem::take(&mut self.said);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.sentence.recv_timeout(left) {
+                Ok(line) => sentence.push_str(&line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = self.child.kill();
+                    panic!(
+                        "it does not end; it told {:?}",
+                        self.lines.try_iter().collect::<Vec<_>>()
+                    );
+                }
+            }
+        }
         let status = self.child.wait().expect("it has ended");
         let events = self.lines.iter().collect();
         (status.code().unwrap_or(-1), sentence, events)

@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use super::kamailio::{Algorithm, Kamailio, TRANSPORTS};
 use super::process::Offhook;
 use super::program::{PATIENCE, Program, free_port, installed, wait_until};
-use super::sound::assert_heard;
+use super::sound::{assert_heard, write_tone};
 use super::transports::{stop, with_tones};
 
-/// A running baresip, which answers calls by itself, plays a tone of 1 kHz and records what it hears.
+/// A running baresip, which answers calls by itself, plays 2.2 s of 1 kHz and records what it hears.
 struct Baresip {
     control: BufReader<TcpStream>,
     _program: Program,
@@ -28,6 +28,7 @@ impl Baresip {
     fn start(kamailio: &Kamailio, transport: &str, user: &str) -> Self {
         let directory = with_tones();
         let at = directory.path();
+        write_tone(&at.join("high.wav"), 1_000, 2_200);
         let port = free_port(&[Ipv4Addr::LOCALHOST.into()]);
         fs::write(at.join("config"), config(at, port)).expect("a file");
         let proxy = match transport {
@@ -139,9 +140,8 @@ fn baresip_calls(kamailio: &Kamailio, transport: &str) {
     bob.wait("registered");
     baresip.command("dial", &format!("sip:{user}@127.0.0.1"));
     bob.wait_state("answered");
-    // Until its whole tone has been played.
-    baresip.wait("CALL_ESTABLISHED");
-    thread::sleep(std::time::Duration::from_millis(1_800));
+    // Its tone is the longer one; this is its word for the end of it.
+    baresip.wait("AUDIO_ERROR");
     baresip.command("hangup", "");
     assert_eq!(bob.wait("ended")["by"], "remote", "{transport}");
     stop(bob, true);

@@ -3,16 +3,15 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
 use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
-use super::certificates::Authority;
+use super::certificates::{Authority, Pair};
 use super::program::{Program, free_port, installed, wait_until};
 
 /// The transports that it serves.
-pub(crate) const TRANSPORTS: [&str; 1] = ["udp"];
+pub(crate) const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
 
 /// The digest algorithms that it can ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +21,6 @@ pub(crate) enum Algorithm {
 }
 
 /// A running Kamailio.
-#[derive(Debug)]
 pub(crate) struct Kamailio {
     program: Option<Program>,
     line: String,
@@ -32,6 +30,7 @@ pub(crate) struct Kamailio {
     pub(crate) port: u16,
     /// Its port for TLS, and WebSocket over TLS.
     pub(crate) tls_port: u16,
+    authority: Authority,
     directory: TempDir,
 }
 
@@ -50,13 +49,28 @@ impl Kamailio {
     /// Starts it at other addresses.
     #[track_caller]
     pub(crate) fn start_at(algorithm: Algorithm, hosts: &[&str]) -> Self {
+        let authority = Authority::new("peers");
+        let own = authority.issue(&[hosts, &["localhost"]].concat());
+        Self::start_with(algorithm, hosts, authority, &own, None)
+    }
+
+    /// Starts it with a certificate of its own, which `authority` need not have signed; with `clients` it
+    /// wants one of theirs, signed by that authority.
+    #[track_caller]
+    pub(crate) fn start_with(
+        algorithm: Algorithm,
+        hosts: &[&str],
+        authority: Authority,
+        own: &Pair,
+        clients: Option<&Authority>,
+    ) -> Self {
         let directory = tempdir().expect("a directory");
         let at = directory.path();
         let addresses: Vec<IpAddr> =
             hosts.iter().map(|host| host.parse().expect("an address")).collect();
         let (port, tls_port) = (free_port(&addresses), free_port(&addresses));
         fs::write(at.join("kamailio.cfg"), include_str!("kamailio.cfg")).expect("a file");
-        fs::write(at.join("tls.cfg"), secure(at, hosts)).expect("a file");
+        fs::write(at.join("tls.cfg"), secure(own, clients)).expect("a file");
         let mut line = format!(
             "kamailio -f kamailio.cfg -DD -E -m 64 -M 8 -Y {0} -A TLS_FILE=\"{0}/tls.cfg\"",
             at.display()
@@ -70,7 +84,8 @@ impl Kamailio {
             let _ = write!(line, " -l udp:{plain} -l tcp:{plain} -l tls:{secure}");
         }
         let address = SocketAddr::from((addresses[0], port));
-        let mut kamailio = Self { program: None, line, address, port, tls_port, directory };
+        let mut kamailio =
+            Self { program: None, line, address, port, tls_port, authority, directory };
         kamailio.restart();
         kamailio
     }
@@ -114,25 +129,25 @@ impl Kamailio {
             "--server {ip}:{port} --transport {transport} --bind {ip} --user {user} --password secret-{user}"
         );
         if secure {
-            let _ = write!(options, " --ca-file {}/ca.pem", self.directory.path().display());
+            let _ = write!(options, " --ca-file {}", self.authority.file().display());
         }
         options
     }
 }
 
-/// Writes a certificate, its key and the authority to `directory`; the file that says so to Kamailio.
-fn secure(directory: &Path, hosts: &[&str]) -> String {
-    let authority = Authority::new();
-    let certificate = authority.certify(&[hosts, &["localhost"]].concat());
-    for (name, text) in
-        [("ca.pem", authority.pem()), ("cert.pem", certificate.chain), ("key.pem", certificate.key)]
-    {
-        fs::write(directory.join(name), text).expect("a file");
-    }
-    let at = directory.display();
+/// What Kamailio is told about TLS.
+fn secure(own: &Pair, clients: Option<&Authority>) -> String {
+    let required = match clients {
+        Some(authority) => format!(
+            "verify_certificate = yes\nrequire_certificate = yes\nca_list = {}\n",
+            authority.file().display()
+        ),
+        None => "verify_certificate = no\nrequire_certificate = no\n".to_owned(),
+    };
     format!(
-        "[server:default]\nmethod = TLSv1.2+\nverify_certificate = no\nrequire_certificate = no\n\
-         private_key = {at}/key.pem\ncertificate = {at}/cert.pem\nca_list = {at}/ca.pem\n\
-         [client:default]\nverify_certificate = no\nrequire_certificate = no\n"
+        "[server:default]\nmethod = TLSv1.2+\nprivate_key = {}\ncertificate = {}\n{required}\
+         [client:default]\nverify_certificate = no\nrequire_certificate = no\n",
+        own.key.display(),
+        own.certificate.display(),
     )
 }

@@ -5,6 +5,7 @@
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod baresip;
+#[path = "../common/certificates.rs"]
 mod certificates;
 mod kamailio;
 mod nat;

@@ -68,9 +68,11 @@ fn calls_with_sipp_beyond_kamailio() {
         let at = directory.path();
         let mut sipp = Sipp::play(&callee(), &["-t", mode, "-rtp_echo"], None, PATIENCE);
         sipp.wait_until_bound();
-        register(&kamailio, "sipp", sipp.port, transport);
+        // Its own user for each transport, or the call would fork to both.
+        let user = format!("sipp-{transport}");
+        register(&kamailio, &user, sipp.port, transport);
         let account = kamailio.account(transport, "alice");
-        let call = format!("call sipp --play high.wav --record-received alice.wav {account}");
+        let call = format!("call {user} --play high.wav --record-received alice.wav {account}");
         let (status, sentence, events) = Offhook::run(at, &call);
         assert_eq!((status, sentence.as_str()), (0, ""), "{transport}: {events:?}");
         sipp.finish();

@@ -68,6 +68,22 @@ fn phones_talk_with_sha_256() {
     });
 }
 
+/// Kamailio passes between transports, and says so in two Record-Routes.
+#[test]
+fn phones_talk_over_different_transports() {
+    let pairs = [("udp", "tcp"), ("tcp", "udp")];
+    if !Kamailio::is_installed() {
+        return;
+    }
+    let kamailio = Kamailio::start(Algorithm::Md5);
+    thread::scope(|scope| {
+        for (from, to) in pairs {
+            let kamailio = &kamailio;
+            scope.spawn(move || talk(kamailio, from, to));
+        }
+    });
+}
+
 #[test]
 fn phones_talk_over_ipv6() {
     on_every_transport(Algorithm::Md5, |kamailio, transport| {

@@ -1,10 +1,13 @@
 //! IPv6: calls over `[::1]`, through Kamailio and straight, and the messages of RFC 5118.
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
+
+use tempfile::{TempDir, tempdir};
 
 use super::process::Offhook;
+use super::program::PATIENCE;
 use super::sound::assert_heard;
 use super::transports::{stop, with_tones};
 
@@ -44,19 +47,47 @@ fn a_call_without_a_server() {
 
 #[test]
 fn the_messages_of_rfc_5118_over_udp() {
-    let directory = with_tones();
-    let bob = Offhook::start(directory.path(), "answer --bind [::1]:0 --delay 60");
-    let address = bob.address();
+    let bob = ringing();
     let socket = UdpSocket::bind("[::1]:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     for (number, (name, expected)) in RFC_5118.into_iter().enumerate() {
         let Some(message) = message(name, number) else { return };
-        socket.send_to(&message, &address).unwrap();
+        socket.send_to(&message, &bob.address).unwrap();
         let mut buffer = [0; 4_096];
         let length = socket.recv(&mut buffer).unwrap_or_else(|_| panic!("{name}: no answer"));
         assert_eq!(status(&buffer[..length]), expected, "{name}");
     }
-    stop(bob, false);
+    stop(bob.phone, false);
+}
+
+#[test]
+fn the_messages_of_rfc_5118_over_tcp() {
+    let bob = ringing();
+    for (number, (name, expected)) in RFC_5118.into_iter().enumerate() {
+        let Some(message) = message(name, number) else { return };
+        // A connection each, for what is malformed ends one.
+        let mut stream = TcpStream::connect(&bob.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&message).unwrap();
+        let mut buffer = [0; 4_096];
+        let length = stream.read(&mut buffer).unwrap_or_else(|_| panic!("{name}: no answer"));
+        assert_eq!(status(&buffer[..length]), expected, "{name}");
+    }
+    stop(bob.phone, false);
+}
+
+/// A phone that lets everybody ring, and where it is.
+struct Ringing {
+    phone: Offhook,
+    address: String,
+    _directory: TempDir,
+}
+
+fn ringing() -> Ringing {
+    let directory = tempdir().unwrap();
+    let phone = Offhook::start(directory.path(), "answer --bind [::1]:0 --delay 60");
+    let address = phone.address();
+    Ringing { phone, address, _directory: directory }
 }
 
 /// One of the messages, with a transaction and a Call-ID of its own, which they share; where the vectors
