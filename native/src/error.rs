@@ -103,6 +103,14 @@ pub enum Error {
         /// What is wrong with it, or with the password of the key in it.
         problem: String,
     },
+    /// There is no certificate to show to those who connect over TLS.
+    #[error(
+        "cannot listen for TLS at {address} without a certificate: name its file (cert_file, --cert-file)"
+    )]
+    NoCertificate {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
     /// A file is no WAV that can be played.
     #[error("{}: {problem}", path.display())]
     Wav {
@@ -140,6 +148,7 @@ impl Error {
             Self::TooManyMarks { .. } => "too_many_marks",
             Self::File { .. } => "file",
             Self::TlsFile { .. } => "tls_file",
+            Self::NoCertificate { .. } => "no_certificate",
             Self::Wav { .. } => "wav",
         }
     }

@@ -1,9 +1,10 @@
 //! The small registrar and proxy, over tokio.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use offhook_core::exchange::{self, ExchangeEvent, ExchangeParameters, Listener};
-use offhook_core::host::{Endpoint, Host, Inbound};
+use offhook_core::host::{Endpoint, Host, Inbound, Transport};
 use offhook_core::time::Instant;
 use tokio::sync::watch;
 
@@ -11,9 +12,11 @@ use crate::broadcast::{Broadcast, Events};
 use crate::capture::Capture;
 use crate::driver::{Driver, Jobs, Passenger};
 use crate::error::Error;
+use crate::host::listener::Limits;
 use crate::host::machine::Machine;
 use crate::host::sockets::{Sockets, Ways};
 use crate::host::timebase::Timebase;
+use crate::tls::{Tls, TlsFiles};
 
 /// A registrar and proxy for development: users, passwords, and the calls between them. Cheap to
 /// clone; when the last clone is dropped it stops.
@@ -49,31 +52,95 @@ pub enum ExchangeNotice {
     },
 }
 
+/// What an [`Exchange`] has from this machine, besides its parameters. By default it has no
+/// certificate, takes no web page's WebSocket, and records nothing.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ExchangeOptions {
+    /// The certificate that it shows where it listens for TLS and WSS, and whom it trusts.
+    pub tls: TlsFiles,
+    /// The pages whose WebSockets are taken, as a browser names them in Origin:
+    /// `https://phone.example.com`; `*` for all of them. Who is no browser names none, and is taken.
+    pub origins: Vec<String>,
+    /// Keeps every packet.
+    pub capture: Option<Capture>,
+}
+
+impl ExchangeOptions {
+    /// Sets the certificate that it shows, and its private key, both in PEM.
+    #[must_use]
+    pub fn certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        (self.tls.cert_file, self.tls.key_file) = (Some(certificate.into()), Some(key.into()));
+        self
+    }
+
+    /// Sets the authorities that may sign the certificates of telephones that it connects to, in PEM.
+    #[must_use]
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.ca_file = Some(file.into());
+        self
+    }
+
+    /// Adds a page whose WebSockets are taken.
+    #[must_use]
+    pub fn origin(mut self, origin: &str) -> Self {
+        self.origins.push(origin.to_owned());
+        self
+    }
+
+    /// Keeps every packet.
+    #[must_use]
+    pub fn capture(mut self, capture: Capture) -> Self {
+        self.capture = Some(capture);
+        self
+    }
+}
+
 impl Exchange {
-    /// Listens as [`listen`](ExchangeParameters::listen) says and starts. Neighbours with one address
-    /// get one port, which port 0 picks; 0.0.0.0 means every address of this machine, those of IPv6
-    /// too.
+    /// How many connections one source may begin beyond those that it may hold, so that it is told
+    /// when it has too many.
+    const BEGINNING: usize = 16;
+
+    /// Listens as [`listen`](ExchangeParameters::listen) says and starts. Where UDP is followed by TCP
+    /// at one address, both get one port, which port 0 picks; 0.0.0.0 means every address of this
+    /// machine, those of IPv6 too.
     ///
     /// # Errors
-    /// [`Error::Bind`] when a port is in use or an address is not ours.
+    /// [`Error::Bind`] when a port is in use or an address is not ours, and [`Error::NoCertificate`]
+    /// when it is to listen for TLS or WSS: see [`start_with`](Self::start_with).
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub fn start(parameters: ExchangeParameters) -> Result<Self, Error> {
-        Self::open(parameters, None)
+        Self::start_with(parameters, ExchangeOptions::default())
     }
 
-    /// As [`start`](Self::start), recording every packet.
+    /// As [`start`](Self::start), with a certificate to show, pages to listen to, or a record of every
+    /// packet.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_captured(parameters: ExchangeParameters, capture: Capture) -> Result<Self, Error> {
-        Self::open(parameters, Some(capture))
-    }
-
-    fn open(mut parameters: ExchangeParameters, capture: Option<Capture>) -> Result<Self, Error> {
-        let mut sockets = Sockets::new(Ways::default());
-        for at in parameters.listen.chunk_by(|one, other| one.address == other.address) {
+    /// As [`start`](Self::start), and [`Error::TlsFile`] with the file that cannot be used.
+    pub fn start_with(
+        mut parameters: ExchangeParameters,
+        options: ExchangeOptions,
+    ) -> Result<Self, Error> {
+        let secure = parameters.listen.iter().find(|listener| listener.transport.is_secure());
+        if let Some(&Listener { address, .. }) = secure
+            && options.tls.cert_file.is_none()
+        {
+            return Err(Error::NoCertificate { address });
+        }
+        let limits = Limits {
+            per_address: parameters.connections_per_source.saturating_add(Self::BEGINNING),
+            total: exchange::MAX_CONNECTIONS,
+        };
+        let mut sockets = Sockets::new(Ways {
+            security: Some(Arc::new(Tls::load(&options.tls)?)),
+            limits,
+            origins: options.origins.into(),
+            ..Ways::default()
+        });
+        for at in parameters.listen.chunk_by(share_a_port) {
             let transports: Vec<_> = at.iter().map(|listener| listener.transport).collect();
             if let Some(listener) = at.first() {
                 sockets.listen_at(&transports, listener.address)?;
@@ -86,7 +153,7 @@ impl Exchange {
         let events = Arc::new(Broadcast::new(|missed| ExchangeNotice::Lagged { missed }));
         let exchange = exchange::Exchange::new(parameters);
         let switch = Switch { exchange, events: Arc::clone(&events), stopped: false };
-        let driver = Driver::new(switch, Timebase::new(), sockets, capture);
+        let driver = Driver::new(switch, Timebase::new(), sockets, options.capture);
         let jobs = driver.jobs();
         let (told, over) = watch::channel(false);
         tokio::spawn(async move {
@@ -111,6 +178,12 @@ impl Exchange {
         let _ = self.held.jobs.send(Box::new(|switch, _| switch.stopped = true));
         let _ = self.held.over.clone().wait_for(|over| *over).await;
     }
+}
+
+/// Who listens for UDP listens for TCP at the same port (RFC 3261 §18.2.1).
+fn share_a_port(one: &Listener, next: &Listener) -> bool {
+    one.address == next.address
+        && (one.transport, next.transport) == (Transport::Udp, Transport::Tcp)
 }
 
 /// The passenger that is an exchange.

@@ -68,7 +68,7 @@ pub use event::{
     CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, HoldBy,
     PhoneStatus, TransferOutcome,
 };
-pub use exchange::{Exchange, ExchangeNotice};
+pub use exchange::{Exchange, ExchangeNotice, ExchangeOptions};
 pub use handler::CallHandler;
 pub use incoming::{Incoming, Referrals};
 pub use phone::Phone;
@@ -81,7 +81,7 @@ pub use offhook_core::call::{CallInfo, CallOptions, TransferMode, TransferOption
 pub use offhook_core::codec::Codec;
 pub use offhook_core::config::{KeyPassword, PhoneParameters};
 pub use offhook_core::event::Reply;
-pub use offhook_core::exchange::{Departure, ExchangeEvent, ExchangeParameters, Listener};
+pub use offhook_core::exchange::{Departure, ExchangeEvent, ExchangeParameters, Limit, Listener};
 pub use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
 pub use offhook_core::host::Transport;
 pub use offhook_core::nat::Network;

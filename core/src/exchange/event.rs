@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::host::Transport;
 use crate::sip::Method;
 use crate::time::Duration;
 
@@ -46,6 +47,16 @@ pub enum ExchangeEvent {
         user: Option<String>,
         /// The status code of the answer.
         code: u16,
+    },
+    /// There was no way to open to a telephone: it does not answer, or its certificate is not its own
+    /// (RFC 5922).
+    Unreachable {
+        /// How it was to be reached.
+        transport: Transport,
+        /// Where; without a port for UDP.
+        peer: SocketAddr,
+        /// What was in the way, in words that end a sentence.
+        problem: String,
     },
     /// A source asks too much and is held back: told at once, and then every ten seconds.
     Limited {

@@ -174,8 +174,10 @@ impl Running {
                 }
             }
             Inbound::SendFailed { flow, to } => self.link_failed(host, Link { flow, peer: to }),
-            Inbound::FlowOpened { id, flow, local, .. } => self.flow_opened(host, id, flow, local),
-            Inbound::FlowFailed { id, .. } => self.flow_failed(host, id),
+            Inbound::FlowOpened { id, flow, local, certificate } => {
+                self.flow_opened(host, id, flow, local, certificate);
+            }
+            Inbound::FlowFailed { id, failure } => self.flow_failed(host, id, failure),
             Inbound::FlowAccepted { flow, from, local, .. } => {
                 self.domain.learn(local);
                 if !self.sources.connect(from.ip(), host.now()) {
@@ -513,7 +515,7 @@ impl Running {
 
     // --- events ---
 
-    fn tell(&mut self, event: ExchangeEvent) {
+    pub(super) fn tell(&mut self, event: ExchangeEvent) {
         if self.events.len() >= MAX_EVENTS {
             self.events.pop_front();
         }

@@ -10,8 +10,9 @@ use super::links::Key;
 use super::route::Plan;
 use super::running::Running;
 use super::target::Target;
-use super::{HOST_TIMEOUT, MAX_WAITING};
-use crate::host::{Flow, Host, Outbound, Query, RequestId, Transport};
+use super::{ExchangeEvent, HOST_TIMEOUT, MAX_WAITING};
+use crate::certificate::Identities;
+use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId, Transport};
 use crate::sip::Message;
 use crate::slab::Slot;
 
@@ -150,8 +151,13 @@ impl Running {
         id: RequestId,
         flow: Flow,
         local: SocketAddr,
+        certificate: Option<&Identities>,
     ) {
         self.domain.learn(local);
+        if let Some(why) = self.opening.get(&id).and_then(|key| distrust(key, certificate)) {
+            host.send(Outbound::CloseFlow { flow });
+            return self.flow_failed(host, id, FlowFailure::Untrusted(&why));
+        }
         let key = self.opening.remove(&id);
         let wanted = key.as_ref().map(|key| self.waiting_for(key)).unwrap_or_default();
         let Some(key) = key.filter(|key| !wanted.is_empty() || !key.transport.is_reliable()) else {
@@ -175,8 +181,19 @@ impl Running {
         }
     }
 
-    pub(super) fn flow_failed(&mut self, host: &mut dyn Host, id: RequestId) {
+    pub(super) fn flow_failed(
+        &mut self,
+        host: &mut dyn Host,
+        id: RequestId,
+        failure: FlowFailure<'_>,
+    ) {
         let Some(key) = self.opening.remove(&id) else { return };
+        let problem = match failure {
+            FlowFailure::Unreachable(why) | FlowFailure::Untrusted(why) => why,
+            FlowFailure::Unsupported => "there is no way to speak that here",
+        };
+        let (transport, peer, problem) = (key.transport, key.to, problem.to_owned());
+        self.tell(ExchangeEvent::Unreachable { transport, peer, problem });
         self.waiting_for(&key).into_iter().for_each(|id| self.no_way(host, id));
     }
 
@@ -228,6 +245,16 @@ impl Running {
                 self.timers.cancel(timer);
             }
         }
+    }
+}
+
+/// What is wrong with whom a connection leads to, if it is not the one that was asked for (RFC 5922
+/// §7.3).
+fn distrust(key: &Key, certificate: Option<&Identities>) -> Option<String> {
+    match certificate {
+        _ if !key.transport.is_secure() => None,
+        Some(certificate) => certificate.refusal(&key.name),
+        None => Some("it has shown no certificate".to_owned()),
     }
 }
 

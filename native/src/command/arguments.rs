@@ -7,9 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use offhook::core::nat::KeepAlive;
 use offhook::core::rtp::{SymmetricRtp, telephone_event};
-use offhook::core::sip::{NameAddr, check_value};
-use offhook::{Codec, Network};
-use offhook::{Listener, Transport};
+use offhook::core::sip::{NameAddr, Uri, check_value};
+use offhook::{Codec, Listener, Network, Transport};
 
 /// A telephone for the terminal and for scripts.
 ///
@@ -47,7 +46,7 @@ pub(crate) enum Command {
     /// Call by the thousand, and measure
     Load(Box<LoadArguments>),
     /// Run a small registrar and proxy for development
-    Exchange(ExchangeArguments),
+    Exchange(Box<ExchangeArguments>),
     /// Draw a ladder diagram from a capture (pcap or pcapng, SIP over UDP)
     Trace(TraceArguments),
     /// Print shell completions
@@ -383,8 +382,9 @@ pub(crate) struct LoadArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExchangeArguments {
-    /// An address to listen at, for UDP and TCP if it names no transport; may be repeated
-    #[arg(long, value_name = "IP:PORT[/udp|tcp]", value_parser = listen, required = true)]
+    /// An address to listen at, and for what; for UDP and TCP if it does not say. May be repeated;
+    /// port 0 picks one
+    #[arg(long, value_name = "IP:PORT[/udp|tcp|tls|ws|wss]", value_parser = listen, required = true)]
     pub(crate) listen: Vec<Listen>,
     /// A user; may be repeated
     #[arg(long = "user", value_name = "NAME:PASSWORD", value_parser = user)]
@@ -392,11 +392,45 @@ pub(crate) struct ExchangeArguments {
     /// The realm of the passwords, and the main domain
     #[arg(long, value_name = "TEXT", default_value = "offhook")]
     pub(crate) realm: String,
+    /// A further domain of ours; may be repeated
+    #[arg(long = "domain", value_name = "NAME", value_parser = domain)]
+    pub(crate) domains: Vec<String>,
     /// The digest algorithm
     #[arg(long, value_name = "NAME", default_value = "MD5", value_parser = ["MD5", "SHA-256", "SHA-512-256"])]
     pub(crate) algorithm: String,
+    /// A file whose content, 16 bytes or more, marks our calls: with the same one the calls that are
+    /// up survive a restart. Make it once: openssl rand -hex 32 > FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// A page whose WebSockets are taken: https://phone.example.com, or * for all; may be repeated.
+    /// Without it no browser is let in
+    #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin)]
+    pub(crate) origins: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tls: ExchangeTls,
     #[command(flatten)]
     pub(crate) watch: Watch,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "TLS and WSS")]
+pub(crate) struct ExchangeTls {
+    /// Our certificate in PEM, and after it those up to its authority
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert_file: Option<PathBuf>,
+    /// Its private key in PEM [default: it stands in the file of the certificate]
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// A file whose first line is the password of the private key
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub(crate) key_password_file: Option<PathBuf>,
+    /// The authorities of telephones that connect to us, in PEM: who shows no certificate of theirs is
+    /// turned away [default: none is asked for]
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub(crate) client_ca_file: Option<PathBuf>,
+    /// The authorities of telephones that we connect to, in PEM [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -468,15 +502,34 @@ impl Listen {
 fn listen(text: &str) -> Result<Listen, String> {
     let (address, transport) = match text.rsplit_once('/') {
         Some((address, name)) => {
-            let known =
-                |transport: &Transport| matches!(transport, Transport::Udp | Transport::Tcp);
-            let transport = Transport::named(name).filter(known);
-            (address, Some(transport.ok_or("the transport after the slash is udp or tcp")?))
+            let transport = Transport::named(name);
+            let wrong = "the transport after the slash is udp, tcp, tls, ws or wss";
+            (address, Some(transport.ok_or(wrong)?))
         }
         None => (text, None),
     };
     let address = address.parse().map_err(|_| "an IP address and a port: 127.0.0.1:5060")?;
     Ok(Listen { address, transport })
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let uri = format!("sip:{text}");
+    match Uri::parse(&uri) {
+        Ok(parsed) if parsed.host() == text && parsed.ip().is_none() => Ok(text.into()),
+        _ => Err("a name without port: pbx.example.com".into()),
+    }
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let names = |scheme| {
+        let host = text.strip_prefix(scheme).unwrap_or_default();
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', ' '])
+    };
+    match text {
+        "*" | "null" => Ok(text.into()),
+        _ if names("https://") || names("http://") => Ok(text.into()),
+        _ => Err("what a browser says in Origin, without a path: https://phone.example.com".into()),
+    }
 }
 
 fn user(text: &str) -> Result<(String, String), String> {
@@ -568,7 +621,12 @@ mod tests {
         let both = listen("127.0.0.1:5060").unwrap().listeners();
         let one = |text| listen(text).unwrap().listeners();
         assert_eq!(both, [one("127.0.0.1:5060/udp"), one("127.0.0.1:5060/TCP")].concat());
+        assert_eq!(one("[::1]:443/wss")[0].transport, Transport::Wss);
         assert!(listen("127.0.0.1:5060/sctp").is_err());
+        assert!(domain("pbx.example.com").is_ok() && domain("pbx.example.com:5060").is_err());
+        assert!(domain("10.0.0.1").is_err() && domain("a@b").is_err() && domain("").is_err());
+        assert!(origin("https://phone.example.com:8443").is_ok() && origin("*").is_ok());
+        assert!(origin("phone.example.com").is_err() && origin("https://a/").is_err());
         assert_eq!(user("a:b:c").unwrap(), ("a".into(), "b:c".into()));
         assert_eq!(port_range("10000-10010").unwrap(), (10_000, 10_010));
         assert!(port_range("10000").is_err());

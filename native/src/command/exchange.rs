@@ -1,33 +1,31 @@
 //! `offhook exchange`: the small registrar and proxy.
 
-use offhook::{Algorithm, Departure, Exchange, ExchangeEvent, ExchangeNotice, ExchangeParameters};
+use std::path::Path;
+
+use offhook::{
+    Algorithm, Departure, Error, Exchange, ExchangeEvent, ExchangeNotice, ExchangeOptions,
+    ExchangeParameters, KeyPassword, Listener, TlsFiles,
+};
 use serde_json::json;
 
-use super::arguments::{ExchangeArguments, Listen};
+use super::arguments::{ExchangeArguments, ExchangeTls, Listen};
 use super::failure::{Failure, Status};
 use super::output::{Output, printable};
-use super::session::Recorder;
+use super::session::{Recorder, first_line};
 use super::signals::Signals;
 
+/// A shorter secret can be guessed.
+const SHORTEST_SECRET: usize = 16;
+
 pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<(), Failure> {
-    let Some(first) = arguments.listen.first() else {
-        return Err(Failure::new(Status::Usage, "no_address", "name an address to --listen at"));
-    };
-    let algorithm = match arguments.algorithm.as_str() {
-        "SHA-256" => Algorithm::Sha256,
-        "SHA-512-256" => Algorithm::Sha512256,
-        _ => Algorithm::Md5,
-    };
-    let mut parameters =
-        ExchangeParameters::new(first.address).realm(&arguments.realm).algorithm(algorithm);
-    parameters.listen = arguments.listen.into_iter().flat_map(Listen::listeners).collect();
-    parameters.users = arguments.users;
-    let signals = Signals::listen().map_err(Failure::internal)?;
+    let parameters = parameters(&arguments)?;
     let recorder = Recorder::new(&arguments.watch);
-    let exchange = match recorder.capture.clone() {
-        Some(capture) => Exchange::start_captured(parameters, capture)?,
-        None => Exchange::start(parameters)?,
-    };
+    let mut options = ExchangeOptions::default();
+    options.tls = tls(&arguments.tls)?;
+    options.origins = arguments.origins;
+    options.capture.clone_from(&recorder.capture);
+    let signals = Signals::listen().map_err(Failure::internal)?;
+    let exchange = Exchange::start_with(parameters, options)?;
     for listener in exchange.listeners() {
         output.listening(listener.transport, listener.address);
     }
@@ -43,6 +41,65 @@ pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<
     }
     exchange.stop().await;
     recorder.finish(output)
+}
+
+fn parameters(arguments: &ExchangeArguments) -> Result<ExchangeParameters, Failure> {
+    let listen: Vec<_> = arguments.listen.iter().copied().flat_map(Listen::listeners).collect();
+    let Some(first) = listen.first() else {
+        return Err(Failure::new(Status::Usage, "no_address", "name an address to --listen at"));
+    };
+    check_ports(&listen)?;
+    let algorithm = match arguments.algorithm.as_str() {
+        "SHA-256" => Algorithm::Sha256,
+        "SHA-512-256" => Algorithm::Sha512256,
+        _ => Algorithm::Md5,
+    };
+    let mut parameters =
+        ExchangeParameters::new(first.address).realm(&arguments.realm).algorithm(algorithm);
+    parameters.listen = listen;
+    parameters.users.clone_from(&arguments.users);
+    parameters.domains.clone_from(&arguments.domains);
+    parameters.secret = arguments.secret_file.as_deref().map(secret).transpose()?;
+    Ok(parameters)
+}
+
+/// A port has one listener for connections, whatever they carry.
+fn check_ports(listen: &[Listener]) -> Result<(), Failure> {
+    let connects = |listener: &&Listener| listener.transport.is_reliable();
+    for (index, one) in listen.iter().enumerate().filter(|(_, one)| connects(one)) {
+        let same = |other: &&Listener| other.address == one.address && one.address.port() != 0;
+        if let Some(other) = listen.iter().skip(index + 1).filter(connects).find(same) {
+            let (at, one, other) = (one.address, one.transport, other.transport);
+            let (one, other) = (one.as_str(), other.as_str());
+            let message =
+                format!("{at} cannot be both for {one} and for {other}: give each its port");
+            return Err(Failure::new(Status::Usage, "listen", message));
+        }
+    }
+    Ok(())
+}
+
+fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
+    let wrong = |problem: String| Failure::from(Error::File { path: path.to_owned(), problem });
+    let secret = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    match secret.len() {
+        ..SHORTEST_SECRET => Err(wrong(format!(
+            "a secret has {SHORTEST_SECRET} bytes at least: openssl rand -hex 32"
+        ))),
+        _ => Ok(secret),
+    }
+}
+
+fn tls(arguments: &ExchangeTls) -> Result<TlsFiles, Failure> {
+    let password = arguments.key_password_file.as_deref().map(first_line).transpose()?;
+    Ok(TlsFiles {
+        ca_file: arguments.ca_file.clone(),
+        cert_file: arguments.cert_file.clone(),
+        key_file: arguments.key_file.clone(),
+        key_password: password.map(|password| KeyPassword::from(password.as_str())),
+        client_ca_file: arguments.client_ca_file.clone(),
+        ..TlsFiles::default()
+    })
 }
 
 fn tell(output: Output, notice: &ExchangeNotice) {
@@ -81,6 +138,20 @@ fn tell(output: Output, notice: &ExchangeNotice) {
             });
             let method = printable(method);
             (value, format!("{method} from {source}{} refused: {code}", who.unwrap_or_default()))
+        }
+        ExchangeNotice::Event(ExchangeEvent::Unreachable { transport, peer, problem }) => {
+            let transport = transport.as_str().to_ascii_lowercase();
+            let peer = peer.to_string();
+            let value = json!({
+                "event": "unreachable", "transport": transport, "peer": peer, "problem": problem,
+            });
+            (value, format!("{peer} cannot be reached over {transport}: {}", printable(problem)))
+        }
+        ExchangeNotice::Event(ExchangeEvent::Limited { source, limit, count }) => {
+            let (source, limit) = (source.to_string(), limit.as_str());
+            let value =
+                json!({ "event": "limited", "source": source, "limit": limit, "count": count });
+            (value, format!("{source} is held back: too many {limit} ({count} times)"))
         }
         ExchangeNotice::Lagged { missed } => (
             json!({ "event": "lagged", "missed": missed }),

@@ -74,7 +74,7 @@ impl From<Error> for Failure {
             Error::Bind { .. } | Error::File { .. } | Error::TlsFile { .. } | Error::Wav { .. } => {
                 Status::Resource
             }
-            Error::Dtmf(_) => Status::Usage,
+            Error::Dtmf(_) | Error::NoCertificate { .. } => Status::Usage,
             Error::RegistrationRefused { .. } | Error::RegistrationUnanswered { .. } => {
                 Status::Registration
             }

@@ -75,7 +75,7 @@ async fn dispatch(command: Command, output: Output, many: Handle) -> Result<(), 
         Command::Message(arguments) => message::run(*arguments, output).await,
         Command::Options(arguments) => options::run(*arguments, output).await,
         Command::Load(arguments) => load::run(*arguments, output, &many).await,
-        Command::Exchange(arguments) => exchange::run(arguments, output).await,
+        Command::Exchange(arguments) => exchange::run(*arguments, output).await,
         Command::Trace(arguments) => trace::run(&arguments, output),
         Command::Completions { .. } => Ok(()),
     }

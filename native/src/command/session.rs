@@ -1,6 +1,6 @@
 //! A phone made of the command's arguments, its events told as they come, and its clean end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::task::Poll;
 
 use offhook::{Capture, Error, Event, PacketKind, Phone, PhoneParameters, PhoneStatus, Transport};
@@ -280,8 +280,13 @@ fn password(account: &Account) -> Result<Option<String>, Failure> {
     let Some(path) = &account.password_file else {
         return Ok(std::env::var("OFFHOOK_PASSWORD").ok());
     };
+    first_line(path).map(Some)
+}
+
+/// The first line of a file: a password.
+pub(crate) fn first_line(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::from(Error::File { path: path.clone(), problem: error.to_string() })
+        Failure::from(Error::File { path: path.to_owned(), problem: error.to_string() })
     })?;
-    Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use offhook::{
-    Call, Capture, Ending, Error, Exchange, ExchangeParameters, Listener, MediaStats, Phone,
-    PhoneParameters, Transfer, TransferMode,
+    Call, Capture, Ending, Error, Exchange, ExchangeOptions, ExchangeParameters, Listener,
+    MediaStats, Phone, PhoneParameters, Transfer, TransferMode,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -72,7 +72,8 @@ async fn show(steps: &Steps, files: &Files, capture: &Capture) -> Result<Shown, 
     steps.begin("starting an exchange");
     let parameters = ExchangeParameters::new(HERE);
     let parameters = parameters.user("alice", "a").user("menu", "m").user("desk", "d");
-    let exchange = Exchange::start_captured(parameters, capture.clone())?;
+    let exchange =
+        Exchange::start_with(parameters, ExchangeOptions::default().capture(capture.clone()))?;
     let server = exchange.listeners().first().map_or(HERE, |listener| listener.address).to_string();
     steps.done(&format!("an exchange listens at udp {server}"));
 
