@@ -296,6 +296,8 @@ pub enum Event {
         ping: PingId,
         /// The final response; `None` when none came.
         cause: Option<Cause>,
+        /// What was in the way, where there was no way to send it.
+        error: Option<Error>,
         /// From sending to the answer.
         round_trip: Duration,
     },
@@ -316,6 +318,8 @@ pub enum Event {
         request: ErrandId,
         /// The final response; `None` when none came.
         reply: Option<Reply>,
+        /// What was in the way, where there was no way to send it.
+        error: Option<Error>,
     },
     /// What became of an instant message of ours.
     MessageSent {
@@ -324,6 +328,8 @@ pub enum Event {
         /// The final response; `None` when none came. 513 also when the message was not sent
         /// because it would be larger than RFC 3428 §8 allows.
         cause: Option<Cause>,
+        /// What was in the way, where there was no way to send it.
+        error: Option<Error>,
     },
 }
 

@@ -130,6 +130,14 @@ impl Error {
         }
     }
 
+    /// Why a request has no answer.
+    pub(crate) fn unanswered(
+        problem: Option<offhook_core::error::Error>,
+        what: &'static str,
+    ) -> Self {
+        problem.map_or(Self::Timeout { what }, Self::Phone)
+    }
+
     /// A word for programs; never changes for one kind of error.
     pub fn code(&self) -> &'static str {
         match self {

@@ -334,8 +334,8 @@ impl Phone {
             .map_err(|_| Error::NotRunning)?;
         verdict.await.map_err(|_| Error::NotRunning)??;
         match answered.await {
-            Ok((Some(cause), round_trip)) => Ok((cause, round_trip)),
-            Ok((None, _)) => Err(Error::Timeout { what: "an answer to OPTIONS" }),
+            Ok((Ok(cause), round_trip)) => Ok((cause, round_trip)),
+            Ok((Err(problem), _)) => Err(Error::unanswered(problem, "an answer to OPTIONS")),
             Err(_) => Err(Error::NotRunning),
         }
     }
@@ -366,9 +366,9 @@ impl Phone {
             .map_err(|_| Error::NotRunning)?;
         verdict.await.map_err(|_| Error::NotRunning)??;
         match answered.await.map_err(|_| Error::NotRunning)? {
-            Some(cause) if (200..300).contains(&cause.code) => Ok(cause),
-            Some(cause) => Err(Error::Rejected { cause }),
-            None => Err(Error::Timeout { what: "an answer to the message" }),
+            Ok(cause) if (200..300).contains(&cause.code) => Ok(cause),
+            Ok(cause) => Err(Error::Rejected { cause }),
+            Err(problem) => Err(Error::unanswered(problem, "an answer to the message")),
         }
     }
 
@@ -395,7 +395,7 @@ impl Phone {
             .map_err(|_| Error::NotRunning)?;
         verdict.await.map_err(|_| Error::NotRunning)??;
         let reply = answered.await.map_err(|_| Error::NotRunning)?;
-        reply.ok_or(Error::Timeout { what: "an answer to the request" })
+        reply.map_err(|problem| Error::unanswered(problem, "an answer to the request"))
     }
 
     /// Incoming calls, unless a [`CallHandler`] takes them. Those that came before wait, so nothing is lost between

@@ -64,18 +64,18 @@ export class Telephone extends Emitter {
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
     const send = (machine) => machine.message(target, bytes, contentType);
     const answer = await this.reply("messageSent", "message", send);
-    const { code, reason } = answer;
+    const { code, reason, error } = answer;
     if (code >= 200 && code < 300) return { code, reason };
-    if (!code) throw failure("timeout", "no answer to the message came");
+    if (!code) throw error ?? failure("timeout", "no answer to the message came");
     throw failure("rejected", `the message was refused: ${code} ${reason}`, code);
   }
 
   /** Asks what a target can do, a SIP ping. Resolves with the answer, whatever its status. */
   async options(target) {
     const answer = await this.reply("pong", "ping", (machine) => machine.options(target));
-    const { code, reason, roundTripMs } = answer;
+    const { code, reason, roundTripMs, error } = answer;
     if (code) return { code, reason, roundTripMs };
-    throw failure("timeout", "no answer to OPTIONS came");
+    throw error ?? failure("timeout", "no answer to OPTIONS came");
   }
 
   /** Sends a request of any other method. Resolves with the answer, whatever its status. */
@@ -85,9 +85,9 @@ export class Telephone extends Emitter {
 
   /** The answer to the request that a command sends. */
   async replied(command) {
-    const { code, reason, headers, body } = await this.reply("response", "request", command);
+    const { code, reason, headers, body, error } = await this.reply("response", "request", command);
     if (code) return { code, reason, headers, body };
-    throw failure("timeout", "no answer to the request came");
+    throw error ?? failure("timeout", "no answer to the request came");
   }
 
   /** The event of that type with the number that a command gave. */

@@ -56,8 +56,9 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
         Event::Referred { call, referral: ReferralId(referral), to, by } => {
             of("referred", call).with("referral", number(referral)).with("to", to).with("by", by)
         }
-        Event::Response { request: ErrandId(request), reply: answer } => {
+        Event::Response { request: ErrandId(request), reply: answer, error } => {
             let object = Builder::of("response").with("request", number(request));
+            let object = object.maybe("error", error.map(refused));
             match answer {
                 Some(Reply { cause: why, headers, body, .. }) => cause(object, Some(why))
                     .with("headers", pairs(headers))
@@ -65,8 +66,9 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
                 None => object,
             }
         }
-        Event::Pong { ping: PingId(ping), cause: why, round_trip } => {
+        Event::Pong { ping: PingId(ping), cause: why, error, round_trip } => {
             let object = Builder::of("pong").with("ping", number(ping));
+            let object = object.maybe("error", error.map(refused));
             cause(object.with("roundTripMs", millis(round_trip)), why)
         }
         Event::Message { from, to, body, content_type } => Builder::of("message")
@@ -74,8 +76,9 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
             .with("to", to)
             .with("body", String::from_utf8_lossy(&body).into_owned())
             .with("contentType", content_type),
-        Event::MessageSent { message: MessageId(message), cause: why } => {
-            cause(Builder::of("messageSent").with("message", number(message)), why)
+        Event::MessageSent { message: MessageId(message), cause: why, error } => {
+            let object = Builder::of("messageSent").with("message", number(message));
+            cause(object.maybe("error", error.map(refused)), why)
         }
         _ => return None,
     })

@@ -121,10 +121,16 @@ export type PhoneEvent =
   | { type: "incoming"; call: number; from: string; to: string }
   | ({ type: "state"; call: number; state: CallState } & Caused)
   | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
-  | ({ type: "pong"; ping: number; roundTripMs: number } & Caused)
+  | ({ type: "pong"; ping: number; roundTripMs: number; error?: PhoneError } & Caused)
   | { type: "message"; from: string; to: string; body: string; contentType: string }
-  | ({ type: "messageSent"; message: number } & Caused)
-  | ({ type: "response"; request: number; headers?: [string, string][]; body?: Uint8Array } & Caused)
+  | ({ type: "messageSent"; message: number; error?: PhoneError } & Caused)
+  | ({
+      type: "response";
+      request: number;
+      headers?: [string, string][];
+      body?: Uint8Array;
+      error?: PhoneError;
+    } & Caused)
   /** One side put the other on hold, or took it off it. */
   | { type: "hold"; call: number; by: "local" | "remote"; held: boolean }
   /** A hold (or, not `held`, a resume) of ours came to nothing. */

@@ -49,6 +49,16 @@ pub(crate) enum Lost {
     Because(Error),
 }
 
+impl Lost {
+    /// What was in the way, if anybody knows.
+    pub(crate) fn error(self) -> Option<Error> {
+        match self {
+            Self::Because(error) => Some(error),
+            Self::Unreachable => None,
+        }
+    }
+}
+
 /// What asking for a path gives.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Reach {

@@ -101,6 +101,6 @@ impl Call {
 impl Inquiry {
     fn finish(self, cx: &mut Crossing<'_>, reply: Option<Reply>) {
         self.ask.close(cx);
-        cx.tell(Event::Response { request: self.id, reply });
+        cx.tell(Event::Response { request: self.id, reply, error: None });
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::agent::{ACCEPTED, Content, Crossing, Lost, Owner, Path, Refusal, Series, Target, Turn};
+use crate::error::Error;
 use crate::event::{Cause, ErrandId, Event, MessageId, PingId, Reply};
 use crate::sip::{HeaderName, Message, Method, reason_phrase};
 use crate::time::Instant;
@@ -36,8 +37,9 @@ enum Kind {
     Request,
 }
 
-/// How an errand ended: the final response, if there was one.
-pub(super) type Outcome = Option<Reply>;
+/// How an errand ended: with the final response, or without one, and if there was no way to send it,
+/// with what was in the way.
+pub(super) type Outcome = Result<Reply, Option<Error>>;
 
 impl Errand {
     pub(super) fn ping(id: ErrandId, target: Target) -> Self {
@@ -84,7 +86,7 @@ impl Errand {
         match reached {
             Ok(true) => self.send(cx),
             Ok(false) => None,
-            Err(_) => Some(None),
+            Err(lost) => Some(Err(lost.error())),
         }
     }
 
@@ -97,10 +99,10 @@ impl Errand {
         let sent = self.sent.as_mut()?;
         match path {
             Ok(path) if sent.series.set_path(Arc::clone(&path)) => self.send(cx),
-            Ok(_) | Err(_) => {
-                let refusal = sent.series.take_refusal();
-                Some(refusal.map(|response| self.reply(&response)))
-            }
+            path => Some(match sent.series.take_refusal() {
+                Some(response) => Ok(self.reply(&response)),
+                None => Err(path.err().and_then(Lost::error)),
+            }),
         }
     }
 
@@ -114,8 +116,8 @@ impl Errand {
         match self.sent.as_mut()?.series.handle_response(cx, client, response)? {
             Turn::Wait => None,
             Turn::Again => self.send(cx),
-            Turn::Final(Some(Refusal::TooLarge)) => Some(Some(too_large())),
-            Turn::Final(_) => Some(Some(self.reply(response))),
+            Turn::Final(Some(Refusal::TooLarge)) => Some(Ok(too_large())),
+            Turn::Final(_) => Some(Ok(self.reply(response))),
         }
     }
 
@@ -129,25 +131,29 @@ impl Errand {
         match self.sent.as_mut()?.series.handle_failure(cx, client, cause)? {
             Turn::Wait => None,
             Turn::Again => self.send(cx),
-            Turn::Final(_) => Some(None),
+            Turn::Final(_) => Some(Err(None)),
         }
     }
 
     /// Tells the outcome.
-    pub(super) fn finish(self, cx: &mut Crossing<'_>, reply: Outcome) {
+    pub(super) fn finish(self, cx: &mut Crossing<'_>, outcome: Outcome) {
         let mut round_trip = Default::default();
         if let Some(Sent { series, at }) = self.sent {
             round_trip = cx.now().since(at);
             series.close(cx);
         }
+        let (reply, error) = match outcome {
+            Ok(reply) => (Some(reply), None),
+            Err(error) => (None, error),
+        };
         let ErrandId(number) = self.id;
         if self.kind == Kind::Request {
-            return cx.tell(Event::Response { request: self.id, reply });
+            return cx.tell(Event::Response { request: self.id, reply, error });
         }
         let cause = reply.map(|reply| reply.cause);
         cx.tell(match self.kind {
-            Kind::Message => Event::MessageSent { message: MessageId(number), cause },
-            _ => Event::Pong { ping: PingId(number), cause, round_trip },
+            Kind::Message => Event::MessageSent { message: MessageId(number), cause, error },
+            _ => Event::Pong { ping: PingId(number), cause, error, round_trip },
         });
     }
 
@@ -173,7 +179,7 @@ impl Errand {
         {
             fields.push((HeaderName::Contact, cx.contact(&path)));
         }
-        (!series.send(cx, fields)).then(|| Some(too_large()))
+        (!series.send(cx, fields)).then(|| Ok(too_large()))
     }
 }
 

@@ -413,7 +413,7 @@ impl Phone {
     fn close(&mut self, host: &mut dyn Host) {
         let errands: Vec<ErrandId> = self.errands.keys().copied().collect();
         for id in errands {
-            self.with_errand(host, id, |_, _| Some(None));
+            self.with_errand(host, id, |_, _| Some(Err(None)));
         }
         self.invites.clear();
         self.agent.close(host);

@@ -248,7 +248,7 @@ impl Call {
         let method = method.to_owned();
         self.command(move |line, id| line.request_within(id, &method, options, told)).await?;
         let reply = answered.await.map_err(|_| Error::NotRunning)?;
-        reply.ok_or(Error::Timeout { what: "an answer to the request" })
+        reply.map_err(|problem| Error::unanswered(problem, "an answer to the request"))
     }
 
     /// Waits until the call is answered; it may be over again by then.

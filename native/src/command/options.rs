@@ -19,7 +19,10 @@ pub(crate) async fn run(arguments: OptionsArguments, output: Output) -> Result<(
                 let message = format!("{target} does not answer: is it running, and is the address right?");
                 Failure::new(Status::Nothing, "timeout", message)
             }
-            error => error.into(),
+            error if error.code() == "unreachable" => {
+                Failure::from(error).with_status(Status::Nothing)
+            }
+            error => session.failure(error),
         }),
         () = session.signals.came() => Err(interrupted()),
     };

@@ -35,8 +35,8 @@ pub(crate) struct Line {
     bulletin: Arc<Bulletin>,
     calls: HashMap<CallId, Arc<Shared>>,
     pings: HashMap<PingId, oneshot::Sender<Pong>>,
-    messages: HashMap<MessageId, oneshot::Sender<Option<event::Cause>>>,
-    requests: HashMap<ErrandId, oneshot::Sender<Option<event::Reply>>>,
+    messages: HashMap<MessageId, oneshot::Sender<Answered<event::Cause>>>,
+    requests: HashMap<ErrandId, oneshot::Sender<Answered<event::Reply>>>,
     transfers: HashMap<CallId, (TransferMode, oneshot::Sender<Transfer>)>,
     metronome: Arc<Metronome>,
     crowd: Option<Crowd>,
@@ -57,8 +57,11 @@ pub(crate) struct Crowd {
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
-/// The answer to an OPTIONS request: the final response, if any, and the round trip.
-pub(crate) type Pong = (Option<event::Cause>, std::time::Duration);
+/// A final response; or, where none came, what was in the way, if anybody knows.
+pub(crate) type Answered<T> = Result<T, Option<Refusal>>;
+
+/// The answer to an OPTIONS request, and the round trip.
+pub(crate) type Pong = (Answered<event::Cause>, std::time::Duration);
 
 impl Line {
     pub(crate) fn new(
@@ -198,7 +201,7 @@ impl Line {
         target: &str,
         body: &[u8],
         content_type: &str,
-        told: oneshot::Sender<Option<event::Cause>>,
+        told: oneshot::Sender<Answered<event::Cause>>,
     ) -> Result<(), Refusal> {
         let message = self.phone.message(target, body, content_type)?;
         self.messages.insert(message, told);
@@ -211,7 +214,7 @@ impl Line {
         method: &str,
         target: &str,
         options: RequestOptions,
-        told: oneshot::Sender<Option<event::Reply>>,
+        told: oneshot::Sender<Answered<event::Reply>>,
     ) -> Result<(), Refusal> {
         let request = self.phone.request(method, target, options)?;
         self.requests.insert(request, told);
@@ -224,7 +227,7 @@ impl Line {
         call: CallId,
         method: &str,
         options: RequestOptions,
-        told: oneshot::Sender<Option<event::Reply>>,
+        told: oneshot::Sender<Answered<event::Reply>>,
     ) -> Result<(), Refusal> {
         let request = self.phone.request_within(call, method, options)?;
         self.requests.insert(request, told);
@@ -302,22 +305,22 @@ impl Line {
             }
             Core::Media { .. } if self.soundless => {}
             Core::Media { call, control } => self.control(machine, jobs, call, control),
-            Core::Pong { ping, cause, round_trip } => {
+            Core::Pong { ping, cause, error, round_trip } => {
                 if let Some(told) = self.pings.remove(&ping) {
-                    let _ = told.send((cause, round_trip.into()));
+                    let _ = told.send((cause.ok_or(error), round_trip.into()));
                 }
             }
             Core::Message { from, to, body, content_type } => {
                 self.bulletin.publish(&Event::Message { from, to, body, content_type });
             }
-            Core::Response { request, reply } => {
+            Core::Response { request, reply, error } => {
                 if let Some(told) = self.requests.remove(&request) {
-                    let _ = told.send(reply);
+                    let _ = told.send(reply.ok_or(error));
                 }
             }
-            Core::MessageSent { message, cause } => {
+            Core::MessageSent { message, cause, error } => {
                 if let Some(told) = self.messages.remove(&message) {
-                    let _ = told.send(cause);
+                    let _ = told.send(cause.ok_or(error));
                 }
             }
             _ => {}

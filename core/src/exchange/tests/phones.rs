@@ -336,7 +336,7 @@ fn a_message_goes_through_the_exchange_authenticated() {
         site.wait(|_| {
             alice.told(|event| {
                 let wanted = Some(code);
-                matches!(event, Event::MessageSent { message, cause }
+                matches!(event, Event::MessageSent { message, cause, .. }
                     if *message == sent && cause.as_ref().map(|cause| cause.code) == wanted)
             })
         });

@@ -402,7 +402,7 @@ fn a_ping_is_answered_or_not() {
     scene.run(Duration::from_secs(40));
     let pong = |wanted| {
         alice.events().into_iter().find_map(|event| match event {
-            Event::Pong { ping, cause, round_trip } if ping == wanted => {
+            Event::Pong { ping, cause, round_trip, .. } if ping == wanted => {
                 Some((cause.map(|cause| cause.code), round_trip.as_millis()))
             }
             _ => None,

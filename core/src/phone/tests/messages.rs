@@ -32,7 +32,7 @@ impl Actor {
     /// What became of each message sent, in the order told; 0 is no answer.
     fn outcomes(&self) -> Vec<(MessageId, u16)> {
         let told = |event: Event| match event {
-            Event::MessageSent { message, cause } => {
+            Event::MessageSent { message, cause, .. } => {
                 Some((message, cause.map_or(0, |cause| cause.code)))
             }
             _ => None,

@@ -14,7 +14,7 @@ impl Actor {
     /// The answers that were told, in order.
     fn replies(&self) -> Vec<(ErrandId, Option<Reply>)> {
         let told = |event: Event| match event {
-            Event::Response { request, reply } => Some((request, reply)),
+            Event::Response { request, reply, .. } => Some((request, reply)),
             _ => None,
         };
         self.events().into_iter().filter_map(told).collect()
@@ -200,7 +200,7 @@ fn a_request_within_a_call() {
     scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
     scene.ended(&alice, call);
     let events = alice.events();
-    let none = Event::Response { request: id, reply: None };
+    let none = Event::Response { request: id, reply: None, error: None };
     let told = events.iter().position(|event| *event == none).expect("it is told");
     assert!(told < events.len() - 1 && matches!(events.last(), Some(Event::Ended { .. })));
     assert_eq!(alice.replies().len(), 17);
