@@ -66,7 +66,7 @@ mod core {
     use offhook_core::auth::CredentialsManager;
     use offhook_core::call::{CallInfo, CallOptions, TransferMode, TransferOptions};
     use offhook_core::codec::{Codec, from_unsigned8, to_unsigned8};
-    use offhook_core::config::PhoneParameters;
+    use offhook_core::config::{KeyPassword, PhoneParameters};
     use offhook_core::error::Error;
     use offhook_core::event::{CallId, CallState, Event, PhoneStatus, TransferOutcome};
     use offhook_core::handler::SipHandler;
@@ -169,6 +169,11 @@ mod core {
         field PhoneParameters.transport;
         field PhoneParameters.rtp_port_low;
         field PhoneParameters.rtp_port_high;
+        field PhoneParameters.ca_file;
+        field PhoneParameters.cert_file;
+        field PhoneParameters.key_file;
+        field PhoneParameters.key_password;
+        field PhoneParameters.tls_insecure;
         field PhoneParameters.allow_md5;
         field PhoneParameters.sip_class;
         interface SipHandler for Handler;
@@ -180,6 +185,8 @@ mod core {
         item advertised;
         kind Transport;
         variant Transport::Udp;
+        variant Transport::Tls;
+        kind KeyPassword;
         kind Message;
         method Message::parse;
         method Message::header;
@@ -301,6 +308,11 @@ mod native {
         field PhoneParameters.transport;
         field PhoneParameters.rtp_port_low;
         field PhoneParameters.rtp_port_high;
+        field PhoneParameters.ca_file;
+        field PhoneParameters.cert_file;
+        field PhoneParameters.key_file;
+        field PhoneParameters.key_password;
+        field PhoneParameters.tls_insecure;
         field PhoneParameters.allow_md5;
         field PhoneParameters.sip_class;
         kind CredentialsManager;

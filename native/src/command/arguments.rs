@@ -10,6 +10,8 @@ use offhook::core::rtp::{SymmetricRtp, telephone_event};
 use offhook::core::sip::{NameAddr, Uri, check_value};
 use offhook::{Codec, Listener, Network, Transport};
 
+use super::tls::Tls;
+
 /// A telephone for the terminal and for scripts.
 ///
 /// With --json every event is one JSON object a line on standard output. Exit status: 0 done;
@@ -81,6 +83,8 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) network: Local,
     #[command(flatten)]
+    pub(crate) tls: Tls,
+    #[command(flatten)]
     pub(crate) watch: Watch,
 }
 
@@ -129,11 +133,14 @@ pub(crate) struct Account {
 pub(crate) struct Local {
     /// How SIP travels to the server, and to targets that do not say [default: as the domain name
     /// system says, or else UDP; TLS for sips]
-    #[arg(long, value_name = "HOW", value_parser = ["udp", "tcp"])]
+    #[arg(long, value_name = "HOW", value_parser = ["udp", "tcp", "tls", "ws", "wss"])]
     pub(crate) transport: Option<String>,
     /// A server of names to ask in place of those of the system; may be repeated
     #[arg(long = "dns", value_name = "IP[:PORT]", value_parser = name_server)]
     pub(crate) dns_servers: Vec<SocketAddr>,
+    /// What a WebSocket server is asked for, as in the URL that it names
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub(crate) ws_path: String,
     /// The address and SIP port to bind, IPv6 in brackets; port 0 picks one [default: 0.0.0.0:0;
     /// answer without --server: 0.0.0.0:5060]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind)]

@@ -91,7 +91,7 @@ async fn converse(
     let given_up = tokio::select! {
         answered = call.answered() => match answered {
             Ok(()) => false,
-            Err(error) => return Err(refused(call, error).await),
+            Err(error) => return Err(refused(session, call, error).await),
         },
         () = patience => true,
         () = session.signals.came() => true,
@@ -261,7 +261,7 @@ pub(crate) async fn end(call: &Call) -> Ending {
 }
 
 /// Why a call was not answered, for people, when it is over.
-async fn refused(call: &Call, error: Error) -> Failure {
+async fn refused(session: &Session, call: &Call, error: Error) -> Failure {
     call.ended().await;
     match error {
         Error::Timeout { .. } => Failure::new(
@@ -269,6 +269,7 @@ async fn refused(call: &Call, error: Error) -> Failure {
             "not_answered",
             "nobody answered the call in the time allowed",
         ),
+        error if error.code() == "untrusted" => session.failure(error),
         error => Failure::from(error).with_status(Status::Call),
     }
 }

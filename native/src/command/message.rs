@@ -19,7 +19,7 @@ pub(crate) async fn run(arguments: MessageArguments, output: Output) -> Result<(
                 let message = format!("{target} did not answer the message: is it running, and is the address right?");
                 Failure::new(Status::Call, "timeout", message)
             }
-            error => error.into(),
+            error => session.failure(error),
         }),
         () = session.signals.came() => Err(interrupted()),
     };

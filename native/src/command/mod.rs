@@ -16,6 +16,7 @@ mod output;
 mod register;
 mod session;
 mod signals;
+mod tls;
 mod trace;
 
 use std::process::ExitCode;

@@ -75,6 +75,14 @@ impl Output {
         eprintln!("offhook: {}", printable(failure.message()));
     }
 
+    /// Tells of something that is dangerous, or not as it seems.
+    pub(crate) fn warning(self, code: &str, message: &str) {
+        if self.json {
+            self.tell(&json!({ "event": "warning", "code": code, "message": message }), "");
+        }
+        eprintln!("offhook: warning: {message}");
+    }
+
     /// Tells programs what a phone has counted, and people what was wrong with what came.
     pub(crate) fn counters(self, counters: Counters) {
         let Counters { received, malformed, stray, refused, .. } = counters;

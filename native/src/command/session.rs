@@ -12,6 +12,7 @@ use super::failure::{Failure, Status};
 use super::headers;
 use super::output::{Output, printable};
 use super::signals::{Changes, Signals};
+use super::tls::Tls;
 
 /// How many bytes of lines are written at once.
 const ENOUGH: usize = 64 * 1024;
@@ -47,6 +48,9 @@ impl Session {
         output: Output,
     ) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(Failure::internal)?;
+        if phone.parameters().tls_insecure {
+            output.warning("tls_insecure", Tls::INSECURE);
+        }
         let recorder = Recorder::new(watch);
         if let Some(capture) = &recorder.capture {
             phone.capture(capture.clone());
@@ -129,9 +133,23 @@ impl Session {
         Failure::of_registration(self.phone.registration_error())
     }
 
+    /// Why a request outside a registration came to nothing. A server that is not trusted would not have
+    /// registered us either.
+    pub(crate) fn failure(&self, error: Error) -> Failure {
+        match error.code() {
+            "untrusted" if self.phone.parameters().server.is_some() => {
+                Failure::of_registration(error)
+            }
+            _ => error.into(),
+        }
+    }
+
     /// Ends calls, deregisters, tells the rest, and writes what was to be kept.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         self.phone.stop().await;
+        if self.recorder.verbose && self.phone.parameters().tls_insecure {
+            self.output.warning("tls_insecure", Tls::INSECURE);
+        }
         // The stream of events ends with the phone, whose last handle has to go.
         self.watcher.abort();
         let _ = self.watcher.await;
@@ -170,6 +188,7 @@ pub(crate) fn interrupted() -> Failure {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) capture: Option<Capture>,
+    verbose: bool,
     ladder: bool,
     pcap: Option<PathBuf>,
 }
@@ -188,7 +207,8 @@ impl Recorder {
                 }),
             }
         });
-        Self { capture, ladder: watch.ladder, pcap: watch.pcap.clone() }
+        let verbose = watch.verbose > 0;
+        Self { capture, verbose, ladder: watch.ladder, pcap: watch.pcap.clone() }
     }
 
     pub(crate) fn finish(&self, output: Output) -> Result<(), Failure> {
@@ -221,6 +241,7 @@ fn narrate(level: u8, from: std::net::SocketAddr, to: std::net::SocketAddr, byte
 pub(crate) fn parameters(common: &Common, port: u16) -> Result<PhoneParameters, Failure> {
     let mut parameters = account(&common.account)?;
     network(&common.network, port, &mut parameters);
+    common.tls.apply(&mut parameters)?;
     headers::add(&common.network.headers, &mut parameters)?;
     Ok(parameters)
 }
@@ -250,6 +271,7 @@ fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
     let bind = local.bind.unwrap_or_default();
     parameters.transport = local.transport.as_deref().and_then(Transport::named);
     parameters.dns_servers.clone_from(&local.dns_servers);
+    parameters.websocket_path.clone_from(&local.ws_path);
     parameters.bind_ip = bind.ip;
     parameters.bind_port = bind.port.unwrap_or(port);
     if let Some(network) = local.bind_network {

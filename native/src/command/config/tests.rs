@@ -42,7 +42,7 @@ fn every_kind_of_option() {
         user-agent = "-5"
     "#;
     let CallArguments { duration, max_redirects, common, .. } = call("bob", text);
-    let Common { account, network, watch } = common;
+    let Common { account, network, watch, .. } = common;
     assert_eq!(account.server.as_deref(), Some("pbx.example.com"));
     assert_eq!((account.expires, account.no_register), (60, true));
     assert_eq!((watch.verbose, watch.ladder), (2, false));
@@ -123,7 +123,7 @@ fn a_wrong_value_is_named_with_its_line() {
         ("\n\ncodecs = 'GSM'", "line 3: codecs: this build has PCMU"),
         ("expires = 0", "line 1: expires: 0 is not in 1..=4294967295"),
         ("expires = 1.5", "line 1: expires: invalid digit"),
-        ("transport = 'pigeon'", "line 1: transport: one of udp, tcp"),
+        ("transport = 'pigeon'", "line 1: transport: one of udp, tcp, tls, ws, wss"),
         ("user = 'a\n", "line 1: "),
         ("a = 1\na = 2", "line 2: "),
     ] {
