@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use offhook::{Call, CallState, Error, Phone, Referral};
+use offhook::{Call, CallState, Error, Phone, PhoneParameters, Referral, Transport};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::arguments::AnswerArguments;
 use super::call::{end, press, record};
-use super::failure::Failure;
+use super::failure::{Failure, Status};
 use super::output::Output;
 use super::session::{Session, parameters};
 
@@ -24,14 +24,16 @@ pub(crate) async fn run(
     output: Output,
     many: &Handle,
 ) -> Result<(), Failure> {
-    /// Where a telephone is expected when nobody registers it anywhere.
-    const SIP_PORT: u16 = 5060;
     for path in arguments.play.iter().chain(&arguments.early_media) {
         offhook::check_wav(path)?;
     }
     let common = &arguments.common;
-    let port = if common.account.server.is_some() { 0 } else { SIP_PORT };
+    let alone = common.account.server.is_none();
+    let transport = common.network.transport.as_deref().and_then(Transport::named);
+    // Where a telephone is expected when nobody registers it anywhere.
+    let port = if alone { transport.unwrap_or_default().default_port() } else { 0 };
     let mut parameters = parameters(common, port)?;
+    check_reachable(&parameters, alone)?;
     parameters.accept_transfer = arguments.accept_transfer;
     let phone = Phone::new(parameters);
     phone.share_media(EASY, many.clone());
@@ -39,6 +41,20 @@ pub(crate) async fn run(
     let result = serve(&session, Arc::new(arguments), many).await;
     session.end().await?;
     result
+}
+
+/// Refuses to wait for calls that cannot come: without a server they come to where we listen.
+fn check_reachable(parameters: &PhoneParameters, alone: bool) -> Result<(), Failure> {
+    let message = match parameters.transport {
+        Some(Transport::Tls) if alone && parameters.cert_file.is_none() => {
+            "nobody could call over TLS: give --cert-file and --key-file, or name a --server"
+        }
+        Some(Transport::Ws | Transport::Wss) if alone => {
+            "nobody could call over WebSocket, by which a phone only connects: name a --server"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::new(Status::Usage, "unreachable", message))
 }
 
 /// Takes calls until there were enough, a signal comes, or the registration is lost.

@@ -142,7 +142,7 @@ pub(crate) struct Local {
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub(crate) ws_path: String,
     /// The address and SIP port to bind, IPv6 in brackets; port 0 picks one [default: 0.0.0.0:0;
-    /// answer without --server: 0.0.0.0:5060]
+    /// answer without --server: 0.0.0.0:5060, over TLS :5061]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind)]
     pub(crate) bind: Option<Bind>,
     /// The peers that are told --hostname; others are told --remote-hostname
