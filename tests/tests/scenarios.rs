@@ -59,6 +59,17 @@ fn transfers_complete_at_a_little_loss_and_end_at_any_from_many_seeds() {
     sweep("transfer_at_any_loss", 20);
 }
 
+#[test]
+fn servers_are_found_by_name_from_many_seeds() {
+    for name in ["srv_failover_on_timeout", "srv_failover_on_503", "srv_failover_on_refusal"] {
+        sweep(name, 10);
+    }
+    sweep("srv_weights", 3);
+    for name in ["name_ttl", "naptr_chooses_tls", "sips_stays_private"] {
+        sweep(name, 10);
+    }
+}
+
 /// Plays a scenario from many seeds and tells how long it took.
 fn sweep(name: &str, count: u64) {
     let scenario = named(name).expect("a scenario");

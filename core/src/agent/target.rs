@@ -110,9 +110,11 @@ impl Agent {
     /// The same target by way of a proxy (§21.3.4).
     pub(crate) fn target_through(&self, target: &Target, proxy: &Uri<'_>) -> Option<Target> {
         let hop = Hop::of(proxy).ok()?;
-        let hop = if target.hop.is_secure() { hop.secured()? } else { hop };
+        let secure = target.hop.is_secure();
+        let hop = if secure { hop.secured()? } else { hop };
         let loose = if proxy.param("lr").is_some() { "" } else { ";lr" };
         let routes = RouteSet::through(&format!("{}{loose}", proxy.without_headers()));
+        let routes = if secure { routes.secured() } else { routes };
         Some(Target { hop, routes, ..target.clone() })
     }
 

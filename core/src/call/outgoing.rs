@@ -396,8 +396,8 @@ impl Call {
         if let Some(ending) = calling.withdrawal.take() {
             return self.finish(cx, ending.or_cause(response));
         }
-        outgoing.redirection.take(cx.agent, &outgoing.target, response);
-        let ending = Ending::of(EndedBy::Remote, response);
+        let error = outgoing.redirection.take(cx.agent, &outgoing.target, response);
+        let ending = Ending { error, ..Ending::of(EndedBy::Remote, response) };
         match response.status() {
             Some(503) => self.fail_over(cx, ending, response.retry_after()),
             // §21.6: that holds for the callee wherever he is.

@@ -1,6 +1,8 @@
 //! Where a call goes on when it is redirected (RFC 3261 §8.1.3.4, §13.2.2.2, §21.3).
 
 use crate::agent::{Agent, Target};
+use crate::dialog::is_sips;
+use crate::error::Error;
 use crate::sip::{Message, Scheme, Uri};
 
 /// The targets that 3xx responses have named: tried one after another, by `q`, none twice.
@@ -12,6 +14,8 @@ pub(super) struct Redirection {
     known: Vec<String>,
     /// How many more may be taken up.
     left: u8,
+    /// Whether a `sips` URI was called.
+    secure: bool,
 }
 
 /// §20.10: the `q` of a Contact that has none.
@@ -23,21 +27,38 @@ const MAX_CONTACTS: usize = 32;
 impl Redirection {
     /// At most `limit` targets are followed after `first`.
     pub(super) fn new(first: &Target, limit: u8) -> Self {
-        Self { waiting: Vec::new(), known: vec![first.uri.clone()], left: limit }
+        let secure = is_sips(&first.uri);
+        Self { waiting: Vec::new(), known: vec![first.uri.clone()], left: limit, secure }
     }
 
-    /// Takes the Contacts of a 3xx to a request for `current`.
-    pub(super) fn take(&mut self, agent: &Agent, current: &Target, response: &Message) {
+    /// Takes the Contacts of a 3xx to a request for `current`. A call to a `sips` URI does not go on in
+    /// the clear (§8.1.3.4, §26.2.2): the error is that of a Contact that was passed over for it.
+    pub(super) fn take(
+        &mut self,
+        agent: &Agent,
+        current: &Target,
+        response: &Message,
+    ) -> Option<Error> {
+        let mut exposed = None;
         let status = response.status().unwrap_or_default();
         // §21.3.5: 380 names services, not places, and only a person can choose.
         if !(300..400).contains(&status) || status == 380 {
-            return;
+            return None;
         }
         let contacts = response.contacts().flatten().filter(|contact| !contact.is_star());
         let mut contacts: Vec<_> = contacts.take(MAX_CONTACTS).collect();
         contacts.sort_by_key(|contact| core::cmp::Reverse(contact.q().unwrap_or(USUAL_Q)));
         for contact in contacts {
             let uri = contact.uri();
+            if self.secure && uri.scheme() != Scheme::Sips && status != 305 {
+                let problem =
+                    "a call to a sips URI is sent on to it, but does not go on in the clear";
+                exposed.get_or_insert_with(|| Error::Unreachable {
+                    peer: uri.as_str().to_owned(),
+                    problem: problem.to_owned(),
+                });
+                continue;
+            }
             let target = match status {
                 // §21.3.4: the same, by way of a proxy.
                 305 => agent.target_through(current, &uri),
@@ -57,6 +78,7 @@ impl Redirection {
             let index = self.waiting.partition_point(|(other, _)| *other >= q);
             self.waiting.insert(index, (q, target));
         }
+        exposed
     }
 
     /// The next target.

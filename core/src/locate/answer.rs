@@ -51,6 +51,27 @@ impl Question {
     }
 }
 
+impl From<Query<'_>> for Question {
+    fn from(query: Query<'_>) -> Self {
+        match query {
+            Query::Naptr(name) => Self::Naptr(name.to_ascii_lowercase()),
+            Query::Srv(name) => Self::Srv(name.to_ascii_lowercase()),
+            Query::Addresses(name) => Self::Addresses(name.to_ascii_lowercase()),
+        }
+    }
+}
+
+impl Answer {
+    /// As the host says it.
+    pub(crate) fn records(&self) -> Records<'_> {
+        match self {
+            Self::Naptr(records) => Records::Naptr(records),
+            Self::Srv(records) => Records::Srv(records),
+            Self::Addresses(ips) => Records::Addresses(ips),
+        }
+    }
+}
+
 impl From<Records<'_>> for Answer {
     fn from(records: Records<'_>) -> Self {
         match records {

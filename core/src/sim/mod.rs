@@ -25,6 +25,7 @@
 mod clock;
 mod hash;
 mod link;
+mod names;
 mod nat;
 mod network;
 mod node_host;

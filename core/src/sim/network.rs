@@ -9,13 +9,15 @@ use bytes::Bytes;
 use super::clock::StationClock;
 use super::hash::TraceHash;
 use super::link::{Link, Path};
+use super::names::Names;
 use super::nat::Nats;
 use super::ports::{Ports, Socket};
 use super::random::Random;
 use super::streams::{Caller, Streams};
 use super::wire::{Fate, Wire, WirePacket};
 use crate::certificate::Identities;
-use crate::host::{Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport};
+use crate::host::{Flow, FlowFailure, Inbound, MediaPort, RequestId, Transport};
+use crate::locate;
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::Kind;
 
@@ -23,8 +25,6 @@ use crate::trace::Kind;
 const START: Instant = Instant::from_micros(1_000_000);
 /// The wall clock at [`START`]: 1 January 2026, 00:00 UTC.
 const START_WALL: u64 = 1_767_225_600_000_000;
-/// How long records hold.
-const TTL: Duration = Duration::from_secs(60);
 /// The largest payload of a UDP datagram over IPv4.
 const MAX_DATAGRAM: usize = 65_507;
 /// What a socket holds while its node does not read: Linux's default, with what its bookkeeping
@@ -40,8 +40,7 @@ pub(super) struct Network {
     pub(super) seed: u64,
     pub(super) now: Instant,
     default_link: Link,
-    pub(super) names: BTreeMap<String, Vec<IpAddr>>,
-    pub(super) name_delay: Duration,
+    pub(super) names: Names,
     pub(super) reports_unreachable: bool,
     pub(super) ports: Ports,
     pub(super) nats: Nats,
@@ -145,13 +144,13 @@ pub(super) enum Answer {
     MediaUnavailable {
         id: RequestId,
     },
-    Addresses {
+    Resolved {
         id: RequestId,
-        addresses: Vec<IpAddr>,
+        records: locate::Answer,
+        ttl: Duration,
     },
-    Nothing {
+    ResolveFailed {
         id: RequestId,
-        records: Records<'static>,
     },
 }
 
@@ -185,10 +184,12 @@ impl Answer {
                 Inbound::MediaBound { id, port, rtp, rtcp }
             }
             Self::MediaUnavailable { id } => Inbound::MediaUnavailable { id },
-            Self::Addresses { id, ref addresses } => {
-                Inbound::Resolved { id, records: Records::Addresses(addresses), ttl: TTL }
+            Self::Resolved { id, ref records, ttl } => {
+                Inbound::Resolved { id, records: records.records(), ttl }
             }
-            Self::Nothing { id, records } => Inbound::Resolved { id, records, ttl: TTL },
+            Self::ResolveFailed { id } => {
+                Inbound::ResolveFailed { id, problem: "no server of names has answered" }
+            }
         }
     }
 }
@@ -199,8 +200,7 @@ impl Network {
             seed,
             now: START,
             default_link: Link::default(),
-            names: BTreeMap::new(),
-            name_delay: Duration::ZERO,
+            names: Names::default(),
             reports_unreachable: false,
             ports: Ports::default(),
             nats: Nats::default(),

@@ -2,7 +2,7 @@
 
 use super::network::{Answer, Network, Station, is_route};
 use super::wire::Fate;
-use crate::host::{Channel, Clock, Datagrams, Entropy, Outbound, Query, Records, Transport};
+use crate::host::{Channel, Clock, Datagrams, Entropy, Outbound, Transport};
 use crate::time::{Instant, WallTime};
 use crate::trace::Kind;
 
@@ -91,16 +91,11 @@ impl Datagrams for NodeHost<'_> {
             Outbound::ReleaseMedia { port } => network.ports.release_pair(node, port),
             Outbound::Rebind => network.rebind(node),
             Outbound::Resolve { id, query } => {
-                let answer = match query {
-                    Query::Addresses(name) => {
-                        let name = name.to_ascii_lowercase();
-                        let addresses = network.names.get(&name).cloned().unwrap_or_default();
-                        Answer::Addresses { id, addresses }
-                    }
-                    Query::Naptr(_) => Answer::Nothing { id, records: Records::Naptr(&[]) },
-                    Query::Srv(_) => Answer::Nothing { id, records: Records::Srv(&[]) },
+                let answer = match network.names.answer(query) {
+                    Some((records, ttl)) => Answer::Resolved { id, records, ttl },
+                    None => Answer::ResolveFailed { id },
                 };
-                let at = network.now + network.name_delay;
+                let at = network.now + network.names.delay;
                 network.answer_at(at, node, answer);
             }
         }

@@ -15,7 +15,8 @@ use super::ports::Socket;
 use super::streams::Pieces;
 use super::wire::WirePacket;
 use crate::certificate::Identities;
-use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort, Transport};
+use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort, Naptr, Query, Srv, Transport};
+use crate::locate::Answer;
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::{Packet, Trace};
 
@@ -362,12 +363,38 @@ impl Simulation {
 
     /// Gives a host name its addresses, best first; an empty list takes it away.
     pub fn set_name(&mut self, name: &str, addresses: &[IpAddr]) {
-        self.network.names.insert(name.to_ascii_lowercase(), addresses.to_vec());
+        self.network.names.set(Query::Addresses(name), Answer::Addresses(addresses.to_vec()));
     }
 
-    /// How long it takes to resolve a name, known or not. At first no time at all.
+    /// Says where a service is, in the place of what was said before: `_sip._udp.example.com`.
+    pub fn set_srv(&mut self, name: &str, records: &[Srv]) {
+        self.network.names.set(Query::Srv(name), Answer::Srv(records.to_vec()));
+    }
+
+    /// Says which services a domain has, in the place of what was said before.
+    pub fn set_naptr(&mut self, name: &str, records: &[Naptr]) {
+        self.network.names.set(Query::Naptr(name), Answer::Naptr(records.to_vec()));
+    }
+
+    /// How long what is said of names holds (its TTL) that is set from now on. At first 60 s, as
+    /// always that there is nothing.
+    pub fn set_name_ttl(&mut self, ttl: Duration) {
+        self.network.names.ttl = ttl;
+    }
+
+    /// How long it takes to look up a name, known or not. At first no time at all.
     pub fn set_name_delay(&mut self, delay: Duration) {
-        self.network.name_delay = delay;
+        self.network.names.delay = delay;
+    }
+
+    /// Whether nobody can look up a name.
+    pub fn set_names_failing(&mut self, failing: bool) {
+        self.network.names.failing = failing;
+    }
+
+    /// How often this was looked up.
+    pub fn times_asked(&self, query: Query<'_>) -> usize {
+        self.network.names.asked(query)
     }
 
     /// Whether a host says so when a SIP message comes to a port where nobody listens (ICMP; the

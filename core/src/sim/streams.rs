@@ -177,8 +177,7 @@ impl Network {
 
     /// Whom a certificate names that nobody has set: the host's address and names.
     fn named(&self, ip: IpAddr) -> Identities {
-        let names = self.names.iter().filter(|(_, addresses)| addresses.contains(&ip));
-        let dns_names = names.map(|(name, _)| name.clone()).collect();
+        let dns_names = self.names.of(ip);
         Identities { dns_names, addresses: vec![ip], ..Identities::default() }
     }
 

@@ -5,6 +5,7 @@ mod calls;
 mod handler;
 mod loss;
 mod media;
+mod names;
 mod network;
 mod pyvoip_calls;
 mod pyvoip_media;
@@ -85,6 +86,13 @@ pub const SCENARIOS: &[Scenario] = &[
     network::NO_NETWORK_FOR_A_WHILE,
     network::MOVES_WHILE_IT_RINGS,
     stream::CALLS_OVER_CONNECTIONS,
+    names::FAILOVER_ON_TIMEOUT,
+    names::FAILOVER_ON_503,
+    names::FAILOVER_ON_REFUSAL,
+    names::WEIGHTS,
+    names::TTL,
+    names::NAPTR_CHOOSES,
+    names::SIPS_STAYS_PRIVATE,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     handler::SIP_HANDLER,

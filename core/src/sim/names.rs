@@ -1,0 +1,68 @@
+//! What the simulated domain name system says.
+
+use core::net::IpAddr;
+use std::collections::BTreeMap;
+
+use crate::host::Query;
+use crate::locate::{Answer, Question};
+use crate::time::Duration;
+
+/// How long records hold that are set before [`Names::ttl`] is.
+const USUAL_TTL: Duration = Duration::from_secs(60);
+
+/// The records, and what was asked.
+#[derive(Debug)]
+pub(super) struct Names {
+    known: BTreeMap<Question, (Answer, Duration)>,
+    asked: BTreeMap<Question, usize>,
+    /// How long the records hold that are set from now on.
+    pub(super) ttl: Duration,
+    /// How long an answer takes.
+    pub(super) delay: Duration,
+    /// Whether every question fails.
+    pub(super) failing: bool,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        let (known, asked) = (BTreeMap::new(), BTreeMap::new());
+        Self { known, asked, ttl: USUAL_TTL, delay: Duration::ZERO, failing: false }
+    }
+}
+
+impl Names {
+    /// Sets the answer to a question.
+    pub(super) fn set(&mut self, query: Query<'_>, answer: Answer) {
+        self.known.insert(query.into(), (answer, self.ttl));
+    }
+
+    /// The answer to a question, and how long it holds; `None` when there is none in time.
+    pub(super) fn answer(&mut self, query: Query<'_>) -> Option<(Answer, Duration)> {
+        let question = Question::from(query);
+        *self.asked.entry(question.clone()).or_default() += 1;
+        let nothing = || match &question {
+            Question::Naptr(_) => Answer::Naptr(Vec::new()),
+            Question::Srv(_) => Answer::Srv(Vec::new()),
+            Question::Addresses(_) => Answer::Addresses(Vec::new()),
+        };
+        let known = self.known.get(&question).cloned();
+        (!self.failing).then(|| known.unwrap_or_else(|| (nothing(), USUAL_TTL)))
+    }
+
+    /// How often a question was asked.
+    pub(super) fn asked(&self, query: Query<'_>) -> usize {
+        self.asked.get(&query.into()).copied().unwrap_or_default()
+    }
+
+    /// The names of a host.
+    pub(super) fn of(&self, ip: IpAddr) -> Vec<String> {
+        let name =
+            |(question, (answer, _)): (&Question, &(Answer, Duration))| match (question, answer) {
+                (Question::Addresses(name), Answer::Addresses(ips)) if ips.contains(&ip) => {
+                    Some(name.clone())
+                }
+                _ => None,
+            };
+        self.known.iter().filter_map(name).collect()
+    }
+}
