@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{Agent, Hop, Path};
 use crate::error::Error;
-use crate::host::Flow;
+use crate::host::{Flow, Transport};
 use crate::nat::{self, is_private};
 use crate::sip::Via;
 
@@ -70,6 +70,10 @@ impl Agent {
         peer: SocketAddr,
         local: SocketAddr,
     ) -> Result<String, Error> {
+        // RFC 7118 §5: a client of WebSocket listens nowhere, and says no address of its own.
+        if let (Transport::Ws | Transport::Wss, Some(name)) = (flow.transport, &self.nowhere) {
+            return Ok(name.clone());
+        }
         let all = self.to_be_told();
         let by_peer = all.iter().find(|seen| seen.flow == flow && seen.server == peer);
         let seen = by_peer.or_else(|| {

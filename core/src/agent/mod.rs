@@ -8,6 +8,7 @@
 
 mod flows;
 mod learned;
+mod link;
 mod paths;
 mod ports;
 mod request;
@@ -20,6 +21,7 @@ mod target;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
+pub(crate) use link::Link;
 pub(crate) use paths::{Lost, Path, Reach, Settled};
 pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
@@ -132,6 +134,8 @@ pub(crate) struct Agent {
     pub(crate) streams: Streams,
     /// Which line of a switchboard it is, if it shares its host with others.
     pub(crate) line: Option<LineId>,
+    /// What clients of WebSocket are called by, from the first connection on.
+    nowhere: Option<String>,
     paths: paths::Paths,
     learned: learned::Learned,
     ports: ports::Ports,
@@ -158,6 +162,7 @@ impl Agent {
             shown: None,
             streams: Streams::default(),
             line: None,
+            nowhere: None,
             paths: paths::Paths::default(),
             learned: learned::Learned::default(),
             ports: ports::Ports::default(),

@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::link::NOWHERE;
 use super::{Agent, Alarm, Hop, Owner};
 use crate::certificate::Identities;
 use crate::error::Error;
@@ -196,12 +197,10 @@ impl Agent {
         from: SocketAddr,
         owner: Owner,
     ) -> Reach {
-        let Some((to, local)) = self.streams.addresses(flow) else {
-            return self.reach(host, &Hop::at(flow.transport, from), owner);
-        };
-        match self.told_on(flow, to, local) {
-            Ok(told) => Reach::Open(Arc::new(Path { flow, to, local, told, secure: false })),
-            Err(error) => Reach::Never(Lost::Because(error)),
+        match self.path_on(flow, from) {
+            Some(Ok(path)) => Reach::Open(Arc::new(path)),
+            Some(Err(error)) => Reach::Never(Lost::Because(error)),
+            None => self.reach(host, &Hop::at(flow.transport, from), owner),
         }
     }
 
@@ -281,6 +280,10 @@ impl Agent {
         };
         let Asked::Flow(Candidate { to, .. }, ..) = seeking.take_asked() else { return None };
         self.streams.opened(host, flow, to, local);
+        if matches!(flow.transport, Transport::Ws | Transport::Wss) {
+            let name = || format!("{:012x}{NOWHERE}", host.random() >> 16);
+            self.nowhere.get_or_insert_with(name);
+        }
         let told = match self.told_on(flow, to, local) {
             Ok(told) => told,
             Err(error) => return Some((seeking.waiters, Err(Lost::Because(error)))),

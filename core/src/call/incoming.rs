@@ -6,10 +6,13 @@ use super::media::Body;
 use super::queries;
 use super::session::Session;
 use super::{Call, CallAlarm, Ending, Stage};
-use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Query, Reach, Response};
+use crate::agent::{
+    Alarm, Crossing, Hop, Link, Lost, MediaPorts, Owner, Path, Query, Reach, Response,
+};
 use crate::dialog::Dialog;
 use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy, Event};
+use crate::host::Flow;
 use crate::sdp::Agreed;
 use crate::sip::{HeaderName, Method, reason_phrase};
 use crate::time::Duration;
@@ -64,6 +67,11 @@ impl Incoming {
         Self { query, state: State::Seeking { body } }
     }
 
+    /// Whether it came by that connection.
+    pub(super) fn uses(&self, flow: Flow) -> bool {
+        self.query.flow == flow
+    }
+
     pub(super) fn close(self, cx: &mut Crossing<'_>) {
         if let State::Ringing(ringing) = self.state {
             cx.cancel_timer(ringing.remind);
@@ -112,10 +120,14 @@ impl Call {
     /// told when the call is answered; the Contact is then right already.
     pub(super) fn incoming_moved(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
+        let hop = match Link::of(&incoming.query) {
+            // At the other end of its connection the caller does not listen.
+            Some(link) => link.sender().clone(),
+            None => Hop::at(incoming.query.flow.transport, incoming.query.from),
+        };
         let State::Ringing(ringing) = &mut incoming.state else { return };
         ringing.moved = true;
-        let reach = cx.reach_back(&incoming.query, Owner::Call(self.id));
-        if let Reach::Open(path) = reach {
+        if let Reach::Open(path) = cx.reach(&hop, Owner::Call(self.id)) {
             self.incoming_path(cx, Ok(path));
         }
     }
@@ -205,10 +217,11 @@ impl Call {
             _ => None,
         };
         let request = &incoming.query.request;
-        let dialog = match Dialog::of_callee(request, &self.call_id, &tag.to_string()) {
+        let mut dialog = match Dialog::of_callee(request, &self.call_id, &tag.to_string()) {
             Ok(dialog) => dialog,
             Err(_) => return self.refuse(cx, Response::new(400), EndedBy::Error),
         };
+        dialog.set_link(Link::of(&incoming.query));
         let contact: Box<str> = cx.contact_by(&path, incoming.query.wants_sips()).into();
         // §13.3.1: an INVITE may say itself how long it is good for.
         let (limit, too_late) = match request.expires() {
@@ -278,6 +291,7 @@ impl Call {
             cx.respond(query, Response::new(500));
             return;
         }
+        ringing.dialog.set_link(Link::of(query));
         let offers = !request.body().is_empty();
         match request.method() {
             Method::Bye => {

@@ -40,6 +40,7 @@ use crate::agent::{
 };
 use crate::error::Error;
 use crate::event::{CallDirection, CallId, CallState, Cause, EndedBy, Event};
+use crate::host::Flow;
 use crate::sip::{Message, Method};
 use crate::transaction::{ClientId, FailureCause, ServerId};
 use incoming::Incoming;
@@ -350,6 +351,16 @@ impl Call {
             Stage::Incoming(_) => self.incoming_alarm(cx, alarm),
             Stage::Session(_) => self.session_alarm(cx, alarm),
             Stage::Over => {}
+        }
+    }
+
+    /// Whether it goes by that connection.
+    pub(crate) fn uses(&self, flow: Flow) -> bool {
+        match &self.stage {
+            Stage::Outgoing(outgoing) => outgoing.uses(flow),
+            Stage::Incoming(incoming) => incoming.uses(flow),
+            Stage::Session(session) => session.uses(flow),
+            Stage::Over => false,
         }
     }
 

@@ -10,14 +10,14 @@ use super::media::Body;
 use super::redirection::Redirection;
 use super::session::Session;
 use super::{Call, CallAlarm, CallOptions, Ending, Stage};
-use crate::agent::Lost;
 use crate::agent::{
-    ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, MediaPorts, Owner, Path, Reach, Request,
-    SUPPORTED, Target,
+    ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, Link, Lost, MediaPorts, Owner, Path, Reach,
+    Request, SUPPORTED, Target,
 };
 use crate::dialog::Dialog;
 use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy};
+use crate::host::Flow;
 use crate::locate::Candidate;
 use crate::sip::{HeaderName, Message, Method};
 use crate::timers::TimerId;
@@ -92,6 +92,15 @@ impl Outgoing {
         let max_redirects = max_redirects.unwrap_or_default();
         let (to, redirection) = (target.to().into(), Redirection::new(&target, max_redirects));
         Self { to, target, redirection, late_offer, headers, streams, state: State::Seeking }
+    }
+
+    /// Whether it goes by that connection.
+    pub(super) fn uses(&self, flow: Flow) -> bool {
+        match &self.state {
+            State::Seeking => false,
+            State::Binding(path) => path.flow == flow,
+            State::Calling(calling) => calling.path.flow == flow,
+        }
     }
 
     pub(super) fn close(self, cx: &mut Crossing<'_>) {
@@ -429,6 +438,7 @@ impl Call {
         let tag = response.to_tag();
         let new = calling.free_number();
         let early = calling.early.iter_mut().find(|early| early.is_of(&self.call_id, tag));
+        dialog.set_link(Link::by(&calling.path));
         dialog.set_remote_seq(early.as_ref().and_then(|early| early.dialog.remote_seq()));
         let number = early.as_ref().map_or(new, |early| early.number);
         let early = early.and_then(|early| early.negotiation.take());

@@ -6,7 +6,7 @@ use super::reference::Reference;
 use super::session::Ask;
 use super::transfer::Beside;
 use super::{Call, CallAlarm, Stage, sipfrag};
-use crate::agent::{Alarm, Answer, Crossing, Owner, Query, Response};
+use crate::agent::{Alarm, Answer, Crossing, Link, Owner, Query, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, Cause, EndedBy, Event, ReferralId};
 use crate::sip::{HeaderName, Message, Method, NameAddr, head, reason_phrase};
@@ -92,10 +92,11 @@ impl Call {
         let request = &query.request;
         let tag = cx.new_tag(Owner::Call(self.id));
         let call_id = request.call_id().into();
-        let Ok(dialog) = Dialog::of_callee(request, &call_id, &tag.to_string()) else {
+        let Ok(mut dialog) = Dialog::of_callee(request, &call_id, &tag.to_string()) else {
             cx.agent.forget_tag(tag);
             return drop(cx.respond(query, Response::new(400)));
         };
+        dialog.set_link(Link::of(query));
         self.consider(cx, query, Some(Beside { tag, dialog }));
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub(crate) use route_set::{Course, RouteSet};
 
+use crate::agent::Link;
 use crate::sip::{BRANCH_COOKIE, Malformed, Message};
 
 /// One dialog, early or confirmed.
@@ -32,6 +33,8 @@ pub(crate) struct Dialog {
     routes: RouteSet,
     /// Whether it was begun with a `sips` URI (§12.1.1, §12.1.2): nothing of it goes in the clear.
     secure: bool,
+    /// The connection on which they were heard last, if it was one.
+    link: Option<Box<Link>>,
 }
 
 /// A request that comes out of order (§12.2.2): to be answered 500.
@@ -62,6 +65,7 @@ impl Dialog {
             target: contact(response)?.unwrap_or_else(|| target.into()),
             routes: RouteSet::of_caller(response)?,
             secure: is_sips(target),
+            link: None,
         })
     }
 
@@ -85,6 +89,7 @@ impl Dialog {
             target: Self::target_of_invite(request)?,
             routes: RouteSet::of_callee(request)?,
             secure: is_sips(request.request_uri().unwrap_or_default()),
+            link: None,
         })
     }
 
@@ -154,12 +159,34 @@ impl Dialog {
     /// As [`of_caller`](Self::of_caller).
     pub(crate) fn fork(&self, seq: u32, response: &Message) -> Result<Self, Malformed> {
         let fork = Self::of_caller(&self.local, &self.call_id, seq, &self.target, response)?;
-        Ok(Self { secure: self.secure, ..fork })
+        Ok(Self { secure: self.secure, link: self.link.clone(), ..fork })
     }
 
     /// Whether nothing of it may go in the clear.
     pub(crate) fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// The connection on which they were heard last.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.link.as_deref()
+    }
+
+    /// The same, to be told that there is no other way.
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        self.link.as_deref_mut()
+    }
+
+    /// They were heard on a connection.
+    pub(crate) fn set_link(&mut self, link: Option<Box<Link>>) {
+        if link.is_some() {
+            self.link = link;
+        }
+    }
+
+    /// Connections end with the network that they were on.
+    pub(crate) fn forget_link(&mut self) {
+        self.link = None;
     }
 
     /// What a request outside this dialog, but by the same way to the same party, begins with:
@@ -175,6 +202,7 @@ impl Dialog {
             target: self.target.clone(),
             routes: self.routes.clone(),
             secure: self.secure,
+            link: self.link.clone(),
         }
     }
 

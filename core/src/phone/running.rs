@@ -113,7 +113,7 @@ impl Phone {
             return;
         }
         let calls = &self.calls;
-        self.agent.close_stale_flows(host, |_| !calls.is_empty());
+        self.agent.close_stale_flows(host, |flow| calls.values().any(|call| call.uses(flow)));
         self.handle_closed(host);
         self.agent.transactions(host).handle_deadline(host);
         self.handle_failures(host);

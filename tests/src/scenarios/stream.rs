@@ -1,8 +1,9 @@
 //! Calls over connections: TCP, TLS and WebSocket (RFC 3261 §18, RFC 5626, RFC 7118), with the sound
 //! measured.
 
-use offhook_core::event::CallId;
+use offhook_core::event::{CallId, EndedBy};
 use offhook_core::host::Transport;
+use offhook_core::sim::{Nat, Pieces};
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -30,6 +31,117 @@ pub(super) const CALLS_OVER_CONNECTIONS: Scenario = Scenario {
         unreachable!("WSS is the last")
     },
 };
+
+pub(super) const DIRECT_CONNECTIONS: Scenario = Scenario {
+    name: "direct_connections",
+    shows: "without a server: one connection carries a call both ways and is kept for the next (RFC 5923, pyVoIP)",
+    play: |seed| {
+        let mut world = World::new(seed).over(Transport::Tls);
+        converse_directly(&mut world)?;
+        let mut world = World::new(seed).over(Transport::Tcp);
+        converse_directly(&mut world)?;
+        Ok(world)
+    },
+};
+
+pub(super) const CONNECTION_IN_PIECES: Scenario = Scenario {
+    name: "connection_in_pieces",
+    shows: "every message of a call cut at every byte, and many messages glued (RFC 3261 §18.3, pyVoIP)",
+    play: |seed| {
+        let mut world = World::with_exchange(seed, &["alice", "bob"]).over(Transport::Tcp);
+        world.sim.set_pieces(Pieces::Bytes);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        talk(&mut world, (&alice, &bob), "bob")?;
+        world.sim.set_pieces(Pieces::Glued);
+        talk(&mut world, (&bob, &alice), "alice")?;
+        Ok(world)
+    },
+};
+
+pub(super) const CONNECTION_LOST: Scenario = Scenario {
+    name: "connection_lost",
+    shows: "connections that are lost between calls and in one: the next request opens a new one (pyVoIP)",
+    play: |seed| {
+        let mut world = World::new(seed).over(Transport::Tcp);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let target = format!("sip:bob@{}", bob.node.address());
+        talk(&mut world, (&alice, &bob), &target)?;
+        world.sim.cut(alice.node, bob.node);
+        world.pass(Duration::from_secs(1));
+        expect_connections(&world, &[(&alice, 0), (&bob, 0)])?;
+        // Who was called hangs up, then who has called: to where either listens.
+        let (out, inc) = world.connect(&alice, &bob, &target)?;
+        expect_sound(&mut world, (&alice, out), (&bob, inc))?;
+        world.sim.cut(alice.node, bob.node);
+        world.pass(Duration::from_secs(1));
+        world.disconnect((&bob, inc), (&alice, out))?;
+        expect_connections(&world, &[(&alice, 1), (&bob, 1)])?;
+        let (out, inc) = world.connect(&alice, &bob, &target)?;
+        world.sim.cut(alice.node, bob.node);
+        world.pass(Duration::from_secs(1));
+        world.disconnect((&alice, out), (&bob, inc))?;
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
+        Ok(world)
+    },
+};
+
+pub(super) const CONNECTION_HALF_OPEN: Scenario = Scenario {
+    name: "connection_half_open",
+    shows: "a connection of which one end is gone unseen: BYE goes out again by a new one",
+    play: |seed| {
+        let mut world = World::new(seed).over(Transport::Tcp);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let target = format!("sip:bob@{}", bob.node.address());
+        let (out, inc) = world.connect(&alice, &bob, &target)?;
+        world.sim.half_open(alice.node, bob.node);
+        world.pass(Duration::from_secs(1));
+        world.act(&bob, |phone| phone.hangup(inc))?;
+        let limit = Duration::from_secs(64);
+        let ended = world.wait_ended(&alice, out, limit)?.0;
+        world.expect(ended == EndedBy::Remote, &format!("the caller says {ended:?}"))?;
+        let ended = world.wait_ended(&bob, inc, limit)?.0;
+        world.expect(ended == EndedBy::Local, &format!("the called says {ended:?}"))?;
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
+        Ok(world)
+    },
+};
+
+pub(super) const CONNECTION_THROUGH_NAT: Scenario = Scenario {
+    name: "connection_through_nat",
+    shows: "a caller whom nobody can connect to hears BYE by its own connection (RFC 5626 §5.3)",
+    play: |seed| {
+        let mut world = World::new(seed).over(Transport::Tcp);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        world.sim.set_nat(&[alice.node.ip()], Nat::symmetric([203, 0, 113, 7]));
+        let target = format!("sip:bob@{}", bob.node.address());
+        let (out, inc) = world.connect(&alice, &bob, &target)?;
+        world.disconnect((&bob, inc), (&alice, out))?;
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
+        expect_connections(&world, &[(&alice, 1), (&bob, 1)])?;
+        Ok(world)
+    },
+};
+
+/// Calls without a server, the last the other way, on one connection.
+fn converse_directly(world: &mut World) -> Outcome {
+    let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+    let target = |of: &Telephone, name: &str| format!("sip:{name}@{}", of.node.address());
+    let (to_bob, to_alice) = (target(&bob, "bob"), target(&alice, "alice"));
+    talk(world, (&alice, &bob), &to_bob)?;
+    talk(world, (&alice, &bob), &to_bob)?;
+    expect_connections(world, &[(&alice, 1), (&bob, 1)])?;
+    // Nobody else's requests go by a connection of which only the port of its end is known.
+    talk(world, (&bob, &alice), &to_alice)?;
+    expect_connections(world, &[(&alice, 2), (&bob, 2)])
+}
+
+fn expect_connections(world: &World, expected: &[(&Telephone, usize)]) -> Outcome {
+    for (telephone, expected) in expected {
+        let open = world.sim.connections(telephone.node);
+        world.expect(open == *expected, &format!("{open} connections, not {expected}"))?;
+    }
+    Ok(())
+}
 
 /// A call with sound measured both ways; the callee hangs up.
 fn talk(world: &mut World, (from, to): (&Telephone, &Telephone), target: &str) -> Outcome {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::agent::{
-    Answer, Attempt, Content, Crossing, Lost, Owner, Path, Reach, Refusal, Request,
+    Answer, Attempt, Content, Crossing, Link, Lost, Owner, Path, Reach, Refusal, Request,
 };
 use crate::dialog::Dialog;
 use crate::event::CallId;
@@ -80,7 +80,12 @@ impl Ask {
             return Ok(true);
         }
         match reach(cx, call, dialog) {
-            Reach::Open(path) => self.path = Some(path),
+            Reach::Open(path) => {
+                if !dialog.link().is_some_and(|link| cx.agent.streams.contains(link.flow())) {
+                    dialog.set_link(Link::by(&path));
+                }
+                self.path = Some(path);
+            }
             Reach::Later => return Ok(false),
             Reach::Never(lost) => return Err(lost),
         }
@@ -112,6 +117,11 @@ impl Ask {
             },
             _ => Answer::Final(None),
         })
+    }
+
+    /// Whether it went by a connection.
+    pub(super) fn is_on_connection(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.flow.transport.is_reliable())
     }
 
     /// Whether the failed transaction was its own: then it has no answer.
@@ -150,11 +160,25 @@ impl Ask {
     }
 }
 
-/// A path to the next hop of a dialog.
+/// A path to the next hop of a dialog: the connection by which it came, or one to where it says that it
+/// is.
 pub(super) fn reach(cx: &mut Crossing<'_>, call: CallId, dialog: &Dialog) -> Reach {
-    match cx.agent.hop_of_course(dialog.course().next_hop, dialog.is_secure()) {
-        Ok(hop) => cx.reach(&hop, Owner::Call(call)),
-        Err(error) => Reach::Never(Lost::Because(error)),
+    let hop = match cx.agent.hop_of_course(dialog.course().next_hop, dialog.is_secure()) {
+        Ok(hop) => hop,
+        Err(error) => return Reach::Never(Lost::Because(error)),
+    };
+    match cx.agent.path_back(dialog.link(), &hop) {
+        Some(path) => Reach::Open(Arc::new(path)),
+        None => cx.reach(&hop, Owner::Call(call)),
+    }
+}
+
+/// Nothing leads to the next hop of a dialog: whether the connection by which it came does, from now on.
+pub(super) fn falls_back(cx: &mut Crossing<'_>, dialog: &mut Dialog) -> bool {
+    let hop = cx.agent.hop_of_course(dialog.course().next_hop, dialog.is_secure());
+    match (hop, dialog.link_mut()) {
+        (Ok(hop), Some(link)) => cx.agent.falls_back_on(link, &hop),
+        _ => false,
     }
 }
 

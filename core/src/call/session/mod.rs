@@ -21,9 +21,10 @@ pub(super) use ask::Ask;
 use super::media::Body;
 use super::queries;
 use super::{Call, CallAlarm, Ending, Stage, carries_offer};
-use crate::agent::{Answer, Attempt, Crossing, Hop, Lost, Path, Query, Reach, Response};
+use crate::agent::{Answer, Attempt, Crossing, Hop, Link, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, EndedBy};
+use crate::host::Flow;
 use crate::sip::{Message, Method, Uri};
 use crate::transaction::{ClientId, FailureCause};
 use accepted::Accepted;
@@ -138,6 +139,12 @@ impl Session {
         Hop::of(&Uri::parse(self.dialog.course().next_hop).ok()?).ok()?.address()
     }
 
+    /// Whether it goes by that connection.
+    pub(super) fn uses(&self, flow: Flow) -> bool {
+        let linked = self.dialog.link().is_some_and(|link| link.flow() == flow);
+        linked || self.forks.iter().any(|fork| fork.uses(flow))
+    }
+
     /// Whether an ACK of ours has not been sent yet.
     fn owes_ack(&self) -> bool {
         self.invites.iter().any(Invite::owes_ack)
@@ -235,6 +242,7 @@ impl Call {
         let Stage::Session(session) = &mut self.stage else { return };
         match path {
             Ok(_) => self.advance(cx),
+            Err(_) if ask::falls_back(cx, &mut session.dialog) => self.advance(cx),
             Err(lost) => {
                 session.forks.retain(|fork| !fork.needs_path());
                 if session.needs_path() {
@@ -289,6 +297,10 @@ impl Call {
         session.forks.retain_mut(|fork| {
             fork.handle_bye_failure(client).is_none() || !fork.invites.is_empty()
         });
+        let parting = session.parting.as_mut().filter(|parting| parting.bye.is_of(client));
+        if parting.is_some_and(|parting| parting.repeats(cause)) {
+            return self.advance(cx);
+        }
         if let Some(ending) = session.handle_bye_failure(client) {
             self.finish(cx, ending);
         } else if session.is_changing_by(client) {
@@ -325,6 +337,7 @@ impl Call {
             cx.respond(query, Response::new(500));
             return;
         }
+        session.dialog.set_link(Link::of(query));
         let parting = session.parting.is_some();
         match request.method() {
             // §15.1.2. One that crosses ours finds the call ending: it ends now.

@@ -55,6 +55,7 @@ impl Call {
         if session.parting.is_some() {
             return;
         }
+        session.dialog.forget_link();
         if session.withdraw_change(cx) {
             self.media.withdraw();
         }

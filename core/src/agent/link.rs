@@ -1,0 +1,170 @@
+//! The connection by which a peer has come, to answer and to ask it in return (RFC 5923, RFC 5626 §5.3).
+//!
+//! Whoever connects to us does so from a port at which it does not listen. What we ask it within a
+//! dialog goes by the connection of its own last request there, while that lives and leads to the next
+//! hop; else by a connection to the next hop. No other dialog and nobody else's requests go by it, so
+//! that nobody gets by it what is meant for another (RFC 5923 §9).
+
+use core::net::SocketAddr;
+
+use super::{Agent, Hop, Path, Query};
+use crate::error::Error;
+use crate::host::{Flow, Transport};
+
+/// What is known of the connection on which the far end of a dialog was heard last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Link {
+    flow: Flow,
+    /// Its far end: of a connection that a peer has opened, a port at which nobody listens.
+    from: SocketAddr,
+    /// Where the peer says that it listens.
+    sender: Hop,
+    /// Whether there is no other way.
+    only: bool,
+}
+
+/// The end of names that nobody can look up (RFC 6761 §6.4): clients of WebSocket, who listen nowhere,
+/// have them (RFC 7118 §5).
+pub(super) const NOWHERE: &str = ".invalid";
+
+impl Link {
+    /// That of a request; `None` when it came as a datagram.
+    pub(crate) fn of(query: &Query) -> Option<Box<Self>> {
+        let (via, flow, from) = (query.request.via(), query.flow, query.from);
+        flow.transport.is_reliable().then(|| {
+            let port = via.port().unwrap_or(flow.transport.default_port());
+            let sender = Hop::new(via.host(), Some(port), Some(flow.transport)).settled();
+            Box::new(Self { flow, from, sender, only: false })
+        })
+    }
+
+    /// That by which our own request has gone; `None` when it was a datagram.
+    pub(crate) fn by(path: &Path) -> Option<Box<Self>> {
+        let Path { flow, to: from, .. } = *path;
+        let sender = Hop::at(flow.transport, from);
+        flow.transport.is_reliable().then(|| Box::new(Self { flow, from, sender, only: false }))
+    }
+
+    /// The connection.
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
+    }
+
+    /// Where the peer says that it listens.
+    pub(crate) fn sender(&self) -> &Hop {
+        &self.sender
+    }
+
+    /// Whether requests to that hop are meant for whoever is at the other end.
+    fn leads_to(&self, hop: &Hop) -> bool {
+        if !self.is_fit_for(hop) {
+            return false;
+        }
+        let place = hop.clone().settled();
+        // A name is asked for a certificate, which this end has not shown (RFC 5923 §8.2).
+        let trusted = hop.ip().is_some() || !self.flow.transport.is_secure();
+        self.only
+            || hop.host().ends_with(NOWHERE)
+            || place.address() == Some(self.from)
+            || (trusted && place.is_place_of(&self.sender))
+    }
+
+    /// Whether it is of the hop's transport.
+    fn is_fit_for(&self, hop: &Hop) -> bool {
+        use Transport::{Ws, Wss};
+        let own = self.flow.transport;
+        let same = match hop.usual_transport() {
+            // Both are called `ws` in URIs (RFC 7118 §5.2).
+            Ws | Wss => matches!(own, Ws | Wss),
+            // Who listens nowhere may as well say nothing of how.
+            _ if hop.transport().is_none() && hop.host().ends_with(NOWHERE) => true,
+            usual => own == usual,
+        };
+        same && (own.is_secure() || !hop.is_secure())
+    }
+}
+
+impl Agent {
+    /// The way back by a connection, if that lives.
+    pub(super) fn path_on(&self, flow: Flow, to: SocketAddr) -> Option<Result<Path, Error>> {
+        let (_, local) = self.streams.addresses(flow)?;
+        let told = self.told_on(flow, to, local);
+        Some(told.map(|told| Path { flow, to, local, told, secure: false }))
+    }
+
+    /// The connection by which a dialog's next hop was heard last, if it is that hop's and lives.
+    pub(crate) fn path_back(&self, link: Option<&Link>, hop: &Hop) -> Option<Path> {
+        let link = link.filter(|link| link.leads_to(hop) && self.parameters.next_hop.is_none())?;
+        let path = self.path_on(link.flow, link.from)?.ok()?;
+        Some(Path { secure: hop.is_secure(), ..path })
+    }
+
+    /// There is no other way to a dialog's next hop than this connection: whether that will do. What was
+    /// to be private is said to nobody whose name was not verified.
+    pub(crate) fn falls_back_on(&self, link: &mut Link, hop: &Hop) -> bool {
+        let trusted = !hop.is_secure() || hop.ip().is_some();
+        let fit = trusted && link.is_fit_for(hop) && self.streams.contains(link.flow);
+        !core::mem::replace(&mut link.only, fit) && fit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Uri;
+
+    fn link(transport: Transport, sender: &str) -> Link {
+        let flow = Flow { transport, id: 7 };
+        let from = "10.0.0.2:49152".parse().unwrap();
+        let sender = Hop::of(&Uri::parse(&format!("sip:{sender}")).unwrap()).unwrap();
+        Link { flow, from, sender: sender.by(Some(transport)).settled(), only: false }
+    }
+
+    fn leads(link: &Link, uri: &str) -> bool {
+        link.leads_to(&Hop::of(&Uri::parse(uri).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_connection_is_that_of_the_place_which_its_peer_names() {
+        let tcp = link(Transport::Tcp, "10.0.0.2:5070");
+        for uri in ["sip:b@10.0.0.2:5070;transport=tcp", "sip:b@10.0.0.2:49152;transport=tcp"] {
+            assert!(leads(&tcp, uri), "{uri}");
+        }
+        for uri in [
+            "sip:b@10.0.0.2:5060;transport=tcp",
+            "sip:b@10.0.0.2:5070",
+            "sip:b@10.0.0.2:5070;transport=tls",
+            "sips:b@10.0.0.2:5070",
+            "sip:b@10.0.0.3:5070;transport=tcp",
+        ] {
+            assert!(!leads(&tcp, uri), "{uri}");
+        }
+        // Behind a NAT it says the same in Via and in Contact.
+        let inside = link(Transport::Tcp, "192.168.1.5:5060");
+        assert!(leads(&inside, "sip:b@192.168.1.5;transport=tcp"));
+        assert!(leads(
+            &link(Transport::Tcp, "edge.example:5060"),
+            "sip:edge.example:5060;transport=tcp;lr"
+        ));
+    }
+
+    #[test]
+    fn over_tls_a_name_has_to_be_shown() {
+        let named = link(Transport::Tls, "edge.example:5061");
+        assert!(!leads(&named, "sip:edge.example:5061;transport=tls;lr"));
+        let tls = link(Transport::Tls, "10.0.0.2:5061");
+        assert!(leads(&tls, "sip:b@10.0.0.2:5061;transport=tls"));
+        assert!(leads(&tls, "sips:b@10.0.0.2:5061"));
+    }
+
+    #[test]
+    fn who_listens_nowhere_is_at_the_other_end() {
+        let ws = link(Transport::Ws, "df7jal23ls0d.invalid");
+        assert!(leads(&ws, "sip:b@df7jal23ls0d.invalid;transport=ws"));
+        assert!(leads(&ws, "sip:b@other.invalid"));
+        assert!(!leads(&ws, "sips:b@df7jal23ls0d.invalid;transport=ws"));
+        let wss = link(Transport::Wss, "df7jal23ls0d.invalid");
+        assert!(leads(&wss, "sips:b@df7jal23ls0d.invalid;transport=ws"));
+        assert!(leads(&wss, "sip:b@df7jal23ls0d.invalid;transport=ws"));
+    }
+}
