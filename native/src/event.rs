@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use offhook_core::rtp::MediaStats;
 
+pub use crate::host::turned_away::TurnedAway;
 pub use offhook_core::event::{
     CallDirection, CallId, CallState, Cause, EndedBy, HoldBy, PhoneStatus, TransferOutcome,
 };
@@ -64,6 +65,8 @@ pub enum Event {
         /// What the panic said.
         message: String,
     },
+    /// Somebody has connected to us and was not let in; at most one a second is told.
+    TurnedAway(TurnedAway),
     /// This listener was too slow, and missed events.
     Lagged {
         /// How many.

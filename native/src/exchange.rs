@@ -16,6 +16,7 @@ use crate::host::listener::Limits;
 use crate::host::machine::Machine;
 use crate::host::sockets::{Sockets, Ways};
 use crate::host::timebase::Timebase;
+use crate::host::turned_away::TurnedAway;
 use crate::tls::{Tls, TlsFiles};
 
 /// A registrar and proxy for development: users, passwords, and the calls between them. Cheap to
@@ -45,6 +46,8 @@ impl Drop for Held {
 pub enum ExchangeNotice {
     /// Something happened.
     Event(ExchangeEvent),
+    /// Somebody has connected to us and was not let in; at most one a second is told.
+    TurnedAway(TurnedAway),
     /// This listener was too slow, and missed events.
     Lagged {
         /// How many.
@@ -215,6 +218,10 @@ impl Passenger for Switch {
         if self.stopped {
             self.events.close();
         }
+    }
+
+    fn turn_away(&mut self, away: &TurnedAway) {
+        self.events.send(&ExchangeNotice::TurnedAway(away.clone()));
     }
 
     fn is_done(&self) -> bool {

@@ -66,7 +66,7 @@ pub use capture::Capture;
 pub use error::Error;
 pub use event::{
     CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, HoldBy,
-    PhoneStatus, TransferOutcome,
+    PhoneStatus, TransferOutcome, TurnedAway,
 };
 pub use exchange::{Exchange, ExchangeNotice, ExchangeOptions};
 pub use handler::CallHandler;

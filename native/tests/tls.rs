@@ -7,12 +7,19 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use certificates::{Authority, Pair};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use certificates::{Authority, Pair, openssl};
 use common::*;
 use offhook::core::error::Error as Problem;
 use offhook::core::host::Transport;
-use offhook::{Call, Error, Phone, PhoneParameters, PhoneStatus};
-use tokio::net::{TcpListener, TcpStream};
+use offhook::{
+    Call, Error, Event, Events, Exchange, ExchangeOptions, ExchangeParameters, KeyPassword,
+    Listener, Phone, PhoneParameters, PhoneStatus, TurnedAway,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// A phone that listens for TLS and shows this certificate.
 async fn listening(pair: &Pair) -> Phone {
@@ -46,6 +53,15 @@ async fn connect_to(from: &Phone, to: &Phone, target: &str) -> (Call, Call) {
     (caller, called)
 }
 
+/// Tones both ways, each measured where it is heard.
+async fn assert_heard(caller: &Call, called: &Call) {
+    caller.write_audio(8_000, &tone(440, 600)).unwrap();
+    called.write_audio(8_000, &tone(660, 600)).unwrap();
+    let (there, back) = tokio::join!(listen(called, 900), listen(caller, 900));
+    assert_tone(&there, 440, 600);
+    assert_tone(&back, 660, 600);
+}
+
 /// Why a call to `target` fails.
 async fn refusal(from: &Phone, target: &str) -> String {
     let error = match soon(from.call(target)).await {
@@ -68,11 +84,7 @@ async fn two_phones_hear_each_other() {
         format!("sips:bob@127.0.0.1:{}", port(&bob)),
     ] {
         let (caller, called) = connect_to(&alice, &bob, &target).await;
-        caller.write_audio(8_000, &tone(440, 600)).unwrap();
-        called.write_audio(8_000, &tone(660, 600)).unwrap();
-        let (there, back) = tokio::join!(listen(&called, 900), listen(&caller, 900));
-        assert_tone(&there, 440, 600);
-        assert_tone(&back, 660, 600);
+        assert_heard(&caller, &called).await;
         soon(caller.hangup()).await.unwrap();
         soon(called.ended()).await;
     }
@@ -222,4 +234,206 @@ async fn files_that_cannot_be_used_keep_a_phone_from_starting() {
         let error = soon(phone.start()).await.unwrap_err();
         assert_eq!((error.code(), phone.status()), ("tls_file", PhoneStatus::Inactive), "{error}");
     }
+}
+
+/// An exchange that listens by this transport alone and shows this certificate, and its port.
+fn exchange_by(transport: Transport, pair: &Pair) -> (Exchange, u16) {
+    let mut parameters = ExchangeParameters::new(here()).user("alice", "a").user("bob", "b");
+    parameters.listen = vec![Listener { transport, address: here() }];
+    let options = ExchangeOptions::default().certificate(&pair.certificate, &pair.key);
+    let exchange = Exchange::start_with(parameters, options).expect("the exchange starts");
+    let port = exchange.listeners()[0].address.port();
+    (exchange, port)
+}
+
+/// A user of it, who reaches it as `host`.
+fn user_of(host: &str, port: u16, transport: Transport, user: &str) -> PhoneParameters {
+    let parameters = PhoneParameters::new(&format!("{host}:{port}"), user).password(&user[..1]);
+    parameters.transport(transport).bind(here())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phones_at_an_exchange_hear_each_other() {
+    let authority = Authority::new("ca");
+    let pair = authority.issue(&["localhost"]);
+    for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+        let (_exchange, port) = exchange_by(transport, &pair);
+        let of = |user| user_of("localhost", port, transport, user).ca_file(authority.file());
+        let (alice, bob) = (start(of("alice")).await, start(of("bob")).await);
+        for from_caller in [true, false] {
+            let (caller, called) = connect_to(&alice, &bob, "bob").await;
+            assert_heard(&caller, &called).await;
+            let (first, other) = if from_caller { (&caller, &called) } else { (&called, &caller) };
+            soon(first.hangup()).await.unwrap();
+            soon(other.ended()).await;
+        }
+        soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_websocket_a_certificate_follows_the_rules_of_https_too() {
+    let (authority, other) = (Authority::new("ca"), Authority::new("other"));
+    for (pair, part) in [
+        (
+            authority.issue(&["pbx.example.com"]),
+            "its certificate is for pbx.example.com, not localhost",
+        ),
+        (authority.issue(&["sip:localhost"]), "not localhost"),
+        (authority.issue_common_name("localhost"), "not localhost"),
+        // Right for HTTPS, but for SIP it names another.
+        (
+            authority.issue(&["localhost", "sip:pbx.example.com"]),
+            "for pbx.example.com, not localhost",
+        ),
+        (authority.issue_for_years(&["localhost"], 2001, 2024), "expired on 2 May 2024"),
+        (other.issue(&["localhost"]), "give --ca-file"),
+    ] {
+        let (_exchange, port) = exchange_by(Transport::Wss, &pair);
+        let alice = user_of("localhost", port, Transport::Wss, "alice").ca_file(authority.file());
+        let error = soon(Phone::new(alice).start()).await.unwrap_err();
+        assert_eq!(error.code(), "untrusted", "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_key_is_opened_by_text_bytes_or_who_is_asked() {
+    let authority = Authority::new("ca");
+    let pair = authority.issue(&["127.0.0.1"]);
+    let (plain, locked) = (pair.key.display(), authority.path("locked.key"));
+    let way = format!("pkcs8 -topk8 -in {plain} -out {} -passout pass:hunter2", locked.display());
+    openssl(authority.directory.path(), &way);
+    let alice = start(trusting(&authority)).await;
+    let with = |password: Option<KeyPassword>| {
+        let bob = direct("bob").transport(Transport::Tls).cert_file(&pair.certificate);
+        let bob = bob.key_file(&locked);
+        Phone::new(password.into_iter().fold(bob, PhoneParameters::key_password))
+    };
+    let asked = KeyPassword::ask(|| "hunter2".to_owned());
+    for password in ["hunter2".into(), b"hunter2".as_slice().into(), asked] {
+        let bob = with(Some(password));
+        soon(bob.start()).await.unwrap();
+        connect_to(&alice, &bob, &format!("sips:bob@127.0.0.1:{}", port(&bob))).await;
+    }
+    let nothing = KeyPassword::ask(String::new);
+    for (password, part) in [
+        (Some("hunter3".into()), "its password is wrong"),
+        (Some(nothing), "its password is wrong"),
+        (None, "it is encrypted: give its password"),
+    ] {
+        let error = soon(with(password).start()).await.unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+/// `openssl s_server`, which speaks TLS 1.1 alone.
+struct OldServer {
+    child: Child,
+    port: u16,
+}
+
+impl OldServer {
+    fn start(pair: &Pair) -> Self {
+        let (certificate, key) = (pair.certificate.display(), pair.key.display());
+        let arguments = format!(
+            "s_server -accept 127.0.0.1:0 -tls1_1 -cipher DEFAULT@SECLEVEL=0 -cert {certificate} -key {key}"
+        );
+        let mut child = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl runs");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port =
+            lines.find_map(|line| line.strip_prefix("ACCEPT ")?.rsplit(':').next()?.parse().ok());
+        Self { child, port: port.expect("openssl says where it listens") }
+    }
+}
+
+impl Drop for OldServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_safe_or_no_tls_at_all_is_told() {
+    let authority = Authority::new("ca");
+    let alice = start(trusting(&authority)).await;
+    let old = OldServer::start(&authority.issue(&["127.0.0.1"]));
+    let why = refusal(&alice, &format!("sips:bob@127.0.0.1:{}", old.port)).await;
+    assert_eq!(why, "it speaks no TLS that is safe (1.2 or 1.3)");
+    // A server that speaks first, and another protocol.
+    let mail = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("sip:bob@127.0.0.1:{};transport=tls", mail.local_addr().unwrap().port());
+    let greet = async {
+        let (mut stream, _) = mail.accept().await.unwrap();
+        stream.write_all(b"220 mail.example.com ESMTP\r\n").await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    };
+    let (why, ()) = tokio::join!(refusal(&alice, &target), greet);
+    assert_eq!(why, "it speaks no TLS there (is the port right?)");
+}
+
+/// Nobody listens for TLS there, but for what is in the clear.
+#[tokio::test(flavor = "multi_thread")]
+async fn sips_never_leaves_in_the_clear() {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let udp = UdpSocket::bind(address).await.unwrap();
+    for transport in [None, Some(Transport::Udp), Some(Transport::Tcp)] {
+        let alice = transport.into_iter().fold(direct("alice"), PhoneParameters::transport);
+        let alice = start(alice).await;
+        let call = soon(alice.call(&format!("sips:bob@{address}"))).await.unwrap();
+        let mut heard = Vec::new();
+        let listen = async {
+            let (mut stream, _) = tcp.accept().await.unwrap();
+            let mut piece = [0; 2048];
+            let count = stream.read(&mut piece).await.unwrap();
+            heard.extend_from_slice(&piece[..count]);
+        };
+        let (error, ()) = soon(async { tokio::join!(call.answered(), listen) }).await;
+        assert_eq!(error.unwrap_err().code(), "unreachable");
+        // The first record of TLS is a handshake (RFC 8446 §5.1).
+        assert_eq!(heard[..2], [22, 3]);
+        alice.stop().await;
+    }
+    assert!(udp.try_recv_from(&mut [0; 2048]).is_err(), "nothing came by UDP");
+    for target in [format!("sips:bob@{address};transport=udp"), "sips:bob".to_owned()] {
+        let mut server = PhoneParameters::new(&address.to_string(), "alice").bind(here());
+        server.register = false;
+        let alice = start(server).await;
+        let error = soon(alice.call(&target)).await.unwrap_err();
+        assert_eq!(error.code(), "invalid_value", "{target}: {error}");
+    }
+    assert!(udp.try_recv_from(&mut [0; 2048]).is_err(), "nothing came by UDP");
+}
+
+/// The next that was turned away.
+async fn turned_away(events: &mut Events<Event>) -> TurnedAway {
+    let away = async {
+        loop {
+            if let Some(Event::TurnedAway(away)) = events.next().await {
+                return away;
+            }
+        }
+    };
+    soon(away).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_let_in_is_told() {
+    let authority = Authority::new("ca");
+    let bob = listening(&authority.issue(&["127.0.0.1"])).await;
+    let mut events = bob.events();
+    let mut stranger = TcpStream::connect(("127.0.0.1", port(&bob))).await.unwrap();
+    stranger.write_all(b"OPTIONS sip:bob SIP/2.0\r\n\r\n").await.unwrap();
+    let away = turned_away(&mut events).await;
+    assert_eq!((away.transport, away.others), (Transport::Tls, 0));
+    assert_eq!(away.from, stranger.local_addr().unwrap());
+    assert_eq!(away.problem, "it speaks no TLS");
 }

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use offhook::{
     Algorithm, Departure, Error, Exchange, ExchangeEvent, ExchangeNotice, ExchangeOptions,
-    ExchangeParameters, KeyPassword, Listener, TlsFiles,
+    ExchangeParameters, Listener, TlsFiles,
 };
 use serde_json::json;
 
 use super::arguments::{ExchangeArguments, ExchangeTls, Listen};
 use super::failure::{Failure, Status};
-use super::output::{Output, printable};
-use super::session::{Recorder, first_line};
+use super::output::{Output, printable, turned_away};
+use super::session::Recorder;
 use super::signals::Signals;
+use super::tls::key_password;
 
 /// A shorter secret can be guessed.
 const SHORTEST_SECRET: usize = 16;
@@ -91,12 +92,11 @@ fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn tls(arguments: &ExchangeTls) -> Result<TlsFiles, Failure> {
-    let password = arguments.key_password_file.as_deref().map(first_line).transpose()?;
     Ok(TlsFiles {
         ca_file: arguments.ca_file.clone(),
         cert_file: arguments.cert_file.clone(),
         key_file: arguments.key_file.clone(),
-        key_password: password.map(|password| KeyPassword::from(password.as_str())),
+        key_password: arguments.key_password_file.as_deref().map(key_password).transpose()?,
         client_ca_file: arguments.client_ca_file.clone(),
         ..TlsFiles::default()
     })
@@ -153,6 +153,7 @@ fn tell(output: Output, notice: &ExchangeNotice) {
                 json!({ "event": "limited", "source": source, "limit": limit, "count": count });
             (value, format!("{source} is held back: too many {limit} ({count} times)"))
         }
+        ExchangeNotice::TurnedAway(away) => turned_away(away),
         ExchangeNotice::Lagged { missed } => (
             json!({ "event": "lagged", "missed": missed }),
             format!("{missed} events came too fast to be shown"),

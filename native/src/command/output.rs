@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use offhook::{
     CallEvent, CallId, CallState, Cause, Counters, Ending, Event, HoldBy, MediaStats, Transport,
+    TurnedAway,
 };
 use serde_json::{Value, json};
 
@@ -103,6 +104,10 @@ impl Output {
     pub(crate) fn event(self, lines: &mut String, event: &Event) {
         match event {
             Event::Incoming { .. } | Event::Call { .. } | Event::Lagged { .. } if !self.calls => {}
+            Event::TurnedAway(away) => {
+                let (value, line) = turned_away(away);
+                self.add(lines, || value, format_args!("{line}"));
+            }
             Event::Registered { expires } => {
                 let expires = expires.as_secs();
                 let value = || json!({ "event": "registered", "expires": expires });
@@ -289,6 +294,21 @@ fn with_cause(mut value: Value, cause: &Option<Cause>) -> Value {
         }
     }
     value
+}
+
+/// A peer that was not let in, for programs and for people.
+pub(crate) fn turned_away(away: &TurnedAway) -> (Value, String) {
+    let TurnedAway { transport, from, problem, others, .. } = away;
+    let transport = transport.as_str().to_ascii_lowercase();
+    let value = json!({
+        "event": "turned_away", "transport": transport, "from": from.to_string(),
+        "problem": problem, "others": others,
+    });
+    let others = match others {
+        0 => String::new(),
+        others => format!(", and {others} others before"),
+    };
+    (value, format!("{from} was turned away at {transport}: {}{others}", printable(problem)))
 }
 
 /// A response as people read it: `486 Busy Here`.

@@ -306,7 +306,7 @@ fn password(account: &Account) -> Result<Option<String>, Failure> {
 }
 
 /// The first line of a file: a password.
-pub(crate) fn first_line(path: &Path) -> Result<String, Failure> {
+fn first_line(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::from(Error::File { path: path.to_owned(), problem: error.to_string() })
     })?;

@@ -13,6 +13,7 @@ use super::{Jobs, Passenger};
 use crate::capture::Capture;
 use crate::host::machine::Machine;
 use crate::host::metronome::Metronome;
+use crate::host::turned_away::TurnedAway;
 
 /// Phones that share sockets, and the driver that carries them while any of them runs.
 #[derive(Debug, Default)]
@@ -196,6 +197,15 @@ impl Passenger for Board {
             }
             if line.is_done() {
                 self.leave(machine, id);
+            }
+        }
+    }
+
+    fn turn_away(&mut self, away: &TurnedAway) {
+        // The sockets are everybody's.
+        for id in self.ends.keys() {
+            if let Some(line) = self.switchboard.line_mut(*id) {
+                line.turn_away(away);
             }
         }
     }

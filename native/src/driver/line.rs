@@ -26,6 +26,7 @@ use crate::event::{CallEvent, Ending, Event};
 use crate::handler;
 use crate::host::machine::Machine;
 use crate::host::metronome::Metronome;
+use crate::host::turned_away::TurnedAway;
 use crate::phone::Bulletin;
 use crate::referral::Referral;
 
@@ -245,6 +246,11 @@ impl Line {
             (CallDirection::Incoming, _) => self.phone.deny(call, UNAVAILABLE, None),
             (CallDirection::Outgoing, _) => self.phone.cancel(call),
         };
+    }
+
+    /// Tells that a peer was not let in.
+    pub(crate) fn turn_away(&self, away: &TurnedAway) {
+        self.bulletin.publish(&Event::TurnedAway(away.clone()));
     }
 
     /// Makes what a new call needs.

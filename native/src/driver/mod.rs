@@ -26,6 +26,7 @@ use crate::host::route::Routes;
 use crate::host::signalling::{Arrival, Batch};
 use crate::host::sockets::{Next, Sockets};
 use crate::host::timebase::Timebase;
+use crate::host::turned_away::{Porter, TurnedAway};
 
 /// What a driver carries.
 pub(crate) trait Passenger: Endpoint + Send + 'static {
@@ -33,6 +34,9 @@ pub(crate) trait Passenger: Endpoint + Send + 'static {
     fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>)
     where
         Self: Sized;
+
+    /// Tells that a peer was not let in.
+    fn turn_away(&mut self, away: &TurnedAway);
 
     /// Takes note that a crossing has come to rest: whatever the host could answer at once has been
     /// answered.
@@ -57,6 +61,7 @@ pub(crate) struct Driver<P> {
     routes: Routes,
     names: Names,
     ports: MediaPorts,
+    porter: Porter,
     /// The pair of ports for all calls, when they share one.
     pair: Option<SharedPair>,
     capture: Option<Capture>,
@@ -82,8 +87,20 @@ impl<P: Passenger> Driver<P> {
         let (jobs, inbox) = mpsc::unbounded_channel();
         let (machine, routes, ports) =
             (Machine::new(time), Routes::default(), MediaPorts::default());
-        let names = Names::default();
-        Self { passenger, machine, sockets, inbox, jobs, routes, names, ports, pair: None, capture }
+        let (names, porter, pair) = (Names::default(), Porter::default(), None);
+        Self {
+            passenger,
+            machine,
+            sockets,
+            inbox,
+            jobs,
+            routes,
+            names,
+            ports,
+            porter,
+            pair,
+            capture,
+        }
     }
 
     /// From now on lends every call the same pair of media ports, which nobody reads.
@@ -122,7 +139,9 @@ impl<P: Passenger> Driver<P> {
                 next = self.sockets.next() => match next {
                     Next::Datagrams(index) => self.receive(index, &mut batch),
                     Next::Knock(index, stream, from) => {
-                        self.sockets.receive_guest(index, stream, from);
+                        if let Some(away) = self.sockets.receive_guest(index, stream, from) {
+                            self.turn_away(away);
+                        }
                     }
                     Next::Happening(happening) => {
                         self.handle_happening(happening);
@@ -191,6 +210,7 @@ impl<P: Passenger> Driver<P> {
                 let inbound = Inbound::FlowAccepted { flow, from, local, certificate };
                 passenger.handle_inbound(machine, inbound);
             }
+            Happening::TurnedAway(away) => self.turn_away(*away),
             Happening::Came(flow, bytes) => {
                 // What comes on a connection that the core has closed is no news.
                 let Some(Ends { local, peer: from }) = connections.ends(flow) else { return };
@@ -209,6 +229,12 @@ impl<P: Passenger> Driver<P> {
                     passenger.handle_inbound(machine, Inbound::FlowClosed { flow });
                 }
             }
+        }
+    }
+
+    fn turn_away(&mut self, away: TurnedAway) {
+        if let Some(away) = self.porter.report(away, std::time::Instant::now()) {
+            self.passenger.turn_away(&away);
         }
     }
 

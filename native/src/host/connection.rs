@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::dial::{Dialled, Obstacle};
+use super::turned_away::TurnedAway;
 use super::wire::{self, Incoming, Outgoing, Wire};
 
 /// What happens to connections.
@@ -23,6 +24,8 @@ pub(crate) enum Happening {
     Dialled { id: RequestId, flow: Flow, to: SocketAddr, result: Result<Box<Dialled>, Obstacle> },
     /// A peer has connected, and shaken hands.
     Accepted(Box<Guest>),
+    /// A peer has connected, and is not let in.
+    TurnedAway(Box<TurnedAway>),
     /// Bytes of a stream, or a message, came.
     Came(Flow, Bytes),
     /// It is over.

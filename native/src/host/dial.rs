@@ -1,5 +1,6 @@
 //! Connections that we open, and what may be in the way of them.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +40,15 @@ impl Obstacle {
             Self::Untrusted(why) => FlowFailure::Untrusted(why),
             Self::Unsupported => FlowFailure::Unsupported,
         }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable(why) | Self::Untrusted(why) => why,
+            Self::Unsupported => "that is not spoken here",
+        })
     }
 }
 

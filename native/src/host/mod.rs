@@ -21,6 +21,7 @@ pub(crate) mod security;
 pub(crate) mod signalling;
 pub(crate) mod sockets;
 pub(crate) mod timebase;
+pub(crate) mod turned_away;
 pub(crate) mod websocket;
 pub(crate) mod wire;
 

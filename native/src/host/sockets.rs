@@ -12,10 +12,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
 
 use super::connection::{Connections, Ends, Guest, Happening};
-use super::dial::Dialer;
+use super::dial::{Dialer, Obstacle};
 use super::listener::{Doorkeeper, Limits, Listener};
 use super::security::{Security, Stream};
 use super::signalling::SignallingSocket;
+use super::turned_away::TurnedAway;
 use super::websocket;
 use super::wire::Wire;
 use crate::error::Error;
@@ -208,12 +209,19 @@ impl Sockets {
         });
     }
 
-    /// Lets a peer in that has connected to a listener, if there is a place for it.
-    pub(crate) fn receive_guest(&mut self, index: usize, stream: TcpStream, from: SocketAddr) {
-        let Some(listener) = self.listeners.get(index) else { return };
-        let (transport, Some(place)) = (listener.transport, self.doorkeeper.admit(from.ip()))
-        else {
-            return;
+    /// Lets a peer in that has connected to a listener, if there is a place for it; what becomes of it
+    /// then is a [`Happening`].
+    pub(crate) fn receive_guest(
+        &mut self,
+        index: usize,
+        stream: TcpStream,
+        from: SocketAddr,
+    ) -> Option<TurnedAway> {
+        let listener = self.listeners.get(index)?;
+        let transport = listener.transport;
+        let away = move |problem: String| TurnedAway { transport, from, problem, others: 0 };
+        let Some(place) = self.doorkeeper.admit(from.ip()) else {
+            return Some(away("there are as many connections as there may be".into()));
         };
         let flow = self.new_flow(transport);
         let (ways, tell) = (self.ways.clone(), self.connections.teller());
@@ -221,11 +229,21 @@ impl Sockets {
             let Ok(local) = stream.local_addr() else { return };
             let _ = stream.set_nodelay(true);
             let welcome = timeout(Self::HANDSHAKE, welcome(transport, &ways, Box::new(stream)));
-            if let Ok(Some((wire, certificate))) = welcome.await {
-                let guest = Guest { flow, from, local, certificate, wire, place };
-                let _ = tell.send(Happening::Accepted(Box::new(guest))).await;
-            }
+            let happening = match welcome.await {
+                Ok(Ok((wire, certificate))) => {
+                    let guest = Guest { flow, from, local, certificate, wire, place };
+                    Happening::Accepted(Box::new(guest))
+                }
+                Ok(Err(obstacle)) => Happening::TurnedAway(Box::new(away(obstacle.to_string()))),
+                Err(_) => {
+                    let time = Self::HANDSHAKE.as_secs();
+                    let problem = format!("its handshakes have taken more than {time} s");
+                    Happening::TurnedAway(Box::new(away(problem)))
+                }
+            };
+            let _ = tell.send(happening).await;
         });
+        None
     }
 
     /// The local address that a peer is told of a connection with `ends`: its port is where we listen
@@ -260,17 +278,17 @@ async fn welcome(
     transport: Transport,
     ways: &Ways,
     stream: Stream,
-) -> Option<(Wire, Option<Identities>)> {
+) -> Result<(Wire, Option<Identities>), Obstacle> {
     let (stream, certificate) = match &ways.security {
         _ if !transport.is_secure() => (stream, None),
-        Some(security) => security.accept(stream).await.ok()?,
-        None => return None,
+        Some(security) => security.accept(stream).await?,
+        None => return Err(Obstacle::Unsupported),
     };
     let wire = match transport {
         Transport::Tcp | Transport::Tls => Wire::stream(stream),
-        _ => Wire::messages(websocket::accept(stream, &ways.origins).await.ok()?),
+        _ => Wire::messages(websocket::accept(stream, &ways.origins).await?),
     };
-    Some((wire, certificate))
+    Ok((wire, certificate))
 }
 
 /// Whether this system does IPv6.

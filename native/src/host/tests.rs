@@ -30,7 +30,9 @@ async fn happening(sockets: &mut Sockets) -> Happening {
     loop {
         match timeout(Duration::from_secs(10), sockets.next()).await.expect("something happens") {
             Next::Happening(happening) => return happening,
-            Next::Knock(index, stream, from) => sockets.receive_guest(index, stream, from),
+            Next::Knock(index, stream, from) => {
+                sockets.receive_guest(index, stream, from);
+            }
             Next::Datagrams(_) => {}
         }
     }

@@ -8,14 +8,17 @@
 
 use std::sync::Arc;
 
+use offhook_core::certificate::Identities;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::Decode;
 
+use super::identities::identities;
 use super::provider;
 
 /// By whose rules a certificate has to name its owner.
@@ -27,15 +30,26 @@ pub(super) enum Names {
     Https,
 }
 
-/// Trusts what authorities have signed.
+/// Trusts those whom it is told to.
 #[derive(Debug)]
 pub(super) struct Chain {
-    authorities: Arc<dyn ServerCertVerifier>,
-    /// Certificates that are trusted themselves, because the user has named them.
-    known: Vec<CertificateDer<'static>>,
+    trusted: Trusted,
     names: Names,
-    /// Whether the authorities look at the name last, so that a wrong name means that all else is right.
-    name_is_last: bool,
+}
+
+#[derive(Debug)]
+enum Trusted {
+    /// Everybody who has the key of the certificate that is shown.
+    Anybody,
+    /// Whom authorities have signed.
+    Signed {
+        authorities: Arc<dyn ServerCertVerifier>,
+        /// Certificates that are trusted themselves, because the user has named them.
+        known: Vec<CertificateDer<'static>>,
+        /// Whether the authorities look at the name last, so that a wrong name means that all else is
+        /// right.
+        name_is_last: bool,
+    },
 }
 
 impl Chain {
@@ -47,7 +61,8 @@ impl Chain {
     ) -> Result<Self, String> {
         let authorities = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
         let authorities = authorities.map_err(|error| error.to_string())?;
-        Ok(Self { authorities, known, names, name_is_last: true })
+        let trusted = Trusted::Signed { authorities, known, name_is_last: true };
+        Ok(Self { trusted, names })
     }
 
     /// Trusts whom the system trusts.
@@ -58,7 +73,12 @@ impl Chain {
         // certificate has to name its owner by the rules of HTTPS too.
         let name_is_last = !cfg!(any(windows, target_vendor = "apple", target_os = "android"));
         let (authorities, known) = (Arc::new(authorities), Vec::new());
-        Ok(Self { authorities, known, names, name_is_last })
+        Ok(Self { trusted: Trusted::Signed { authorities, known, name_is_last }, names })
+    }
+
+    /// Trusts anybody, whatever the name.
+    pub(super) fn of_anybody() -> Self {
+        Self { trusted: Trusted::Anybody, names: Names::Sip }
     }
 }
 
@@ -71,25 +91,28 @@ impl ServerCertVerifier for Chain {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Trusted::Signed { authorities, known, name_is_last } = &self.trusted else {
+            return Ok(ServerCertVerified::assertion());
+        };
         // One that says that it may sign others is taken for an authority by rustls, and for no server;
         // but it is what `openssl req -x509` makes, and the user has named this very one.
-        if self.known.contains(certificate) {
+        if known.contains(certificate) {
             check_time(certificate, now)?;
             if self.names == Names::Https {
-                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                let parsed = ParsedCertificate::try_from(certificate)?;
+                verify_server_name(&parsed, name)
+                    .map_err(|error| naming(error, certificate, name))?;
             }
             return Ok(ServerCertVerified::assertion());
         }
         use CertificateError::{NotValidForName, NotValidForNameContext};
-        let verified =
-            self.authorities.verify_server_cert(certificate, intermediates, name, ocsp, now);
-        match verified {
+        match authorities.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
-                if self.names == Names::Sip && self.name_is_last =>
+                if self.names == Names::Sip && *name_is_last =>
             {
                 Ok(ServerCertVerified::assertion())
             }
-            verified => verified,
+            verified => verified.map_err(|error| naming(error, certificate, name)),
         }
     }
 
@@ -99,47 +122,8 @@ impl ServerCertVerifier for Chain {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
-    }
-}
-
-/// Trusts everybody who has the key of the certificate that is shown.
-#[derive(Debug)]
-pub(super) struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
         let known = provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &known)
+        verify_tls12_signature(message, certificate, signed, &known)
     }
 
     fn verify_tls13_signature(
@@ -149,12 +133,24 @@ impl ServerCertVerifier for Anybody {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let known = provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &known)
+        verify_tls13_signature(message, certificate, signed, &known)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The same error; that of the name with those that HTTPS looks at, as people write them (RFC 2818 §3.1).
+fn naming(error: Error, certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Error {
+    use CertificateError::{NotValidForName, NotValidForNameContext};
+    let Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) = error else {
+        return error;
+    };
+    let Identities { dns_names, addresses, .. } = identities(certificate).unwrap_or_default();
+    let addresses = addresses.iter().map(ToString::to_string);
+    let presented = dns_names.into_iter().chain(addresses).collect();
+    NotValidForNameContext { expected: name.to_owned(), presented }.into()
 }
 
 /// Whether a certificate is valid now (RFC 5280 §4.1.2.5).

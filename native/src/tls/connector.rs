@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::chain::{Anybody, Chain, Names};
+use super::chain::{Chain, Names};
 use super::files::{self, Own};
 use super::identities::identities;
 use super::{provider, words};
@@ -70,7 +70,7 @@ impl Connector {
 
     /// Trusts anybody.
     pub(super) fn insecure(own: Option<Own>) -> Self {
-        let trust = || Trust::Named(config(Arc::new(Anybody)));
+        let trust = || Trust::Named(config(Arc::new(Chain::of_anybody())));
         Self { own, sip: trust(), https: trust() }
     }
 

@@ -25,8 +25,14 @@ pub(super) fn of_server(error: io::Error, name: &str, shown: Option<bool>) -> Ob
 /// Why a handshake with a client failed.
 pub(super) fn of_client(error: io::Error) -> Obstacle {
     match inner(&error) {
-        Some(Error::InvalidCertificate(problem)) => Obstacle::Untrusted(certificate(problem)),
-        Some(problem) => Obstacle::Untrusted(format!("the TLS handshake failed: {problem}")),
+        Some(problem) => Obstacle::Untrusted(match problem {
+            Error::InvalidCertificate(problem) => certificate(problem),
+            Error::NoCertificatesPresented => "it has shown no certificate".into(),
+            Error::InvalidMessage(_) => "it speaks no TLS".into(),
+            Error::PeerIncompatible(_) => "it speaks no TLS that is safe (1.2 or 1.3)".into(),
+            Error::AlertReceived(alert) => format!("it refused our certificate ({alert:?})"),
+            problem => format!("the TLS handshake failed: {problem}"),
+        }),
         None => error.into(),
     }
 }
@@ -51,6 +57,10 @@ fn certificate(problem: &CertificateError) -> String {
         }
         Problem::BadSignature => "its certificate is signed wrongly".into(),
         Problem::NotValidForName => "its certificate is for another name".into(),
+        Problem::NotValidForNameContext { expected, presented } if presented.is_empty() => {
+            let name = expected.to_str();
+            format!("its certificate has no DNS name and no address, as HTTPS wants it: not {name}")
+        }
         Problem::NotValidForNameContext { expected, presented } => {
             let (named, name) = (presented.join(", "), expected.to_str());
             format!("its certificate is for {named}, not {name}")

@@ -1,0 +1,66 @@
+//! Peers that connect to us and are not let in: told, but not as often as they come.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use offhook_core::host::Transport;
+
+/// A peer that has connected to us and was not let in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct TurnedAway {
+    /// What we listen for where it has connected.
+    pub transport: Transport,
+    /// Its address.
+    pub from: SocketAddr,
+    /// Why, in words that end a sentence about it: `its certificate expired on 2 May 2026`.
+    pub problem: String,
+    /// How many others were turned away since one was told last.
+    pub others: u64,
+}
+
+/// Tells of one at a time: whoever knocks again and again is not to fill anybody's log.
+#[derive(Debug, Default)]
+pub(crate) struct Porter {
+    told: Option<Instant>,
+    others: u64,
+}
+
+impl Porter {
+    /// How long nothing is told after something was.
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    /// What to tell of it, if anything.
+    pub(crate) fn report(&mut self, away: TurnedAway, now: Instant) -> Option<TurnedAway> {
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < Self::PAUSE) {
+            self.others += 1;
+            return None;
+        }
+        self.told = Some(now);
+        Some(TurnedAway { others: std::mem::take(&mut self.others), ..away })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_a_second_is_told_and_the_others_are_counted() {
+        let away = TurnedAway {
+            transport: Transport::Tls,
+            from: "192.0.2.1:1".parse().unwrap(),
+            problem: "it speaks no TLS".into(),
+            others: 0,
+        };
+        let (mut porter, start) = (Porter::default(), Instant::now());
+        let others = |porter: &mut Porter, ms| {
+            let told = porter.report(away.clone(), start + Duration::from_millis(ms));
+            told.map(|told| told.others)
+        };
+        assert_eq!(others(&mut porter, 0), Some(0));
+        assert_eq!([1, 500, 999].map(|ms| others(&mut porter, ms)), [None; 3]);
+        assert_eq!(others(&mut porter, 1_000), Some(3));
+        assert_eq!(others(&mut porter, 9_000), Some(0));
+    }
+}
