@@ -8,7 +8,7 @@ use super::leg::{Leg, Link};
 use super::rewrite::{self, Changes};
 use super::route::Plan;
 use super::running::{Asked, Due, Running};
-use super::target::Target;
+use super::target::{Large, Target};
 use super::way::Parcel;
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
 use crate::host::{Flow, Host, Outbound};
@@ -20,6 +20,8 @@ use crate::transaction::{ClientId, FailureCause, Layer};
 
 /// How many hops a request without Max-Forwards may still take (§16.6 step 3).
 const MAX_FORWARDS: u8 = 70;
+/// The largest request that goes as a datagram (§18.1.1), in bytes.
+const MAX_DATAGRAM: usize = 1_300;
 
 impl Running {
     /// Forwards a request to all targets at once (§16.6).
@@ -102,6 +104,9 @@ impl Running {
                 }
                 let records = self.record_routes(&request, &origin, &leg, &target.uri);
                 self.write(&request, &target, sealed, &leg, &branch, origin.peer, &records);
+                if self.is_too_large(&target, &leg) {
+                    return self.find_stream(host, slot, index, link.peer);
+                }
                 let method = request.method();
                 let (flow, to) = (link.flow, link.peer);
                 let client = self.layer.request(host, flow, to, method, &branch, &self.buffer);
@@ -115,6 +120,13 @@ impl Running {
                 self.set_timer(host, slot, index, timer);
             }
         }
+    }
+
+    /// Whether what was written should not go as a datagram (§18.1.1). Who is reached along the link by
+    /// which he registered has no other.
+    fn is_too_large(&self, target: &Target, leg: &Leg) -> bool {
+        let large = self.buffer.len() > MAX_DATAGRAM && target.large == Large::Unknown;
+        large && !leg.link.flow.transport.is_reliable() && !leg.bound
     }
 
     /// It is known who we are where a request came from: its branches that nobody has given up
@@ -443,7 +455,7 @@ impl Running {
         true
     }
 
-    fn branch(&mut self, slot: Slot, index: usize) -> Option<&mut Branch> {
+    pub(super) fn branch(&mut self, slot: Slot, index: usize) -> Option<&mut Branch> {
         self.contexts.get_mut(slot)?.branches.get_mut(index)
     }
 

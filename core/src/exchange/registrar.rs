@@ -6,6 +6,7 @@ use super::event::{Departure, ExchangeEvent};
 use super::leg::Link;
 use super::target::Target;
 use super::{ExchangeParameters, MAX_CONTACTS};
+use crate::host::Transport;
 use crate::sip::{HeaderName, Message, NameAddr, Scheme, Uri};
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
@@ -206,7 +207,7 @@ impl Registrar {
             let Some(binding) = user.bindings.iter_mut().find(|b| b.id == id) else { continue };
             binding.link = None;
             place(&binding.uri).map(|place| self.by_place.remove(&place));
-            if binding.target().next_hop().is_none() {
+            if binding.is_client() || binding.target().next_hop().is_none() {
                 self.remove(index, id, Departure::Lost, events);
             }
         }
@@ -347,6 +348,15 @@ impl Registrar {
 }
 
 impl Binding {
+    /// Whether it is of somebody who cannot be connected to, whatever the URI looks like: who speaks
+    /// WebSocket to us is its client (RFC 7118).
+    fn is_client(&self) -> bool {
+        let transport = Uri::parse(&self.uri).ok().and_then(|uri| {
+            uri.param("transport").and_then(|param| Transport::named(param.text()))
+        });
+        matches!(transport, Some(Transport::Ws | Transport::Wss))
+    }
+
     fn target(&self) -> Target {
         let (uri, routes, link) = (self.uri.clone(), self.path.clone(), self.link);
         Target { uri, routes, link, ..Target::default() }

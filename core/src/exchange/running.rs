@@ -229,7 +229,8 @@ impl Running {
                 self.sources.disconnect(link.peer.ip());
             }
             self.abandon_calls(host, link.flow);
-            self.link_failed(host, link);
+            self.lose(link);
+            self.layer.handle_flow_closed(host, link.flow);
         }
     }
 
@@ -247,10 +248,15 @@ impl Running {
 
     /// The network does not take what is sent on a link.
     fn link_failed(&mut self, host: &mut dyn Host, link: Link) {
+        self.lose(link);
+        self.layer.handle_send_failed(host, link.flow, link.peer);
+    }
+
+    /// Nobody is reached along a link any more.
+    fn lose(&mut self, link: Link) {
         let mut events = Vec::new();
         self.registrar.lose(link, &mut events);
         self.tell_all(events);
-        self.layer.handle_send_failed(host, link.flow, link.peer);
     }
 
     fn handle_failures(&mut self, host: &mut dyn Host) {

@@ -18,6 +18,20 @@ pub(super) struct Target {
     pub(super) contact: Option<String>,
     /// What else leads to the same telephone (RFC 5626 §7).
     pub(super) spare: Vec<Target>,
+    /// How it is sent what is too large for a datagram.
+    pub(super) large: Large,
+}
+
+/// The way of a request that is too large for a datagram (RFC 3261 §18.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Large {
+    /// None has been sent yet.
+    #[default]
+    Unknown,
+    /// By TCP, if that can be.
+    Stream,
+    /// In a datagram after all: nobody took a connection.
+    Datagram,
 }
 
 impl Target {

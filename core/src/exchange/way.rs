@@ -9,7 +9,7 @@ use super::leg::{Leg, Link};
 use super::links::Key;
 use super::route::Plan;
 use super::running::Running;
-use super::target::Target;
+use super::target::{Large, Target};
 use super::{ExchangeEvent, HOST_TIMEOUT, MAX_WAITING};
 use crate::certificate::Identities;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId, Transport};
@@ -97,6 +97,36 @@ impl Running {
         }
         self.wait(host, Waiting { what, to: Destination::Address(to, key.clone()) });
         self.ask_flow(host, key, to);
+    }
+
+    /// Sends a request that is too large for a datagram by TCP (RFC 3261 §18.1.1).
+    pub(super) fn find_stream(
+        &mut self,
+        host: &mut dyn Host,
+        slot: Slot,
+        branch: usize,
+        to: SocketAddr,
+    ) {
+        self.set_large(slot, branch, Large::Stream);
+        self.find_flow(host, Parcel::Branch(slot, branch), Transport::Tcp, to, String::new());
+    }
+
+    fn set_large(&mut self, slot: Slot, branch: usize, large: Large) {
+        if let Some(branch) = self.branch(slot, branch) {
+            branch.target.large = large;
+        }
+    }
+
+    /// Whether what found no way was to go by TCP for its size alone: then it goes as a datagram after
+    /// all (RFC 3261 §18.1.1).
+    fn shrinks(&mut self, what: &Parcel) -> bool {
+        let Parcel::Branch(slot, index) = *what else { return false };
+        let large = self.branch(slot, index).map(|branch| branch.target.large);
+        let shrinks = large == Some(Large::Stream);
+        if shrinks {
+            self.set_large(slot, index, Large::Datagram);
+        }
+        shrinks
     }
 
     /// Asks the host for a flow, unless it was asked already.
@@ -211,9 +241,14 @@ impl Running {
     }
 
     pub(super) fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
-        let Some(Waiting { what, .. }) = self.waiting.remove(&id) else { return };
+        let Some(Waiting { what, to }) = self.waiting.remove(&id) else { return };
         let slot = what.slot();
-        self.give_up(what, 480);
+        match to {
+            Destination::Address(to, _) if self.shrinks(&what) => {
+                self.find_flow(host, what, Transport::Udp, to, String::new());
+            }
+            _ => self.give_up(what, 480),
+        }
         slot.into_iter().for_each(|slot| self.conclude(host, slot));
     }
 

@@ -2,6 +2,7 @@
 
 mod audio;
 mod calls;
+mod exchange_transports;
 mod handler;
 mod loss;
 mod media;
@@ -98,6 +99,7 @@ pub const SCENARIOS: &[Scenario] = &[
     stream::CONNECTION_LOST,
     stream::CONNECTION_HALF_OPEN,
     stream::CONNECTION_THROUGH_NAT,
+    exchange_transports::EVERY_PAIR,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     handler::SIP_HANDLER,

@@ -301,7 +301,7 @@ fn direct(seed: u64) -> Outcome<(World, Telephone, Telephone)> {
     Ok((world, alice, bob))
 }
 
-fn wait_hold(
+pub(super) fn wait_hold(
     world: &mut World,
     telephone: &Telephone,
     id: CallId,

@@ -1,6 +1,6 @@
 use super::*;
 
-const INVITE: Ask<'_> = Ask {
+pub(super) const INVITE: Ask<'_> = Ask {
     method: "INVITE",
     uri: "sip:bob@example.com",
     to: None,

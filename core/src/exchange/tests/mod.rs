@@ -1,7 +1,9 @@
 //! An exchange and scripted telephones on a simulated network.
 
 mod calls;
+mod connections;
 mod forks;
+mod limits;
 mod phones;
 mod refusals;
 mod registrations;
@@ -10,6 +12,7 @@ use core::net::SocketAddr;
 
 use super::*;
 use crate::auth::{Asker, DigestClient, Rounds};
+use crate::host::Transport;
 use crate::sim::{Arrival, NodeId, ScriptedPeer, Simulation};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,6 +28,7 @@ struct Site {
 /// A user's scripted telephone.
 struct Phone {
     node: NodeId<ScriptedPeer>,
+    transport: Transport,
     user: String,
     password: String,
     digest: DigestClient,
@@ -76,12 +80,18 @@ impl Site {
         let node = self.sim.add([10, 0, 0, last], ScriptedPeer::new());
         Phone {
             node,
+            transport: Transport::Udp,
             user: user.to_owned(),
             password: user.chars().rev().collect(),
             digest: DigestClient::new(true),
             call_id: format!("{user}-{last}"),
             cseq: 0,
         }
+    }
+
+    /// Adds a phone that is connected.
+    fn connected_phone(&mut self, last: u8, user: &str, transport: Transport) -> Phone {
+        Phone { transport, ..self.phone(last, user) }
     }
 
     /// Adds a phone and registers it at its own address.
@@ -109,7 +119,9 @@ impl Site {
     fn start(&mut self, phone: &mut Phone, ask: &Ask<'_>) {
         let mut rounds = Rounds::default();
         self.send(phone, ask, "");
-        self.sim.run_for(Duration::from_millis(5));
+        // A connection takes a moment longer to be there.
+        let moment = if phone.transport.is_reliable() { 20 } else { 5 };
+        self.sim.run_for(Duration::from_millis(moment));
         let challenge = self.sim[phone.node].received().last().cloned();
         let Some(challenge) = challenge.filter(|c| matches!(status(c), 401 | 407)) else { return };
         let asker = Asker::of_status(status(&challenge)).unwrap();
@@ -137,7 +149,7 @@ impl Site {
         phone.cseq += 1;
         let text = phone.compose(ask, credentials);
         let exchange = self.exchange.address();
-        self.sim[phone.node].send(exchange, &text);
+        self.sim[phone.node].send_by(phone.transport, exchange, &text);
     }
 
     /// Sends the ACK of a rejection.
@@ -146,13 +158,13 @@ impl Site {
         let via = response.header("Via").unwrap();
         let cseq = response.header("CSeq").unwrap().replace("INVITE", "ACK");
         let text = format!(
-            "ACK {uri} SIP/2.0\nVia: {via}\n{}{}{}CSeq: {cseq}\nMax-Forwards: 70\n\n",
+            "ACK {uri} SIP/2.0\nVia: {via}\n{}{}{}CSeq: {cseq}\nMax-Forwards: 70\nContent-Length: 0\n\n",
             field("From"),
             field("To"),
             field("Call-ID")
         );
         let exchange = self.exchange.address();
-        self.sim[phone.node].send(exchange, &text);
+        self.sim[phone.node].send_by(phone.transport, exchange, &text);
     }
 
     fn final_response(&mut self, phone: &Phone) -> Arrival {
@@ -195,11 +207,12 @@ impl Site {
 impl Phone {
     fn compose(&self, ask: &Ask<'_>, credentials: &str) -> String {
         let Self { user, call_id, cseq, .. } = self;
+        let transport = self.transport.as_str();
         let Ask { method, uri, more, body, .. } = ask;
         let sent_by = self.node.address();
         let from = format!("sip:{user}@{EXCHANGE}");
         format!(
-            "{method} {uri} SIP/2.0\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bK{call_id}{cseq}\n\
+            "{method} {uri} SIP/2.0\nVia: SIP/2.0/{transport} {sent_by};branch=z9hG4bK{call_id}{cseq}\n\
              From: <{}>;tag={user}\nTo: <{}>\nCall-ID: {call_id}\nCSeq: {cseq} {method}\n\
              Max-Forwards: {}\n{more}{credentials}Content-Length: {}\n\n{body}",
             ask.from.unwrap_or(&from),

@@ -11,21 +11,21 @@ use crate::phone;
 use crate::sim::Link;
 
 /// A phone, and what it told.
-struct Handset {
-    node: NodeId<phone::Phone>,
+pub(super) struct Handset {
+    pub(super) node: NodeId<phone::Phone>,
     events: Rc<RefCell<Vec<Event>>>,
 }
 
 /// What a handset does when it rings.
 #[derive(Clone, Copy, PartialEq)]
-enum Manner {
+pub(super) enum Manner {
     Answers,
     Rings,
     Denies(u16),
 }
 
 impl Handset {
-    fn new(site: &mut Site, last: u8, user: &str, manner: Manner) -> Self {
+    pub(super) fn new(site: &mut Site, last: u8, user: &str, manner: Manner) -> Self {
         let password: String = user.chars().rev().collect();
         Self::with_password(site, last, user, &password, manner)
     }
@@ -42,7 +42,12 @@ impl Handset {
         Self::at(site, [10, 0, 0, last].into(), parameters, manner)
     }
 
-    fn at(site: &mut Site, ip: IpAddr, parameters: PhoneParameters, manner: Manner) -> Self {
+    pub(super) fn at(
+        site: &mut Site,
+        ip: IpAddr,
+        parameters: PhoneParameters,
+        manner: Manner,
+    ) -> Self {
         let mut phone = phone::Phone::new(parameters).unwrap();
         phone.start().unwrap();
         let node = site.sim.add(ip, phone);
@@ -63,16 +68,16 @@ impl Handset {
         Self { node, events }
     }
 
-    fn rings(&self) -> bool {
+    pub(super) fn rings(&self) -> bool {
         self.told(|event| matches!(event, Event::Incoming { .. }))
     }
 
-    fn told(&self, what: impl Fn(&Event) -> bool) -> bool {
+    pub(super) fn told(&self, what: impl Fn(&Event) -> bool) -> bool {
         self.events.borrow().iter().any(what)
     }
 
     /// The last state that was told of any call.
-    fn state(&self) -> Option<CallState> {
+    pub(super) fn state(&self) -> Option<CallState> {
         let state = |event: &Event| match event {
             Event::State { state, .. } => Some(*state),
             _ => None,
@@ -80,7 +85,7 @@ impl Handset {
         self.events.borrow().iter().rev().find_map(state)
     }
 
-    fn end(&self) -> Option<(EndedBy, Option<u16>)> {
+    pub(super) fn end(&self) -> Option<(EndedBy, Option<u16>)> {
         let end = |event: &Event| match event {
             Event::Ended { by, cause, .. } => Some((*by, cause.as_ref().map(|cause| cause.code))),
             _ => None,
@@ -90,24 +95,24 @@ impl Handset {
 }
 
 impl Site {
-    fn wait(&mut self, what: impl Fn(&mut Simulation) -> bool) {
+    pub(super) fn wait(&mut self, what: impl Fn(&mut Simulation) -> bool) {
         if let Err(failure) = self.sim.run_until(what, SECOND * 70) {
             panic!("{failure}\n{}", self.sim.trace().ladder());
         }
     }
 
-    fn wait_registered(&mut self, handsets: &[&Handset]) {
+    pub(super) fn wait_registered(&mut self, handsets: &[&Handset]) {
         for handset in handsets {
             let node = handset.node;
             self.wait(|sim| sim[node].status() == PhoneStatus::Registered);
         }
     }
 
-    fn dial(&mut self, handset: &Handset, target: &str) -> CallId {
+    pub(super) fn dial(&mut self, handset: &Handset, target: &str) -> CallId {
         self.sim[handset.node].call(target, Default::default()).unwrap()
     }
 
-    fn wait_end(&mut self, handset: &Handset) -> (EndedBy, Option<u16>) {
+    pub(super) fn wait_end(&mut self, handset: &Handset) -> (EndedBy, Option<u16>) {
         self.wait(|_| handset.end().is_some());
         handset.end().unwrap()
     }
