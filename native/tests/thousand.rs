@@ -20,8 +20,10 @@ const CALLS: usize = 1_000;
 const DESCRIPTORS: usize = 4;
 /// For everything else of this process.
 const SPARE: usize = 200;
-/// How long all calls are held after the last one was answered.
-const HELD: Duration = Duration::from_secs(2);
+/// How much sound each call that is listened to has to bring while all are held.
+const HELD: Duration = Duration::from_secs(1);
+/// The same while what is kept is made.
+const MOMENT: Duration = Duration::from_millis(500);
 /// The longest packets there are: this build is not optimised, and two cores may be shared.
 const PTIME: CoreDuration = CoreDuration::from_millis(200);
 /// Port ranges below those from which the system picks, with room for what others hold.
@@ -69,12 +71,13 @@ async fn a_thousand_calls_with_sound_at_once() {
         println!("the limit of open files (ulimit -Hn) allows {calls} calls of {CALLS} only");
     }
     // What is made once and kept is made now.
-    hold(&sound, 2, Duration::from_millis(100)).await;
+    hold(&sound, 2, MOMENT).await;
     let taken = unbindable();
     let (memory, descriptors) = (live(), open_descriptors());
 
     hold(&sound, calls, HELD).await;
 
+    // Nobody says when the system has closed them.
     let until = Instant::now() + Duration::from_secs(5);
     while open_descriptors() > descriptors && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -88,7 +91,8 @@ async fn a_thousand_calls_with_sound_at_once() {
     sound.shutdown_background();
 }
 
-/// Holds that many calls between two phones for a time, with a tone each way in each.
+/// Holds that many calls between two phones, with a tone each way in each, until those that are listened
+/// to have brought so much of it.
 async fn hold(sound: &Runtime, count: usize, time: Duration) {
     let began = Instant::now();
     let [alice, bob] = ["alice", "bob"].map(|user| {
@@ -122,10 +126,9 @@ async fn hold(sound: &Runtime, count: usize, time: Duration) {
     let sample: Vec<_> = sample
         .map(|(from, to, hertz)| {
             let speaking = tokio::spawn(speak(from.clone(), hertz));
-            (tokio::spawn(listen(to.clone())), speaking, hertz)
+            (tokio::spawn(listen(to.clone(), time)), speaking, hertz)
         })
         .collect();
-    tokio::time::sleep(time).await;
     for (heard, speaking, hertz) in sample {
         let heard = within(PATIENCE, heard).await.expect("it listens");
         speaking.abort();
@@ -191,11 +194,11 @@ async fn speak(call: Call, hertz: u32) {
     while call.play_samples(8_000, &tone.take(3_200)).await.is_ok() {}
 }
 
-/// Half a second of sound.
-async fn listen(call: Call) -> Vec<i16> {
+/// So much sound, silence left out.
+async fn listen(call: Call, time: Duration) -> Vec<i16> {
     let mut heard = Vec::new();
     let mut samples = [0; 800];
-    while heard.len() < 4_000 {
+    while (heard.len() as u128) < 8 * time.as_millis() {
         let count = call.read_audio(8_000, &mut samples).await.expect("the call can be heard");
         if samples[..count].iter().any(|sample| sample.unsigned_abs() > 4_000) {
             heard.extend_from_slice(&samples[..count]);
