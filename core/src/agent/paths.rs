@@ -411,7 +411,7 @@ impl Agent {
         let place = hop.clone().settled();
         // The server is reached as it was told to be, also where its Record-Route leaves that open.
         let home = self.homes().find(|home| home.is_place_of(&place));
-        let hop = hop.by(home.and_then(|home| home.transport()));
+        let hop = hop.reached_by(home.and_then(|home| home.transport()));
         match secure {
             true => hop.secured().ok_or_else(|| lost("sips does not travel over UDP")),
             false => Ok(hop),

@@ -77,6 +77,15 @@ impl Hop {
         self
     }
 
+    /// The same by the transport by which that place is reached already, where the URI leaves it open:
+    /// `ws` does not say whether within TLS (RFC 7118 §8.2).
+    pub(crate) fn reached_by(self, transport: Option<Transport>) -> Self {
+        match (self.transport, transport) {
+            (Some(Transport::Ws), Some(Transport::Wss)) => Self { transport, ..self },
+            _ => self.by(transport),
+        }
+    }
+
     /// The same with everything said that needs no looking up, so that it is the same hop however much
     /// of it was said.
     pub(crate) fn settled(mut self) -> Self {
@@ -183,6 +192,15 @@ mod tests {
         assert!(hop("sips:b@h;transport=udp").unwrap_err().contains("UDP"));
         assert_eq!(named.clone().by(Some(Transport::Tcp)).transport(), None);
         assert_eq!(named.by(Some(Transport::Wss)).transport(), Some(Transport::Wss));
+    }
+
+    #[test]
+    fn ws_is_said_of_wss_too() {
+        let reached = |uri, by| hop(uri).unwrap().reached_by(Some(by)).transport();
+        assert_eq!(reached("sip:h;transport=ws", Transport::Wss), Some(Transport::Wss));
+        assert_eq!(reached("sip:h;transport=ws", Transport::Tcp), Some(Transport::Ws));
+        assert_eq!(reached("sip:h;transport=tcp", Transport::Wss), Some(Transport::Tcp));
+        assert_eq!(reached("sip:h", Transport::Tcp), Some(Transport::Tcp));
     }
 
     #[test]
