@@ -62,7 +62,8 @@ fn certificate(problem: &CertificateError) -> String {
             format!("its certificate has no DNS name and no address, as HTTPS wants it: not {name}")
         }
         Problem::NotValidForNameContext { expected, presented } => {
-            let (named, name) = (presented.join(", "), expected.to_str());
+            let named: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            let (named, name) = (named.join(", "), expected.to_str());
             format!("its certificate is for {named}, not {name}")
         }
         Problem::InvalidPurpose | Problem::InvalidPurposeContext { .. } => {
@@ -82,6 +83,12 @@ fn certificate(problem: &CertificateError) -> String {
         },
         other => format!("its certificate is not valid: {other}"),
     }
+}
+
+/// A name as a certificate has it: rustls tells `DnsName("example.com")`.
+fn bare(presented: &str) -> &str {
+    let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.map_or(presented, |inner| inner.trim_matches('"'))
 }
 
 /// What is wrong with a certificate in a file.
