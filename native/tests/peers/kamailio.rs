@@ -11,7 +11,7 @@ use super::certificates::{Authority, Pair};
 use super::program::{Program, free_port, installed, wait_until};
 
 /// The transports that it serves.
-pub(crate) const TRANSPORTS: [&str; 2] = ["udp", "tcp"];
+pub(crate) const TRANSPORTS: [&str; 5] = ["udp", "tcp", "tls", "ws", "wss"];
 
 /// The digest algorithms that it can ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,6 +12,7 @@ mod nat;
 #[path = "../common/process.rs"]
 mod process;
 mod program;
+mod refusals;
 mod restart;
 mod sipp;
 mod sound;

@@ -18,18 +18,23 @@ pub(crate) fn with_tones() -> TempDir {
     directory
 }
 
-/// Does something with every transport, all at once.
+/// How many calls are made at once: a machine with two cores has to keep their sound up.
+const AT_ONCE: usize = 3;
+
+/// Does something with every transport, a few at once.
 fn on_every_transport(algorithm: Algorithm, work: impl Fn(&Kamailio, &str) + Sync) {
     if !Kamailio::is_installed() {
         return;
     }
     let kamailio = Kamailio::start(algorithm);
-    thread::scope(|scope| {
-        for transport in TRANSPORTS {
-            let (kamailio, work) = (&kamailio, &work);
-            scope.spawn(move || work(kamailio, transport));
-        }
-    });
+    for transports in TRANSPORTS.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            for transport in transports {
+                let (kamailio, work) = (&kamailio, &work);
+                scope.spawn(move || work(kamailio, transport));
+            }
+        });
+    }
 }
 
 #[test]
@@ -71,17 +76,19 @@ fn phones_talk_with_sha_256() {
 /// Kamailio passes between transports, and says so in two Record-Routes.
 #[test]
 fn phones_talk_over_different_transports() {
-    let pairs = [("udp", "tcp"), ("tcp", "udp")];
+    let pairs = [("udp", "tls"), ("tls", "ws"), ("ws", "tcp"), ("tcp", "wss"), ("wss", "udp")];
     if !Kamailio::is_installed() {
         return;
     }
     let kamailio = Kamailio::start(Algorithm::Md5);
-    thread::scope(|scope| {
-        for (from, to) in pairs {
-            let kamailio = &kamailio;
-            scope.spawn(move || talk(kamailio, from, to));
-        }
-    });
+    for pairs in pairs.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            for (from, to) in pairs {
+                let kamailio = &kamailio;
+                scope.spawn(move || talk(kamailio, from, to));
+            }
+        });
+    }
 }
 
 #[test]
