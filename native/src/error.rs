@@ -224,3 +224,20 @@ fn ending(by: offhook_core::event::EndedBy) -> &'static str {
         EndedBy::Error => "it failed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_with_the_port_that_was_said() {
+        for (server, named) in [
+            ("pbx.test", "pbx.test did"),
+            ("pbx.test:5060", "pbx.test did"),
+            ("pbx.test:5080", "pbx.test:5080 did"),
+        ] {
+            let error = registration(&PhoneParameters::new(server, "alice"), (None, None));
+            assert!(error.to_string().starts_with(named), "{error}");
+        }
+    }
+}

@@ -127,7 +127,9 @@ fn the_command_says_what_is_wrong_with_a_name() {
     let register = format!("register --once --dns {} --user alice --server", zone.address);
     let run =
         |server: &str| process::Offhook::run(directory.path(), &format!("{register} {server}"));
-    let (status, sentence, _) = run("nowhere.test");
+    let (status, sentence, events) = run("nowhere.test");
+    let failed = events.iter().find(|event| event["event"] == "registration_failed").unwrap();
+    assert_eq!(failed["error"]["code"], "unreachable");
     let unknown = "nowhere.test cannot be reached: the domain name system knows no address of it";
     assert_eq!((status, sentence.trim()), (3, &*format!("offhook: {unknown}")));
     zone.break_down();

@@ -38,7 +38,8 @@ export class Telephone extends Emitter {
     this.off("registrationFailed", note);
     if (this.status === "registered") return;
     this.#end();
-    const why = refusal?.code ? `${refusal.code} ${refusal.reason}` : "no answer";
+    const here = refusal?.error?.message ?? "no answer";
+    const why = refusal?.code ? `${refusal.code} ${refusal.reason}` : here;
     throw failure("registration_failed", `registration failed: ${why}`, refusal?.code);
   }
 

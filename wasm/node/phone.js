@@ -2,12 +2,12 @@
 import { webcrypto } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { lookup as lookupName } from "node:dns";
-import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { isIP, isIPv6 } from "node:net";
 import { initSync, Softphone } from "../dist/offhook_wasm.js";
 import { now, Telephone } from "../js/telephone.js";
+import { Names } from "./names.js";
 
 const module = readFileSync(new URL("../dist/offhook_wasm_bg.wasm", import.meta.url));
 const { memory } = initSync({ module });
@@ -15,6 +15,7 @@ const { memory } = initSync({ module });
 /** A telephone: `new Phone({ server, user, password })`. dist/offhook_wasm.d.ts has the types. */
 export class Phone extends Telephone {
   #sip;
+  #names;
   /** The RTP and RTCP socket of each media port. */
   #media = new Map();
   #mediaPorts = 0;
@@ -30,6 +31,7 @@ export class Phone extends Telephone {
 
   async open(address, port) {
     this.#sip = await bind(address, port);
+    this.#names = new Names(this.machine.dnsServers);
     this.#sip.on("message", (bytes, from) =>
       this.cross((machine) => machine.handleDatagram(now(), 0, from.address, from.port, bytes)),
     );
@@ -40,6 +42,7 @@ export class Phone extends Telephone {
     this.#media.clear();
     this.#sip?.close();
     this.#sip = undefined;
+    this.#names?.close();
   }
 
   send({ lane, socket, address, port, bytes }) {
@@ -57,13 +60,19 @@ export class Phone extends Telephone {
       this.#media.get(request.media)?.forEach((socket) => socket.close());
       this.#media.delete(request.media);
     } else if (type === "resolve") {
-      const found = await lookup(request.name, { all: true }).catch(() => []);
-      const addresses = found.map(({ address }) => address);
-      this.cross((machine) => machine.resolved(now(), id, addresses));
+      const names = this.#names;
+      const answer = await names.find(request).catch((error) => ({ problem: error.message }));
+      const { records, ttl, problem } = answer;
+      this.cross((machine) =>
+        records
+          ? machine.resolved(now(), id, request.kind, records, ttl)
+          : machine.resolveFailed(now(), id, problem),
+      );
+    } else if (type === "openFlow" && request.transport !== "UDP") {
+      this.cross((machine) => machine.flowUnsupported(now(), id));
     } else if (type === "openFlow") {
       const { address, port } = this.local;
-      const reachable = request.transport === "UDP" ? towards(address, request.address) : undefined;
-      const local = await reachable?.catch(() => undefined);
+      const local = await towards(address, request.address).catch(() => undefined);
       this.cross((machine) =>
         local
           ? machine.flowOpened(now(), id, 0, local, port)

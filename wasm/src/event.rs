@@ -30,8 +30,8 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
             Builder::of("registered").with("expires", number(expires.as_secs()))
         }
         Event::Unregistered => Builder::of("unregistered"),
-        Event::RegistrationFailed { cause: why, .. } => {
-            cause(Builder::of("registrationFailed"), why)
+        Event::RegistrationFailed { cause: why, error } => {
+            cause(Builder::of("registrationFailed").maybe("error", error.map(refused)), why)
         }
         Event::Incoming { call, from, to } => {
             of("incoming", call).with("from", from).with("to", to)

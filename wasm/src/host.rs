@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use js_sys::{Array, Function, Uint8Array};
+use js_sys::{Function, Uint8Array};
 use offhook_core::host::{
     Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId,
 };
@@ -111,11 +111,6 @@ impl Datagrams for JsHost {
 
 fn request(kind: &str, RequestId(id): RequestId) -> Builder {
     Builder::of(kind).with("id", number(id))
-}
-
-/// Addresses that JavaScript gives as an array of strings; those that cannot be read are left out.
-pub(crate) fn addresses(texts: &Array) -> Vec<core::net::IpAddr> {
-    texts.iter().filter_map(|text| text.as_string()?.parse().ok()).collect()
 }
 
 /// How much entropy is asked for at once.

@@ -9,6 +9,7 @@
 mod error;
 mod event;
 mod host;
+mod names;
 mod object;
 mod outbox;
 mod parameters;

@@ -38,6 +38,7 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
         parameters.bind_ip = ip;
         parameters.bind_port = port.unwrap_or(parameters.bind_port);
     }
+    fields.put("dnsServers", name_servers, &mut parameters.dns_servers)?;
     fields.put("bindNetwork", parsed, &mut parameters.bind_network)?;
     fields.put("allowMd5", boolean, &mut parameters.allow_md5)?;
     fields.put("register", boolean, &mut parameters.register)?;
@@ -225,6 +226,17 @@ fn bind(value: &JsValue) -> Result<(IpAddr, Option<u16>), &'static str> {
     let text = text(value)?;
     let with_port = text.parse::<SocketAddr>().map(|address| (address.ip(), Some(address.port())));
     with_port.or_else(|_| text.parse().map(|ip| (ip, None))).map_err(|_| "it is not IP or IP:PORT")
+}
+
+/// An array of `IP` or `IP:PORT`.
+fn name_servers(value: &JsValue) -> Result<Vec<SocketAddr>, &'static str> {
+    /// RFC 1035 §4.2.
+    const DNS_PORT: u16 = 53;
+    let server = |text: JsValue| {
+        let (ip, port) = bind(&text)?;
+        Ok(SocketAddr::new(ip, port.unwrap_or(DNS_PORT)))
+    };
+    array(value)?.iter().map(server).collect()
 }
 
 fn array(value: &JsValue) -> Result<Array, &'static str> {

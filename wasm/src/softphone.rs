@@ -16,11 +16,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::{refused, tell_panics, thrown};
 use crate::event;
-use crate::host::{JsHost, addresses};
+use crate::host::JsHost;
+use crate::names;
 use crate::object::number;
 use crate::parameters;
 
-/// How long names hold: Node's resolver does not tell.
+/// How long names hold of which the resolver does not tell.
 const NAMES_HOLD: Duration = Duration::from_secs(60);
 
 /// A telephone, signalling and media, driven by a host in JavaScript.
@@ -55,6 +56,13 @@ impl Softphone {
     #[wasm_bindgen(getter, js_name = bindAddress)]
     pub fn bind_address(&self) -> String {
         self.machine.phone().parameters().bind_ip.to_string()
+    }
+
+    /// The servers of names to ask; none for those of the system.
+    #[wasm_bindgen(getter, js_name = dnsServers)]
+    pub fn dns_servers(&self) -> Vec<String> {
+        let servers = self.machine.phone().parameters().dns_servers.iter();
+        servers.map(SocketAddr::to_string).collect()
     }
 
     /// The port to bind for SIP; 0 picks one.
@@ -137,6 +145,13 @@ impl Softphone {
         self.inbound(now, Inbound::FlowFailed { id: request(id), failure });
     }
 
+    /// Answers a request `openFlow`: the host does not do that transport.
+    #[wasm_bindgen(js_name = flowUnsupported)]
+    pub fn flow_unsupported(&mut self, now: f64, id: f64) {
+        let failure = FlowFailure::Unsupported;
+        self.inbound(now, Inbound::FlowFailed { id: request(id), failure });
+    }
+
     /// What was sent on a flow to that address was refused.
     #[wasm_bindgen(js_name = sendFailed)]
     pub fn send_failed(
@@ -175,16 +190,33 @@ impl Softphone {
         self.inbound(now, Inbound::MediaUnavailable { id: request(id) });
     }
 
-    /// Answers a request `resolve`; an empty array when the name is not known.
+    /// Answers a request `resolve` of that kind; an empty array when there is nothing. `ttl` is for how
+    /// many seconds it holds; without it, for a minute.
     pub fn resolved(
         &mut self,
         now: f64,
         id: f64,
-        #[wasm_bindgen(unchecked_param_type = "string[]")] found: &Array,
+        #[wasm_bindgen(unchecked_param_type = "\"naptr\" | \"srv\" | \"addresses\"")] kind: &str,
+        #[wasm_bindgen(unchecked_param_type = "(string | SrvRecord | NaptrRecord)[]")]
+        found: &Array,
+        ttl: Option<f64>,
     ) {
-        let addresses = addresses(found);
-        let (records, ttl) = (Records::Addresses(&addresses), NAMES_HOLD);
+        let ttl = ttl.map_or(NAMES_HOLD, |secs| Duration::from_secs(secs as u64));
+        let (naptr, srv) = (names::naptr(found), names::srv(found));
+        let addresses = names::addresses(found);
+        let records = match kind {
+            "naptr" => Records::Naptr(&naptr),
+            "srv" => Records::Srv(&srv),
+            _ => Records::Addresses(&addresses),
+        };
         self.inbound(now, Inbound::Resolved { id: request(id), records, ttl });
+    }
+
+    /// Answers a request `resolve`: the domain name system could not be asked, or has not answered.
+    /// `problem` are words that end a sentence.
+    #[wasm_bindgen(js_name = resolveFailed)]
+    pub fn resolve_failed(&mut self, now: f64, id: f64, problem: &str) {
+        self.inbound(now, Inbound::ResolveFailed { id: request(id), problem });
     }
 
     // --- what to do ---

@@ -19,6 +19,9 @@ export interface PhoneParameters {
   instance?: string;
   /** A SIP URI through which every request goes. */
   outboundProxy?: string;
+  /** The servers of names to ask, "192.0.2.53" or "192.0.2.53:5353"; for what they do not know, as by
+   * default, the system. */
+  dnsServers?: string[];
   /** The address to bind, `IP` or `IP:PORT`; port 0 picks one. Default `0.0.0.0:5060`. */
   bind?: string;
   /** The peers that are told `hostname`, as `192.168.0.0/16`; others are told `remoteHostname`. */
@@ -117,7 +120,7 @@ export type PhoneEvent =
   | { type: "status"; status: PhoneStatus }
   | { type: "registered"; expires: number }
   | { type: "unregistered" }
-  | ({ type: "registrationFailed" } & Caused)
+  | ({ type: "registrationFailed"; error?: PhoneError } & Caused)
   | { type: "incoming"; call: number; from: string; to: string }
   | ({ type: "state"; call: number; state: CallState } & Caused)
   | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
@@ -197,6 +200,23 @@ export interface CallStats {
   stalledFrames: number;
   /** Conversational quality, 1 to 4.5. */
   mos: number;
+}
+
+/** Where a service is, as `node:dns` says it. */
+export interface SrvRecord {
+  priority: number;
+  weight: number;
+  port: number;
+  name: string;
+}
+
+/** Which services a domain has, as `node:dns` says it. */
+export interface NaptrRecord {
+  order: number;
+  preference: number;
+  flags: string;
+  service: string;
+  replacement: string;
 }
 
 /** What the phone asks of its host. Those with an `id` want an answer. */

@@ -13,6 +13,7 @@ test("every parameter is taken", () => {
     allowMd5: false,
     displayName: "Alice",
     outboundProxy: "sip:proxy.example.com",
+    dnsServers: ["192.0.2.53", "[2001:db8::53]:5353"],
     bind: "[::1]:5080",
     bindNetwork: "10.0.0.0/8",
     hostname: "10.0.0.1",

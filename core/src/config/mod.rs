@@ -115,7 +115,7 @@ pub struct PhoneParameters {
     /// reached by anything else.
     pub transport: Option<Transport>,
     /// The servers of names to ask; by default those of the system. Whatever they say, addresses in the
-    /// system's file of hosts come first. In JavaScript the system is asked.
+    /// system's file of hosts come first; in JavaScript the system is asked for what they do not know.
     pub dns_servers: Vec<SocketAddr>,
     /// What a WebSocket server is asked for: the path of its URL, and the query if there is one. Default
     /// `/`.

@@ -118,7 +118,10 @@ impl Output {
                 self.add(lines, value, format_args!("unregistered"));
             }
             Event::RegistrationFailed { cause, error } => {
-                let value = || with_cause(json!({ "event": "registration_failed" }), cause);
+                let value = || {
+                    let value = with_cause(json!({ "event": "registration_failed" }), cause);
+                    with_error(value, error)
+                };
                 let why = match (cause, error) {
                     (Some(cause), _) => describe(cause),
                     (None, Some(error)) => error.to_string(),
@@ -224,11 +227,7 @@ impl Output {
         let value = || {
             let id = call.to_string();
             let value = json!({ "event": "ended", "call": id, "by": by, "stats": stats(ending) });
-            let mut value = with_cause(value, &ending.cause);
-            if let Some(error) = &ending.error {
-                value["error"] = json!({ "code": error.code(), "message": error.to_string() });
-            }
-            value
+            with_error(with_cause(value, &ending.cause), &ending.error)
         };
         let why = match (&ending.error, &ending.cause) {
             (Some(error), _) => format!(" ({error})"),
@@ -283,6 +282,13 @@ pub(crate) fn figures(stats: &MediaStats) -> String {
         line.push_str(&format!(", MOS {:.2}", f64::from(stats.mos_x100) / 100.0));
     }
     line
+}
+
+fn with_error(mut value: Value, error: &Option<offhook::core::error::Error>) -> Value {
+    if let Some(error) = error {
+        value["error"] = json!({ "code": error.code(), "message": error.to_string() });
+    }
+    value
 }
 
 fn with_cause(mut value: Value, cause: &Option<Cause>) -> Value {

@@ -1,0 +1,72 @@
+// Names that lead to servers, over node:dns, with a server of names of the test's own.
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { test } from "node:test";
+import { Names } from "../node/names.js";
+import { Phone } from "../node/phone.js";
+import { a, naptr, serveNames, srv } from "./zone.js";
+
+const OPTIONS = { timeout: 30_000 };
+
+/** A server that answers every request with 200, and counts them. */
+async function server(t) {
+  const socket = createSocket("udp4");
+  const heard = [];
+  socket.on("message", (bytes, from) => {
+    const lines = bytes.toString().split("\r\n");
+    heard.push(lines[0]);
+    const kept = lines.filter((line) => /^(Via|From|To|Call-ID|CSeq):/.test(line));
+    const answer = ["SIP/2.0 200 OK", ...kept, "Content-Length: 0", "", ""].join("\r\n");
+    socket.send(answer, from.port, from.address);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  t.after(() => socket.close());
+  return { port: socket.address().port, heard };
+}
+
+test("NAPTR and SRV lead to a server, past a transport that Node does not have", OPTIONS, async (t) => {
+  const { port, heard } = await server(t);
+  const zone = await serveNames(t, {
+    "NAPTR pbx.test": [
+      naptr(10, "SIPS+D2T", "_sips._tcp.pbx.test"),
+      naptr(20, "SIP+D2U", "_sip._udp.pbx.test"),
+    ],
+    "SRV _sips._tcp.pbx.test": [srv(1, port, "one.pbx.test")],
+    "SRV _sip._udp.pbx.test": [srv(1, port, "one.pbx.test")],
+    "A one.pbx.test": [a("127.0.0.1")],
+  });
+  const phone = new Phone({ user: "alice", bind: "127.0.0.1:0", dnsServers: [zone.address] });
+  t.after(() => phone.stop());
+  await phone.start();
+  assert.equal((await phone.options("sip:pbx.test")).code, 200);
+  assert.deepEqual(heard, ["OPTIONS sip:pbx.test SIP/2.0"]);
+  assert.ok(zone.asked.includes("SRV _sip._udp.pbx.test"), zone.asked.join());
+});
+
+test("what a name leads to is told with its TTL; nothing, and a failure, are told apart", OPTIONS, async (t) => {
+  const zone = await serveNames(t, { "A one.pbx.test": [a("192.0.2.1")] });
+  const names = new Names([zone.address]);
+  const found = await names.find({ kind: "addresses", name: "one.pbx.test" });
+  assert.deepEqual(found, { records: ["192.0.2.1"], ttl: 60 });
+  const none = await names.find({ kind: "srv", name: "_sip._udp.pbx.test" });
+  assert.deepEqual(none, { records: [] });
+  const { records } = await names.find({ kind: "addresses", name: "localhost" });
+  assert.ok(records.includes("127.0.0.1") || records.includes("::1"), records.join());
+  const broken = new Names([(await serveNames(t)).address]);
+  const asked = broken.find({ kind: "srv", name: "_sip._udp.pbx.test" });
+  await assert.rejects(asked, { code: "ESERVFAIL" });
+});
+
+test("a server whose name leads nowhere is told when the phone starts", OPTIONS, async (t) => {
+  const { address } = await serveNames(t, {});
+  const phone = new Phone({
+    server: "nowhere.invalid",
+    user: "alice",
+    bind: "127.0.0.1:0",
+    dnsServers: [address],
+    registrationAttempts: 1,
+  });
+  await assert.rejects(phone.start(), /nowhere\.invalid cannot be reached: the domain name system/);
+});
