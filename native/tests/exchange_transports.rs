@@ -1,11 +1,102 @@
 //! `offhook exchange` on every transport at once, and a telephone on each.
 #![cfg(feature = "cli")]
 
-mod common;
+#[path = "common/certificates.rs"]
+mod certificates;
 #[path = "common/process.rs"]
 mod process;
+#[path = "peers/sound.rs"]
+mod sound;
 
+use std::path::Path;
+
+use certificates::Authority;
 use process::Offhook;
+
+/// The transports, each with the pitch of the telephone on it, in Hz.
+const TRANSPORTS: [(&str, u32); 5] =
+    [("udp", 440), ("tcp", 560), ("tls", 680), ("ws", 800), ("wss", 920)];
+
+/// How long each tone is, and how much of it is in every recording, in ms.
+const SPOKEN: usize = 3_000;
+const HEARD: usize = 2_000;
+
+/// The exchange with a listener for each transport, and their addresses in that order.
+fn exchange(authority: &Authority) -> (Offhook, Vec<String>) {
+    let pair = authority.issue(&["127.0.0.1"]);
+    let listen = TRANSPORTS.map(|(transport, _)| format!("--listen 127.0.0.1:0/{transport}"));
+    let users = TRANSPORTS.map(|(transport, _)| {
+        format!("--user {transport}-caller:secret --user {transport}-called:secret")
+    });
+    let (certificate, key) = (pair.certificate.display(), pair.key.display());
+    let exchange = Offhook::start(
+        authority.directory.path(),
+        &format!(
+            "exchange {} {} --cert-file {certificate} --key-file {key}",
+            listen.join(" "),
+            users.join(" ")
+        ),
+    );
+    let told = TRANSPORTS.map(|(transport, _)| {
+        let listening = exchange.wait("listening");
+        assert_eq!(listening["transport"], transport);
+        listening["local"].as_str().expect("an address").to_owned()
+    });
+    (exchange, told.to_vec())
+}
+
+/// The options of one telephone.
+fn options(server: &str, transport: &str, role: &str) -> String {
+    format!(
+        "--server {server} --transport {transport} --user {transport}-{role} --password secret \
+         --bind 127.0.0.1:0 --ca-file ca.pem --play {transport}.wav \
+         --record-received {transport}-{role}.wav"
+    )
+}
+
+#[test]
+fn telephones_on_different_transports_hear_each_other() {
+    let authority = Authority::new("ca");
+    let at: &Path = authority.directory.path();
+    for (transport, pitch) in TRANSPORTS {
+        sound::write_tone(&at.join(format!("{transport}.wav")), pitch, SPOKEN);
+    }
+    let (exchange, addresses) = exchange(&authority);
+    let called: Vec<Offhook> = (TRANSPORTS.iter().zip(&addresses))
+        .map(|((transport, _), server)| {
+            let options = options(server, transport, "called");
+            let called = Offhook::start(at, &format!("answer --calls 1 {options}"));
+            called.wait("registered");
+            called
+        })
+        .collect();
+    // Each calls the one on the next transport.
+    let next = |index: usize| (index + 1) % TRANSPORTS.len();
+    let callers: Vec<Offhook> = (TRANSPORTS.iter().zip(&addresses).enumerate())
+        .map(|(index, ((transport, _), server))| {
+            let (target, _) = TRANSPORTS[next(index)];
+            let options = options(server, transport, "caller");
+            Offhook::start(at, &format!("call {target}-called --duration 4 {options}"))
+        })
+        .collect();
+    for (caller, (transport, _)) in callers.into_iter().zip(TRANSPORTS) {
+        let (status, sentence, _) = caller.end();
+        assert_eq!(status, 0, "{transport}: {sentence}");
+    }
+    for (called, (transport, _)) in called.into_iter().zip(TRANSPORTS) {
+        // It hangs up when it has played its file.
+        assert_eq!(called.wait("ended")["by"], "local", "{transport}");
+        let (status, sentence, _) = called.end();
+        assert_eq!(status, 0, "{transport}: {sentence}");
+    }
+    for (index, (transport, pitch)) in TRANSPORTS.into_iter().enumerate() {
+        let (target, answer) = TRANSPORTS[next(index)];
+        sound::assert_heard(&at.join(format!("{transport}-caller.wav")), answer, HEARD);
+        sound::assert_heard(&at.join(format!("{target}-called.wav")), pitch, HEARD);
+    }
+    exchange.signal("-TERM");
+    assert_eq!(exchange.end().0, 0);
+}
 
 #[test]
 fn what_it_cannot_listen_with_is_said() {
