@@ -18,6 +18,32 @@ const INSIDE: &str = "10.77.0.2";
 /// Kamailio and the other phone.
 const OUTSIDE: &str = "192.0.2.2";
 
+/// On which side of the NAT somebody is.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    In,
+    Out,
+}
+
+use End::{In, Out};
+
+impl End {
+    fn address(self) -> &'static str {
+        match self {
+            In => INSIDE,
+            Out => OUTSIDE,
+        }
+    }
+
+    /// The namespace.
+    fn name(self) -> &'static str {
+        match self {
+            In => "in",
+            Out => "out",
+        }
+    }
+}
+
 /// Two namespaces with a NAT between them.
 struct Nat {
     name: String,
@@ -138,28 +164,36 @@ fn calls_through(rule: &str) {
     let Some(nat) = Nat::new(rule) else { return };
     let kamailio = nat.within("out", || Kamailio::start_at(Algorithm::Md5, &[OUTSIDE]));
     for transport in TRANSPORTS {
-        let account = |user: &str, bind: &str| {
-            let account = kamailio.account_at(OUTSIDE, transport, user);
-            account.replace(&format!("--bind {OUTSIDE}"), &format!("--bind {bind}"))
-        };
-        for (from, to) in [(("in", INSIDE), ("out", OUTSIDE)), (("out", OUTSIDE), ("in", INSIDE))] {
-            let directory = with_tones();
-            let at = directory.path();
-            let (caller, called) = (account("alice", from.1), account("bob", to.1));
-            let answer =
-                format!("answer --play low.wav --record-received bob.wav --duration 60 {called}");
-            let bob = nat.within(to.0, || Offhook::start(at, &answer));
-            bob.wait("registered");
-            let call = format!(
-                "call bob --play high.wav --record-received alice.wav --duration 2 {caller}"
-            );
-            let (status, sentence, events) = nat.within(from.0, || Offhook::run(at, &call));
-            assert_eq!((status, sentence.as_str()), (0, ""), "{transport} {from:?}: {events:?}");
-            assert_eq!(bob.wait("ended")["by"], "remote", "{transport} {from:?}");
-            stop(bob, true);
-            // The first packets find the way.
-            assert_heard(&at.join("alice.wav"), 600, 1_200);
-            assert_heard(&at.join("bob.wav"), 1_000, 1_200);
-        }
+        let (nat, kamailio) = (&nat, &kamailio);
+        // One calls from inside, and another from outside.
+        thread::scope(|scope| {
+            for (from, to) in [(In, Out), (Out, In)] {
+                scope.spawn(move || call_through(nat, kamailio, transport, from, to));
+            }
+        });
     }
+}
+
+/// A call from one end of the NAT to the other, with sound both ways.
+fn call_through(nat: &Nat, kamailio: &Kamailio, transport: &str, from: End, to: End) {
+    let account = |role: &str, end: End| {
+        let user = format!("{role}-{end:?}");
+        let account = kamailio.account_at(OUTSIDE, transport, &user);
+        account.replace(&format!("--bind {OUTSIDE}"), &format!("--bind {}", end.address()))
+    };
+    let directory = with_tones();
+    let at = directory.path();
+    let (caller, called) = (account("alice", from), account("bob", to));
+    let answer = format!("answer --play low.wav --record-received bob.wav --duration 60 {called}");
+    let bob = nat.within(to.name(), || Offhook::start(at, &answer));
+    bob.wait("registered");
+    let call = format!("call bob-{to:?} --play high.wav --record-received alice.wav {caller}");
+    let call = format!("{call} --duration 2");
+    let (status, sentence, events) = nat.within(from.name(), || Offhook::run(at, &call));
+    assert_eq!((status, sentence.as_str()), (0, ""), "{transport} {from:?}: {events:?}");
+    assert_eq!(bob.wait("ended")["by"], "remote", "{transport} {from:?}");
+    stop(bob, true);
+    // The first packets find the way.
+    assert_heard(&at.join("alice.wav"), 600, 1_200);
+    assert_heard(&at.join("bob.wav"), 1_000, 1_200);
 }

@@ -28,21 +28,24 @@ const RFC_5118: [(&str, u16); 12] = [
 ];
 
 #[test]
-fn a_call_without_a_server() {
-    let directory = with_tones();
-    let at = directory.path();
-    let answer = "answer --bind [::1]:0 --play low.wav --record-received bob.wav --duration 60";
-    let bob = Offhook::start(at, answer);
-    let address = bob.address();
-    assert!(address.starts_with("[::1]:"), "{address}");
-    let call = format!(
-        "call sip:bob@{address} --bind [::1] --play high.wav --record-received alice.wav --duration 2"
-    );
-    let (status, sentence, events) = Offhook::run(at, &call);
-    assert_eq!((status, sentence.as_str()), (0, ""), "{events:?}");
-    stop(bob, false);
-    assert_heard(&at.join("alice.wav"), 600, 1_400);
-    assert_heard(&at.join("bob.wav"), 1_000, 1_400);
+fn calls_without_a_server() {
+    for transport in ["udp", "tcp"] {
+        let directory = with_tones();
+        let at = directory.path();
+        let answer = "answer --bind [::1]:0 --play low.wav --record-received bob.wav --duration 60";
+        let bob = Offhook::start(at, answer);
+        let address = bob.address();
+        assert!(address.starts_with("[::1]:"), "{address}");
+        let call = format!(
+            "call sip:bob@{address};transport={transport} --bind [::1] --play high.wav \
+             --record-received alice.wav --duration 2"
+        );
+        let (status, sentence, events) = Offhook::run(at, &call);
+        assert_eq!((status, sentence.as_str()), (0, ""), "{transport}: {events:?}");
+        stop(bob, false);
+        assert_heard(&at.join("alice.wav"), 600, 1_400);
+        assert_heard(&at.join("bob.wav"), 1_000, 1_400);
+    }
 }
 
 #[test]
