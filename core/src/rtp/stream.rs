@@ -14,6 +14,7 @@ use super::tap::TapEnd;
 use super::telephone_event::{Press, Timing};
 use crate::event::{MediaEvent, MediaParameters};
 use crate::host::{Channel, Host, Outbound};
+use crate::nat::{TransactionId, binding_indication};
 use crate::sdp::Direction;
 use crate::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ const LAST_FRAMES: usize = 200;
 /// How long a stream without anything to do leaves its frames out: a host need not look whether
 /// something was written meanwhile, and then that is noticed so late.
 const NAP: Duration = Duration::from_secs(1);
+/// How often a stream that sends nothing keeps the way to it open (Tr, RFC 6263 §7).
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// One audio stream.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(crate) struct Stream {
     pub(crate) sender: Sender,
     receiver: Receiver,
     reporter: Reporter,
+    /// When the next sign of life is due, unless packets leave anyway.
+    alive: Instant,
     pub(crate) incoming: Incoming,
     frame: Vec<i16>,
     /// Whether its frames are left out until something is to be done.
@@ -67,6 +72,8 @@ impl Stream {
             sender: Sender::new(host, parameters.send, outgoing),
             receiver: Receiver::new(latch, rate, 1),
             reporter: Reporter::new(host),
+            // The first opens the way.
+            alive: now,
             incoming: Incoming::new(rate),
             frame: Vec::new(),
             napping: false,
@@ -91,8 +98,11 @@ impl Stream {
         if parameters.remote_rtcp != self.parameters.remote_rtcp {
             self.reporter.heard_from = None;
         }
-        let received = self.receives();
+        let (sent, received) = (self.path().is_some(), self.receives());
         self.parameters = parameters;
+        if sent {
+            self.alive = now + ALIVE_EVERY;
+        }
         if self.receives() != received {
             self.receiver.playout.restart();
             self.expect_sound(now);
@@ -130,6 +140,9 @@ impl Stream {
         }
         if let Some(deadline) = self.silence_deadline() {
             next = next.min(deadline);
+        }
+        if self.silent_path().is_some() {
+            next = next.min(self.alive);
         }
         next
     }
@@ -187,6 +200,10 @@ impl Stream {
         if now >= self.reporter.next_deadline() {
             self.report(host, false);
         }
+        if let Some(to) = self.silent_path().filter(|_| now >= self.alive) {
+            self.alive = now + ALIVE_EVERY;
+            self.send_sign(host, to);
+        }
         if self.silence_deadline().is_some_and(|deadline| now >= deadline) {
             self.silence_told = true;
             emit(MediaEvent::Silent);
@@ -240,6 +257,22 @@ impl Stream {
         let to = self.receiver.latch.target();
         (self.sends() && is_reachable(self.parameters.remote_rtp) && is_reachable(to))
             .then_some(Path { port: self.parameters.port, to })
+    }
+
+    /// Where RTP comes from, when none is sent there: held, or only listening. RTCP has a port of its own,
+    /// and its reports keep only that open.
+    fn silent_path(&self) -> Option<SocketAddr> {
+        let to = self.receiver.latch.target();
+        (!self.sends() && is_reachable(self.parameters.remote_rtp) && is_reachable(to))
+            .then_some(to)
+    }
+
+    /// Keeps the way from the far end open (RFC 6263 §4.4): what RTP takes no notice of, and is no media
+    /// that was not agreed.
+    fn send_sign(&self, host: &mut dyn Host, to: SocketAddr) {
+        let sign = binding_indication(TransactionId::new(host));
+        let port = self.parameters.port;
+        host.send(Outbound::Media { port, channel: Channel::Rtp, to, bytes: &sign });
     }
 
     /// How surely a packet that came to this stream's ports is its own, where others share them: by

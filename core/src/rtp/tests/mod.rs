@@ -13,6 +13,7 @@ use super::{MediaOptions, MediaSession};
 use crate::codec::Codec;
 use crate::event::{MediaControl, MediaEvent, MediaParameters, PayloadFormat};
 use crate::host::{Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound};
+use crate::nat::is_stun;
 use crate::sdp::{Direction, TelephoneEvents};
 use crate::time::{Duration, Instant, WallTime};
 
@@ -43,7 +44,7 @@ impl TestHost {
     pub(super) fn rtp(&self) -> impl Iterator<Item = (Instant, super::packet::Packet<'_>)> {
         self.sent
             .iter()
-            .filter(|s| s.channel == Channel::Rtp)
+            .filter(|s| s.channel == Channel::Rtp && !is_stun(&s.bytes))
             .map(|s| (s.at, super::packet::Packet::parse(&s.bytes).unwrap()))
     }
 }

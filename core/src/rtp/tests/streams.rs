@@ -11,6 +11,7 @@ use crate::codec::measure::{self, Tone};
 use crate::codec::{Codec, Encoder};
 use crate::event::{MediaControl, MediaEvent, MediaParameters};
 use crate::host::{Channel, Endpoint, Inbound, MediaPort};
+use crate::nat::is_stun;
 use crate::sdp::{Direction, TelephoneEvents};
 use crate::time::Duration;
 
@@ -464,7 +465,7 @@ fn a_stream_without_anything_to_do_rests_while_its_time_goes_on() {
     scene.run(millis(1_010), &mut []);
     scene.configure(0, inactive.clone());
     scene.run(millis(10), &mut []);
-    let end = scene.host.now + Duration::from_secs(60);
+    let end = scene.host.now + Duration::from_secs(59);
     let mut wakes = 0;
     while let Some(next) = scene.session.next_deadline().filter(|next| *next <= end) {
         assert!(next > scene.host.now);
@@ -496,6 +497,32 @@ fn a_stream_without_anything_to_do_rests_while_its_time_goes_on() {
     assert_eq!(first.timestamp.wrapping_sub(last.timestamp), between as u32);
     assert_eq!(first.sequence, last.sequence.wrapping_add(1));
     assert_eq!(scene.session.stats().stalled_frames, 0);
+}
+
+/// When signs of life left from RTP's port, in ms, and where they went.
+fn signs(scene: &Scene) -> Vec<(u64, SocketAddr)> {
+    let sent = scene.host.sent.iter().filter(|sent| is_stun(&sent.bytes));
+    sent.map(|sent| (sent.at.since(START).as_millis(), sent.to)).collect()
+}
+
+#[test]
+fn who_sends_nothing_keeps_the_way_to_itself_open() {
+    let inactive = MediaParameters { direction: Direction::Inactive, ..parameters(ONE) };
+    let listening = MediaParameters { direction: Direction::RecvOnly, ..parameters(ONE) };
+    for silent in [inactive, listening] {
+        let mut scene = Scene::new();
+        scene.configure(0, silent.clone());
+        scene.run(Duration::from_secs(40), &mut []);
+        let to = silent.remote_rtp;
+        assert_eq!(signs(&scene), [(0, to), (15_000, to), (30_000, to)]);
+        // Who sends does so by sending, and goes on where that left off.
+        scene.configure(0, parameters(ONE));
+        scene.run(Duration::from_secs(20), &mut []);
+        scene.configure(0, silent.clone());
+        scene.run(Duration::from_secs(16), &mut []);
+        assert_eq!(signs(&scene)[3..], [(75_000, to)]);
+        assert!(signs(&scene).len() == 4 && scene.host.rtp().count() >= 999);
+    }
 }
 
 #[test]
