@@ -92,7 +92,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// How long after telling a server a new Contact before it is time that is done again: a NAT, or a
 /// server, that shows us elsewhere each time is not followed.
-const MOVES_APART: Duration = Duration::from_secs(30);
+pub(crate) const MOVES_APART: Duration = Duration::from_secs(30);
 
 /// What a UA says that it can do when it registers (RFC 3327 §5.1, RFC 5626 §4.2.1).
 const SUPPORTED: &str = "path";

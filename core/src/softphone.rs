@@ -191,13 +191,17 @@ impl Softphone {
 
 impl Endpoint for Softphone {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
-        if let Inbound::Media { port, .. } = inbound {
-            let Some(&call) = self.ports.get(&port) else { return };
-            let Some(media) = self.media.get_mut(&call) else { return };
-            media.session.handle_inbound(host, inbound);
-            self.drain(call);
-        } else {
-            self.phone.handle_inbound(host, inbound);
+        let call = match inbound {
+            Inbound::Media { port, .. } => self.ports.get(&port).copied(),
+            _ => None,
+        };
+        match call.and_then(|call| Some((call, self.media.get_mut(&call)?))) {
+            Some((call, media)) => {
+                media.session.handle_inbound(host, inbound);
+                self.drain(call);
+            }
+            // Before there is media, what comes to a pair is for who has asked from there.
+            None => self.phone.handle_inbound(host, inbound),
         }
         self.settle(host);
     }

@@ -47,6 +47,7 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
         parameters.registration_attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
     }
     fields.put("learnAddress", boolean, &mut parameters.learn_address)?;
+    parameters.stun = fields.take("stun", text)?;
     fields.put("keepAlive", parsed, &mut parameters.keep_alive)?;
     parameters.keep_alive_interval = fields.take("keepAliveInterval", seconds)?;
     fields.put("symmetricRtp", parsed, &mut parameters.symmetric_rtp)?;

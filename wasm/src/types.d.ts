@@ -33,6 +33,11 @@ export interface PhoneParameters {
    * session descriptions. Default true.
    */
   learnAddress?: boolean;
+  /**
+   * A STUN server, `host[:port]`, that is asked how our sockets are seen from beyond a NAT: that of
+   * signalling before we register, and the ports of each call before they are told. Default none.
+   */
+  stun?: string;
   /** What keeps the way from the server to us open while we are registered. Default `auto`. */
   keepAlive?: "auto" | "off" | "crlf" | "stun" | "options";
   /** How often that is sent, at most, in seconds. Default what the server asks for, or 25. */

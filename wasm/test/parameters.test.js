@@ -19,6 +19,7 @@ test("every parameter is taken", () => {
     hostname: "10.0.0.1",
     remoteHostname: "203.0.113.1",
     learnAddress: false,
+    stun: "stun.example.com:3479",
     keepAlive: "options",
     keepAliveInterval: 40,
     symmetricRtp: "same-address",

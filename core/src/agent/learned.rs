@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use std::sync::Arc;
 
-use super::{Agent, Hop, Path};
+use super::{Agent, Hop, MediaPorts, Path};
 use crate::error::Error;
 use crate::host::{Flow, Transport};
 use crate::nat::{self, is_private};
@@ -16,9 +16,27 @@ use crate::sip::Via;
 /// How many addresses are remembered: of each server that of each flow, as they change.
 const MAX_SEEN: usize = 16;
 
-/// What servers have said, the latest first.
+/// What servers have said.
 #[derive(Debug, Default)]
-pub(super) struct Learned(Vec<Seen>);
+pub(super) struct Learned {
+    /// Those in whose responses it stood, the latest first.
+    seen: Vec<Seen>,
+    /// What a STUN server has said of a flow.
+    mapped: Option<(Flow, SocketAddr)>,
+    /// Our address as it was last seen, on whatever flow.
+    last: Option<IpAddr>,
+}
+
+/// What a word of a server on where it sees us changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum News {
+    /// Nothing that it would be told.
+    None,
+    /// It is to be told what we did not know yet.
+    Found,
+    /// It is to be told something else than before: our NAT has another address, or has forgotten us.
+    Moved,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Seen {
@@ -29,38 +47,52 @@ struct Seen {
 }
 
 impl Agent {
-    /// Takes what the topmost Via of a response says of us; true when the server is to be told another
-    /// address from now on than before.
-    pub(crate) fn learn(&mut self, flow: Flow, from: SocketAddr, via: &Via<'_>) -> bool {
+    /// Takes what the topmost Via of a response says of us.
+    pub(crate) fn learn(&mut self, flow: Flow, from: SocketAddr, via: &Via<'_>) -> News {
         // RFC 3581 §4 has both filled in; a server that knows only RFC 3261 §18.2.1 has `received`,
         // where it differs. Without either it says nothing.
         if via.received().is_none() && via.rport().flatten().is_none() {
-            return false;
+            return News::None;
         }
-        let Some(ip) = via.received().or_else(|| via.ip()) else { return false };
+        let Some(ip) = via.received().or_else(|| via.ip()) else { return News::None };
         let default = via.port().unwrap_or(flow.transport.default_port());
         let port = via.rport().flatten().unwrap_or(default);
         self.note_seen(flow, from, SocketAddr::new(ip, port))
     }
 
-    /// Takes from where a server sees us; true as [`learn`](Self::learn).
-    pub(crate) fn note_seen(&mut self, flow: Flow, from: SocketAddr, public: SocketAddr) -> bool {
+    /// Takes from where a server sees us.
+    pub(crate) fn note_seen(&mut self, flow: Flow, from: SocketAddr, public: SocketAddr) -> News {
         let public = SocketAddr::new(public.ip().to_canonical(), public.port());
         let ip = public.ip();
-        let usable = !ip.is_unspecified() && !ip.is_multicast() && public.port() != 0;
         let same_family = ip.is_ipv4() == from.ip().to_canonical().is_ipv4();
-        if !usable || !same_family || !self.is_home_address(from) {
-            return false;
+        if !is_usable(public) || !same_family || !self.is_home_address(from) {
+            return News::None;
         }
         let seen = Seen { flow, server: from, public };
-        let Learned(all) = &mut self.learned;
+        let all = &mut self.learned.seen;
         if all.contains(&seen) {
-            return false;
+            return News::None;
         }
+        let count = all.len();
         all.retain(|other| (other.flow, other.server) != (flow, from));
+        // A connection that takes the place of one that was lost is seen at another port, in any case.
+        let was_seen = all.len() < count;
         all.truncate(MAX_SEEN - 1);
         all.insert(0, seen);
-        self.retell(flow, from)
+        let elsewhere = self.learned.last.replace(ip).is_some_and(|last| last != ip);
+        match self.retell(flow, from) {
+            true if was_seen || elsewhere => News::Moved,
+            true => News::Found,
+            false => News::None,
+        }
+    }
+
+    /// Takes what a STUN server says that a flow is outside; true when somebody is to be told something
+    /// else from now on.
+    pub(crate) fn note_mapped(&mut self, flow: Flow, mapped: SocketAddr) -> bool {
+        let mapped = Some((flow, mapped)).filter(|(_, mapped)| is_usable(*mapped));
+        let changed = core::mem::replace(&mut self.learned.mapped, mapped) != mapped;
+        changed && self.retell_all(flow)
     }
 
     /// What a peer is told of us on a flow whose local address is `local`: `host:port`.
@@ -76,11 +108,13 @@ impl Agent {
         }
         let all = self.to_be_told();
         let by_peer = all.iter().find(|seen| seen.flow == flow && seen.server == peer);
-        let seen = by_peer.or_else(|| {
-            let of_flow = all.iter().find(|seen| seen.flow == flow);
-            of_flow.filter(|_| is_beyond_nat(peer.ip(), local.ip()))
+        let public = by_peer.map(|seen| seen.public).or_else(|| {
+            let of_flow = all.iter().find(|seen| seen.flow == flow).map(|seen| seen.public);
+            let mapped = self.learned.mapped.filter(|(of, _)| *of == flow);
+            let public = of_flow.or(mapped.map(|(_, mapped)| mapped));
+            public.filter(|_| is_beyond_nat(peer.ip(), local.ip()))
         });
-        let public = seen.map(|seen| seen.public).filter(|public| {
+        let public = public.filter(|public| {
             // The port of a connection is not that at which we listen: without a NAT nobody wants it.
             !flow.transport.is_reliable() || public.ip() != local.ip().to_canonical()
         });
@@ -93,7 +127,7 @@ impl Agent {
     /// Whether the server at the end of a path sees us at another address than ours.
     pub(crate) fn is_behind_nat(&self, path: &Path) -> bool {
         let on_it = |seen: &&Seen| seen.flow == path.flow && seen.server == path.to;
-        self.learned.0.iter().find(on_it).is_some_and(|seen| seen.public != path.local)
+        self.learned.seen.iter().find(on_it).is_some_and(|seen| seen.public != path.local)
     }
 
     /// A path on which the peer is told what it is to be told now.
@@ -108,13 +142,32 @@ impl Agent {
     pub(crate) fn told(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
         let all = self.to_be_told();
         let by_peer = all.iter().find(|seen| seen.server.ip() == peer);
-        let seen = by_peer.or_else(|| all.first().filter(|_| is_beyond_nat(peer, local)));
-        self.advertised(peer, seen.map_or(local, |seen| seen.public.ip()))
+        let public = by_peer.map(|seen| seen.public).or_else(|| {
+            let public = all.first().map(|seen| seen.public);
+            let public = public.or(self.learned.mapped.map(|(_, mapped)| mapped));
+            public.filter(|_| is_beyond_nat(peer, local))
+        });
+        self.advertised(peer, public.map_or(local, |public| public.ip()))
+    }
+
+    /// The address of a pair of media ports that `peer` is told; where it is that on the outside, so are
+    /// the ports.
+    pub(crate) fn told_of(&self, peer: IpAddr, ports: &MediaPorts) -> Result<IpAddr, Error> {
+        let local = ports.rtp.ip();
+        let by_peer = self.learned.seen.iter().find(|seen| seen.server.ip() == peer);
+        let is_outside = by_peer
+            .map_or(is_beyond_nat(peer, local), |seen| seen.public.ip() != local.to_canonical());
+        let told = match ports.mapped {
+            Some([rtp, _]) if is_outside => self.advertised(peer, rtp.ip())?,
+            _ => self.told(peer, local)?,
+        };
+        // A name is for Contact; a connection line wants the address behind it.
+        Ok(told.parse().unwrap_or(local))
     }
 
     /// Forgets what was said of a flow that is over.
     pub(super) fn forget_learned(&mut self, over: Flow) {
-        self.learned.0.retain(|seen| seen.flow != over);
+        self.learned.seen.retain(|seen| seen.flow != over);
     }
 
     /// Forgets all of it: the network has changed.
@@ -124,7 +177,7 @@ impl Agent {
 
     /// What may be told of what was learned.
     fn to_be_told(&self) -> &[Seen] {
-        if self.parameters.learn_address { &self.learned.0 } else { &[] }
+        if self.parameters.learn_address { &self.learned.seen } else { &[] }
     }
 
     fn advertised(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
@@ -133,6 +186,12 @@ impl Agent {
         let network = &parameters.bind_network;
         Ok(nat::advertised(peer, local, network, inside.as_deref(), outside.as_deref())?)
     }
+}
+
+/// Whether anything could be sent to an address.
+fn is_usable(address: SocketAddr) -> bool {
+    let ip = address.ip();
+    !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0
 }
 
 /// Whether a peer that never told from where it sees us is on the other side of our NAT, as far as
@@ -236,6 +295,6 @@ mod tests {
             let flow = Flow { id, ..UDP };
             learn(&mut agent, flow, HOME, ";received=203.0.113.7;rport=40000");
         }
-        assert_eq!(agent.learned.0.len(), MAX_SEEN);
+        assert_eq!(agent.learned.seen.len(), MAX_SEEN);
     }
 }

@@ -21,6 +21,7 @@ mod target;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
+pub(crate) use learned::News;
 pub(crate) use link::Link;
 pub(crate) use paths::{Lost, Path, Reach, Settled};
 pub(crate) use ports::MediaPorts;
@@ -86,6 +87,8 @@ pub(crate) enum Alarm {
     Registration,
     /// The way from the server wants a sign of life, or has given none.
     KeepAlive,
+    /// A STUN server is to be asked, again, or has taken too long.
+    Mapping,
     /// Stopping has taken long enough.
     Stop,
 }
@@ -265,7 +268,7 @@ impl Agent {
         quiet && self.timers.is_empty() && self.clients.is_empty() && self.tags.is_empty()
     }
 
-    fn next_request(&mut self) -> RequestId {
+    pub(crate) fn next_request(&mut self) -> RequestId {
         self.requests += 1;
         RequestId(self.requests)
     }

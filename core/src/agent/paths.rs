@@ -370,11 +370,20 @@ impl Agent {
 
     /// Tells a peer on its open paths what it is to be told now; true when that is something else.
     pub(super) fn retell(&mut self, flow: Flow, peer: SocketAddr) -> bool {
+        self.retell_those(|path| (path.flow, path.to) == (flow, peer))
+    }
+
+    /// Tells all peers on a flow.
+    pub(super) fn retell_all(&mut self, flow: Flow) -> bool {
+        self.retell_those(|path| path.flow == flow)
+    }
+
+    fn retell_those(&mut self, is_meant: impl Fn(&Path) -> bool) -> bool {
         let mut known = core::mem::take(&mut self.paths.known);
         let mut changed = false;
         for state in known.values_mut() {
             let State::Open { path, .. } = state else { continue };
-            if (path.flow, path.to) == (flow, peer) {
+            if is_meant(path) {
                 let retold = self.retold(path);
                 changed |= retold != *path;
                 *path = retold;

@@ -20,6 +20,8 @@ pub(crate) struct MediaPorts {
     pub(crate) rtp: SocketAddr,
     /// Where the peer sends RTCP.
     pub(crate) rtcp: SocketAddr,
+    /// What both are on the outside of a NAT, if a STUN server has said so.
+    pub(crate) mapped: Option<[SocketAddr; 2]>,
 }
 
 /// How long a pair stays bound after its call, so that RTCP BYE (RFC 3550 §6.6) leaves from it.

@@ -181,7 +181,7 @@ impl CallMedia {
             let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
             return Err(Error::NoPortsAvailable { low, high });
         };
-        self.told = told(cx, self.peer, ports)?;
+        self.told = cx.agent.told_of(self.peer, ports)?;
         self.negotiator = Some(Box::new(Negotiator::new(cx.host.random())));
         self.cname = cx.host.random();
         Ok(())
@@ -192,7 +192,7 @@ impl CallMedia {
     /// where the far end could not be told their address, the old ones have to do.
     pub(crate) fn move_to_new_ports(&mut self, cx: &mut Crossing<'_>) {
         let mut fresh = self.fresh.take().unwrap_or_default();
-        if let Some(Ok(address)) = fresh.first().map(|ports| told(cx, self.peer, ports)) {
+        if let Some(Ok(address)) = fresh.first().map(|it| cx.agent.told_of(self.peer, it)) {
             self.told = address;
         }
         let kept = self.ports.split_off(fresh.len().min(self.ports.len()));
@@ -278,14 +278,22 @@ impl CallMedia {
         let parameters = &cx.agent.parameters;
         let local = |ports: &MediaPorts| LocalMedia {
             address: self.told,
-            rtp_port: ports.rtp.port(),
-            rtcp_port: ports.rtcp.port(),
+            rtp_port: self.told_ports(ports).0,
+            rtcp_port: self.told_ports(ports).1,
             codecs: self.codecs.as_deref().unwrap_or(&parameters.codecs),
             ptime: parameters.ptime,
             direction: self.hold.direction(self.direction),
             telephone_event: true,
         };
         self.ports.iter().map(local).collect()
+    }
+
+    /// The ports of a pair that the peer is told: those outside, if it is told the address outside.
+    fn told_ports(&self, ports: &MediaPorts) -> (u16, u16) {
+        match ports.mapped {
+            Some([rtp, rtcp]) if rtp.ip() == self.told => (rtp.port(), rtcp.port()),
+            _ => (ports.rtp.port(), ports.rtcp.port()),
+        }
     }
 
     /// The negotiation so far, for each early dialog of a fork to go on from.
@@ -471,13 +479,6 @@ impl CallMedia {
     pub(crate) fn is_deferring(&self) -> bool {
         self.deferred.is_some()
     }
-}
-
-/// What `peer` is told as the address of a pair of ports.
-fn told(cx: &Crossing<'_>, peer: IpAddr, ports: &MediaPorts) -> Result<IpAddr, Error> {
-    let told = cx.agent.told(peer, ports.rtp.ip())?;
-    // A name is for Contact; a connection line wants the address behind it.
-    Ok(told.parse().unwrap_or(ports.rtp.ip()))
 }
 
 /// The answer that takes nothing of an offer.

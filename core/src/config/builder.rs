@@ -73,6 +73,8 @@ fields! {
     remote_hostname: &str => Some(remote_hostname.to_owned());
     /// Whether to tell the server the address from which it sees us.
     learn_address: bool => learn_address;
+    /// A STUN server that says how we are seen from beyond a NAT.
+    stun: &str => Some(stun.to_owned());
     /// What keeps the way from the server to us open.
     keep_alive: KeepAlive => keep_alive;
     /// How often that is sent, at most.

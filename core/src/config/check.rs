@@ -95,8 +95,10 @@ impl PhoneParameters {
     }
 
     fn check_hosts(&self) -> Result<(), Error> {
+        let stun = self.stun.as_deref().map(|stun| super::split_port(stun).0.to_owned());
         let hosts = [
             ("server", &self.server),
+            ("stun", &stun),
             ("hostname", &self.hostname),
             ("remote hostname", &self.remote_hostname),
         ];

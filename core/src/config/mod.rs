@@ -20,7 +20,7 @@ use crate::auth::CredentialsManager;
 use crate::codec::Codec;
 use crate::handler::SipClass;
 use crate::host::{Entropy, Transport};
-use crate::nat::{KeepAlive, Network};
+use crate::nat::{KeepAlive, Network, STUN_PORT};
 use crate::rtp::SymmetricRtp;
 use crate::time::Duration;
 
@@ -44,7 +44,8 @@ use crate::time::Duration;
 /// names are those of the command's options without the dashes before them (`server`, `user`,
 /// `auth-user`, `password`, `realm`, `display-name`, `no-register`, `expires`, `outbound-proxy`,
 /// `transport`, `dns`, `ws-path`, `ca-file`, `cert-file`, `key-file`, `tls-insecure`, `bind`,
-/// `bind-network`, `hostname`, `remote-hostname`, `no-learn-address`, `keep-alive`, `keep-alive-interval`,
+/// `bind-network`, `hostname`, `remote-hostname`, `no-learn-address`, `stun`, `keep-alive`,
+/// `keep-alive-interval`,
 /// `symmetric-rtp`, `rtp-ports`, `codecs`, `ptime`,
 /// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`, `instance`,
 /// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
@@ -154,6 +155,11 @@ pub struct PhoneParameters {
     /// end sends to where packets come from. Two telephones behind one NAT that does not hairpin need
     /// this off to hear each other directly. Default true.
     pub learn_address: bool,
+    /// A STUN server, `HOST[:PORT]` (3478 without), that is asked how our sockets are seen from beyond a
+    /// NAT: that of signalling over UDP before we register, and the pair of ports of each call before it
+    /// is told. Who asks waits half a second at most, and then goes on without. Peers on our own network
+    /// are told our own addresses. Default `None`.
+    pub stun: Option<String>,
     /// What is sent to the server now and then while we are registered, so that the way from it to us
     /// stays open. Default [`KeepAlive::Auto`].
     pub keep_alive: KeepAlive,
@@ -208,6 +214,12 @@ impl PhoneParameters {
         parameters
     }
 
+    /// The host, without brackets, and the port of the STUN server.
+    pub(crate) fn stun_server(&self) -> Option<(&str, u16)> {
+        let (host, port) = split_port(self.stun.as_deref()?);
+        Some((bare(host), port.unwrap_or(STUN_PORT)))
+    }
+
     /// A URN for [`instance`](Self::instance) that nobody else has: `urn:uuid:` and a random UUID (RFC
     /// 9562 §5.4). Make it once and keep it.
     pub fn random_instance(entropy: &mut dyn Entropy) -> String {
@@ -252,6 +264,7 @@ impl PhoneParameters {
             hostname: None,
             remote_hostname: None,
             learn_address: true,
+            stun: None,
             keep_alive: KeepAlive::default(),
             keep_alive_interval: None,
             symmetric_rtp: SymmetricRtp::default(),

@@ -72,6 +72,7 @@ bind-network = "192.168.0.0/16"
 hostname = "inside.example.com"
 remote-hostname = "outside.example.com"
 no-learn-address = true
+stun = "stun.example.com"
 keep-alive = "options"
 keep-alive-interval = 40
 symmetric-rtp = "same-address"
@@ -106,6 +107,7 @@ next-hop = "127.0.0.1:5060"
         assert_eq!(parameters.answer_timeout, Duration::from_millis(500));
         assert_eq!((parameters.media_timeout, parameters.register), (None, false));
         assert_eq!(parameters.symmetric_rtp, crate::rtp::SymmetricRtp::SameAddress);
+        assert_eq!(parameters.stun_server(), Some(("stun.example.com", 3478)));
         assert_eq!(parameters.keep_alive, crate::nat::KeepAlive::Options);
         assert_eq!(parameters.keep_alive_interval, Some(Duration::from_secs(40)));
         assert_eq!((parameters.learn_address, parameters.bind_port), (false, 5070));
@@ -160,6 +162,7 @@ next-hop = "127.0.0.1:5060"
             ("codecs = [\"G729\"]", "codecs \"G729\""),
             ("dns = [\"names.example\"]", "dns \"names.example\""),
             ("transport = \"pigeon\"", "transport \"pigeon\""),
+            ("stun = \"stun.example.com:x\"", "stun \"stun.example.com:x\""),
             ("keep-alive = \"ping\"", "keep-alive \"ping\""),
             ("symmetric-rtp = \"maybe\"", "symmetric-rtp \"maybe\""),
             ("server = \"a b\"", "server \"a b\""),

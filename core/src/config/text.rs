@@ -59,6 +59,8 @@ pub(super) struct Text {
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_hostname: Option<String>,
     no_learn_address: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stun: Option<String>,
     keep_alive: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_alive_interval: Option<Seconds>,
@@ -196,6 +198,7 @@ impl TryFrom<Text> for PhoneParameters {
         parameters.outbound_proxy = text.outbound_proxy;
         parameters.hostname = text.hostname;
         parameters.remote_hostname = text.remote_hostname;
+        parameters.stun = text.stun;
         parameters.next_hop = text.next_hop;
         parameters.check()?;
         Ok(parameters)
@@ -233,6 +236,7 @@ impl From<PhoneParameters> for Text {
             hostname,
             remote_hostname,
             learn_address,
+            stun,
             keep_alive,
             keep_alive_interval,
             symmetric_rtp,
@@ -279,6 +283,7 @@ impl From<PhoneParameters> for Text {
             hostname,
             remote_hostname,
             no_learn_address: Some(!learn_address),
+            stun,
             keep_alive: Some(keep_alive.as_str().to_owned()),
             keep_alive_interval: keep_alive_interval.map(Seconds),
             symmetric_rtp: Some(symmetric_rtp.as_str().to_owned()),

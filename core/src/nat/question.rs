@@ -30,6 +30,11 @@ impl Question {
         Self { id: TransactionId::new(host), to, interval, sent: 0, due: host.now() }
     }
 
+    /// Who is asked.
+    pub(crate) fn to(&self) -> SocketAddr {
+        self.to
+    }
+
     /// When it is to be sent, or given up.
     pub(crate) fn due(&self) -> Instant {
         self.due

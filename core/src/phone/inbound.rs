@@ -10,7 +10,6 @@ use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
 use crate::host::{Flow, Host};
 use crate::nat::is_stun;
-use crate::registration::Registration;
 use crate::sip::{HeaderName, Message, Method, Scheme, head, unescape};
 use crate::stream::Heard;
 use crate::transaction::{ClientId, FailureCause, Received};
@@ -61,9 +60,8 @@ impl Phone {
                 }
             }
             Some(Received::Response { id, message }) => {
-                if self.agent.learn(flow, from, &message.via()) {
-                    self.with_registration(host, Registration::handle_move);
-                }
+                let news = self.agent.learn(flow, from, &message.via());
+                self.take_news(host, news);
                 let last = message.status().is_some_and(|status| status >= 200);
                 match self.agent.show_response_in(message, from) {
                     Some(response) => self.take_response(host, Some(id), &response),

@@ -130,6 +130,9 @@ impl Phone {
             self.agent.counters.malformed += 1;
             return;
         };
+        if self.take_mapping(host, flow, from, &message) {
+            return;
+        }
         let answer = self.kept.as_ref().and_then(|kept| match &kept.awaited {
             Some(Awaited::Binding(question)) if kept.path.flow == flow => {
                 question.answer(from, &message)
@@ -140,9 +143,8 @@ impl Phone {
             Some(Ok(mapped)) => {
                 self.keep_later(host);
                 // §4.4.2: another address is a flow that has failed; its registration is made anew.
-                if self.agent.note_seen(flow, from, mapped) {
-                    self.with_registration(host, Registration::handle_move);
-                }
+                let news = self.agent.note_seen(flow, from, mapped);
+                self.take_news(host, news);
             }
             Some(Err(_)) => self.lose_flow(host),
             None => self.agent.counters.stray += 1,

@@ -5,6 +5,7 @@ mod errand;
 mod fields;
 mod inbound;
 mod keep_alive;
+mod mapping;
 mod network;
 mod requests;
 mod running;
@@ -29,6 +30,7 @@ use crate::transaction::ServerId;
 use commands::Denial;
 use errand::Errand;
 use keep_alive::Kept;
+use mapping::Mappings;
 
 pub use fields::check_header;
 pub use requests::RequestOptions;
@@ -72,6 +74,11 @@ pub struct Phone {
     registration: Option<Registration>,
     /// The way that is kept open while we are registered.
     kept: Option<Kept>,
+    /// Whether our NAT has moved and the calls have not been told, and when they were last.
+    moved: bool,
+    followed: Option<Instant>,
+    /// What a STUN server says of our sockets.
+    mappings: Mappings,
     errands: BTreeMap<ErrandId, Errand>,
     /// What commands asked for, for the next crossing.
     intents: VecDeque<Intent>,
@@ -131,6 +138,8 @@ pub struct Counters {
     /// Changes and answers of a [`SipHandler`](crate::handler::SipHandler) that could not be; the
     /// message went on as it was.
     pub changes_refused: u64,
+    /// How often a call, or the start, went on without an answer of the STUN server.
+    pub unmapped: u64,
 }
 
 impl Phone {
@@ -148,6 +157,9 @@ impl Phone {
             invites: BTreeMap::new(),
             registration: None,
             kept: None,
+            moved: false,
+            followed: None,
+            mappings: Mappings::default(),
             errands: BTreeMap::new(),
             intents: VecDeque::new(),
             holding: false,

@@ -1,10 +1,11 @@
 //! What a phone does when its machine has come to another network.
 
 use super::{Intent, Phone};
+use crate::agent::News;
 use crate::call::Call;
 use crate::event::CallId;
 use crate::host::{Host, Outbound};
-use crate::registration::Registration;
+use crate::registration::{MOVES_APART, Registration};
 
 impl Phone {
     /// Says that the network has changed: the machine has another address, another interface, other
@@ -19,9 +20,37 @@ impl Phone {
         }
     }
 
+    /// Takes what a server says of where it sees us. When our NAT has moved, the registration is made
+    /// anew, and then each call told where we are now: as after a change of network, but for the sockets.
+    pub(super) fn take_news(&mut self, host: &mut dyn Host, news: News) {
+        if news == News::None {
+            return;
+        }
+        self.moved |= news == News::Moved;
+        match self.registration {
+            Some(_) => self.with_registration(host, Registration::handle_move),
+            None => self.follow_move(host),
+        }
+    }
+
+    /// Tells each call where we are since our NAT has moved, if it has.
+    pub(super) fn follow_move(&mut self, host: &mut dyn Host) {
+        let now = host.now();
+        if !self.moved || self.followed.is_some_and(|at| now.since(at) < MOVES_APART) {
+            return;
+        }
+        (self.moved, self.followed) = (false, Some(now));
+        let ids: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in ids {
+            self.with_call(host, id, Call::relocate);
+        }
+    }
+
     pub(super) fn change_network(&mut self, host: &mut dyn Host) {
+        self.moved = false;
         host.send(Outbound::Rebind);
         self.agent.renew_paths(host);
+        self.seek_mapping(host);
         self.with_registration(host, Registration::handle_network_change);
         let ids: Vec<CallId> = self.calls.keys().copied().collect();
         for id in ids {

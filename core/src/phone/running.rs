@@ -62,10 +62,13 @@ impl Phone {
             Inbound::SendFailed { flow, to } => {
                 self.agent.transactions(host).handle_send_failed(host, flow, to);
             }
+            Inbound::Resolved { id, records, .. } if self.server_resolved(host, id, records) => {}
             Inbound::Resolved { id, records, ttl } => {
                 let settled = self.agent.handle_resolved(host, id, records, ttl);
                 self.tell_path(host, settled);
             }
+            Inbound::FlowOpened { id, flow, .. } if self.server_reached(host, id, Some(flow)) => {}
+            Inbound::FlowFailed { id, .. } if self.server_reached(host, id, None) => {}
             Inbound::FlowOpened { id, flow, local, certificate } => {
                 let settled = self.agent.handle_flow_opened(host, id, flow, local, certificate);
                 self.tell_path(host, settled);
@@ -77,16 +80,16 @@ impl Phone {
             Inbound::MediaBound { id, port, rtp, rtcp } => {
                 match self.agent.take_bind(id) {
                     Some(call) if self.calls.contains_key(&call) => {
-                        let ports = MediaPorts { port, rtp, rtcp };
-                        self.with_call(host, call, |call, cx| call.handle_ports(cx, Some(ports)));
+                        self.map_ports(host, call, MediaPorts { port, rtp, rtcp, mapped: None });
                     }
                     // Late: its call has ended.
                     _ => self.agent.release_now(host, port),
                 }
             }
             Inbound::MediaUnavailable { id } => self.no_ports(host, id),
-            // Media is the media machine's.
-            Inbound::Media { .. } => {}
+            Inbound::Media { port, channel, from, bytes } => {
+                self.take_media(host, (port, channel), from, bytes);
+            }
             // A phone that has not started has no business with anybody.
             Inbound::FlowAccepted { flow, .. } if self.status == PhoneStatus::Inactive => {
                 host.send(Outbound::CloseFlow { flow });
@@ -133,6 +136,7 @@ impl Phone {
                 }
                 Alarm::Registration => self.with_registration(host, Registration::handle_alarm),
                 Alarm::KeepAlive => self.handle_keep_alive(host),
+                Alarm::Mapping => self.handle_mappings(host),
                 Alarm::Stop => self.stop_waiting(host),
             }
         }
@@ -284,6 +288,7 @@ impl Phone {
             Outcome::Bound(expires) => {
                 self.agent.events.push_back(Event::Registered { expires });
                 self.keep_open(host);
+                self.follow_move(host);
                 if !stopping {
                     self.set_status(PhoneStatus::Registered);
                 }
@@ -333,7 +338,13 @@ impl Phone {
     }
 
     fn begin(&mut self, host: &mut dyn Host) {
-        if self.status != PhoneStatus::Registering {
+        if !self.ask_before_start(host) {
+            self.begin_to_register(host);
+        }
+    }
+
+    pub(super) fn begin_to_register(&mut self, host: &mut dyn Host) {
+        if self.status != PhoneStatus::Registering || self.registration.is_some() {
             // It was told to stop before it could begin.
             return;
         }
@@ -416,6 +427,7 @@ impl Phone {
             self.with_errand(host, id, |_, _| Some(Err(None)));
         }
         self.invites.clear();
+        self.close_mappings(host);
         self.agent.close(host);
     }
 }

@@ -157,6 +157,10 @@ pub(crate) struct Local {
     /// Do not tell the server the address from which it sees us, behind a NAT
     #[arg(long)]
     pub(crate) no_learn_address: bool,
+    /// A STUN server to ask how our sockets are seen from beyond a NAT: for Contact over UDP, and for the
+    /// media ports of each call
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) stun: Option<String>,
     /// What keeps the way from the server to us open, behind a NAT: auto, off, crlf, stun (asked of the
     /// SIP server itself) or options
     #[arg(long, value_name = "HOW", default_value = "auto")]

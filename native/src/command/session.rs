@@ -280,6 +280,7 @@ fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
     parameters.hostname.clone_from(&local.hostname);
     parameters.remote_hostname.clone_from(&local.remote_hostname);
     parameters.learn_address = !local.no_learn_address;
+    parameters.stun.clone_from(&local.stun);
     parameters.keep_alive = local.keep_alive;
     parameters.keep_alive_interval =
         local.keep_alive_interval.map(offhook::core::time::Duration::from_secs);

@@ -135,6 +135,7 @@ impl<P: Passenger> Driver<P> {
             {
                 sleep.as_mut().reset(deadline);
             }
+            let asks = self.machine.awaits_answers();
             tokio::select! {
                 next = self.sockets.next() => match next {
                     Next::Datagrams(index) => self.receive(index, &mut batch),
@@ -157,6 +158,10 @@ impl<P: Passenger> Driver<P> {
                         let Ok(job) = self.inbox.try_recv() else { break };
                         job(&mut self.passenger, &mut self.machine);
                     }
+                }
+                (port, channel, from, bytes) = self.machine.answer(), if asks => {
+                    let inbound = Inbound::Media { port, channel, from, bytes: &bytes };
+                    self.passenger.handle_inbound(&mut self.machine, inbound);
                 }
                 () = &mut sleep, if deadline.is_some() => {}
             }

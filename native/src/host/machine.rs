@@ -2,12 +2,16 @@
 //! sends and asks for.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::task::Poll;
 
 use offhook_core::host::{
-    Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId, Transport,
+    Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId, Transport,
 };
-use offhook_core::time::{Instant, WallTime};
+use offhook_core::time::{Duration, Instant, WallTime};
+use socket2::SockRef;
+use tokio::io::ReadBuf;
 
 use super::entropy;
 use super::media::MediaSockets;
@@ -26,7 +30,25 @@ pub(crate) struct Machine {
     pub(crate) closing: Vec<Flow>,
     /// Media ports that were bound and not yet handed to a call's media task.
     pub(crate) media: HashMap<MediaPort, MediaSockets>,
+    /// What was sent from them meanwhile, to be answered by whom it was sent to.
+    asked: Vec<Asked>,
 }
+
+/// A question that left from a media port.
+#[derive(Debug)]
+struct Asked {
+    port: MediaPort,
+    channel: Channel,
+    to: SocketAddr,
+    /// When the port is not looked at for it any more: what comes then is for the call.
+    until: Instant,
+}
+
+/// How long an answer to a media port is waited for, at most.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The longest answer that is read.
+const LONGEST_ANSWER: usize = 1_500;
 
 /// Something the core asked the host for.
 #[derive(Debug)]
@@ -52,7 +74,47 @@ pub(crate) enum Lookup {
 impl Machine {
     pub(crate) fn new(time: Timebase) -> Self {
         let (outbox, requests, closing) = (Outbox::new(), Vec::new(), Vec::new());
-        Self { time, outbox, requests, closing, media: HashMap::new() }
+        Self { time, outbox, requests, closing, media: HashMap::new(), asked: Vec::new() }
+    }
+
+    /// Sends from a pair that no call's media task has yet.
+    fn ask(&mut self, port: MediaPort, channel: Channel, to: SocketAddr, bytes: &[u8]) {
+        let Some(sockets) = self.media.get(&port) else { return };
+        // Straight to the system: of a socket this new tokio does not know yet that it can be written to.
+        let _ = SockRef::from(sockets.socket(channel)).send_to(bytes, &to.into());
+        let until = self.time.now() + ANSWERED_WITHIN;
+        self.asked.retain(|asked| (asked.port, asked.channel) != (port, channel));
+        self.asked.push(Asked { port, channel, to, until });
+    }
+
+    /// Whether any answer is awaited at media ports.
+    pub(crate) fn awaits_answers(&mut self) -> bool {
+        let (now, media) = (self.time.now(), &self.media);
+        self.asked.retain(|asked| asked.until > now && media.contains_key(&asked.port));
+        !self.asked.is_empty()
+    }
+
+    /// The next packet for a media port at which an answer is awaited, and from whom.
+    pub(crate) async fn answer(&mut self) -> (MediaPort, Channel, SocketAddr, Vec<u8>) {
+        let Self { media, asked, .. } = self;
+        poll_fn(|cx| {
+            for index in 0..asked.len() {
+                let Some(&Asked { port, channel, to, .. }) = asked.get(index) else { break };
+                let Some(sockets) = media.get(&port) else { continue };
+                let (socket, mut bytes) = (sockets.socket(channel), vec![0; LONGEST_ANSWER]);
+                let mut buffer = ReadBuf::new(&mut bytes);
+                if let Poll::Ready(Ok(from)) = socket.poll_recv_from(cx, &mut buffer) {
+                    let length = buffer.filled().len();
+                    bytes.truncate(length);
+                    if from == to {
+                        asked.swap_remove(index);
+                    }
+                    return Poll::Ready((port, channel, from, bytes));
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -94,7 +156,7 @@ impl Datagrams for Machine {
             }
             // A call's media task that has the sockets drops them when it is told to.
             Outbound::ReleaseMedia { port } => drop(self.media.remove(&port)),
-            // Media leaves from the call's own task.
+            Outbound::Media { port, channel, to, bytes } => self.ask(port, channel, to, bytes),
             _ => {}
         }
     }

@@ -50,7 +50,7 @@ impl Relocation {
 impl Call {
     /// The network has changed. What was asked of the far end, and has not been answered, is asked
     /// again from the new one.
-    pub(in crate::call) fn relocate(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn relocate(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         if session.parting.is_some() {
             return;

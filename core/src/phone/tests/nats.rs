@@ -6,7 +6,7 @@ use super::scene::{ALICE, Actor, PEER, Scene};
 use crate::config::PhoneParameters;
 use crate::event::{Event, PhoneStatus};
 use crate::exchange::{Exchange, ExchangeParameters};
-use crate::nat::{KeepAlive, TransactionId, binding_request, is_stun};
+use crate::nat::{KeepAlive, TransactionId, answer_binding, binding_request, is_stun};
 use crate::sim::{Nat, NodeId, ScriptedPeer, WirePacket};
 use crate::time::Duration;
 
@@ -208,4 +208,130 @@ fn a_phone_is_no_stun_server() {
     scene.run(Duration::from_secs(1));
     assert!(scene.sim[asker].received().is_empty());
     assert_eq!(scene.tell(&alice, |phone| phone.counters().stray), 1);
+}
+
+/// Where the STUN server is, and another phone that knows nothing of NATs.
+const STUN: [u8; 4] = [198, 51, 100, 9];
+const OUTSIDE: [u8; 4] = [198, 51, 100, 20];
+
+fn asking() -> PhoneParameters {
+    PhoneParameters::without_server("alice").stun("stun.example.com")
+}
+
+/// Alice behind a NAT with a STUN server, which nobody needs to register at; and bob outside.
+fn mapped(nat: Nat, parameters: PhoneParameters, answers: bool) -> (Scene, Actor, Actor) {
+    let mut scene = Scene::new();
+    scene.sim.set_name("stun.example.com", &[STUN.into()]);
+    if answers {
+        let server = ExchangeParameters::new(SocketAddr::from((STUN, 3478)));
+        scene.sim.add_at((STUN, 3478), Exchange::new(server));
+    }
+    scene.sim.set_nat(&[ALICE.into()], nat);
+    let alice = scene.phone(ALICE, parameters);
+    let bob = scene.phone(OUTSIDE, PhoneParameters::without_server("bob"));
+    scene.start(&bob);
+    scene.start(&alice);
+    scene.run(Duration::from_secs(1));
+    (scene, alice, bob)
+}
+
+/// A line of the latest message from Alice that begins so.
+fn told(scene: &Scene, method: &str, begin: &str) -> String {
+    let sent = scene.sim.wire().filter(|packet| packet.from.ip() == IpAddr::from(ALICE));
+    let mut texts = sent.map(|packet| packet.text().into_owned());
+    let last = texts.rfind(|text| text.starts_with(method)).expect("it was sent");
+    let line = last.lines().find(|line| line.starts_with(begin)).unwrap_or_default();
+    line.to_owned()
+}
+
+#[test]
+fn a_stun_server_tells_what_signalling_and_media_are_outside() {
+    let nat = Nat { preserves_ports: false, ..Nat::full_cone(PUBLIC) };
+    let (mut scene, alice, _) = mapped(nat, asking(), true);
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
+    scene.call(&alice, "sip:bob@198.51.100.20");
+    scene.run(Duration::from_millis(100));
+    assert_eq!(told(&scene, "INVITE", "Contact"), "Contact: <sip:alice@203.0.113.7:40000>");
+    assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 203.0.113.7");
+    let media = told(&scene, "INVITE", "m=");
+    assert!(media.starts_with("m=audio 40001 "), "{media}");
+    assert_eq!(scene.tell(&alice, |phone| phone.counters().unmapped), 0);
+}
+
+#[test]
+fn an_incoming_call_is_answered_with_what_is_outside() {
+    let (mut scene, alice, bob) = mapped(Nat::full_cone(PUBLIC), asking(), true);
+    scene.call(&bob, "sip:alice@203.0.113.7");
+    scene.run(Duration::from_millis(200));
+    let call = scene.tell(&alice, |phone| phone.calls().next()).expect("it rings");
+    scene.tell(&alice, |phone| phone.answer(call)).unwrap();
+    scene.run(Duration::from_millis(200));
+    assert_eq!(told(&scene, "SIP/2.0 200", "c="), "c=IN IP4 203.0.113.7");
+}
+
+#[test]
+fn neighbours_are_told_our_own_address() {
+    let (mut scene, alice, _) = mapped(Nat::full_cone(PUBLIC), asking(), true);
+    scene.peer([10, 0, 0, 77], |_, _| {});
+    scene.call(&alice, "sip:carol@10.0.0.77");
+    scene.run(Duration::from_millis(100));
+    assert_eq!(told(&scene, "INVITE", "Contact"), "Contact: <sip:alice@10.0.0.1:5060>");
+    assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 10.0.0.1");
+}
+
+#[test]
+fn without_an_answer_calls_go_on_after_half_a_second() {
+    for name_is_known in [true, false] {
+        let parameters = match name_is_known {
+            true => asking(),
+            false => asking().stun("nowhere.example.com"),
+        };
+        let (mut scene, alice, _) = mapped(Nat::full_cone(PUBLIC), parameters, false);
+        assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
+        let before = scene.sim.now();
+        scene.call(&alice, "sip:bob@198.51.100.20");
+        scene.run(Duration::from_millis(600));
+        let invite = |packet: &&WirePacket| packet.text().starts_with("INVITE");
+        let sent = scene.sim.wire().find(invite).expect("it was sent").sent.since(before);
+        let least = if name_is_known { 500 } else { 0 };
+        assert!((least..=least + 10).contains(&sent.as_millis()), "{sent:?}");
+        assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 10.0.0.1");
+        assert_eq!(scene.tell(&alice, |phone| phone.counters().unmapped), 2);
+    }
+}
+
+#[test]
+fn whatever_happens_while_the_server_is_asked_the_ports_go_back() {
+    let (mut scene, alice, _) = mapped(Nat::full_cone(PUBLIC), asking(), false);
+    let call = scene.call(&alice, "sip:bob@198.51.100.20");
+    scene.run(Duration::from_millis(100));
+    assert_eq!(scene.sim.media_ports(alice.id), 1);
+    scene.tell(&alice, |phone| phone.cancel(call)).unwrap();
+    scene.run(Duration::from_secs(2));
+    assert_eq!(scene.sim.media_ports(alice.id), 0);
+    scene.call(&alice, "sip:bob@198.51.100.20");
+    scene.run(Duration::from_millis(100));
+    scene.tell(&alice, |phone| phone.stop());
+    scene.run(Duration::from_secs(20));
+    assert_eq!(scene.sim.media_ports(alice.id), 0);
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Inactive);
+    // A phone that is stopped while it waits to start does not start.
+    scene.start(&alice);
+    scene.tell(&alice, |phone| phone.stop());
+    scene.run(Duration::from_secs(2));
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Inactive);
+}
+
+#[test]
+fn only_the_server_is_believed_of_media() {
+    let (mut scene, alice, _) = mapped(Nat::full_cone(PUBLIC), asking(), false);
+    scene.call(&alice, "sip:bob@198.51.100.20");
+    scene.run(Duration::from_millis(10));
+    let question = scene.sim.wire().rfind(|packet| is_stun(&packet.bytes)).unwrap().clone();
+    let lie = answer_binding(&question.bytes, "192.0.2.66:6666".parse().unwrap()).unwrap();
+    // Somebody else has seen it pass, and answers from where he is.
+    let asker = scene.sim.add([198, 51, 100, 66], ScriptedPeer::new());
+    scene.sim[asker].send_bytes((PUBLIC, question.from.port()).into(), lie);
+    scene.run(Duration::from_secs(1));
+    assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 10.0.0.1");
 }
