@@ -121,6 +121,12 @@ impl World {
         }
     }
 
+    /// Where the exchange reaches a user.
+    pub fn contacts(&self, user: &str) -> Vec<String> {
+        let exchange = self.exchange.map(|exchange| self.sim.node(exchange));
+        exchange.and_then(|exchange| exchange.contacts(user)).unwrap_or_default()
+    }
+
     /// Adds a telephone that has not started.
     pub fn add(&mut self, parameters: PhoneParameters) -> Outcome<Telephone> {
         self.phones += 1;

@@ -24,6 +24,14 @@ fn every_scenario_holds() {
 }
 
 #[test]
+fn nats_hold_from_a_few_seeds() {
+    let about = |name: &str| name.starts_with("nat_") || name == "rtp_hijacks";
+    for scenario in SCENARIOS.iter().filter(|scenario| about(scenario.name)) {
+        sweep(scenario.name, 3);
+    }
+}
+
+#[test]
 fn a_seed_gives_the_same_trace_twice() {
     for scenario in SCENARIOS {
         assert_eq!(scenario.run(seed()), scenario.run(seed()), "{}", scenario.name);

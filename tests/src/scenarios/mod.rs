@@ -7,6 +7,7 @@ mod handler;
 mod loss;
 mod media;
 mod names;
+mod nat;
 mod network;
 mod pyvoip_calls;
 mod pyvoip_media;
@@ -82,6 +83,23 @@ pub const SCENARIOS: &[Scenario] = &[
     sessions::REDIRECTED,
     sessions::NO_ANSWER_IN_2XX,
     sessions::RACE_OF_ANSWERS,
+    nat::FULL_CONE_CALLER,
+    nat::FULL_CONE_CALLEE,
+    nat::FULL_CONE_BOTH,
+    nat::RESTRICTED_CALLER,
+    nat::RESTRICTED_CALLEE,
+    nat::RESTRICTED_BOTH,
+    nat::PORT_RESTRICTED_CALLER,
+    nat::PORT_RESTRICTED_CALLEE,
+    nat::PORT_RESTRICTED_BOTH,
+    nat::SYMMETRIC_CALLER,
+    nat::SYMMETRIC_CALLEE,
+    nat::SYMMETRIC_BOTH,
+    nat::SYMMETRIC_AND_CONE,
+    nat::KEEP_ALIVE_OFF,
+    nat::RESTARTS,
+    nat::HELD_FOR_LONG,
+    nat::HIJACKS,
     network::CALLER_MOVES,
     network::BOTH_MOVE,
     network::NO_NETWORK_FOR_A_WHILE,
