@@ -528,15 +528,18 @@ impl Agent {
     }
 
     /// A connection to a server that is open already (RFC 5923). Whoever is asked for by name has shown
-    /// that it is the one; whoever is asked for by the address is at it.
+    /// that it is the one; whoever is asked for by the address is at it. In private that does not do, for
+    /// the certificate may name another (§8.1 there): but the address of our server, which was asked for
+    /// by its name, is where that sends us by Service-Route.
     fn connection(&self, hop: &Hop, server: Candidate) -> Option<Path> {
         if !server.transport.is_reliable() {
             return None;
         }
+        let trusted = !server.transport.is_secure() || self.paths.homes.contains(&server.to);
+        let by_address = hop.ip().is_some() && trusted;
         self.paths.known.iter().find_map(|(other, state)| match state {
             State::Open { path, .. }
-                if path.server() == server
-                    && (other.host() == hop.host() || hop.ip().is_some()) =>
+                if path.server() == server && (other.host() == hop.host() || by_address) =>
             {
                 Some(Path { secure: hop.is_secure(), ..Path::clone(path) })
             }
