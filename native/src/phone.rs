@@ -445,6 +445,7 @@ impl Phone {
 /// reached otherwise; and in private only if it has a certificate to show.
 fn transports(parameters: &PhoneParameters) -> &'static [Transport] {
     match parameters.transport {
+        None | Some(Transport::Udp) if !parameters.allow_tcp => &[Transport::Udp],
         None | Some(Transport::Udp | Transport::Tcp) => &[Transport::Udp, Transport::Tcp],
         Some(Transport::Tls) if parameters.cert_file.is_some() => &[Transport::Tls],
         _ => &[],

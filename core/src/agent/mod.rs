@@ -6,6 +6,7 @@
 //! of the layers above is given. Read [`paths`] and `locate` for where requests go, [`request`] and
 //! [`response`] for what is written.
 
+mod deferred;
 mod flows;
 mod learned;
 mod link;
@@ -44,7 +45,7 @@ use crate::stream::Streams;
 use crate::switchboard::LineId;
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
-use crate::transaction::{ClientId, Failure, Layer, Limits, Timing};
+use crate::transaction::{ClientId, Failure, Layer, Limits, ServerId, Timing};
 
 /// How our own copies of a 2xx are spaced (RFC 3261 §13.3.1.4), as those of a transaction are.
 const TIMING: Timing = Timing {
@@ -70,6 +71,10 @@ pub(crate) enum Owner {
     KeepAlive,
     /// A request of its own: a ping, an instant message, or what the application made.
     Errand(ErrandId),
+    /// A request that is too large for a datagram.
+    Large(ClientId),
+    /// A response whose connection is gone.
+    Response(ServerId),
 }
 
 /// What a timer is for.
@@ -137,6 +142,8 @@ pub(crate) struct Agent {
     pub(crate) streams: Streams,
     /// Which line of a switchboard it is, if it shares its host with others.
     pub(crate) line: Option<LineId>,
+    /// What waits for a connection.
+    deferred: deferred::Deferred,
     /// What clients of WebSocket are called by, from the first connection on.
     nowhere: Option<String>,
     paths: paths::Paths,
@@ -165,6 +172,7 @@ impl Agent {
             shown: None,
             streams: Streams::default(),
             line: None,
+            deferred: deferred::Deferred::default(),
             nowhere: None,
             paths: paths::Paths::default(),
             learned: learned::Learned::default(),
@@ -181,6 +189,7 @@ impl Agent {
     /// Forgets everything that belongs to one run of the phone, and gives back what the host lent.
     pub(crate) fn close(&mut self, host: &mut dyn Host) {
         self.close_paths();
+        self.deferred = deferred::Deferred::default();
         self.close_flows(host);
         self.forget_all_learned();
         self.close_ports(host);

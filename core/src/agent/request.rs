@@ -94,10 +94,12 @@ impl Crossing<'_> {
             return false;
         }
         let (flow, to, method) = (path.flow, path.to, &request.method);
-        let transactions = self.agent.transactions(self.host);
         let client = match wanted {
-            true => transactions.request(self.host, flow, to, method, &branch, &buffer),
-            false => transactions.refuse_request(self.host, flow, to, method, &branch),
+            true => self.agent.dispatch(self.host, path, method, &branch, &buffer),
+            false => {
+                let transactions = self.agent.transactions(self.host);
+                transactions.refuse_request(self.host, flow, to, method, &branch)
+            }
         };
         self.agent.buffer = buffer;
         self.agent.clients.insert(client, owner);

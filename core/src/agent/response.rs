@@ -136,7 +136,7 @@ impl Crossing<'_> {
 
     /// Sends a response again; no bytes are what the handler has dropped.
     pub(crate) fn repeat(&mut self, id: ServerId, status: u16, bytes: &[u8]) {
-        if bytes.is_empty() {
+        if bytes.is_empty() || self.defers_response(id, status, bytes) {
             return;
         }
         self.agent.transactions(self.host).respond(self.host, id, status, bytes);

@@ -49,6 +49,8 @@ fields! {
     outbound_proxy: &str => Some(outbound_proxy.to_owned());
     /// How to reach the server, and targets that do not say.
     transport: Transport => Some(transport);
+    /// Whether a phone on UDP also uses TCP.
+    allow_tcp: bool => allow_tcp;
     /// The servers of names to ask.
     dns_servers: &[SocketAddr] => dns_servers.to_vec();
     /// What a WebSocket server is asked for.

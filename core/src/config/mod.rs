@@ -115,6 +115,10 @@ pub struct PhoneParameters {
     /// says of them (RFC 3263 §4.1), and UDP where it says nothing. With TLS or WSS the server is never
     /// reached by anything else.
     pub transport: Option<Transport>,
+    /// Whether a phone on UDP also uses TCP: natively it listens at the same port, and a request of more
+    /// than 1,300 bytes, which a datagram may not carry whole, goes by TCP (RFC 3261 §18.1.1) unless the
+    /// peer refuses that. Default true.
+    pub allow_tcp: bool,
     /// The servers of names to ask; by default those of the system. Whatever they say, addresses in the
     /// system's file of hosts come first; in JavaScript the system is asked for what they do not know.
     pub dns_servers: Vec<SocketAddr>,
@@ -251,6 +255,7 @@ impl PhoneParameters {
             outbound_proxy: None,
             transport: None,
             dns_servers: Vec::new(),
+            allow_tcp: true,
             websocket_path: "/".to_owned(),
             ca_file: None,
             cert_file: None,

@@ -58,6 +58,7 @@ pub(super) struct Text {
     hostname: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remote_hostname: Option<String>,
+    no_tcp: Option<bool>,
     no_learn_address: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stun: Option<String>,
@@ -171,6 +172,7 @@ impl TryFrom<Text> for PhoneParameters {
             let read = mode.parse().map_err(|_| Error::invalid("symmetric-rtp", mode, problem));
             parameters.symmetric_rtp = read?;
         }
+        put(&mut parameters.allow_tcp, text.no_tcp.map(|no| !no));
         put(&mut parameters.learn_address, text.no_learn_address.map(|no| !no));
         put(&mut parameters.register, text.no_register.map(|no| !no));
         put(&mut parameters.expires, text.expires.map(|Seconds(time)| time));
@@ -223,6 +225,7 @@ impl From<PhoneParameters> for Text {
             outbound_proxy,
             transport,
             dns_servers,
+            allow_tcp,
             websocket_path,
             ca_file,
             cert_file,
@@ -282,6 +285,7 @@ impl From<PhoneParameters> for Text {
             bind_network: Some(bind_network.to_string()),
             hostname,
             remote_hostname,
+            no_tcp: Some(!allow_tcp),
             no_learn_address: Some(!learn_address),
             stun,
             keep_alive: Some(keep_alive.as_str().to_owned()),

@@ -177,7 +177,7 @@ impl Phone {
             Some(Owner::Errand(id)) => {
                 self.with_errand(host, id, |it, cx| it.handle_failure(cx, client, cause));
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -215,6 +215,10 @@ impl Phone {
             Owner::KeepAlive => self.keep_alive_leads_elsewhere(host),
             Owner::Errand(id) => {
                 self.with_errand(host, id, |errand, cx| errand.handle_path(cx, path));
+            }
+            Owner::Large(id) => self.agent.send_large(host, id, path),
+            Owner::Response(id) => {
+                Crossing { host, agent: &mut self.agent }.send_deferred(id, path);
             }
         }
     }

@@ -14,7 +14,7 @@ use super::server_invite::ServerInvite;
 use super::server_non_invite::ServerNonInvite;
 use super::store::Store;
 use super::{Counters, FailureCause, Limits};
-use crate::host::{Entropy, Flow, Host, Outbound};
+use crate::host::{Entropy, Flow, Host, Outbound, Transport};
 use crate::sip::{BRANCH_COOKIE, HeaderName, Message, Method, Writer, reason_phrase};
 use crate::slab::Slot;
 use crate::time::Instant;
@@ -126,19 +126,58 @@ impl Layer {
         branch: &str,
         bytes: &[u8],
     ) -> ClientId {
+        let id = self.insert_client(host, Peer { flow, to }, method, branch, bytes);
+        if self.contains_client(id) {
+            self.store.link(id.0);
+            host.send(Outbound::Datagram { flow, to, bytes });
+        }
+        id
+    }
+
+    /// Makes room for a request to `to` that goes out later, by
+    /// [`send_prepared`](Self::send_prepared); until then it can time out.
+    pub(crate) fn prepare(
+        &mut self,
+        host: &mut dyn Host,
+        to: SocketAddr,
+        method: &Method,
+        branch: &str,
+    ) -> ClientId {
+        self.insert_client(host, Peer { flow: NOWHERE, to }, method, branch, &[])
+    }
+
+    /// Sends a request for which room was made, unless it was abandoned or has timed out.
+    pub(crate) fn send_prepared(
+        &mut self,
+        host: &mut dyn Host,
+        id: ClientId,
+        flow: Flow,
+        to: SocketAddr,
+        method: &Method,
+        bytes: &[u8],
+    ) {
         let peer = Peer { flow, to };
-        let context = self.context(host.now(), peer);
-        let machine = match method {
-            Method::Invite => Machine::ClientInvite(ClientInvite::new(bytes.into(), context)),
-            _ => Machine::ClientNonInvite(ClientNonInvite::new(bytes.into(), context)),
-        };
+        let machine = client(method, bytes, self.context(host.now(), peer));
+        let Some(entry) = self.store.entries.get_mut(id.0) else { return };
+        (entry.peer, entry.machine) = (peer, Some(machine));
+        self.store.schedule(id.0);
+        self.store.link(id.0);
+        host.send(Outbound::Datagram { flow, to, bytes });
+    }
+
+    fn insert_client(
+        &mut self,
+        host: &mut dyn Host,
+        peer: Peer,
+        method: &Method,
+        branch: &str,
+        bytes: &[u8],
+    ) -> ClientId {
+        let machine = client(method, bytes, self.context(host.now(), peer));
         let slot = self.store.insert(peer, self.keys.client(branch, method), machine);
         if self.store.entries.len() > self.limits.with_reserve() {
             self.counters.refused += 1;
             self.refuse_client(slot);
-        } else {
-            self.store.link(slot);
-            host.send(Outbound::Datagram { flow, to, bytes });
         }
         ClientId(slot)
     }
@@ -245,6 +284,19 @@ impl Layer {
         }
         self.store.link(id.0);
         host.send(Outbound::Datagram { flow, to, bytes });
+    }
+
+    /// Where the responses to a request go.
+    pub(crate) fn peer_of(&self, id: ServerId) -> Option<(Flow, SocketAddr)> {
+        self.store.entries.get(id.0).map(|entry| (entry.peer.flow, entry.peer.to))
+    }
+
+    /// Has the responses to a request go another way from now on (§18.2.2).
+    pub(crate) fn move_server(&mut self, id: ServerId, flow: Flow, to: SocketAddr) {
+        self.store.unlink(id.0);
+        if let Some(entry) = self.store.entries.get_mut(id.0) {
+            entry.peer = Peer { flow, to };
+        }
     }
 
     /// The transaction that a CANCEL is to end (§9.2).
@@ -509,5 +561,15 @@ impl Layer {
         if !bytes.is_empty() {
             host.send(Outbound::Datagram { flow, to, bytes });
         }
+    }
+}
+
+/// A flow on which nothing is ever sent, for what has none yet.
+const NOWHERE: Flow = Flow { transport: Transport::Tcp, id: u64::MAX };
+
+fn client(method: &Method, bytes: &[u8], context: Context) -> Machine {
+    match method {
+        Method::Invite => Machine::ClientInvite(ClientInvite::new(bytes.into(), context)),
+        _ => Machine::ClientNonInvite(ClientNonInvite::new(bytes.into(), context)),
     }
 }

@@ -135,6 +135,9 @@ pub(crate) struct Local {
     /// system says, or else UDP; TLS for sips]
     #[arg(long, value_name = "HOW", value_parser = ["udp", "tcp", "tls", "ws", "wss"])]
     pub(crate) transport: Option<String>,
+    /// Over UDP, do not listen on TCP as well, and send by UDP also what is longer than 1,300 bytes
+    #[arg(long)]
+    pub(crate) no_tcp: bool,
     /// A server of names to ask in place of those of the system; may be repeated
     #[arg(long = "dns", value_name = "IP[:PORT]", value_parser = name_server)]
     pub(crate) dns_servers: Vec<SocketAddr>,

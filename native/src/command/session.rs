@@ -270,6 +270,7 @@ fn account(account: &Account) -> Result<PhoneParameters, Failure> {
 fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
     let bind = local.bind.unwrap_or_default();
     parameters.transport = local.transport.as_deref().and_then(Transport::named);
+    parameters.allow_tcp = !local.no_tcp;
     parameters.dns_servers.clone_from(&local.dns_servers);
     parameters.websocket_path.clone_from(&local.ws_path);
     parameters.bind_ip = bind.ip;

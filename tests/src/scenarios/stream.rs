@@ -1,10 +1,12 @@
 //! Calls over connections: TCP, TLS and WebSocket (RFC 3261 §18, RFC 5626, RFC 7118), with the sound
 //! measured.
 
-use offhook_core::event::{CallId, EndedBy};
+use offhook_core::call::CallOptions;
+use offhook_core::event::{CallId, CallState, EndedBy};
 use offhook_core::host::Transport;
 use offhook_core::sim::{Nat, Pieces};
 use offhook_core::time::Duration;
+use offhook_core::trace::Kind;
 
 use super::Scenario;
 use super::audio::{expect_tone, speak};
@@ -121,6 +123,110 @@ pub(super) const CONNECTION_THROUGH_NAT: Scenario = Scenario {
         Ok(world)
     },
 };
+
+pub(super) const LARGE_REQUEST: Scenario = Scenario {
+    name: "large_request_by_connection",
+    shows: "an INVITE beyond 1,300 bytes goes by TCP, and by UDP where that is refused (RFC 3261 §18.1.1)",
+    play: |seed| {
+        let mut world = World::new(seed);
+        world.sim.record_wire(10_000);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        large_call(&mut world, (&alice, &bob))?;
+        expect_invites(&world, &[Transport::Tcp])?;
+        // Nobody listens on TCP: it is refused once, and not asked again for a while.
+        let mut world = World::new(seed);
+        world.sim.record_wire(10_000);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        world.sim.set_listening(bob.node, Transport::Tcp, false);
+        large_call(&mut world, (&alice, &bob))?;
+        large_call(&mut world, (&alice, &bob))?;
+        expect_invites(&world, &[Transport::Udp, Transport::Udp])?;
+        // Where the caller wants no TCP none is tried, and what is withdrawn goes the same way.
+        let mut world = World::new(seed);
+        world.sim.record_wire(10_000);
+        let alice = world.add(world.parameters("alice").allow_tcp(false))?;
+        world.start(&alice)?;
+        let bob = world.telephone("bob")?;
+        large_call(&mut world, (&alice, &bob))?;
+        expect_invites(&world, &[Transport::Udp])?;
+        world.expect(world.sim.connections(bob.node) == 0, "there is a connection")?;
+        Ok(world)
+    },
+};
+
+pub(super) const LARGE_REQUEST_CANCELLED: Scenario = Scenario {
+    name: "large_request_by_connection_cancelled",
+    shows: "CANCEL of what went by TCP for its size goes there too (RFC 3261 §9.1)",
+    play: |seed| {
+        let mut world = World::new(seed);
+        world.sim.record_wire(10_000);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let out = place_large(&mut world, (&alice, &bob))?;
+        let inc = world.wait_incoming(&bob)?;
+        world.pass(Duration::from_secs(1));
+        world.act(&alice, |phone| phone.cancel(out))?;
+        let limit = Duration::from_secs(5);
+        let ended = world.wait_ended(&bob, inc, limit)?.0;
+        world.expect(ended == EndedBy::Remote, &format!("the called says {ended:?}"))?;
+        world.wait_ended(&alice, out, limit)?;
+        let sip = world.sim.wire().filter(|packet| packet.kind == Kind::Sip);
+        let others = sip.filter(|packet| packet.transport != Transport::Tcp).count();
+        world.expect(others == 0, &format!("{others} messages by UDP"))?;
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
+        Ok(world)
+    },
+};
+
+pub(super) const RESPONSE_BY_ANOTHER: Scenario = Scenario {
+    name: "response_by_another_connection",
+    shows: "a connection lost while it rings: the answer opens one to the caller (RFC 3261 §18.2.2)",
+    play: |seed| {
+        let mut world = World::new(seed).over(Transport::Tcp);
+        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let target = format!("sip:bob@{}", bob.node.address());
+        let out = world.call(&alice, &target)?;
+        let inc = world.wait_incoming(&bob)?;
+        world.pass(Duration::from_secs(1));
+        world.sim.half_open(bob.node, alice.node);
+        world.pass(Duration::from_secs(1));
+        world.act(&bob, |phone| phone.answer(inc))?;
+        world.wait_state(&alice, out, CallState::Answered)?;
+        expect_sound(&mut world, (&alice, out), (&bob, inc))?;
+        world.disconnect((&bob, inc), (&alice, out))?;
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
+        Ok(world)
+    },
+};
+
+fn place_large(world: &mut World, (from, to): (&Telephone, &Telephone)) -> Outcome<CallId> {
+    let target = format!("sip:bob@{}", to.node.address());
+    let options = CallOptions::default().header("X-Long", &"long ".repeat(300));
+    world.act(from, |phone| phone.call(&target, options))
+}
+
+/// A call with a large INVITE.
+fn large_call(world: &mut World, (from, to): (&Telephone, &Telephone)) -> Outcome {
+    let out = place_large(world, (from, to))?;
+    let inc = world.wait_incoming(to)?;
+    world.act(to, |phone| phone.answer(inc))?;
+    world.wait_state(from, out, CallState::Answered)?;
+    expect_sound(world, (from, out), (to, inc))?;
+    world.disconnect((to, inc), (from, out))?;
+    expect_nothing_left(world, &[from, to])
+}
+
+/// Each INVITE went once, in this way, and says so in Via.
+fn expect_invites(world: &World, expected: &[Transport]) -> Outcome {
+    let invites = world.sim.wire().filter(|packet| packet.bytes.starts_with(b"INVITE "));
+    let invites: Vec<_> = invites.collect();
+    let by: Vec<Transport> = invites.iter().map(|packet| packet.transport).collect();
+    world.expect(by == expected, &format!("INVITE went by {by:?}"))?;
+    for packet in invites {
+        let via = format!("Via: SIP/2.0/{} ", packet.transport.as_str());
+        world.expect(packet.text().contains(&via), &packet.text())?;
+    }
+    Ok(())
+}
 
 /// Calls without a server, the last the other way, on one connection.
 fn converse_directly(world: &mut World) -> Outcome {

@@ -1,0 +1,163 @@
+//! What has to wait for a connection: a request that is too large for a datagram (RFC 3261 §18.1.1),
+//! and a response whose connection is gone (§18.2.2).
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Agent, Crossing, Hop, Lost, Owner, Path, Reach};
+use crate::host::{Flow, Host, Transport};
+use crate::sip::{Message, Method};
+use crate::time::{Duration, Instant};
+use crate::transaction::{ClientId, ServerId};
+
+/// How large a request may be that goes by UDP, in bytes, where nobody knows the path's MTU.
+const MAX_BY_UDP: usize = 1_300;
+
+/// For how long a peer that has refused TCP is not asked again, and how many of those are remembered.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+const MAX_REFUSED: usize = 64;
+
+/// What is written and waits.
+#[derive(Debug, Default)]
+pub(super) struct Deferred {
+    requests: BTreeMap<ClientId, Large>,
+    responses: BTreeMap<ServerId, (u16, Box<[u8]>)>,
+    /// Who has refused TCP, and until when that counts.
+    refused: BTreeMap<SocketAddr, Instant>,
+}
+
+/// A request that is too large for a datagram.
+#[derive(Debug)]
+struct Large {
+    /// Where it goes if not by TCP.
+    flow: Flow,
+    to: SocketAddr,
+    method: Method,
+    bytes: Box<[u8]>,
+}
+
+impl Deferred {
+    /// Whether a peer is worth asking for a connection.
+    fn may_take(&self, peer: SocketAddr, now: Instant) -> bool {
+        self.refused.get(&peer).is_none_or(|until| *until <= now)
+    }
+
+    fn refuse(&mut self, peer: SocketAddr, now: Instant) {
+        self.refused.retain(|_, until| *until > now);
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.pop_first();
+        }
+        self.refused.insert(peer, now + REFUSED_FOR);
+    }
+}
+
+impl Agent {
+    /// Sends a request of ours, once there is a way for it: from UDP a large one changes to TCP, to the
+    /// same address and port, and back when that is refused.
+    pub(super) fn dispatch(
+        &mut self,
+        host: &mut dyn Host,
+        path: &Path,
+        method: &Method,
+        branch: &str,
+        bytes: &[u8],
+    ) -> ClientId {
+        let Path { flow, to, .. } = *path;
+        let large = bytes.len() > MAX_BY_UDP && !flow.transport.is_reliable();
+        let upgrades = large && self.parameters.allow_tcp && self.deferred.may_take(to, host.now());
+        if !upgrades {
+            return self.transactions(host).request(host, flow, to, method, branch, bytes);
+        }
+        let client = self.transactions(host).prepare(host, to, method, branch);
+        let hop = Hop::at(Transport::Tcp, to);
+        let request = Large { flow, to, method: method.clone(), bytes: bytes.into() };
+        self.deferred.requests.insert(client, request);
+        match self.reach(host, &hop, Owner::Large(client)) {
+            Reach::Open(path) => self.send_large(host, client, Ok(path)),
+            Reach::Later => {}
+            Reach::Never(lost) => self.send_large(host, client, Err(lost)),
+        }
+        client
+    }
+
+    /// Takes the connection that a large request was to go by, or that there is none.
+    pub(crate) fn send_large(
+        &mut self,
+        host: &mut dyn Host,
+        client: ClientId,
+        path: Result<Arc<Path>, Lost>,
+    ) {
+        let Some(Large { flow, to, method, bytes }) = self.deferred.requests.remove(&client) else {
+            return;
+        };
+        match path {
+            Ok(path) if path.flow.transport == Transport::Tcp => {
+                let (flow, to, bytes) = (path.flow, path.to, by_tcp(&bytes));
+                self.transactions(host).send_prepared(host, client, flow, to, &method, &bytes);
+            }
+            // "the element SHOULD retry the request, using UDP".
+            _ => {
+                self.deferred.refuse(to, host.now());
+                self.transactions(host).send_prepared(host, client, flow, to, &method, &bytes);
+            }
+        }
+    }
+}
+
+impl Crossing<'_> {
+    /// Whether a response has to wait for a new connection, because that of its request is gone: it is
+    /// sent to the address from which the request came, at the port where its sender listens.
+    pub(super) fn defers_response(&mut self, id: ServerId, status: u16, bytes: &[u8]) -> bool {
+        let Some((flow, from)) = self.transactions().peer_of(id) else { return false };
+        // A client of WebSocket listens nowhere (RFC 7118 §5).
+        if !flow.transport.is_stream() || self.agent.streams.contains(flow) {
+            return false;
+        }
+        if let Some(waiting) = self.agent.deferred.responses.get_mut(&id) {
+            *waiting = (status, bytes.into());
+            return true;
+        }
+        let Ok(response) = Message::parse(bytes) else { return false };
+        let via = response.via();
+        // A certificate names hosts by what they are called.
+        let host = match flow.transport.is_secure() {
+            true => via.host().to_owned(),
+            false => from.ip().to_canonical().to_string(),
+        };
+        let port = via.port().unwrap_or(flow.transport.default_port());
+        let hop = Hop::new(&host, Some(port), Some(flow.transport));
+        match self.reach(&hop, Owner::Response(id)) {
+            Reach::Open(path) => {
+                self.transactions().move_server(id, path.flow, path.to);
+                false
+            }
+            Reach::Later => {
+                self.agent.deferred.responses.insert(id, (status, bytes.into()));
+                true
+            }
+            Reach::Never(_) => true,
+        }
+    }
+
+    /// Takes the new connection for a response, or that there is none.
+    pub(crate) fn send_deferred(&mut self, id: ServerId, path: Result<Arc<Path>, Lost>) {
+        let Some((status, bytes)) = self.agent.deferred.responses.remove(&id) else { return };
+        if let Ok(path) = path {
+            self.transactions().move_server(id, path.flow, path.to);
+            self.agent.transactions(self.host).respond(self.host, id, status, &bytes);
+        }
+    }
+}
+
+/// The same request as it goes by TCP: "the value in the top Via MUST be changed".
+fn by_tcp(bytes: &[u8]) -> Vec<u8> {
+    const UDP: &[u8] = b"SIP/2.0/UDP";
+    const TCP: &[u8] = b"SIP/2.0/TCP";
+    let mut bytes = bytes.to_vec();
+    // It stands in the first Via, which nothing that is written so comes before.
+    if let Some(at) = memchr::memmem::find(&bytes, UDP) {
+        bytes.splice(at..at + UDP.len(), TCP.iter().copied());
+    }
+    bytes
+}
