@@ -167,8 +167,9 @@ pub struct PhoneParameters {
     /// What is sent to the server now and then while we are registered, so that the way from it to us
     /// stays open. Default [`KeepAlive::Auto`].
     pub keep_alive: KeepAlive,
-    /// How often, at most; each time up to a fifth less, at random (RFC 5626 §4.4.1). By default what
-    /// the server asks for (Flow-Timer), or 25 s over UDP and 120 s on connections.
+    /// How often, at most; each time up to a fifth less, at random (RFC 5626 §4.4.1). Never more
+    /// seldom than the server asks for (Flow-Timer). By default that, or 25 s over UDP and 120 s on
+    /// connections.
     pub keep_alive_interval: Option<Duration>,
     /// How far the far end of RTP may be elsewhere than its description says. Default
     /// [`SymmetricRtp::FirstPacket`].

@@ -14,8 +14,9 @@ pub enum KeepAlive {
     Auto,
     /// Nothing.
     Off,
-    /// An empty line, twice. On a connection the server answers it (RFC 5626 §4.4.1), and one that does
-    /// not within 10 s is lost; over UDP it is a packet that is not answered.
+    /// An empty line, twice. On a connection the server answers it (RFC 5626 §4.4.1), and one on which it
+    /// does not within 10 s is lost; with `Auto` only if it has answered there before, or has taken our
+    /// flow (outbound). Over UDP it is a packet that is not answered.
     Crlf,
     /// Over UDP a STUN binding request to the server itself (RFC 5626 §4.4.2), which has to understand
     /// that: without an answer the flow is lost, and another address in it is registered at once. On

@@ -29,6 +29,8 @@ pub(super) struct Kept {
     way: Way,
     /// An answer that has not come yet.
     awaited: Option<Awaited>,
+    /// Whether the server has ever answered an empty line here.
+    answers: bool,
     timer: Option<TimerId>,
 }
 
@@ -59,7 +61,7 @@ impl Phone {
             return;
         }
         self.stop_keeping(host);
-        self.kept = Some(Kept { path, way, awaited: None, timer: None });
+        self.kept = Some(Kept { path, way, awaited: None, answers: false, timer: None });
         self.keep_later(host);
     }
 
@@ -74,12 +76,13 @@ impl Phone {
 
     /// What is due: the next sign of life, or the end of waiting for an answer.
     pub(super) fn handle_keep_alive(&mut self, host: &mut dyn Host) {
-        let now = host.now();
+        let (now, must_answer) = (host.now(), self.must_answer());
         let Some(kept) = &mut self.kept else { return };
         kept.timer = None;
         let (flow, to) = (kept.path.flow, kept.path.to);
         match (&mut kept.awaited, kept.way) {
-            (Some(Awaited::Pong), _) => self.lose_flow(host),
+            (Some(Awaited::Pong), _) if must_answer => self.lose_flow(host),
+            (Some(Awaited::Pong), _) => self.keep_later(host),
             (Some(Awaited::Binding(question)), _) => match question.next(now) {
                 Some(bytes) => {
                     let due = question.due();
@@ -92,6 +95,7 @@ impl Phone {
             (Some(Awaited::Options(_)), _) => {}
             (None, Way::Crlf) if flow.transport.is_reliable() => {
                 self.agent.streams.ping(host, flow);
+                let Some(kept) = &mut self.kept else { return };
                 kept.awaited = Some(Awaited::Pong);
                 self.keep_at(now + PONG_WITHIN);
             }
@@ -113,8 +117,18 @@ impl Phone {
             && kept.path.flow == flow
             && matches!(kept.awaited, Some(Awaited::Pong))
         {
+            kept.answers = true;
             self.keep_later(host);
         }
+    }
+
+    /// Whether an empty line without an answer means that the way is lost: who registers flows (RFC 5626
+    /// §4.4.1), has answered before, or was chosen to be asked so answers. Others may never do.
+    fn must_answer(&self) -> bool {
+        let outbound = self.agent.binding.as_ref().is_some_and(|binding| binding.outbound);
+        let answers = self.kept.as_ref().is_some_and(|kept| kept.answers);
+        let chosen = self.agent.parameters.keep_alive != KeepAlive::Auto;
+        outbound || answers || chosen
     }
 
     /// Takes a STUN message that came where SIP does. Questions are not answered: a phone is no server
@@ -214,7 +228,9 @@ impl Phone {
             _ => EVERY_ON_STREAMS,
         };
         let asked = cx.agent.binding.as_ref().and_then(|binding| binding.flow_timer);
-        let every = cx.agent.parameters.keep_alive_interval.or(asked).unwrap_or(usual);
+        let set = cx.agent.parameters.keep_alive_interval;
+        // §4.4: never more seldom than the server wants it.
+        let every = set.into_iter().chain(asked).min().unwrap_or(usual);
         let at = cx.now() + jittered(cx.host, every);
         self.keep_at(at);
     }

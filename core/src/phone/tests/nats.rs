@@ -6,6 +6,7 @@ use super::scene::{ALICE, Actor, PEER, Scene};
 use crate::config::PhoneParameters;
 use crate::event::{Event, PhoneStatus};
 use crate::exchange::{Exchange, ExchangeParameters};
+use crate::host::Transport;
 use crate::nat::{KeepAlive, TransactionId, answer_binding, binding_request, is_stun};
 use crate::sim::{Nat, NodeId, ScriptedPeer, WirePacket};
 use crate::time::Duration;
@@ -334,4 +335,68 @@ fn only_the_server_is_believed_of_media() {
     scene.sim[asker].send_bytes((PUBLIC, question.from.port()).into(), lie);
     scene.run(Duration::from_secs(1));
     assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 10.0.0.1");
+}
+
+/// Alice at the exchange over TCP, or with a flow that it knows of.
+fn at_exchange(parameters: PhoneParameters) -> (Scene, Actor, NodeId<Exchange>) {
+    let mut scene = Scene::new();
+    let exchange = ExchangeParameters::new(SocketAddr::from((PEER, 5060))).user("alice", "secret");
+    let exchange = scene.sim.add(PEER, Exchange::new(exchange));
+    scene.sim.set_listening(exchange, Transport::Tcp, true);
+    let alice = scene.phone(ALICE, parameters.expires(Duration::from_secs(7_200)));
+    scene.start(&alice);
+    scene.run(Duration::from_millis(100));
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
+    (scene, alice, exchange)
+}
+
+/// How often the server took a registration.
+fn bound(alice: &Actor) -> usize {
+    let taken = |event: &&Event| matches!(event, Event::Registered { .. });
+    alice.events().iter().filter(taken).count()
+}
+
+/// Every 40 to 50 s; ten more and an answer is missing, and twenty after that the system says so too.
+fn over_tcp() -> PhoneParameters {
+    let often = parameters().keep_alive_interval(Duration::from_secs(50));
+    often.transport(Transport::Tcp)
+}
+
+#[test]
+fn a_connection_on_which_nobody_answers_any_more_is_made_anew() {
+    let (mut scene, alice, exchange) = at_exchange(over_tcp());
+    scene.run(Duration::from_secs(600));
+    assert_eq!(bound(&alice), 1, "empty lines are answered");
+    scene.sim.half_open(exchange, alice.id);
+    scene.run(Duration::from_secs(61));
+    assert_eq!(bound(&alice), 2);
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
+}
+
+#[test]
+fn who_never_answers_empty_lines_is_not_taken_for_gone_unless_it_has_to() {
+    for (parameters, anew) in [
+        (over_tcp(), false),
+        (over_tcp().keep_alive(KeepAlive::Crlf), true),
+        (over_tcp().instance("urn:uuid:00000000-0000-1000-8000-000a95a0e128"), true),
+    ] {
+        let (mut scene, alice, exchange) = at_exchange(parameters);
+        scene.sim.half_open(exchange, alice.id);
+        scene.run(Duration::from_secs(61));
+        assert_eq!(bound(&alice) == 2, anew);
+    }
+}
+
+#[test]
+fn the_server_says_how_often_at_least() {
+    let instance = "urn:uuid:00000000-0000-1000-8000-000a95a0e128";
+    let set = |seconds| parameters().keep_alive_interval(Duration::from_secs(seconds));
+    for (parameters, range) in
+        [(parameters(), 96_000..=120_000), (set(300), 96_000..=120_000), (set(50), 40_000..=50_000)]
+    {
+        let (mut scene, _, _) = at_exchange(parameters.instance(instance));
+        scene.run(Duration::from_secs(1_800));
+        let (count, least, most) = signs(&scene, |packet| is_stun(&packet.bytes));
+        assert!(count >= 15 && range.contains(&least) && range.contains(&most), "{least} {most}");
+    }
 }
