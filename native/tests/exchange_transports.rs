@@ -119,3 +119,50 @@ fn what_it_cannot_listen_with_is_said() {
         assert!(sentence.contains(said), "{arguments}: {sentence}");
     }
 }
+
+#[test]
+fn calls_outlive_a_restart_with_the_same_secret() {
+    let authority = Authority::new("ca");
+    let at: &Path = authority.directory.path();
+    std::fs::write(at.join("secret"), "0123456789abcdef").unwrap();
+    let run = |ports: &[String; 2]| {
+        let [udp, ws] = ports;
+        let exchange = Offhook::start(
+            at,
+            &format!(
+                "exchange --listen {udp}/udp --listen {ws}/ws --secret-file secret \
+                 --user alice:a --user bob:b"
+            ),
+        );
+        let addresses = [exchange.address(), exchange.address()];
+        (exchange, addresses)
+    };
+    let (exchange, addresses) = run(&[0, 1].map(|_| "127.0.0.1:0".to_owned()));
+    let [udp, ws] = &addresses;
+    let bob = Offhook::start(
+        at,
+        &format!(
+            "answer --server {ws} --transport ws --user bob --password b --bind 127.0.0.1:0 --echo \
+             --calls 1"
+        ),
+    );
+    bob.wait("registered");
+    let alice = Offhook::start(
+        at,
+        &format!(
+            "call bob --server {udp} --transport udp --user alice --password a --bind 127.0.0.1:0"
+        ),
+    );
+    alice.wait_state("answered");
+    exchange.signal("-KILL");
+    exchange.end();
+    let (exchange, _) = run(&addresses);
+    // Who has lost his connection registers again, and is in the call as before.
+    while exchange.wait("registered")["user"] != "bob" {}
+    alice.signal("-TERM");
+    assert_eq!(alice.end().0, 0);
+    assert_eq!(bob.wait("ended")["by"], "remote");
+    assert_eq!(bob.end().0, 0);
+    exchange.signal("-TERM");
+    assert_eq!(exchange.end().0, 0);
+}

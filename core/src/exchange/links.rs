@@ -16,6 +16,9 @@ pub(super) struct Links {
     ways: BTreeMap<Key, (Flow, SocketAddr)>,
     /// Who is at the other end of each connection, and what it was opened for if it is ours.
     peers: BTreeMap<Flow, (SocketAddr, Option<Key>)>,
+    /// As whom the peers of secure connections know us: what our certificate has to name when they
+    /// connect again.
+    names: BTreeMap<Flow, String>,
 }
 
 /// What makes two ways the same: connections with TLS are for the name that was asked for (RFC 5922
@@ -42,7 +45,8 @@ impl Key {
 
 impl Links {
     pub(super) fn new(limits: StreamLimits) -> Self {
-        Self { streams: Streams::new(limits), ways: BTreeMap::new(), peers: BTreeMap::new() }
+        let (ways, peers, names) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { streams: Streams::new(limits), ways, peers, names }
     }
 
     /// Notes a way that was opened.
@@ -77,6 +81,7 @@ impl Links {
     pub(super) fn next_closed(&mut self) -> Option<(Link, bool)> {
         loop {
             let flow = self.streams.next_closed()?;
+            self.names.remove(&flow);
             let Some((peer, key)) = self.peers.remove(&flow) else { continue };
             let accepted = key.is_none();
             if let Some(key) = key
@@ -111,6 +116,19 @@ impl Links {
             _ => self.streams.addresses(link.flow)?.1,
         };
         Some(Leg { link, local, bound })
+    }
+
+    /// Notes as whom the peer of a secure connection knows us.
+    pub(super) fn note_name(&mut self, flow: Flow, name: &str) {
+        let known = self.names.get(&flow).is_some_and(|known| known == name);
+        if flow.transport.is_secure() && !known && self.peers.contains_key(&flow) {
+            self.names.insert(flow, name.to_owned());
+        }
+    }
+
+    /// As whom the peer of a secure connection knows us, if it is by a name.
+    pub(super) fn name(&self, flow: Flow) -> Option<&str> {
+        self.names.get(&flow).map(String::as_str)
     }
 
     /// Whether anything can be sent on a link.

@@ -156,7 +156,10 @@ impl Running {
             return Vec::new();
         }
         let sips = Uri::parse(target).is_ok_and(|uri| uri.scheme() == Scheme::Sips);
-        let route = |leg: &Leg| self.seal.record_route(leg, request.call_id(), sips);
+        let route = |leg: &Leg| {
+            let name = self.links.name(leg.link.flow);
+            self.seal.record_route(leg, name, request.call_id(), sips)
+        };
         let mut routes = vec![route(leg)];
         if let Some(came) = self.links.leg(*origin, origin.binds(request)) {
             let same = came.local == leg.local

@@ -284,6 +284,11 @@ impl Running {
             // §16.3 step 2.
             _ => return self.refuse(host, &asked, 416),
         }
+        // Who has connected to us by that name connects again by it (RFC 5922 §7.2).
+        let by_name = |name: &&String| name.eq_ignore_ascii_case(uri.host());
+        if let Some(name) = self.parameters.domains.iter().find(by_name) {
+            self.links.note_name(asked.origin.flow, name);
+        }
         if *request.method() == Method::Register {
             return self.handle_register(host, &asked, &uri);
         }

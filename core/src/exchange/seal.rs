@@ -48,10 +48,20 @@ impl Seal {
     /// sips URI it is one itself. Elsewhere TLS is asked for by `transport=tls`, although RFC 5658
     /// §6.2 has sips there too: with it the telephone's own contact would have to be a sips URI
     /// (RFC 3261 §12.1.1), and a call with somebody on UDP has no way to that. WSS likewise is named
-    /// by itself, for `ws` in a sip URI is a connection without TLS.
-    pub(super) fn record_route(self, leg: &Leg, call_id: &str, sips: bool) -> String {
+    /// by itself, for `ws` in a sip URI is a connection without TLS. Who knows us by a `name` is told
+    /// that, for the certificate names it and need not name our address.
+    pub(super) fn record_route(
+        self,
+        leg: &Leg,
+        name: Option<&str>,
+        call_id: &str,
+        sips: bool,
+    ) -> String {
         let user = self.user(call_id, leg.bound.then_some(&leg.link));
-        let local = leg.local;
+        let local = match name {
+            Some(name) => format!("{name}:{}", leg.local.port()),
+            None => leg.local.to_string(),
+        };
         let (scheme, transport) = match (leg.link.flow.transport, sips) {
             (Transport::Udp, _) => ("sip", ""),
             (Transport::Tcp, _) => ("sip", ";transport=tcp"),
@@ -147,7 +157,7 @@ mod tests {
             for transport in Transport::ALL {
                 let leg = leg(transport, peer);
                 for sips in [false, true] {
-                    let route = seal.record_route(&leg, "call", sips);
+                    let route = seal.record_route(&leg, None, "call", sips);
                     assert_eq!(read(seal, &route, "call").unwrap().link, Some(leg.link), "{route}");
                     assert_eq!(read(seal, &route, "other"), None);
                     assert_eq!(read(seal, &route.replace("-4d-", "-4e-"), "call"), None);
@@ -159,7 +169,7 @@ mod tests {
     #[test]
     fn a_secret_outlives_the_run_and_a_link_does_not() {
         let leg = leg(Transport::Ws, "10.0.0.2:40000");
-        let route = seal(1, Some(b"secret")).record_route(&leg, "call", false);
+        let route = seal(1, Some(b"secret")).record_route(&leg, None, "call", false);
         assert_eq!(read(seal(2, Some(b"secret")), &route, "call"), Some(Mark::default()));
         assert_eq!(read(seal(2, Some(b"other")), &route, "call"), None);
         assert_eq!(read(seal(2, None), &route, "call"), None);

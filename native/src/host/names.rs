@@ -18,8 +18,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 use offhook_core::host::{Naptr, Srv};
 use offhook_core::time::Duration;
-use tokio::sync::Mutex;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::machine::Lookup;
@@ -54,12 +53,10 @@ const UNSAID: Duration = Duration::from_secs(60);
 pub(crate) struct Names {
     /// The servers to ask, if they are not those of the system.
     servers: Vec<SocketAddr>,
-    latest: Arc<Latest>,
+    /// Made anew once it is old.
+    guide: Option<(Instant, Arc<Guide>)>,
     searches: JoinSet<()>,
 }
-
-/// Whom to ask, and since when that is known.
-type Latest = Mutex<Option<(Instant, Arc<Guide>)>>;
 
 /// Whom to ask.
 #[derive(Debug)]
@@ -80,32 +77,27 @@ impl Names {
     /// Looks something up and passes on what was found.
     pub(crate) fn look_up(&mut self, lookup: Lookup, tell: impl FnOnce(Answer) + Send + 'static) {
         while self.searches.try_join_next().is_some() {}
-        let (latest, servers) = (Arc::clone(&self.latest), self.servers.clone());
+        let guide = self.guide();
         self.searches.spawn(async move {
-            let search = async { guide(&latest, servers).await?.answer(lookup).await };
             let silence = || Err("no server of names has answered in time".to_owned());
-            tell(timeout(TIMEOUT, search).await.unwrap_or_else(|_| silence()));
+            tell(timeout(TIMEOUT, guide.answer(lookup)).await.unwrap_or_else(|_| silence()));
         });
     }
 
     /// Forgets what is known of the system, for the network is another.
     pub(crate) fn renew(&mut self) {
-        self.latest = Arc::default();
+        self.guide = None;
     }
-}
 
-/// Whom to ask now. A file of hosts may be long, so it is read beside the driver.
-async fn guide(latest: &Latest, servers: Vec<SocketAddr>) -> Result<Arc<Guide>, String> {
-    let mut latest = latest.lock().await;
-    if let Some((made, guide)) = &*latest
-        && made.elapsed() < SYSTEM_HOLDS
-    {
-        return Ok(Arc::clone(guide));
+    fn guide(&mut self) -> Arc<Guide> {
+        let now = Instant::now();
+        let fresh = |(made, _): &(Instant, _)| now.duration_since(*made) < SYSTEM_HOLDS;
+        let (_, guide) = match self.guide.take().filter(fresh) {
+            Some(guide) => self.guide.insert(guide),
+            None => self.guide.insert((now, Arc::new(Guide::new(&self.servers)))),
+        };
+        Arc::clone(guide)
     }
-    let made = spawn_blocking(move || Arc::new(Guide::new(&servers))).await;
-    let guide = made.map_err(|_| "what the system says of names cannot be read".to_owned())?;
-    *latest = Some((Instant::now(), Arc::clone(&guide)));
-    Ok(guide)
 }
 
 impl Guide {
@@ -304,8 +296,9 @@ mod tests {
 
     #[tokio::test]
     async fn searches_end_with_their_driver() {
-        let (socket, _) = silent();
-        let mut names = Names::new(&[socket.local_addr().unwrap()]);
+        let (_socket, guide) = silent();
+        let mut names =
+            Names { guide: Some((Instant::now(), Arc::new(guide))), ..Names::default() };
         let (told, answer) = tokio::sync::oneshot::channel::<Answer>();
         names.look_up(Lookup::Srv("pbx.test".to_owned()), |found| drop(told.send(found)));
         assert_eq!(names.searches.len(), 1);

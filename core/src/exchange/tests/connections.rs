@@ -43,7 +43,8 @@ fn large() -> String {
 fn a_websocket_that_is_lost_takes_its_binding_along() {
     let mut site = Site::with(everywhere);
     let mut bob = site.connected_phone(2, "bob", Transport::Ws);
-    let contact = "sip:bob@x7f.invalid;transport=ws";
+    // Whatever it looks like: a client of WebSocket cannot be connected to.
+    let contact = "sip:bob@10.0.0.2:49152;transport=ws";
     assert_eq!(status(&site.register(&mut bob, &format!("Contact: <{contact}>\n"))), 200);
     let mut alice = site.phone(1, "alice");
     site.start(&mut alice, &INVITE);
@@ -221,5 +222,46 @@ fn calls_outlive_a_restart_with_the_same_secret() {
             let end = site.wait_end(second);
             assert_eq!(end.0, EndedBy::Remote, "from {from:?} to {to:?}");
         }
+    }
+}
+
+#[test]
+fn who_knows_it_by_name_comes_back_by_name_within_a_call() {
+    const NAME: &str = "pbx.example.com";
+    for transport in [Transport::Tls, Transport::Wss] {
+        let mut site = Site::with(|parameters| {
+            let mut parameters = everywhere(parameters);
+            parameters.domains.push(NAME.to_owned());
+            parameters
+        });
+        // Its certificate says nothing of an address.
+        let dns_names = vec![NAME.to_owned()];
+        let named = Identities { dns_names, ..Identities::default() };
+        site.sim.set_certificate(site.exchange, named);
+        site.sim.set_name(NAME, &[site.exchange.ip()]);
+        let server = format!("{NAME}:5060");
+        let mut handset = |last, user: &str, manner| {
+            let password: String = user.chars().rev().collect();
+            let parameters = PhoneParameters::new(&server, user).password(&password);
+            let parameters = parameters.transport(transport);
+            Handset::at(&mut site, [10, 0, 0, last].into(), parameters, manner)
+        };
+        let alice = handset(1, "alice", Manner::Rings);
+        let bob = handset(2, "bob", Manner::Answers);
+        site.wait_registered(&[&alice, &bob]);
+        let call = site.dial(&alice, "bob");
+        site.wait(|_| alice.state() == Some(CallState::Answered));
+        site.sim.run_for(SECOND);
+        site.sim.cut(alice.node, site.exchange);
+        site.sim.cut(bob.node, site.exchange);
+        site.sim.run_for(SECOND * 5);
+        site.sim[alice.node].hangup(call).unwrap();
+        assert_eq!(site.wait_end(&bob).0, EndedBy::Remote, "{transport:?}");
+        let routes = site.sim.wire().filter(|packet| {
+            packet.text().lines().any(|line| {
+                line.starts_with("Record-Route") && !line.contains(&format!("@{NAME}:5060;"))
+            })
+        });
+        assert_eq!(routes.count(), 0);
     }
 }
