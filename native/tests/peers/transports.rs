@@ -1,5 +1,6 @@
 //! Kamailio between two phones: registrations, calls with sound, and what else phones do.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
 
@@ -89,6 +90,38 @@ fn phones_talk_over_different_transports() {
             }
         });
     }
+}
+
+/// RFC 3261 §18.1.1: what is too long for one datagram goes over TCP, and the rest does not.
+#[test]
+fn a_long_invite_goes_over_tcp() {
+    if !Kamailio::is_installed() {
+        return;
+    }
+    let kamailio = Kamailio::start(Algorithm::Md5);
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, &format!("answer {}", kamailio.account("udp", "bob")));
+    bob.wait("registered");
+    let account = kamailio.account("udp", "alice");
+    let call = format!("call bob --duration 0.5 --pcap alice.pcap {account}");
+    let long = format!("X-Long: {}", "so much to say ".repeat(100));
+    for (header, transport) in [("X-Long: no", "UDP"), (long.as_str(), "TCP")] {
+        let (status, sentence, events) =
+            Offhook::start_with(at, &call, &["--header", header]).end();
+        assert_eq!((status, sentence.as_str()), (0, ""), "{transport}: {events:?}");
+        assert_eq!(bob.wait("ended")["by"], "remote", "{transport}");
+        let capture = fs::read(at.join("alice.pcap")).unwrap();
+        let capture = String::from_utf8_lossy(&capture);
+        let vias: Vec<&str> = capture
+            .split("INVITE sip:")
+            .skip(1)
+            .filter_map(|request| request.split("Via: SIP/2.0/").nth(1)?.split(' ').next())
+            .collect();
+        // Kamailio asks for credentials first.
+        assert_eq!(vias, [transport; 2]);
+    }
+    stop(bob, true);
 }
 
 #[test]
