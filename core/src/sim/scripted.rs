@@ -83,7 +83,12 @@ impl ScriptedPeer {
 
     /// Sends bytes as they are in the next step.
     pub fn send_bytes(&mut self, to: SocketAddr, bytes: Vec<u8>) {
-        self.outbox.push_back((Way::To(Transport::Udp, to), bytes));
+        self.send_bytes_by(Transport::Udp, to, bytes);
+    }
+
+    /// The same by another transport, as [`send_by`](Self::send_by).
+    pub fn send_bytes_by(&mut self, transport: Transport, to: SocketAddr, bytes: Vec<u8>) {
+        self.outbox.push_back((Way::To(transport, to), bytes));
     }
 
     /// Answers a request, as RFC 3261 §8.2.6 says, with `status` (`180 Ringing`), a tag in To if

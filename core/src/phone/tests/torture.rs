@@ -1,8 +1,11 @@
-//! The torture messages of RFC 4475 and RFC 5118, as a phone answers them over UDP.
+//! The torture messages of RFC 4475 and RFC 5118, as a phone answers them over UDP and TCP.
 
 use std::path::{Path, PathBuf};
 
-use super::scene::{BOB, Scene};
+use super::scene::{BOB, Scene, header, request, sdp, session, tag};
+use crate::config::PhoneParameters;
+use crate::host::Transport;
+use crate::sim::Pieces;
 use crate::time::Duration;
 
 /// What each section wants of a phone that is no registrar, no proxy, takes calls to any user, and
@@ -79,6 +82,17 @@ const EXPECTED: [(&str, Option<u16>); 63] = [
     ("ipv6-correct-abnf-2-colons", Some(200)),
 ];
 
+/// What is another matter on a stream, where Content-Length alone says where a message ends.
+const ON_STREAMS: [(&str, &[u16]); 4] = [
+    // Neither has ended: more may come, and within 32 s.
+    ("baddn", &[]),
+    ("clerr", &[]),
+    // RFC 4475 §3.1.1.8: what trails a datagram is here the next message, an INVITE without Contact.
+    ("dblreq", &[405, 400]),
+    // RFC 3261 §18.3: on a stream Content-Length has to be there.
+    ("inv2543", &[400]),
+];
+
 /// The messages, where the vectors are.
 fn messages() -> Vec<PathBuf> {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
@@ -113,4 +127,77 @@ fn a_phone_answers_each_message_as_its_section_says() {
         let expected = expected.unwrap_or_else(|| panic!("{name} is in no section")).1;
         assert_eq!(answers, expected.into_iter().collect::<Vec<u16>>(), "{name}");
     }
+}
+
+/// The whole as one, and each byte alone.
+const PIECES: [Pieces; 2] = [Pieces::Glued, Pieces::Bytes];
+
+#[test]
+fn on_a_stream_it_answers_the_same_and_lives_on() {
+    let messages = messages();
+    if messages.is_empty() {
+        eprintln!("skipped: there is no ../shared/vectors here");
+        return;
+    }
+    for (path, pieces) in messages.iter().flat_map(|path| PIECES.map(|pieces| (path, pieces))) {
+        let name = path.file_stem().unwrap().to_string_lossy();
+        let mut scene = Scene::new();
+        scene.sim.set_pieces(pieces);
+        let bob = scene.direct(BOB, "bob");
+        let peer = scene.silent_peer();
+        let bytes = std::fs::read(path).unwrap();
+        scene.sim[peer].send_bytes_by(Transport::Tcp, bob.id.address(), bytes);
+        scene.run(Duration::from_secs(1));
+        let answered = scene.sip().filter(|packet| packet.from == bob.id.address());
+        let answers: Vec<u16> =
+            answered.map(|packet| packet.text()[8..11].parse().unwrap()).collect();
+        let by_datagram = EXPECTED.iter().find(|(expected, _)| *expected == name).unwrap().1;
+        let here = ON_STREAMS.iter().find(|(expected, _)| *expected == name);
+        let expected = here.map_or(by_datagram.into_iter().collect(), |(_, here)| here.to_vec());
+        assert_eq!(answers, expected, "{name}, {pieces:?}");
+        scene.sim[peer].send_by(Transport::Tls, bob.id.address(), &request("OPTIONS", 7, None, ""));
+        scene.run(Duration::from_secs(1));
+        assert_eq!(scene.answer_to(peer, "OPTIONS", 7).0, 200, "{name}");
+    }
+}
+
+/// Whoever begins a message and does not end it is not waited for.
+#[test]
+fn half_a_message_does_not_hold_a_connection() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let half = b"OPTIONS sip:bob@10.0.0.2 SIP/2.0\r\nVia: ".to_vec();
+    scene.sim[peer].send_bytes_by(Transport::Tcp, bob.id.address(), half);
+    scene.run(Duration::from_secs(31));
+    assert_eq!(scene.sim.connections(bob.id), 1);
+    scene.run(Duration::from_secs(2));
+    assert_eq!(scene.sim.connections(bob.id), 0);
+}
+
+/// In a call too a phone keeps only the connections that its calls go by.
+#[test]
+fn an_idle_connection_is_closed_unless_a_call_goes_by_it() {
+    let mut scene = Scene::new();
+    let mut parameters = PhoneParameters::without_server("bob");
+    parameters.media_timeout = None;
+    let bob = scene.phone(BOB, parameters);
+    scene.start(&bob);
+    let peer = scene.silent_peer();
+    let invite = request("INVITE", 1, None, &session(&sdp("sendrecv"))).replace("/UDP", "/TCP");
+    scene.sim[peer].send_by(Transport::Tcp, bob.id.address(), &invite);
+    let call = scene.incoming(&bob);
+    scene.tell(&bob, |phone| phone.answer(call)).unwrap();
+    scene.run(Duration::from_millis(100));
+    let (_, response) = scene.answer_to(peer, "INVITE", 1);
+    let tag = tag(header(&response, "To").unwrap()).to_owned();
+    let ack = request("ACK", 1, Some(&tag), "").replace("/UDP", "/TCP");
+    scene.sim[peer].send_by(Transport::Tcp, bob.id.address(), &ack);
+    scene.sim[peer].send_by(Transport::Tls, bob.id.address(), &request("OPTIONS", 7, None, ""));
+    scene.run(Duration::from_secs(1));
+    assert_eq!(scene.sim.connections(bob.id), 2);
+    scene.run(Duration::from_secs(16 * 60));
+    let left: Vec<Transport> = scene.sim[peer].connections().map(|flow| flow.transport).collect();
+    assert_eq!(left, [Transport::Tcp]);
+    assert_eq!(scene.sim[bob.id].calls().count(), 1);
 }
