@@ -115,7 +115,7 @@ async fn the_name_that_was_asked_for_has_to_be_in_the_certificate() {
         let bob = listening(&authority.issue(names)).await;
         let target = format!("sip:bob@localhost:{};transport=tls", port(&bob));
         if right {
-            let (caller, _) = connect_to(&alice, &bob, &target).await;
+            let (caller, _called) = connect_to(&alice, &bob, &target).await;
             soon(caller.hangup()).await.unwrap();
         } else {
             let why = refusal(&alice, &target).await;
@@ -305,6 +305,40 @@ async fn over_websocket_a_certificate_follows_the_rules_of_https_too() {
         assert_eq!(error.code(), "untrusted", "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+/// Why a phone that asks for SIP over WebSocket at this port cannot register.
+async fn unreachable(transport: Transport, port: u16, authority: &Authority) -> String {
+    let alice = user_of("127.0.0.1", port, transport, "alice").ca_file(authority.file());
+    let error = soon(Phone::new(alice.registration_attempts(1)).start()).await.unwrap_err();
+    assert_eq!(error.code(), "unreachable", "{error}");
+    error.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_no_sip_over_websocket_is_told() {
+    let authority = Authority::new("ca");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap().port();
+    // RFC 7118 §4: a server that does not say `sip` speaks something else.
+    let chat = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _ = tokio_tungstenite::accept_async(stream).await;
+    };
+    let (why, ()) = tokio::join!(unreachable(Transport::Ws, at, &authority), chat);
+    assert!(why.contains("it speaks WebSocket, but not SIP over it"), "{why}");
+    let web = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read(&mut [0; 2048]).await.unwrap();
+        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+    };
+    let (why, ()) = tokio::join!(unreachable(Transport::Ws, at, &authority), web);
+    assert!(why.contains("it answered HTTP 404 (are the port and the path right?)"), "{why}");
+    // TLS, and then SIP with nothing around it.
+    let bob = listening(&authority.issue(&["127.0.0.1"])).await;
+    let why = unreachable(Transport::Wss, port(&bob), &authority).await;
+    assert!(why.contains("WebSocket") || why.contains("closed the connection"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -185,6 +185,7 @@ mod core {
         item advertised;
         kind Transport;
         variant Transport::Udp;
+        variant Transport::Tcp;
         variant Transport::Tls;
         kind KeyPassword;
         kind Message;
