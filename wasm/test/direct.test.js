@@ -254,3 +254,37 @@ test("without media ports a call ends with the reason", OPTIONS, async (t) => {
   assert.equal((await second.ended()).error.code, "no_ports_available");
   await first.cancel();
 });
+
+test("a STUN server is asked from each socket before it is told", OPTIONS, async (t) => {
+  const server = createSocket("udp4");
+  const asked = [];
+  server.on("message", (request, from) => {
+    asked.push(from.port);
+    // A success response (RFC 8489 §6.3.1) with XOR-MAPPED-ADDRESS (§14.2): from where it came.
+    const answer = Buffer.alloc(32);
+    answer.writeUInt16BE(0x0101, 0);
+    answer.writeUInt16BE(12, 2);
+    request.copy(answer, 4, 4, 20);
+    answer.writeUInt16BE(0x0020, 20);
+    answer.writeUInt16BE(8, 22);
+    answer[25] = 1;
+    answer.writeUInt16BE(from.port ^ 0x2112, 26);
+    from.address.split(".").forEach((octet, i) => (answer[28 + i] = octet ^ request[4 + i]));
+    server.send(answer, from.port, from.address);
+  });
+  server.bind(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const alice = await started(t, "alice", { stun: `127.0.0.1:${server.address().port}` });
+  const bob = await started(t, "bob");
+  assert.deepEqual(asked, [alice.local.port]);
+  const arriving = nextCall(bob);
+  const began = performance.now();
+  const call = alice.call(at(bob));
+  await (await arriving).answer();
+  await call.answered();
+  const [, rtp, rtcp] = asked;
+  assert.equal(asked.length, 3);
+  assert.ok(rtp % 2 === 0 && rtcp === rtp + 1, `${asked}`);
+  assert.ok(performance.now() - began < 500, "nothing was waited for");
+});
