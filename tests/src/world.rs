@@ -1,6 +1,6 @@
 //! Telephones on a simulated network, written down as a script: do this, wait for that.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -40,6 +40,8 @@ pub struct World {
     phones: u8,
     /// The first message of ours that told somebody an unspecified address.
     nowhere: Rc<RefCell<Option<String>>>,
+    /// How many SIP messages were sent.
+    messages: Rc<Cell<usize>>,
 }
 
 /// A telephone of a [`World`], and what has happened on it.
@@ -70,29 +72,40 @@ impl World {
         sim.set_default_link(Link { delay: Duration::from_millis(5), ..Link::default() });
         let nowhere = Rc::new(RefCell::new(None));
         let found = nowhere.clone();
+        let messages = Rc::new(Cell::new(0));
+        let sent = messages.clone();
         sim.watch_wire(move |packet| {
+            sent.set(sent.get() + usize::from(packet.kind == Kind::Sip));
             if packet.from.ip() != STRANGER && packet.kind == Kind::Sip && tells_nowhere(packet) {
                 found.borrow_mut().get_or_insert_with(|| packet.text().into_owned());
             }
         });
-        Self { sim, exchange: None, transport: None, phones: 0, nowhere }
+        Self { sim, exchange: None, transport: None, phones: 0, nowhere, messages }
     }
 
     /// A network with an exchange that knows `users`; each one's password is its name and `-secret`.
     pub fn with_exchange(seed: u64, users: &[&str]) -> Self {
         let mut world = Self::new(seed);
-        let address = SocketAddr::new(EXCHANGE, 5060);
-        let mut parameters = ExchangeParameters::new(address);
-        for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
-            // In the simulation every transport is at the one port.
-            parameters = parameters.listen(transport, address);
-        }
-        for user in users {
-            parameters = parameters.user(user, &format!("{user}-secret"));
-        }
-        let exchange = Exchange::new(parameters);
-        world.exchange = Some(world.sim.add(EXCHANGE, exchange));
+        world.exchange = Some(world.sim.add(EXCHANGE, new_exchange(users)));
         world
+    }
+
+    /// The exchange's node.
+    pub fn exchange(&self) -> Option<NodeId<Exchange>> {
+        self.exchange
+    }
+
+    /// Kills the exchange, if there is one, and starts it anew: it knows the same `users` and the marks
+    /// on the routes of calls that are up, but no registration and no connection.
+    pub fn restart_exchange(&mut self, users: &[&str]) {
+        if let Some(node) = self.exchange {
+            self.sim.restart(node, new_exchange(users));
+        }
+    }
+
+    /// How many SIP messages were sent so far.
+    pub fn messages(&self) -> usize {
+        self.messages.get()
     }
 
     /// The same network, on which telephones reach the exchange and each other by this transport. Those
@@ -318,6 +331,21 @@ impl World {
     pub fn failure(&self, what: &str) -> String {
         format!("seed {} at {:?}: {what}", self.sim.seed(), self.sim.now())
     }
+}
+
+/// An exchange that knows `users`, whose marks on routes survive it.
+fn new_exchange(users: &[&str]) -> Exchange {
+    let address = SocketAddr::new(EXCHANGE, 5060);
+    let mut parameters = ExchangeParameters::new(address);
+    for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+        // In the simulation every transport is at the one port.
+        parameters = parameters.listen(transport, address);
+    }
+    parameters.secret = Some(b"the exchange of the scenarios".to_vec());
+    for user in users {
+        parameters = parameters.user(user, &format!("{user}-secret"));
+    }
+    Exchange::new(parameters)
 }
 
 /// Whether a message holds 0.0.0.0 anywhere but in a connection line, where it means hold (RFC 3264

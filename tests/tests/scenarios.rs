@@ -123,3 +123,25 @@ fn calls_over_connections_from_many_seeds() {
     let of_connections = SCENARIOS.iter().filter(|scenario| scenario.name.contains("connection"));
     of_connections.for_each(|scenario| sweep(scenario.name, 5));
 }
+
+#[test]
+fn calls_survive_cuts_at_each_step() {
+    // As many seeds as it takes to play every step.
+    sweep("cut_at_each_step", 12);
+}
+
+#[test]
+fn calls_survive_half_open_connections_at_each_step() {
+    sweep("cut_as_the_caller_sees", 12);
+    sweep("cut_as_the_called_sees", 12);
+}
+
+#[test]
+fn calls_survive_a_restart_of_the_server_at_each_step() {
+    sweep("restart_at_each_step", 18);
+}
+
+#[test]
+fn calls_survive_a_silent_network_at_each_step() {
+    sweep("silence_at_each_step", 12);
+}

@@ -3,8 +3,11 @@
 //! A path leads to a flow ([`super::paths`]); here is what a flow that is a connection means beyond
 //! that. `stream` cuts what comes on it into messages.
 
-use super::Agent;
+use super::{Agent, Path};
 use crate::host::{Flow, Host};
+
+/// Of how many lost connections to the server the requests are still answered.
+const MAX_LOST: usize = 4;
 
 impl Agent {
     /// Closes what has taken too long, and what is idle and leads neither to the server nor to anybody
@@ -21,9 +24,24 @@ impl Agent {
     /// A connection is over: whoever has something under way on it is told (RFC 3261 §17.1.4, §18.4),
     /// and whoever wants to send has a new one opened.
     pub(crate) fn flow_closed(&mut self, host: &mut dyn Host, flow: Flow) {
+        if self.paths.lead_home_on(flow) {
+            self.lost_home.truncate(MAX_LOST - 1);
+            self.lost_home.insert(0, flow);
+        }
         self.forget_paths(flow);
         if let Some(transactions) = &mut self.transactions {
             transactions.handle_flow_closed(host, flow);
+        }
+    }
+
+    /// We are registered along this path: what the server has asked on connections that are over is
+    /// answered there.
+    pub(crate) fn resume_flows(&mut self, host: &mut dyn Host, path: &Path) {
+        let lost = core::mem::take(&mut self.lost_home);
+        if let Some(transactions) = self.transactions.as_mut().filter(|_| path.is_connection()) {
+            for over in lost {
+                transactions.reroute_answers(host, over, path.flow, path.to);
+            }
         }
     }
 

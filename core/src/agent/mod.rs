@@ -36,7 +36,7 @@ pub(crate) use target::Target;
 use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
 use crate::event::{CallId, ErrandId, Event, ReferralId};
-use crate::host::{Host, MediaPort, RequestId};
+use crate::host::{Flow, Host, MediaPort, RequestId};
 pub(crate) use crate::locate::Hop;
 use crate::phone::Counters;
 use crate::registration::Binding;
@@ -140,6 +140,8 @@ pub(crate) struct Agent {
     pub(crate) shown: Option<Shown>,
     /// The connections.
     pub(crate) streams: Streams,
+    /// The connections to the server that are over, the latest first, while we are not registered anew.
+    lost_home: Vec<Flow>,
     /// Which line of a switchboard it is, if it shares its host with others.
     pub(crate) line: Option<LineId>,
     /// What waits for a connection.
@@ -171,6 +173,7 @@ impl Agent {
             binding: None,
             shown: None,
             streams: Streams::default(),
+            lost_home: Vec::new(),
             line: None,
             deferred: deferred::Deferred::default(),
             nowhere: None,
@@ -193,6 +196,7 @@ impl Agent {
         self.close_flows(host);
         self.forget_all_learned();
         self.close_ports(host);
+        self.lost_home.clear();
         self.timers = Timers::new();
         self.transactions = None;
         self.clients.clear();

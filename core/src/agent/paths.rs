@@ -35,6 +35,11 @@ pub(crate) struct Path {
 }
 
 impl Path {
+    /// Whether it is a connection, which may end.
+    pub(crate) fn is_connection(&self) -> bool {
+        self.flow.transport.is_reliable()
+    }
+
     /// The server that it leads to.
     pub(crate) fn server(&self) -> Candidate {
         Candidate { transport: self.flow.transport, to: self.to }

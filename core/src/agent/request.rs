@@ -140,6 +140,14 @@ impl Crossing<'_> {
         true
     }
 
+    /// The same for an INVITE whose connection is no more: CANCEL goes this way, and finds what it is
+    /// meant for by the branch.
+    pub(crate) fn cancel_invite_by(&mut self, path: &Path, invite: &Attempt) -> bool {
+        let Some(client) = invite.client else { return false };
+        self.transactions().reroute(client, path.flow, path.to);
+        self.cancel_invite(invite)
+    }
+
     /// Sends bytes outside all transactions; none are what the handler has dropped.
     pub(crate) fn resend(&mut self, path: &Path, bytes: &[u8]) {
         if bytes.is_empty() {

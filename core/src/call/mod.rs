@@ -374,6 +374,15 @@ impl Call {
         }
     }
 
+    /// A connection is over, and with it what was under way on it.
+    pub(crate) fn handle_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+        match &self.stage {
+            Stage::Outgoing(_) => self.outgoing_flow_lost(cx, flow),
+            Stage::Session(_) => self.session_flow_lost(cx, flow),
+            Stage::Incoming(_) | Stage::Over => {}
+        }
+    }
+
     /// Ends it because the phone stops, whatever its state.
     pub(crate) fn shut_down(&mut self, cx: &mut Crossing<'_>) {
         match &self.stage {

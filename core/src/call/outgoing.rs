@@ -83,8 +83,13 @@ struct Calling {
     seeking: Option<Ending>,
     /// Whether the network has changed, so that new ports are needed before the next INVITE.
     moved: bool,
+    /// How many connections have ended under it.
+    losses: u8,
     unanswered: TimerId,
 }
+
+/// Over how many further connections a call is placed when one has ended.
+const MAX_LOSSES: u8 = 3;
 
 impl Outgoing {
     pub(super) fn new(target: Target, options: CallOptions) -> Self {
@@ -101,6 +106,12 @@ impl Outgoing {
             State::Binding(path) => path.flow == flow,
             State::Calling(calling) => calling.path.flow == flow,
         }
+    }
+
+    /// How the call ends if its target cannot be reached any more.
+    fn unreachable(&self, problem: &str) -> Ending {
+        let (peer, problem) = (self.target.uri.clone(), problem.to_owned());
+        Ending::error(Some(Error::Unreachable { peer, problem }))
     }
 
     pub(super) fn close(self, cx: &mut Crossing<'_>) {
@@ -134,7 +145,7 @@ impl Call {
         let State::Calling(calling) = &mut outgoing.state else {
             return self.finish(cx, ending);
         };
-        if calling.seeking.is_some() {
+        if calling.seeking.is_some() && !calling.heard {
             return self.finish(cx, ending);
         }
         calling.withdrawal.get_or_insert(ending);
@@ -160,6 +171,10 @@ impl Call {
             }
             State::Calling(calling) if calling.seeking.is_some() => {
                 calling.path = path;
+                if let Some(ending) = calling.withdrawal.take() {
+                    cx.cancel_invite_by(&calling.path, &calling.attempt);
+                    return self.finish(cx, ending);
+                }
                 match calling.moved {
                     true if self.media.is_binding() => {}
                     true => self.media.rebind(cx, calling.path.to.ip()),
@@ -178,6 +193,11 @@ impl Call {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         (calling.seeking, calling.moved) = (None, false);
+        // The one before is withdrawn, if it may still be ringing.
+        if calling.heard {
+            cx.cancel_invite_by(&calling.path, &calling.attempt);
+        }
+        cx.abandon(&mut calling.attempt);
         calling.attempt = Attempt::default();
         if calling.offer.is_some() {
             calling.offer = self.media.offer(cx);
@@ -195,23 +215,48 @@ impl Call {
         }
         calling.moved = true;
         calling.tried.clear();
-        if calling.seeking.is_some() {
+        if calling.seeking.is_none() {
+            self.place_again(cx, "the network has changed");
+        }
+    }
+
+    /// The connection to where the INVITE went is over. Neither its answer nor what else is needed can
+    /// come, so it is sent once more over another.
+    pub(super) fn outgoing_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        if calling.path.flow != flow || calling.seeking.is_some() {
             return;
         }
-        if calling.heard {
-            cx.cancel_invite(&calling.attempt);
+        calling.losses += 1;
+        let problem = "the connection to it was lost";
+        match calling.losses > MAX_LOSSES {
+            true => {
+                let ending = calling.withdrawal.take();
+                let ending = ending.unwrap_or_else(|| outgoing.unreachable(problem));
+                self.finish(cx, ending);
+            }
+            false => self.place_again(cx, problem),
         }
-        cx.abandon(&mut calling.attempt);
+    }
+
+    /// Looks for a path to send INVITE once more; that there is none is because of `problem`.
+    fn place_again(&mut self, cx: &mut Crossing<'_>, problem: &str) {
+        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+        let ending = outgoing.unreachable(problem);
+        let State::Calling(calling) = &mut outgoing.state else { return };
+        if !calling.heard {
+            cx.abandon(&mut calling.attempt);
+        }
         for early in calling.early.drain(..) {
             self.media.drop_early(cx, early.number);
         }
-        let error = Error::Unreachable {
-            peer: outgoing.target.uri.clone(),
-            problem: "the network has changed".to_owned(),
-        };
-        calling.seeking = Some(Ending::error(Some(error)));
+        let withdrawn = calling.withdrawal.is_some();
+        calling.seeking = Some(ending);
         let reach = cx.reach(&outgoing.target.hop, Owner::Call(self.id));
-        self.set_state(cx, CallState::Dialing, None);
+        if !withdrawn {
+            self.set_state(cx, CallState::Dialing, None);
+        }
         match reach {
             Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
             Reach::Later => {}
@@ -244,6 +289,9 @@ impl Call {
         let State::Calling(calling) = &mut outgoing.state else {
             return self.finish(cx, ending);
         };
+        if let Some(ending) = calling.withdrawal.take() {
+            return self.finish(cx, ending);
+        }
         // A target that no path leads to has said nothing; the one before has.
         let ending = calling.seeking.take().unwrap_or(ending);
         let Some(target) = outgoing.redirection.next() else { return self.finish(cx, ending) };
@@ -302,6 +350,7 @@ impl Call {
             cancelled: false,
             seeking: None,
             moved: false,
+            losses: 0,
             unanswered,
         };
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
@@ -360,6 +409,8 @@ impl Call {
                 }
             }
             200..=299 => self.answered(cx, response),
+            // It is placed again already.
+            _ if calling.seeking.is_some() => calling.attempt = Attempt::default(),
             401 | 407 if calling.withdrawal.is_none() => {
                 let path = Arc::clone(&calling.path);
                 match cx.handle_challenge(&path, response, &mut calling.attempt) {
@@ -500,7 +551,9 @@ impl Call {
     ) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
-        if calling.attempt.is(client) {
+        if calling.attempt.is(client) && calling.seeking.is_some() {
+            calling.attempt = Attempt::default();
+        } else if calling.attempt.is(client) {
             match calling.withdrawal.take() {
                 Some(ending) => self.finish(cx, ending),
                 None if cause == FailureCause::Refused => self.unreached(cx, cause.into()),

@@ -20,6 +20,8 @@ pub(super) struct Registrar {
     by_link: BTreeMap<Link, BTreeSet<(usize, u64)>>,
     /// The links of these by contact, as [`place`] names it.
     by_place: BTreeMap<String, Link>,
+    /// The links that are of no use any more: who was bound along them is bound along another.
+    left: Vec<Link>,
     expiry: Timers<(usize, u64)>,
     last_binding: u64,
     min_expires: u32,
@@ -90,6 +92,7 @@ impl Registrar {
             by_name,
             by_link: BTreeMap::new(),
             by_place: BTreeMap::new(),
+            left: Vec::new(),
             expiry: Timers::new(),
             last_binding: 0,
             min_expires: seconds(parameters.min_expires),
@@ -192,6 +195,12 @@ impl Registrar {
         while let Some((_, (index, id))) = self.expiry.pop_due(now) {
             self.remove(index, id, Departure::Expired, events);
         }
+    }
+
+    /// A connection that a telephone has left for another, as it does when the old one is dead: maybe
+    /// nobody has told us (RFC 5626 §6).
+    pub(super) fn next_left(&mut self) -> Option<Link> {
+        self.left.pop()
     }
 
     /// Whether anybody is registered along a link.
@@ -319,7 +328,18 @@ impl Registrar {
             return;
         }
         let old = known.map(|at| user.bindings.remove(at));
-        old.inspect(|old| self.release(index, old));
+        if let Some(old) = &old {
+            self.release(index, old);
+            // Others may have the same address behind a NAT: the series of requests, or the instance,
+            // is what tells that it is the same telephone.
+            let same = old.outbound.is_some() || old.call_id == request.call_id();
+            let left = old.link.filter(|old| {
+                same && old.flow.transport.is_reliable()
+                    && Some(*old) != link
+                    && !self.by_link.contains_key(old)
+            });
+            self.left.extend(left);
+        }
         self.last_binding += 1;
         let id = self.last_binding;
         let lasts = Duration::from_secs(u64::from(wish.expires));

@@ -413,6 +413,9 @@ impl Running {
             }
             Err(Refused(status)) => self.refuse(host, asked, status),
         }
+        while let Some(left) = self.registrar.next_left() {
+            self.links.streams.close(host, left.flow);
+        }
     }
 
     /// Whether a contact is the exchange itself: calls to it would go round in circles.

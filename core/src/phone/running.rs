@@ -105,6 +105,10 @@ impl Phone {
     fn handle_closed(&mut self, host: &mut dyn Host) {
         while let Some(flow) = self.agent.streams.next_closed() {
             self.agent.flow_closed(host, flow);
+            let ids: Vec<CallId> = self.calls.keys().copied().collect();
+            for id in ids {
+                self.with_call(host, id, |call, cx| call.handle_flow_lost(cx, flow));
+            }
             self.with_registration(host, |it, cx| it.handle_flow_lost(cx, flow));
         }
     }
@@ -293,6 +297,10 @@ impl Phone {
                 self.agent.events.push_back(Event::Registered { expires });
                 self.keep_open(host);
                 self.follow_move(host);
+                if let Some(path) = self.registration.as_ref().and_then(Registration::path).cloned()
+                {
+                    self.agent.resume_flows(host, &path);
+                }
                 if !stopping {
                     self.set_status(PhoneStatus::Registered);
                 }

@@ -430,9 +430,15 @@ impl Network {
     /// Ends what `a` has of its connections with `b`, who does not see it: what `b` sends on them
     /// reaches nobody.
     pub(super) fn half_open(&mut self, a: usize, b: usize) {
+        let now = self.now;
         for flow in self.flows(|end| end.node == b && end.peer == a) {
-            if let Some(end) = self.streams.ends.get_mut(&flow.id) {
-                (end.other, end.mute) = (None, true);
+            let Some(end) = self.streams.ends.get_mut(&flow.id) else { continue };
+            (end.other, end.mute) = (None, true);
+            // What is on its way is never acknowledged.
+            if end.ready > now && end.pending.is_empty() {
+                end.pending.push_back(Bytes::new());
+                end.waiting = now;
+                self.schedule(now + GIVE_UP_AFTER, Happening::GiveUp { flow: flow.id });
             }
         }
         for flow in self.flows(|end| end.node == a && end.peer == b) {

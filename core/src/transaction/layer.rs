@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::client_invite::ClientInvite;
 use super::client_non_invite::ClientNonInvite;
 use super::derived;
-use super::entry::{ANYWHERE, Machine, Peer};
+use super::entry::{ANYWHERE, Entry, Machine, Peer};
 use super::event::{ClientId, Failure, Received, ServerId};
 use super::key::{Key, Keys};
 use super::machine::{Action, Context};
@@ -83,6 +83,33 @@ impl Layer {
     /// [`handle_send_failed`](Self::handle_send_failed) for all that was sent on it.
     pub fn handle_flow_closed(&mut self, host: &mut dyn Host, flow: Flow) {
         self.handle_send_failed(host, flow, ANYWHERE);
+    }
+
+    /// Has what is still to be sent for a request of ours, its CANCEL, go another way: that of the
+    /// INVITE is no more.
+    pub(crate) fn reroute(&mut self, id: ClientId, flow: Flow, to: SocketAddr) {
+        self.store.set_peer(id.0, Peer { flow, to });
+    }
+
+    /// Sends the answers to what came on a connection that is over along another, to the same server:
+    /// those that may have been lost at once, and all that follow (RFC 3261 §18.2.2). It knows them by
+    /// their branch.
+    pub(crate) fn reroute_answers(
+        &mut self,
+        host: &mut dyn Host,
+        over: Flow,
+        flow: Flow,
+        to: SocketAddr,
+    ) {
+        let on_it = |entry: &Entry| {
+            entry.peer.flow == over && entry.machine.as_ref().is_some_and(|it| !it.is_client())
+        };
+        let slots = self.store.entries.iter().filter(|(_, entry)| on_it(entry));
+        let slots: Vec<Slot> = slots.map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.store.set_peer(slot, Peer { flow, to });
+            self.send_kept(host, slot);
+        }
     }
 
     /// Carries out what is due: repeats what may have been lost and gives up what took too long.

@@ -89,6 +89,14 @@ impl Store {
         }
     }
 
+    /// From now on it is with another peer.
+    pub(super) fn set_peer(&mut self, slot: Slot, peer: Peer) {
+        self.unlink(slot);
+        if let Some(entry) = self.entries.get_mut(slot) {
+            entry.peer = peer;
+        }
+    }
+
     /// Takes a transaction out of that list.
     pub(super) fn unlink(&mut self, slot: Slot) {
         let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.linked) else { return };

@@ -4,6 +4,7 @@ mod audio;
 mod calls;
 mod exchange_transports;
 mod handler;
+mod interruption;
 mod loss;
 mod media;
 mod names;
@@ -123,6 +124,11 @@ pub const SCENARIOS: &[Scenario] = &[
     stream::RESPONSE_BY_ANOTHER,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
+    interruption::CUT,
+    interruption::CALLER_SEES,
+    interruption::CALLED_SEES,
+    interruption::RESTART,
+    interruption::SILENT,
     handler::SIP_HANDLER,
     transfer::BLIND,
     transfer::REFUSED,

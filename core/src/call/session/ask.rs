@@ -7,8 +7,9 @@ use crate::agent::{
 };
 use crate::dialog::Dialog;
 use crate::event::CallId;
+use crate::host::Flow;
 use crate::sip::{HeaderName, Message, Method};
-use crate::transaction::ClientId;
+use crate::transaction::{ClientId, FailureCause};
 
 /// One request: BYE, re-INVITE, REFER. Whoever has one calls [`send`](Self::send) until it is sent
 /// (each time [`Session::advance`](super::Session) runs, which it does when a path has come), shows
@@ -33,13 +34,19 @@ pub(in crate::call) struct Ask {
     seq: u32,
     attempt: Attempt,
     path: Option<Arc<Path>>,
+    /// How many connections have ended under it.
+    losses: u8,
 }
+
+/// Over how many further connections a request is sent.
+const MAX_LOSSES: u8 = 3;
 
 impl Ask {
     /// A request that has not been sent.
     pub(in crate::call) fn new(method: Method) -> Self {
         let (fields, extensions, attempt) = (Vec::new(), Vec::new(), Attempt::default());
-        Self { method, fields, extensions, body: None, seq: 0, attempt, path: None }
+        let (seq, losses) = (0, 0);
+        Self { method, fields, extensions, body: None, seq, attempt, path: None, losses }
     }
 
     /// With this header field.
@@ -119,9 +126,21 @@ impl Ask {
         })
     }
 
-    /// Whether it went by a connection.
-    pub(super) fn is_on_connection(&self) -> bool {
-        self.path.as_ref().is_some_and(|path| path.flow.transport.is_reliable())
+    /// Whether it failed because its connection ended, and can be [sent](Self::send) over another: who
+    /// has left may not have heard it.
+    pub(in crate::call) fn is_worth_repeating(&mut self, cause: FailureCause) -> bool {
+        let was_connection = self.path.as_ref().is_some_and(|path| path.is_connection());
+        if cause != FailureCause::Transport || !was_connection || self.losses >= MAX_LOSSES {
+            return false;
+        }
+        self.losses += 1;
+        (self.path, self.attempt) = (None, Attempt::default());
+        true
+    }
+
+    /// Whether it is under way on this flow.
+    pub(super) fn is_on(&self, flow: Flow) -> bool {
+        self.path.as_ref().is_some_and(|path| path.flow == flow)
     }
 
     /// Whether the failed transaction was its own: then it has no answer.

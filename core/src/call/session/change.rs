@@ -10,6 +10,7 @@ use crate::call::media::Body;
 use crate::call::{Call, Ending, Stage};
 use crate::dialog::Dialog;
 use crate::event::{CallDirection, Cause, EndedBy};
+use crate::host::Flow;
 use crate::sip::{HeaderName, Message, Method};
 use crate::time::Duration;
 use crate::timers::TimerId;
@@ -26,7 +27,8 @@ use crate::transaction::{ClientId, FailureCause};
 #[derive(Debug, Default)]
 pub(super) struct Change {
     state: State,
-    /// Whether we are elsewhere than the far end believes.
+    /// Whether we are elsewhere than the far end believes, or it is not known what it believes: then it
+    /// is told in any case.
     moved: bool,
     /// How often it was put off.
     refusals: u8,
@@ -52,6 +54,9 @@ const MAX_RETRY_AFTER: u32 = 10;
 /// How long to wait before a change is sent again that could not be.
 const UNSENT_WAIT: Duration = Duration::from_secs(2);
 
+/// The same after its connection has ended: as long as it takes to open another.
+const LOST_WAIT: Duration = Duration::from_millis(500);
+
 /// In what steps, in milliseconds, we wait before the next attempt (§14.1).
 const STEP: u64 = 10;
 
@@ -64,19 +69,25 @@ impl Session {
 
     /// Wishes to tell the far end where we are now.
     pub(super) fn wish_moved(&mut self) {
-        self.change.get_or_insert_default().moved = true;
+        let change = self.change.get_or_insert_default();
+        (change.moved, change.refusals) = (true, 0);
     }
 
     /// What was told by a re-INVITE that is not answered yet has to be told anew. Whether there was
     /// one.
     pub(super) fn withdraw_change(&mut self, cx: &mut Crossing<'_>) -> bool {
-        let asked = |change: &mut Box<Change>| matches!(change.state, State::Asked { .. });
-        let Some(change) = self.change.take_if(asked) else { return false };
-        let Change { state: State::Asked { ask, limit }, .. } = *change else { return false };
-        cx.cancel_timer(limit);
-        ask.close(cx);
-        self.change = Some(Box::default());
-        true
+        let Some(change) = self.change.as_mut() else { return false };
+        match core::mem::take(&mut change.state) {
+            State::Asked { ask, limit } => {
+                cx.cancel_timer(limit);
+                ask.close(cx);
+                true
+            }
+            other => {
+                change.state = other;
+                false
+            }
+        }
     }
 
     pub(super) fn forget_change(&mut self, cx: &mut Crossing<'_>) {
@@ -220,6 +231,22 @@ impl Call {
         match session.change.as_ref().is_some_and(|change| change.moved) {
             true => self.put_off(cx, UNSENT_WAIT, None),
             false => self.change_refused(cx, None),
+        }
+    }
+
+    /// A connection is over. Whatever was asked on it is asked again over another: a far end that has
+    /// answered it takes the second for the one that counts.
+    pub(super) fn change_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        let asked = session.change.as_ref().is_some_and(|change| match &change.state {
+            State::Asked { ask, .. } => ask.is_on(flow),
+            _ => false,
+        });
+        if asked && session.parting.is_none() && session.withdraw_change(cx) {
+            if let Some(change) = session.change.as_mut() {
+                change.moved = true;
+            }
+            self.put_off(cx, LOST_WAIT, None);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::call::Ending;
 use crate::call::media::{Body, decline};
 use crate::dialog::Dialog;
 use crate::event::{CallId, EndedBy};
+use crate::host::Flow;
 use crate::sip::{Message, Method};
 use crate::time::Instant;
 use crate::timers::TimerId;
@@ -57,6 +58,11 @@ impl Invite {
         request.body = self.answer.as_ref().map(|answer| (ACCEPTED, answer.as_bytes()));
         let bytes = cx.send_ack(path, &request, &self.attempt);
         self.ack = Some((Arc::clone(path), bytes));
+    }
+
+    /// The connection that its ACK went by is over; maybe it was lost.
+    pub(super) fn handle_flow_lost(&mut self, flow: Flow) {
+        self.ack.take_if(|(path, _)| path.flow == flow);
     }
 
     /// Whether no 2xx to it can come any more.

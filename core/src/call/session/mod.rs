@@ -182,10 +182,12 @@ impl Session {
         }
     }
 
-    /// Takes the failure of our BYE, if it is that; how the call ended.
-    fn handle_bye_failure(&mut self, client: ClientId) -> Option<Ending> {
-        let parting = self.parting.take_if(|parting| parting.bye.is_of(client))?;
-        Some(parting.ending)
+    /// Takes the failure of our BYE, if it is that; how the call ended, unless it is sent once more.
+    fn handle_bye_failure(&mut self, client: ClientId, cause: FailureCause) -> Option<Ending> {
+        let over = |parting: &mut Box<Parting>| {
+            parting.bye.is_of(client) && !parting.bye.is_worth_repeating(cause)
+        };
+        Some(self.parting.take_if(over)?.ending)
     }
 
     /// Forgets the INVITEs to which no 2xx comes any more; true when there was one.
@@ -295,17 +297,24 @@ impl Call {
     ) {
         let Stage::Session(session) = &mut self.stage else { return };
         session.forks.retain_mut(|fork| {
-            fork.handle_bye_failure(client).is_none() || !fork.invites.is_empty()
+            fork.handle_bye_failure(client, cause).is_none() || !fork.invites.is_empty()
         });
-        let parting = session.parting.as_mut().filter(|parting| parting.bye.is_of(client));
-        if parting.is_some_and(|parting| parting.repeats(cause)) {
-            return self.advance(cx);
-        }
-        if let Some(ending) = session.handle_bye_failure(client) {
+        if let Some(ending) = session.handle_bye_failure(client, cause) {
             self.finish(cx, ending);
         } else if session.is_changing_by(client) {
             self.change_failure(cx, cause);
+        } else {
+            self.advance(cx);
         }
+    }
+
+    /// A connection is over: what may have been lost on it is sent over another.
+    pub(super) fn session_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+        let Stage::Session(session) = &mut self.stage else { return };
+        let forks = session.forks.iter_mut().flat_map(|fork| &mut fork.invites);
+        session.invites.iter_mut().chain(forks).for_each(|invite| invite.handle_flow_lost(flow));
+        self.change_flow_lost(cx, flow);
+        self.advance(cx);
     }
 
     pub(super) fn session_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {

@@ -4,7 +4,6 @@ use super::ask::Ask;
 use crate::call::Ending;
 use crate::error::Error;
 use crate::sip::{HeaderName, Method};
-use crate::transaction::FailureCause;
 
 /// BYE, from the wish to its answer. It waits for the ACK of our 2xx (§15 forbids BYE before that)
 /// and for a path.
@@ -12,8 +11,6 @@ use crate::transaction::FailureCause;
 pub(super) struct Parting {
     pub(super) bye: Ask,
     pub(super) ending: Ending,
-    /// Whether it has been said twice, for a connection has ended under it.
-    repeated: bool,
 }
 
 /// Why a call is hung up that nobody could hear.
@@ -21,26 +18,13 @@ const NO_MEDIA: &str = "SIP ;cause=488 ;text=\"Not Acceptable Here\"";
 
 impl Parting {
     pub(super) fn new(ending: Ending) -> Self {
-        Self { bye: Self::bye(&ending), ending, repeated: false }
-    }
-
-    /// Takes the failure of BYE; whether it is to be sent once more, by another connection.
-    pub(super) fn repeats(&mut self, cause: FailureCause) -> bool {
-        let lost = cause == FailureCause::Transport && self.bye.is_on_connection();
-        if !lost || core::mem::replace(&mut self.repeated, true) {
-            return false;
-        }
-        self.bye = Self::bye(&self.ending);
-        true
-    }
-
-    fn bye(ending: &Ending) -> Ask {
-        match ending.error {
+        let bye = match ending.error {
             // RFC 3326: a far end that has just answered wants to know.
             Some(Error::NoMedia { .. }) => {
                 Ask::new(Method::Bye).field(HeaderName::Reason, NO_MEDIA)
             }
             _ => Ask::new(Method::Bye),
-        }
+        };
+        Self { bye, ending }
     }
 }
