@@ -264,10 +264,11 @@ impl Phone {
 
     /// Says that the network has changed: the machine has another address, another interface, other
     /// routes. The sockets are bound anew where that helps, the phone registers anew at once, and
-    /// its calls go on. Does nothing when the phone is not running.
+    /// its calls go on. So do the phones [beside](Self::beside) it, which share its sockets: say it at one
+    /// of them. Does nothing when the phone is not running.
     pub fn network_changed(&self) {
         if let Ok(jobs) = self.jobs() {
-            let _ = jobs.send(Box::new(|line, _| line.phone.network_changed()));
+            jobs.network_changed();
         }
     }
 

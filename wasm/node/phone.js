@@ -16,6 +16,10 @@ const { memory } = initSync({ module });
 export class Phone extends Telephone {
   #sip;
   #names;
+  /** Where it is bound, also while it is bound anew. */
+  #local;
+  /** Resolves when it is. */
+  #bound;
   /** The RTP and RTCP socket of each media port. */
   #media = new Map();
   #mediaPorts = 0;
@@ -26,15 +30,34 @@ export class Phone extends Telephone {
 
   /** The address and port that are bound: of a phone that was started. */
   get local() {
-    return this.#sip.address();
+    return this.#local;
   }
 
   async open(address, port) {
+    await this.#bindSip(address, port);
+    this.#local = this.#sip.address();
+  }
+
+  async #bindSip(address, port) {
     this.#sip = await bind(address, port);
+    // Another network may have other servers of names.
+    this.#names?.close();
     this.#names = new Names(this.machine.dnsServers);
     this.#sip.on("message", (bytes, from) =>
       this.cross((machine) => machine.handleDatagram(now(), 0, from.address, from.port, bytes)),
     );
+  }
+
+  /** Closes the socket and binds another in its place. Media moves by new ports of its own. */
+  async #rebind() {
+    const local = this.#local;
+    this.#sip?.close();
+    this.#sip = undefined;
+    await this.#bindSip(local.address, local.port);
+    // It was stopped meanwhile.
+    if (this.#local === local) return;
+    this.#sip.close();
+    this.#sip = undefined;
   }
 
   close() {
@@ -43,6 +66,7 @@ export class Phone extends Telephone {
     this.#sip?.close();
     this.#sip = undefined;
     this.#names?.close();
+    this.#local = undefined;
   }
 
   send({ lane, socket, address, port, bytes }) {
@@ -68,9 +92,17 @@ export class Phone extends Telephone {
           ? machine.resolved(now(), id, request.kind, records, ttl)
           : machine.resolveFailed(now(), id, problem),
       );
+    } else if (type === "rebind") {
+      // What is lost meanwhile is sent again, and a port that cannot be had now is tried again.
+      this.#bound = this.#rebind().catch(() => {});
     } else if (type === "openFlow" && request.transport !== "UDP") {
       this.cross((machine) => machine.flowUnsupported(now(), id));
     } else if (type === "openFlow") {
+      await this.#bound;
+      if (!this.#local) return;
+      if (!this.#sip) this.#bound = this.#rebind().catch(() => {});
+      await this.#bound;
+      if (!this.#sip) return this.cross((machine) => machine.flowFailed(now(), id));
       const { address, port } = this.local;
       const local = await towards(address, request.address).catch(() => undefined);
       this.cross((machine) =>
@@ -89,12 +121,12 @@ export class Phone extends Telephone {
   }
 
   async #bindMedia({ toward, low, high }) {
-    const { address } = this.local;
+    const { address } = this.#local;
     const shown = await towards(address, toward);
     for (let port = low + (low % 2); port < high; port += 2) {
       const pair = await bindPair(address, port);
       if (!pair) continue;
-      if (!this.#sip) return pair.forEach((socket) => socket.close());
+      if (!this.#local) return pair.forEach((socket) => socket.close());
       const media = (this.#mediaPorts += 1);
       this.#media.set(media, pair);
       pair.forEach((socket, lane) =>

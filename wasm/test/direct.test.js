@@ -1,6 +1,6 @@
 // Two phones of this package call each other without a server, over real sockets.
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
+import { createSocket, Socket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { test } from "node:test";
@@ -46,6 +46,32 @@ test("sound and digits go both ways", OPTIONS, async (t) => {
   assert.equal(end.by, "remote");
   assert.equal((await call.ended()).by, "local");
   assert.equal(end.stats.codec, "PCMU");
+});
+
+test("a call goes on from another network, and from the next", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  const answering = await arriving;
+  await Promise.all([answering.answer(), call.answered()]);
+  const before = alice.local;
+  const binds = t.mock.method(Socket.prototype, "bind").mock;
+  for (let moves = 1; moves <= 2; moves += 1) {
+    let told = false;
+    answering.on("renegotiated", () => (told = true));
+    alice.networkChanged();
+    await answering.until(() => told);
+    // The socket is another one, in the same place.
+    const bound = binds.calls.filter(({ arguments: [{ port }] }) => port === before.port);
+    assert.equal(bound.length, moves);
+    assert.deepEqual(alice.local, before);
+    await Promise.all([
+      assertHears(answering, call, 1_000),
+      assertHears(call, answering, 700, 16_000),
+    ]);
+  }
+  const [end] = await Promise.all([call.ended(), answering.hangup()]);
+  assert.equal(end.by, "remote");
 });
 
 test("marks come back as played or flushed, and digits are a buffer", OPTIONS, async (t) => {

@@ -110,6 +110,12 @@ impl LineJobs {
             move |board: &mut Board, machine: &mut Machine| board.carry_out(machine, seat, job);
         self.jobs.send(Box::new(job)).map_err(|_| Gone)
     }
+
+    /// Tells every line of the board that the network has changed, for they share the sockets that are
+    /// bound anew.
+    pub(crate) fn network_changed(&self) {
+        let _ = self.jobs.send(Box::new(|board, _| board.network_changed()));
+    }
 }
 
 impl Board {
@@ -140,6 +146,15 @@ impl Board {
         if let Some(line) = self.switchboard.line_mut(*id) {
             self.busy.insert(*id);
             job(line, machine);
+        }
+    }
+
+    fn network_changed(&mut self) {
+        let ids: Vec<LineId> = self.switchboard.lines().map(|(id, _)| id).collect();
+        for line in ids {
+            if let Some(line) = self.switchboard.line_mut(line) {
+                line.phone.network_changed();
+            }
         }
     }
 

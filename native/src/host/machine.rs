@@ -141,7 +141,12 @@ impl Datagrams for Machine {
             Outbound::OpenFlow { id, transport, to, name } => {
                 self.requests.push(Request::Flow(id, transport, to, name.to_owned()));
             }
-            Outbound::Rebind => self.requests.push(Request::Rebind),
+            // Of many phones that say so at once, one has it done for all.
+            Outbound::Rebind => {
+                if !self.requests.iter().any(|request| matches!(request, Request::Rebind)) {
+                    self.requests.push(Request::Rebind);
+                }
+            }
             Outbound::CloseFlow { flow } => self.closing.push(flow),
             Outbound::BindMedia { id, toward, low, high } => {
                 self.requests.push(Request::Media { id, toward, low, high });
