@@ -168,7 +168,14 @@ impl Phone {
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
     pub async fn start(&self) -> Result<(), Error> {
-        let running = self.spawn_or_restart()?;
+        let running = loop {
+            self.held.group.closed().await;
+            match self.spawn_or_restart() {
+                // The last phone beside it has stopped in this very moment.
+                Err(Error::Bind { .. }) if self.held.group.is_closing() => {}
+                started => break started?,
+            }
+        };
         let mut status = self.held.bulletin.status.subscribe();
         let settled = |status: &PhoneStatus| {
             !matches!(status, PhoneStatus::Registering | PhoneStatus::Deregistering)

@@ -132,8 +132,8 @@ fn calls_survive_cuts_at_each_step() {
 
 #[test]
 fn calls_survive_half_open_connections_at_each_step() {
-    sweep("cut_as_the_caller_sees", 12);
-    sweep("cut_as_the_called_sees", 12);
+    sweep("cut_as_the_caller_sees", 18);
+    sweep("cut_as_the_called_sees", 18);
 }
 
 #[test]

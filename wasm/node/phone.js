@@ -56,8 +56,7 @@ export class Phone extends Telephone {
     await this.#bindSip(local.address, local.port);
     // It was stopped meanwhile.
     if (this.#local === local) return;
-    this.#sip.close();
-    this.#sip = undefined;
+    this.close();
   }
 
   close() {

@@ -74,6 +74,7 @@ impl Call {
                 Some(Answer::Final(_)) => {
                     let reply = Reply::whole(Cause::of(response), response);
                     inquiries.remove(index).finish(cx, Some(reply));
+                    self.end_if_gone(cx, response);
                 }
             }
             return true;

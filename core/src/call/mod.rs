@@ -216,11 +216,6 @@ impl Call {
         }
     }
 
-    /// Our tag, if it has one already.
-    pub(crate) fn own_tag(&self) -> Option<Tag> {
-        self.tag
-    }
-
     /// Our tag as a callee in calls with this Call-ID.
     pub(crate) fn tag_for(&self, call_id: &str) -> Option<Tag> {
         self.tag.filter(|_| self.direction == CallDirection::Incoming && *self.call_id == *call_id)
@@ -447,7 +442,7 @@ impl Call {
     }
 
     /// Our tag, made when first needed.
-    fn tag(&mut self, cx: &mut Crossing<'_>) -> Tag {
+    pub(crate) fn tag(&mut self, cx: &mut Crossing<'_>) -> Tag {
         match self.tag {
             Some(tag) => tag,
             None => *self.tag.insert(cx.new_tag(Owner::Call(self.id))),

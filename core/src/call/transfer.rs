@@ -188,8 +188,12 @@ impl Call {
             // RFC 7647 §5: 202 means what 200 does.
             Answer::Final(_) if accepted => self.transfer_accepted(cx, response),
             Answer::Final(_) => {
+                let within = transfer.beside.is_none();
                 let cause = Some(Cause::of(response));
                 self.settle_transfer(cx, TransferOutcome::Failed, cause);
+                if within {
+                    self.end_if_gone(cx, response);
+                }
             }
         }
         true

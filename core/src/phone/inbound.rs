@@ -171,8 +171,9 @@ impl Phone {
             return queries::no_dialog(cx, query);
         };
         let call = self.invites.get(&invite).copied();
-        let tag = match call.and_then(|id| self.calls.get(&id)) {
-            Some(call) => call.own_tag(),
+        let tag = match call.and_then(|id| self.calls.get_mut(&id)) {
+            // §9.2: that of the answers to the INVITE, also of those that are still to come.
+            Some(call) => Some(call.tag(&mut Crossing { host, agent: &mut self.agent })),
             // It was answered, and is remembered no longer.
             None => self.calls.values().find_map(|call| call.tag_for(query.request.call_id())),
         };

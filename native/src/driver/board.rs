@@ -8,6 +8,8 @@ use offhook_core::host::{Endpoint, Host, Inbound, Transport};
 use offhook_core::switchboard::{LineId, Switchboard};
 use offhook_core::time::Instant;
 
+use tokio::sync::watch;
+
 use super::line::Line;
 use super::{Jobs, Passenger};
 use crate::capture::Capture;
@@ -19,6 +21,8 @@ use crate::host::turned_away::TurnedAway;
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     hub: Mutex<Option<Hub>>,
+    /// How many drivers have had their last line and still hold their sockets.
+    closing: watch::Sender<usize>,
 }
 
 /// A driver that runs, and what its phones have in common.
@@ -75,6 +79,17 @@ impl Group {
         // A panic has taken it down.
         hub.take_if(|hub| hub.jobs.is_closed());
         hub
+    }
+
+    /// Waits until no driver that is over holds the sockets that the next one wants.
+    pub(crate) async fn closed(&self) {
+        // The sender is here.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing == 0).await;
+    }
+
+    /// Whether one does.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow() > 0
     }
 }
 
@@ -176,16 +191,19 @@ impl Board {
         });
         if lines == 0 {
             *hub = None;
+            self.group.closing.send_modify(|closing| *closing += 1);
             self.last_end = Some(end);
         }
     }
 }
 
 impl Drop for Board {
-    /// After a panic nobody else says that this driver is gone, before its lines are told.
+    /// The sockets are closed. After a panic nobody else says that this driver is gone, before its lines
+    /// are told.
     fn drop(&mut self) {
-        if self.last_end.is_none() {
-            *self.group.hub() = None;
+        match self.last_end {
+            Some(_) => self.group.closing.send_modify(|closing| *closing -= 1),
+            None => *self.group.hub() = None,
         }
     }
 }

@@ -143,9 +143,8 @@ impl Datagrams for Machine {
             }
             // Of many phones that say so at once, one has it done for all.
             Outbound::Rebind => {
-                if !self.requests.iter().any(|request| matches!(request, Request::Rebind)) {
-                    self.requests.push(Request::Rebind);
-                }
+                self.requests.retain(|request| !matches!(request, Request::Rebind));
+                self.requests.insert(0, Request::Rebind);
             }
             Outbound::CloseFlow { flow } => self.closing.push(flow),
             Outbound::BindMedia { id, toward, low, high } => {

@@ -225,6 +225,14 @@ impl Call {
         self.advance(cx);
     }
 
+    /// Ends it when the far end says that it knows nothing of it (RFC 3261 §12.2.1.2, RFC 5057 §5.1).
+    pub(super) fn end_if_gone(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+        let Stage::Session(session) = &self.stage else { return };
+        if response.status() == Some(481) && session.parting.is_none() {
+            self.part(cx, Ending::of(EndedBy::Remote, response));
+        }
+    }
+
     /// Sends what is due.
     pub(super) fn advance(&mut self, cx: &mut Crossing<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };

@@ -233,6 +233,24 @@ fn a_hangup_before_ack_waits_for_it() {
 }
 
 #[test]
+fn a_cancel_that_overtakes_our_ringing_is_answered_with_its_tag() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let cancel = request("CANCEL", 1, None, "").replace("z9hG4bKCANCEL", "z9hG4bKINVITE");
+    let invite = request("INVITE", 1, None, &session(&sdp("sendrecv")));
+    scene.sim[peer].send(bob.id.address(), &invite);
+    scene.say(peer, &bob, &cancel);
+    let (status, cancelled) = scene.answer_to(peer, "CANCEL", 1);
+    assert_eq!(status, 200);
+    let (status, response) = scene.answer_to(peer, "INVITE", 1);
+    assert_eq!(status, 487);
+    assert_eq!(header(&response, "To"), header(&cancelled, "To"), "§9.2: one tag for both");
+    assert!(bob.events().iter().all(|event| !matches!(event, Event::Incoming { .. })));
+    scene.assert_idle(&bob);
+}
+
+#[test]
 fn cancel_ends_a_ringing_call() {
     let mut scene = Scene::new();
     let bob = scene.direct(BOB, "bob");

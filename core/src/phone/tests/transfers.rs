@@ -242,6 +242,18 @@ fn a_refused_transfer_fails_with_its_code_and_the_call_goes_on() {
 }
 
 #[test]
+fn a_far_end_that_knows_no_dialog_ends_the_call() {
+    let mut it = called();
+    it.transfer(TransferMode::Notified);
+    it.answer("481 No Dialog", "");
+    assert_eq!(it.told(), [(Failed, Some(481))]);
+    let bye = it.scene.sim[it.peer].last("BYE").expect("BYE has come").clone();
+    it.say(&response(&bye, "481 No Dialog", "", ""));
+    assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Remote, Some(481)));
+    it.scene.assert_idle(&it.bob);
+}
+
+#[test]
 fn a_notify_of_nothing_that_we_wait_for_is_refused() {
     let mut it = called();
     assert_eq!(it.notify("refer", "active", "SIP/2.0 100 Trying"), 481, "nothing was asked");
