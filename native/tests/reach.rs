@@ -1,4 +1,4 @@
-//! Staying reachable over real sockets: a network that changes, phones that start and stop.
+//! Staying reachable over real sockets: a server that is killed and comes back, a network that changes.
 
 #![cfg(all(feature = "cli", unix))]
 
@@ -6,28 +6,47 @@ mod common;
 #[path = "common/process.rs"]
 mod process;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::*;
-use offhook::{Event, Events, Phone, PhoneParameters, PhoneStatus, Transport};
+use offhook::{Call, EndedBy, Event, Events, Phone, PhoneParameters, PhoneStatus, Transport};
 use process::Offhook;
 
-/// Within what time a phone is registered again.
+/// Within what time a phone is registered again once its server is back: the longest of the waits that
+/// so short an absence leads to, and the time that it takes.
 const BACK_OFF: Duration = Duration::from_secs(9);
 
-/// `offhook exchange`, and where it listens.
+/// `offhook exchange` at a port of its own, with a secret by which calls survive it.
 struct Server {
+    directory: tempfile::TempDir,
     address: String,
-    _running: Offhook,
-    _directory: tempfile::TempDir,
+    running: Option<Offhook>,
 }
 
 impl Server {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let arguments = "exchange --listen 127.0.0.1:0/tcp --user alice:secret --user bob:secret";
-        let running = Offhook::start(directory.path(), arguments);
-        Self { address: running.address(), _running: running, _directory: directory }
+        std::fs::write(directory.path().join("secret"), [7; 32]).expect("a file");
+        let mut server = Self { directory, address: "127.0.0.1:0".to_owned(), running: None };
+        server.come_back();
+        server
+    }
+
+    /// Listens at the address it had before.
+    fn come_back(&mut self) {
+        let arguments = format!(
+            "exchange --listen {}/tcp --user alice:secret --user bob:secret --secret-file secret",
+            self.address
+        );
+        let running = Offhook::start(self.directory.path(), &arguments);
+        self.address = running.address();
+        self.running = Some(running);
+    }
+
+    fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.signal("-KILL");
+        }
     }
 }
 
@@ -37,12 +56,76 @@ async fn by_tcp(server: &Server, user: &str) -> Phone {
     start(parameters.password("secret").transport(Transport::Tcp).bind(here())).await
 }
 
+/// Sound passes that way.
+async fn assert_talks(from: &Call, to: &Call) {
+    let music = tone(440, 300);
+    let hears = async {
+        // What came while nobody listened is silence.
+        let mut heard = Vec::new();
+        while heard.iter().all(|sample: &i16| sample.unsigned_abs() <= 1_000) {
+            heard = listen(to, 100).await;
+            assert!(!heard.is_empty(), "the call is over");
+        }
+        heard.extend(listen(to, 500).await);
+        heard
+    };
+    let (played, heard) =
+        soon(async { tokio::join!(from.play_samples(8_000, &music), hears) }).await;
+    played.unwrap();
+    assert_tone(&heard, 440, 300);
+}
+
+/// A call, answered.
+async fn call(from: &Phone, to: &Phone, target: &str) -> (Call, Call) {
+    let mut incoming = to.incoming();
+    let calling = soon(from.call(target)).await.unwrap();
+    let called = soon(incoming.next()).await.expect("it rings");
+    let (answer, answered) =
+        soon(async { tokio::join!(called.answer(), calling.answered()) }).await;
+    answer.unwrap();
+    answered.unwrap();
+    (calling, called)
+}
+
 /// Waits until a phone says that it has that status.
 async fn reaches(events: &mut Events<Event>, wanted: PhoneStatus) {
     within(BACK_OFF, async {
         while events.next().await.expect("the phone runs") != Event::Status(wanted) {}
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_and_comes_back_costs_no_call() {
+    let mut server = Server::start();
+    let (alice, bob) = (by_tcp(&server, "alice").await, by_tcp(&server, "bob").await);
+    let mut told = [alice.events(), bob.events()];
+    let (calling, called) = call(&alice, &bob, "bob").await;
+    assert_talks(&calling, &called).await;
+
+    server.kill();
+    for events in &mut told {
+        reaches(events, PhoneStatus::Registering).await;
+    }
+    // Media goes directly.
+    assert_talks(&called, &calling).await;
+    server.come_back();
+    let back = Instant::now();
+    for events in &mut told {
+        reaches(events, PhoneStatus::Registered).await;
+    }
+    println!("registered again {:?} after the server is back", back.elapsed());
+    assert_talks(&calling, &called).await;
+    soon(calling.hangup()).await.unwrap();
+    assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
+
+    // And the next call is as any other.
+    let (calling, called) = call(&bob, &alice, "alice").await;
+    assert_talks(&calling, &called).await;
+    soon(called.hangup()).await.unwrap();
+    assert_eq!(soon(calling.ended()).await.by, EndedBy::Remote);
+    soon(alice.stop()).await;
+    soon(bob.stop()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,8 @@ pub(super) struct Invite {
     answer: Option<Box<str>>,
     /// The ACK, once there was a path for it.
     ack: Option<(Arc<Path>, Box<[u8]>)>,
+    /// Whether that may have been lost with its connection.
+    lost: bool,
     /// When no 2xx comes any more.
     until: Instant,
     forget: TimerId,
@@ -45,7 +47,7 @@ impl Invite {
         // No 2xx comes later than that (§13.2.2.4).
         let forget = cx.set_timer(TRANSACTION, Alarm::Call(call, CallAlarm::Forget));
         let until = cx.now() + TRANSACTION;
-        Self { seq, attempt, answer: answer.map(Into::into), ack: None, until, forget }
+        Self { seq, attempt, answer: answer.map(Into::into), ack: None, lost: false, until, forget }
     }
 
     /// Whether its ACK has not been sent yet.
@@ -57,12 +59,22 @@ impl Invite {
         let mut request = within(dialog, Method::Ack, self.seq);
         request.body = self.answer.as_ref().map(|answer| (ACCEPTED, answer.as_bytes()));
         let bytes = cx.send_ack(path, &request, &self.attempt);
-        self.ack = Some((Arc::clone(path), bytes));
+        (self.ack, self.lost) = (Some((Arc::clone(path), bytes)), false);
     }
 
     /// The connection that its ACK went by is over; maybe it was lost.
     pub(super) fn handle_flow_lost(&mut self, flow: Flow) {
-        self.ack.take_if(|(path, _)| path.flow == flow);
+        self.lost |= self.ack.as_ref().is_some_and(|(path, _)| path.flow == flow);
+    }
+
+    /// Whether its ACK is to be sent once more, if there is a path: the call does not depend on it.
+    pub(super) fn has_lost_ack(&self) -> bool {
+        self.lost
+    }
+
+    /// There is no path to send it once more.
+    pub(super) fn forget_lost_ack(&mut self) {
+        self.lost = false;
     }
 
     /// Whether no 2xx to it can come any more.

@@ -107,6 +107,16 @@ impl Session {
                 invite.acknowledge(cx, &path, &self.dialog);
             }
         }
+        if self.invites.iter().any(Invite::has_lost_ack) {
+            match ask::reach(cx, call, &self.dialog) {
+                Reach::Open(path) => {
+                    let lost = self.invites.iter_mut().filter(|invite| invite.has_lost_ack());
+                    lost.for_each(|invite| invite.acknowledge(cx, &path, &self.dialog));
+                }
+                Reach::Later => {}
+                Reach::Never(_) => self.invites.iter_mut().for_each(Invite::forget_lost_ack),
+            }
+        }
         let ready = self.accepted.is_none();
         if let Some(parting) = self.parting.as_mut().filter(|_| ready) {
             parting.bye.send(cx, call, &mut self.dialog)?;
@@ -254,6 +264,7 @@ impl Call {
             Ok(_) => self.advance(cx),
             Err(_) if ask::falls_back(cx, &mut session.dialog) => self.advance(cx),
             Err(lost) => {
+                session.invites.iter_mut().for_each(Invite::forget_lost_ack);
                 session.forks.retain(|fork| !fork.needs_path());
                 if session.needs_path() {
                     let ending = session.lost(lost);
