@@ -10,6 +10,8 @@ mod deferred;
 mod flows;
 mod learned;
 mod link;
+#[cfg(test)]
+mod path_tests;
 mod paths;
 mod ports;
 mod request;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::link::NOWHERE;
-use super::{Agent, Alarm, Hop, Owner};
+use super::{Agent, Alarm, Hop, Owner, TRANSACTION};
 use crate::certificate::Identities;
 use crate::error::Error;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
@@ -89,6 +89,11 @@ const MAX_PATHS: usize = 1024;
 /// How many addresses of the server are remembered: those of its name, as it changes.
 const MAX_HOMES: usize = 16;
 
+/// For how long a hop whose certificate was refused is not asked in the clear, unless a good one is
+/// shown before; and how many of those are remembered.
+const DISTRUSTED_FOR: Duration = Duration::from_secs(600);
+const MAX_DISTRUSTED: usize = 256;
+
 /// The open paths, and those under way.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
@@ -105,6 +110,12 @@ pub(crate) struct Paths {
     draw: Option<Draw>,
     /// The addresses at which the configured server and proxy were found.
     homes: Vec<SocketAddr>,
+    /// Whom each connection of ours was opened for, by name or address: kept as long as the connection,
+    /// whatever becomes of the hops that led to it.
+    names: BTreeMap<Flow, String>,
+    /// The hops where somebody has shown a certificate that is not to be trusted, until when that
+    /// counts, and what was wrong with it.
+    distrusted: BTreeMap<Hop, (Instant, String)>,
 }
 
 /// ```text
@@ -125,6 +136,10 @@ enum State {
 struct Seeking {
     search: Search,
     asked: Asked,
+    /// When it began: it takes no longer than a transaction, however much there is to ask and to try.
+    began: Instant,
+    /// Whether a server was to be tried in the clear: then nothing was to be private that is not by now.
+    clear: bool,
     /// The servers that have failed lately, which are tried when there is no other.
     last: Vec<(Instant, Candidate)>,
     /// What has been in the way of the latest.
@@ -153,6 +168,23 @@ impl Paths {
             _ => false,
         })
     }
+
+    /// Begins a search: in private alone where a certificate was refused lately.
+    fn search(&self, hop: &Hop, now: Instant) -> Search {
+        let mut search = Search::new(hop, &self.missing);
+        if self.distrusted.get(hop).is_some_and(|(until, _)| *until > now) {
+            search.distrust();
+        }
+        search
+    }
+
+    /// Remembers that somebody at a hop has shown a certificate that is not to be trusted.
+    fn distrust(&mut self, hop: Hop, problem: &str, now: Instant) {
+        self.distrusted.retain(|_, (until, _)| *until > now);
+        if self.distrusted.len() < MAX_DISTRUSTED || self.distrusted.contains_key(&hop) {
+            self.distrusted.insert(hop, (now + DISTRUSTED_FOR, problem.to_owned()));
+        }
+    }
 }
 
 impl Agent {
@@ -167,7 +199,9 @@ impl Agent {
                 return Reach::Open(Arc::clone(path));
             }
             Some(State::Seeking(seeking)) => {
-                seeking.waiters.push(owner);
+                if !seeking.waiters.contains(&owner) {
+                    seeking.waiters.push(owner);
+                }
                 return Reach::Later;
             }
             Some(State::Open { .. }) | None => {}
@@ -179,8 +213,10 @@ impl Agent {
             }
         }
         let seeking = Seeking {
-            search: Search::new(&hop, &self.paths.missing),
+            search: self.paths.search(&hop, host.now()),
             asked: Asked::Nothing,
+            began: host.now(),
+            clear: false,
             last: Vec::new(),
             problem: None,
             until: host.now() + LIFETIME,
@@ -230,7 +266,7 @@ impl Agent {
         if self.parameters.next_hop.is_some() {
             return false;
         }
-        let mut search = Search::new(hop, &self.paths.missing);
+        let mut search = self.paths.search(hop, now);
         loop {
             match search.next() {
                 Step::Ask(question) => match self.paths.answers.find(&question, now) {
@@ -291,8 +327,15 @@ impl Agent {
         }
         let told = match self.told_on(flow, to, local) {
             Ok(told) => told,
-            Err(error) => return Some((seeking.waiters, Err(Lost::Because(error)))),
+            Err(error) => {
+                // Nobody can use it.
+                self.streams.close(host, flow);
+                return Some((seeking.waiters, Err(Lost::Because(error))));
+            }
         };
+        if flow.transport.is_reliable() {
+            self.paths.names.insert(flow, hop.host().to_owned());
+        }
         let path = Path { flow, to, local, told, secure: hop.is_secure() };
         Some(self.found(hop, *seeking, path))
     }
@@ -340,25 +383,26 @@ impl Agent {
                 let peer = hop.host().to_owned();
                 seeking.problem = Some(match failure {
                     FlowFailure::Untrusted(problem) => {
+                        if !seeking.clear {
+                            self.paths.distrust(hop.clone(), problem, host.now());
+                        }
                         seeking.distrust();
                         Error::Untrusted { peer, problem: problem.to_owned() }
                     }
                     FlowFailure::Unreachable(problem) => {
+                        self.paths.avoided.avoid(server, None, host.now());
                         Error::Unreachable { peer, problem: problem.to_owned() }
                     }
                     FlowFailure::Unsupported => {
                         let transport = server.transport;
                         // What was chosen because we were thought to have it is chosen anew.
                         if self.paths.missing.insert(transport) && hop.transport().is_none() {
-                            seeking.search = Search::new(&hop, &self.paths.missing);
+                            seeking.search = self.paths.search(&hop, host.now());
                         }
                         let problem = format!("{} cannot be used here", transport.as_str());
                         Error::Unreachable { peer, problem }
                     }
                 });
-                if failure != FlowFailure::Unsupported {
-                    self.paths.avoided.avoid(server, None, host.now());
-                }
             }
             Asked::Nothing => {}
         }
@@ -403,9 +447,19 @@ impl Agent {
         self.paths.homes.contains(&address)
     }
 
-    /// Whether a path leads to the configured server or proxy, to whom alone credentials are shown.
+    /// Whether a path leads to the configured server or proxy, to whom alone credentials are shown: and
+    /// in private, if that is how it is to be reached, whatever its Record-Route says.
     pub(crate) fn is_home(&self, path: &Path) -> bool {
-        self.paths.homes.contains(&path.to)
+        let private = path.flow.transport.is_secure() || !self.is_home_private();
+        private && self.paths.homes.contains(&path.to)
+    }
+
+    /// Whether the first hop of our requests is set to be reached by a secure transport.
+    fn is_home_private(&self) -> bool {
+        let first = self.home().ok().flatten().and_then(|(hop, _)| self.fixed(&hop).ok());
+        first.is_some_and(|hop| {
+            hop.is_secure() || hop.transport().is_some_and(|transport| transport.is_secure())
+        })
     }
 
     /// Whether something came from the configured server or proxy, as far as an address shows.
@@ -436,15 +490,17 @@ impl Agent {
     pub(crate) fn forget_paths(&mut self, over: Flow) {
         let on_it = |state: &State| matches!(state, State::Open { path, .. } if path.flow == over);
         self.paths.known.retain(|_, state| !on_it(state));
+        self.paths.names.remove(&over);
         self.forget_learned(over);
     }
 
     /// The network has changed: no path leads anywhere any more. Whoever waits for one goes on to.
     pub(crate) fn renew_paths(&mut self, host: &mut dyn Host) {
         self.forget_all_learned();
-        let Paths { known, homes, draw, .. } = core::mem::take(&mut self.paths);
-        // What servers and names have said was said of the network that is no more.
-        (self.paths.homes, self.paths.draw) = (homes, draw);
+        let Paths { known, homes, draw, distrusted, .. } = core::mem::take(&mut self.paths);
+        // What servers and names have said was said of the network that is no more; but who was to be
+        // asked in private still is.
+        (self.paths.homes, self.paths.draw, self.paths.distrusted) = (homes, draw, distrusted);
         for (hop, state) in known {
             let State::Seeking(seeking) = state else { continue };
             if let Some((_, timer)) = seeking.asked.request() {
@@ -494,6 +550,10 @@ impl Agent {
     ) -> Option<Settled> {
         let now = host.now();
         let server = loop {
+            if now >= seeking.began + TRANSACTION {
+                self.paths.known.remove(&hop);
+                return Some(seeking.give_up(&hop, "looking for it took too long"));
+            }
             match seeking.search.next() {
                 Step::Ask(question) => match self.paths.answers.find(&question, now) {
                     Some((answer, until)) => {
@@ -508,15 +568,24 @@ impl Agent {
                         return None;
                     }
                 },
-                Step::Try(server) => match self.paths.avoided.until(&server, now) {
-                    Some(until) => seeking.last.push((until, server)),
-                    None => break server,
-                },
+                Step::Try(server) => {
+                    seeking.clear |= !server.transport.is_secure();
+                    match self.paths.avoided.until(&server, now) {
+                        Some(until) => seeking.last.push((until, server)),
+                        None => break server,
+                    }
+                }
                 Step::Done => match seeking.next_of_last() {
                     Some(server) => break server,
                     None => {
                         self.paths.known.remove(&hop);
-                        return Some(seeking.give_up(&hop));
+                        if let Some((_, problem)) = self.paths.distrusted.get(&hop) {
+                            // All that is left would be in the clear.
+                            let (peer, problem) = (hop.host().to_owned(), problem.clone());
+                            seeking.problem.get_or_insert(Error::Untrusted { peer, problem });
+                        }
+                        let nowhere = "the domain name system knows no address of it";
+                        return Some(seeking.give_up(&hop, nowhere));
                     }
                 },
             }
@@ -542,19 +611,22 @@ impl Agent {
         }
         let trusted = !server.transport.is_secure() || self.paths.homes.contains(&server.to);
         let by_address = hop.ip().is_some() && trusted;
-        self.paths.known.iter().find_map(|(other, state)| match state {
-            State::Open { path, .. }
-                if path.server() == server && (other.host() == hop.host() || by_address) =>
-            {
-                Some(Path { secure: hop.is_secure(), ..Path::clone(path) })
-            }
-            _ => None,
+        self.paths.names.iter().find_map(|(flow, name)| {
+            let (to, _) = self.streams.addresses(*flow)?;
+            let is_it = Candidate { transport: flow.transport, to } == server;
+            let path =
+                (is_it && (name == hop.host() || by_address)).then(|| self.path_on(*flow, to));
+            let path = path.flatten()?.ok()?;
+            Some(Path { secure: hop.is_secure(), ..path })
         })
     }
 
     fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Settled {
         if self.leads_home(&hop) {
             self.note_home(path.to);
+        }
+        if path.flow.transport.is_secure() {
+            self.paths.distrusted.remove(&hop);
         }
         let until = match path.flow.transport.is_reliable() {
             true => Instant::FAR,
@@ -611,10 +683,11 @@ impl Seeking {
         self.last.retain(|(_, server)| server.transport.is_secure());
     }
 
-    fn give_up(self, hop: &Hop) -> Settled {
+    /// Gives up: for the latest reason, or else for this one.
+    fn give_up(self, hop: &Hop, problem: &str) -> Settled {
         let error = self.problem.unwrap_or_else(|| Error::Unreachable {
             peer: hop.host().to_owned(),
-            problem: "the domain name system knows no address of it".to_owned(),
+            problem: problem.to_owned(),
         });
         (self.waiters, Err(Lost::Because(error)))
     }

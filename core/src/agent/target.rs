@@ -147,7 +147,7 @@ impl Agent {
 
     /// By way of whom REGISTER goes: the outbound proxy, as a loose route (RFC 3261
     /// §8.1.2), or the server; `None` without either.
-    fn home(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
+    pub(super) fn home(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
         if let Some(proxy) = &self.parameters.outbound_proxy {
             let problem = "it is no SIP URI that can be reached";
             let (what, value) = ("outbound proxy", proxy.clone());

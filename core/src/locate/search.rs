@@ -161,6 +161,7 @@ impl Search {
     /// Keeps to what is secure: somebody has shown a certificate that is not to be trusted, and what
     /// was to be private is not said in the clear instead.
     pub(crate) fn distrust(&mut self) {
+        self.secure = true;
         let secure = |todo: &Todo| match todo {
             Todo::Naptr(_) => true,
             Todo::Srv { transport, .. } | Todo::Addresses { transport, .. } => {

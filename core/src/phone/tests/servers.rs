@@ -4,6 +4,7 @@ use super::scene::{ALICE, Actor, LONG, PEER, Scene, header, sdp, session};
 use crate::call::TransferMode;
 use crate::config::PhoneParameters;
 use crate::event::{CallId, CallState, Cause, EndedBy, Event, HoldBy};
+use crate::host::Transport;
 use crate::phone::Phone;
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
 use crate::time::Duration;
@@ -124,6 +125,39 @@ fn credentials_that_are_refused_within_a_call_are_shown_once() {
     assert!(alice.events().iter().any(failed), "{:?}", alice.events());
     assert_eq!(scene.sim[server].count("INVITE"), 3, "once without, once with");
     assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Answered));
+}
+
+#[test]
+fn a_server_that_is_reached_over_tls_gets_no_credentials_in_the_clear() {
+    let mut scene = Scene::new();
+    let server = scene.peer(PEER, |peer, arrival| {
+        let challenge = "Proxy-Authenticate: Digest realm=\"pbx\", nonce=\"n\", qop=\"auth\"\n";
+        let route = "Record-Route: <sip:10.0.0.9:5060;transport=udp;lr>\n";
+        match (&*method(arrival), arrival.header("Proxy-Authorization")) {
+            ("ACK" | "SIP/2.0", _) => {}
+            (_, None) => peer.reply(arrival, "407 Who", challenge),
+            ("INVITE", _) => {
+                let more = format!("{route}{}", success("INVITE", arrival));
+                peer.reply(arrival, "200 OK", &more);
+            }
+            _ => peer.reply(arrival, "200 OK", ""),
+        }
+    });
+    let mut parameters = PhoneParameters::new("10.0.0.9", "alice").password("secret");
+    (parameters.register, parameters.port) = (false, 5060);
+    let alice = scene.phone(ALICE, parameters.transport(Transport::Tls));
+    scene.start(&alice);
+    let call = scene.call(&alice, "bob");
+    scene.reach(&alice, call, CallState::Answered);
+    scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
+    scene.run(SOON);
+    assert_eq!((scene.sim[server].count("INVITE"), scene.sim[server].count("BYE")), (2, 1));
+    for packet in scene.sip() {
+        let (text, private) = (packet.text(), packet.transport == Transport::Tls);
+        assert!(private || !text.contains("Proxy-Authorization:"), "{text}");
+    }
+    let clear = scene.sip().filter(|packet| packet.transport == Transport::Udp);
+    assert!(clear.count() > 1, "the route was followed");
 }
 
 #[test]
