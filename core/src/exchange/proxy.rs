@@ -214,7 +214,7 @@ impl Running {
     /// Forwards an ACK of a 2xx, if it belongs to a call of ours.
     pub(super) fn forward_ack(&mut self, host: &mut dyn Host, ack: Message, source: SocketAddr) {
         let Ok(plan) = Plan::read(&ack, &self.domain, self.seal) else { return };
-        if !plan.sealed || ack.max_forwards() == Some(0) {
+        if !plan.is_within(&ack) || ack.max_forwards() == Some(0) {
             return;
         }
         let target = self.target_within(&plan);

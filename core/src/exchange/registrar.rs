@@ -18,8 +18,8 @@ pub(super) struct Registrar {
     by_name: BTreeMap<String, usize>,
     /// The bindings that lead along a link: whose, and which.
     by_link: BTreeMap<Link, BTreeSet<(usize, u64)>>,
-    /// The links of these by contact, as [`place`] names it.
-    by_place: BTreeMap<String, Link>,
+    /// The bindings by contact, as [`place`] names it: whose it was first, keeps it from others.
+    by_place: BTreeMap<String, (usize, u64)>,
     /// The links that are of no use any more: who was bound along them is bound along another.
     left: Vec<Link>,
     expiry: Timers<(usize, u64)>,
@@ -138,7 +138,8 @@ impl Registrar {
     /// The link of whoever is registered with that contact: how to reach who has connected anew
     /// since a call began.
     pub(super) fn link_of(&self, contact: &str) -> Option<Link> {
-        self.by_place.get(&place(contact)?).copied()
+        let &(index, id) = self.by_place.get(&place(contact)?)?;
+        self.users.get(index)?.bindings.iter().find(|binding| binding.id == id)?.link
     }
 
     /// The Contact values of a response: every binding and how long it still lasts (step 8).
@@ -215,7 +216,6 @@ impl Registrar {
             let Some(user) = self.users.get_mut(index) else { continue };
             let Some(binding) = user.bindings.iter_mut().find(|b| b.id == id) else { continue };
             binding.link = None;
-            place(&binding.uri).map(|place| self.by_place.remove(&place));
             if binding.is_client() || binding.target().next_hop().is_none() {
                 self.remove(index, id, Departure::Lost, events);
             }
@@ -241,7 +241,11 @@ impl Registrar {
             if bindings.is_empty() {
                 self.by_link.remove(&link);
             }
-            place(&binding.uri).map(|place| self.by_place.remove(&place));
+        }
+        if let Some(place) = place(&binding.uri)
+            && self.by_place.get(&place) == Some(&(index, binding.id))
+        {
+            self.by_place.remove(&place);
         }
     }
 
@@ -357,7 +361,12 @@ impl Registrar {
         };
         if let Some(link) = link {
             self.by_link.entry(link).or_default().insert((index, id));
-            place(&wish.uri).map(|place| self.by_place.insert(place, link));
+        }
+        if let Some(place) = place(&wish.uri) {
+            let holder = self.by_place.entry(place).or_insert((index, id));
+            if holder.0 == index {
+                holder.1 = id;
+            }
         }
         let Some(user) = self.users.get_mut(index) else { return };
         // A refreshed binding keeps its place.

@@ -13,8 +13,10 @@ pub(super) struct Plan {
     /// The routes left after ours were taken off.
     pub(super) routes: Vec<String>,
     /// Whether one of them, or the Request-URI, was sealed by us for this Call-ID: the request
-    /// belongs to a call that we connected.
+    /// belongs to a call that we connected, if it [is within](Self::is_within) any.
     pub(super) sealed: bool,
+    /// Whether the last of ours names a link, be it one of an earlier run.
+    pub(super) bound: bool,
     /// The link that the last of ours names: that to where the request goes.
     pub(super) link: Option<Link>,
 }
@@ -50,10 +52,17 @@ impl Plan {
         }
         match routes.iter().all(|route| NameAddr::parse(route).is_ok()) {
             true => {
-                let (sealed, link) = (mark.is_some(), mark.and_then(|mark| mark.link));
-                Ok(Self { uri, routes, sealed, link })
+                let (sealed, mark) = (mark.is_some(), mark.unwrap_or_default());
+                Ok(Self { uri, routes, sealed, bound: mark.bound, link: mark.link })
             }
             false => Err(400),
         }
+    }
+
+    /// Whether a request goes within a call that we connected. A route of ours and its Call-ID can be
+    /// had from any call that is over: without a To tag they begin another one (§12.2), for which a
+    /// password is asked.
+    pub(super) fn is_within(&self, request: &Message) -> bool {
+        self.sealed && request.to_tag().is_some()
     }
 }

@@ -304,7 +304,7 @@ impl Running {
         let Ok(uri) = Uri::parse(&plan.uri) else { return self.refuse(host, &asked, 400) };
         let ours = uri.scheme() == Scheme::Tel || self.domain.is_ours(&uri);
         let is_options = *request.method() == Method::Options;
-        if is_options && !plan.sealed && ours && uri.user().is_none() {
+        if is_options && !plan.is_within(&request) && ours && uri.user().is_none() {
             return self.answer_options(host, &asked);
         }
         match request.max_forwards() {
@@ -319,7 +319,7 @@ impl Running {
         if request.header(HeaderName::ProxyRequire).is_some() {
             return self.refuse_extensions(host, &asked, HeaderName::ProxyRequire);
         }
-        if plan.sealed {
+        if plan.is_within(&request) {
             let target = self.target_within(&plan);
             return self.forward(host, asked, true, vec![target]);
         }
@@ -355,10 +355,12 @@ impl Running {
     }
 
     /// Where a request within a call goes: along the link that its route names or, when that is no
-    /// more, along that by which its target is registered now.
+    /// more, along that by which its target is registered now. Where the route names none, the target
+    /// is reached as its URI says, whoever else has registered such a contact.
     pub(super) fn target_within(&self, plan: &Plan) -> Target {
         let mut target = Target::of(plan);
-        if target.routes.is_empty() && !target.link.is_some_and(|link| self.links.is_alive(link)) {
+        let is_lost = plan.bound && !plan.link.is_some_and(|link| self.links.is_alive(link));
+        if target.routes.is_empty() && is_lost {
             target.link = self.registrar.link_of(&target.uri);
         }
         target

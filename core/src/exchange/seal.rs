@@ -25,6 +25,8 @@ pub(super) struct Seal {
 /// What a route of ours says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Mark {
+    /// Whether it names a link, of this run or of another.
+    pub(super) bound: bool,
     /// The link to the peer on that side, if it was made in this run.
     pub(super) link: Option<Link>,
 }
@@ -78,7 +80,8 @@ impl Seal {
     pub(super) fn read(self, route: &Uri<'_>, call_id: &str) -> Option<Mark> {
         let user = route.user()?;
         let (sum, token) = user.split_once('-').unwrap_or((user, ""));
-        (sum == self.sum(call_id, token)).then(|| Mark { link: self.link(token) })
+        let mark = || Mark { bound: !token.is_empty(), link: self.link(token) };
+        (sum == self.sum(call_id, token)).then(mark)
     }
 
     /// The user part of a route.
@@ -170,7 +173,10 @@ mod tests {
     fn a_secret_outlives_the_run_and_a_link_does_not() {
         let leg = leg(Transport::Ws, "10.0.0.2:40000");
         let route = seal(1, Some(b"secret")).record_route(&leg, None, "call", false);
-        assert_eq!(read(seal(2, Some(b"secret")), &route, "call"), Some(Mark::default()));
+        assert_eq!(
+            read(seal(2, Some(b"secret")), &route, "call"),
+            Some(Mark { bound: true, link: None })
+        );
         assert_eq!(read(seal(2, Some(b"other")), &route, "call"), None);
         assert_eq!(read(seal(2, None), &route, "call"), None);
     }

@@ -338,3 +338,43 @@ fn other_requests_travel_too() {
     assert_eq!(status(&site.final_response(&alice)), 202);
     assert_eq!(site.sim[site.exchange].requests(), 0);
 }
+
+#[test]
+fn who_was_in_a_call_begins_no_other_by_its_route() {
+    let (mut site, alice, bob, answer) = connected();
+    let carol = site.phone(7, "carol");
+    let route = answer.header("Record-Route").unwrap();
+    let exchange = site.exchange.address();
+    let to = answer.header("To").unwrap();
+    let bare = to.split(";tag").next().unwrap();
+    for (cseq, method, uri, code) in [
+        (9, "INVITE", "sip:carol@10.0.0.7", 403),
+        (10, "MESSAGE", "sip:bob@10.0.0.2", 403),
+        (11, "INVITE", "sip:bob@example.com", 407),
+        (12, "ACK", "sip:bob@10.0.0.2", 0),
+    ] {
+        site.sim[alice.node].take();
+        let text = within(&alice, &answer, method, cseq, &route)
+            .replace(&format!("To: {to}"), &format!("To: {bare}"))
+            .replace("sip:bob@10.0.0.2 SIP", &format!("{uri} SIP"))
+            .replace("\n\n", "\nP-Asserted-Identity: <sip:president@example.com>\n\n");
+        site.sim[alice.node].send(exchange, &text);
+        site.run();
+        assert_eq!(site.sim[alice.node].received().last().map_or(0, status), code, "{text}");
+    }
+    assert_eq!((site.count(&carol, "INVITE"), site.count(&bob, "INVITE")), (0, 1));
+    assert_eq!((site.count(&bob, "MESSAGE"), site.count(&bob, "ACK")), (0, 0));
+}
+
+#[test]
+fn nobody_takes_the_calls_of_another_by_his_contact() {
+    let (mut site, alice, bob, answer) = connected();
+    let mut carol = site.connected_phone(7, "carol", Transport::Tcp);
+    let registered = site.register(&mut carol, "Contact: <sip:bob@10.0.0.2>\n");
+    assert_eq!(status(&registered), 200);
+    let route = answer.header("Record-Route").unwrap();
+    let exchange = site.exchange.address();
+    site.sim[alice.node].send(exchange, &within(&alice, &answer, "BYE", 3, &route));
+    site.run();
+    assert_eq!((site.count(&carol, "BYE"), site.count(&bob, "BYE")), (0, 1));
+}
