@@ -310,10 +310,7 @@ impl Running {
         let Some(late) = self.branch(slot, branch) else { return };
         late.timer = None;
         match late.state {
-            BranchState::Waiting(id) => {
-                self.waiting.remove(&id);
-                self.set_state(slot, branch, BranchState::Done(Outcome::Failed(480)));
-            }
+            BranchState::Waiting(id) => self.no_way(host, id),
             BranchState::Sent { provisional: true, .. } => self.cancel_branch(host, slot, branch),
             BranchState::Sent { client, .. } => {
                 self.layer.abandon(client);

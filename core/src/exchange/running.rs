@@ -246,9 +246,12 @@ impl Running {
         host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
     }
 
-    /// The network does not take what is sent on a link.
+    /// The network does not take what is sent on a link. Over UDP that may pass, and a telephone behind
+    /// a NAT has no other way to it: only what was under way has failed.
     fn link_failed(&mut self, host: &mut dyn Host, link: Link) {
-        self.lose(link);
+        if link.flow.transport.is_reliable() {
+            self.lose(link);
+        }
         self.layer.handle_send_failed(host, link.flow, link.peer);
     }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::certificate::Identities;
 use crate::config::PhoneParameters;
 use crate::event::{CallState, EndedBy};
+use crate::sim::Link;
 
 /// Where it listens for every transport; in the simulation they share a port.
 fn everywhere(mut parameters: ExchangeParameters) -> ExchangeParameters {
@@ -264,4 +265,62 @@ fn who_knows_it_by_name_comes_back_by_name_within_a_call() {
         });
         assert_eq!(routes.count(), 0);
     }
+}
+
+#[test]
+fn a_contact_whose_connection_is_lost_is_not_taken_by_another() {
+    let mut site = Site::new();
+    let contact = "Contact: <sip:bob@10.0.0.2;transport=tcp>\n";
+    let (mut alice, mut bob) =
+        (site.phone(1, "alice"), site.connected_phone(2, "bob", Transport::Tcp));
+    let mut carol = site.connected_phone(7, "carol", Transport::Tcp);
+    site.register(&mut bob, contact);
+    site.start(&mut alice, &INVITE);
+    site.reply(&bob, "INVITE", "200 OK", "Contact: <sip:bob@10.0.0.2;transport=tcp>\n");
+    let answer = site.final_response(&alice);
+    site.sim.cut(bob.node, site.exchange);
+    site.run();
+    assert_eq!(status(&site.register(&mut carol, contact)), 200);
+    let [from, to, routes] = ["From", "To", "Record-Route"].map(|name| answer.headers(name));
+    let routes: String = routes.iter().map(|route| format!("Route: {route}\n")).collect();
+    let bye = format!(
+        "BYE sip:bob@10.0.0.2;transport=tcp SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKbye\n\
+         From: {}\nTo: {}\nCall-ID: alice-1\nCSeq: 9 BYE\nMax-Forwards: 70\n{routes}\n",
+        from[0], to[0],
+    );
+    let exchange = site.exchange.address();
+    site.sim[alice.node].send(exchange, &bye);
+    site.sim.run_for(SECOND);
+    assert_eq!((site.count(&carol, "BYE"), site.count(&bob, "BYE")), (0, 1));
+}
+
+#[test]
+fn a_passing_failure_leaves_the_way_to_who_is_behind_a_nat() {
+    let mut site = Site::new();
+    site.sim.set_unreachable_reports(true);
+    let (mut alice, mut bob) = (site.phone(1, "alice"), site.phone(2, "bob"));
+    // Bound to where it came from; the address in the contact leads nowhere.
+    site.register(&mut bob, "Contact: <sip:bob@192.168.0.2;ob>\n");
+    site.sim.kill(bob.node);
+    // What is under way has failed.
+    assert_eq!(status(&site.ask(&mut alice, &INVITE)), 480);
+    site.sim.restart(bob.node, ScriptedPeer::new());
+    site.start(&mut alice, &INVITE);
+    assert_eq!(site.count(&bob, "INVITE"), 1);
+}
+
+#[test]
+fn what_is_too_large_goes_as_a_datagram_when_tcp_is_not_answered() {
+    let mut site = Site::new();
+    let (mut alice, bob) = (site.phone(1, "alice"), site.registered(2, "bob"));
+    let (there, here) = (bob.node.ip(), site.exchange.ip());
+    site.sim.link(there, here, Link::slow(SECOND * 6));
+    let body = large();
+    site.start(&mut alice, &Ask { body: &body, ..INVITE });
+    site.sim.run_for(SECOND * 9);
+    site.sim.link(there, here, Link::default());
+    site.sim.run_for(SECOND * 2);
+    assert_eq!(site.last(&bob, "INVITE").flow.transport, Transport::Udp);
+    site.reply(&bob, "INVITE", "486 Busy Here", "");
+    assert_eq!(status(&site.final_response(&alice)), 486);
 }
