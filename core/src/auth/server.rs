@@ -1,10 +1,12 @@
 //! Challenging, and checking the answers (RFC 3261 §22.2 to §22.4, RFC 7616 §3.3 to §3.6, RFC 8760
 //! §2.3).
 //!
-//! A nonce is the time it was made, a random number, and a keyed hash of both: nobody else can make
-//! one, and none has to be remembered before it was used with the right password. How often each was
-//! used is remembered in bounded memory; where that ends, a nonce is taken for stale, never for good.
+//! A nonce is the time it was made, a random number, and a keyed hash of both and of the address it was
+//! sent to: nobody else can make one, nor use one in another's name, and none has to be remembered before
+//! it was used with the right password. How often each was used is remembered in bounded memory; where
+//! that ends, a nonce is taken for stale, never for good.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -36,11 +38,11 @@ pub enum Refusal {
     /// Credentials that cannot be read: 400.
     #[error("malformed credentials")]
     Malformed,
-    /// The password is right, but the nonce is too old, was used, or is not ours: challenge with
-    /// stale=true.
+    /// The nonce is too old or not ours for that address, whatever the password; or the password is
+    /// right, but the nonce was used: challenge with stale=true.
     #[error("the nonce is stale")]
     Stale,
-    /// The name or the password is wrong: challenge again, or 403.
+    /// The nonce is ours, and the name or the password is wrong: challenge again, or 403.
     #[error("wrong name or password")]
     Wrong,
 }
@@ -102,10 +104,10 @@ impl DigestServer {
         self.asker
     }
 
-    /// The values of the [`Asker::challenge_field`]s to send, one for each algorithm, in the order
-    /// of preference (RFC 8760 §2.3).
-    pub fn challenges(&mut self, host: &mut dyn Host, stale: bool) -> Vec<String> {
-        let nonce = self.write(Nonce { made: host.now(), random: host.random() });
+    /// The values of the [`Asker::challenge_field`]s to send to `source`, one for each algorithm, in
+    /// the order of preference (RFC 8760 §2.3).
+    pub fn challenges(&mut self, host: &mut dyn Host, source: IpAddr, stale: bool) -> Vec<String> {
+        let nonce = self.write(Nonce { made: host.now(), random: host.random() }, source);
         let challenge = |algorithm: &Algorithm| {
             let mut value = format!(
                 "Digest realm={}, nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth,auth-int\"",
@@ -119,46 +121,61 @@ impl DigestServer {
         self.algorithms.iter().map(challenge).collect()
     }
 
-    /// Checks a request: `fields` are the values of every [`Asker::credentials_field`], `password`
-    /// finds the password of a name.
+    /// The name that credentials for our realm give, be they right or wrong; `fields` are the values of
+    /// every [`Asker::credentials_field`].
+    pub fn claimed<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        self.ours(fields)?.value("username").map(str::to_owned)
+    }
+
+    /// Checks a request from `source`: `fields` are the values of every [`Asker::credentials_field`],
+    /// `password` finds the password of a name.
     ///
     /// # Errors
     /// Says what to answer.
     pub fn verify<'a>(
         &mut self,
         host: &mut dyn Host,
+        source: IpAddr,
         fields: impl IntoIterator<Item = &'a str>,
         method: &str,
         body: &[u8],
         password: impl FnMut(&str) -> Option<String>,
     ) -> Result<Verified, Refusal> {
-        // §22.3: other proxies' credentials are none of ours.
-        let ours =
-            |params: &Params| params.is_digest() && params.value("realm") == Some(&self.realm);
-        let params =
-            fields.into_iter().flat_map(Params::parse).find(ours).ok_or(Refusal::Missing)?;
+        let params = self.ours(fields).ok_or(Refusal::Missing)?;
         let credentials = Credentials::of(&params).ok_or(Refusal::Malformed)?;
         if !self.algorithms.contains(&credentials.algorithm) {
             return Err(Refusal::Missing);
         }
+        // First the nonce: who makes one up, or sends from an address that is not his, is told nothing of
+        // the password (RFC 7616 §3.3 has stale say no more than that of the nonce), and has not guessed.
+        let now = host.now();
+        let nonce = self.read(credentials.nonce, source).filter(|nonce| self.is_fresh(now, nonce));
+        let nonce = nonce.ok_or(Refusal::Stale)?;
         credentials.check(&self.realm, method, body, password)?;
-        // Only now: an answer may tell that a nonce is stale only to who knows the password.
-        let nonce = self.read(credentials.nonce).ok_or(Refusal::Stale)?;
-        self.spend(host.now(), nonce, credentials.count()).ok_or(Refusal::Stale)?;
+        self.spend(now, nonce, credentials.count()).ok_or(Refusal::Stale)?;
         Ok(Verified { username: credentials.username.to_owned(), uri: credentials.uri.to_owned() })
+    }
+
+    /// The first credentials for our realm (§22.3: other proxies' are none of ours).
+    fn ours<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> Option<Params> {
+        let ours =
+            |params: &Params| params.is_digest() && params.value("realm") == Some(&self.realm);
+        fields.into_iter().flat_map(Params::parse).find(ours)
+    }
+
+    fn is_fresh(&self, now: Instant, nonce: &Nonce) -> bool {
+        now.since(nonce.made) <= self.lifetime && nonce.made <= now
     }
 
     /// Notes a use of a nonce; `None` when it must not be used (again).
     fn spend(&mut self, now: Instant, nonce: Nonce, count: u32) -> Option<()> {
-        let lifetime = self.lifetime;
-        let expired = |nonce: &Nonce| now.since(nonce.made) > lifetime || nonce.made > now;
-        if expired(&nonce) {
+        if !self.is_fresh(now, &nonce) {
             return None;
         }
-        while let Some(oldest) = self.used.first_entry()
-            && expired(oldest.key())
+        while let Some((oldest, _)) = self.used.first_key_value()
+            && !self.is_fresh(now, oldest)
         {
-            oldest.remove();
+            self.used.pop_first();
         }
         if let Some(uses) = self.used.get_mut(&nonce) {
             return uses.note(count);
@@ -177,24 +194,29 @@ impl DigestServer {
         self.used.entry(nonce).or_default().note(count)
     }
 
-    fn write(&self, nonce: Nonce) -> String {
-        let tag = self.mac(nonce).finalize().into_bytes();
+    fn write(&self, nonce: Nonce, source: IpAddr) -> String {
+        let tag = self.mac(nonce, source).finalize().into_bytes();
         let tag = algorithm::hexadecimal(tag.get(..TAG_BYTES).unwrap_or(&tag));
         format!("{:016x}{:016x}{tag}", nonce.made.as_micros(), nonce.random)
     }
 
-    /// Reads a nonce; `None` for one that we did not make.
-    fn read(&self, text: &str) -> Option<Nonce> {
+    /// Reads a nonce; `None` for one that we did not make for that address.
+    fn read(&self, text: &str, source: IpAddr) -> Option<Nonce> {
         let number = |range| u64::from_str_radix(text.get(range)?, 16).ok();
         let nonce = Nonce { made: Instant::from_micros(number(0..16)?), random: number(16..32)? };
-        let written = self.write(nonce);
+        let written = self.write(nonce, source);
         is_same(written.as_bytes(), text.as_bytes()).then_some(nonce)
     }
 
-    fn mac(&self, nonce: Nonce) -> Hmac<Sha256> {
+    fn mac(&self, nonce: Nonce, source: IpAddr) -> Hmac<Sha256> {
+        let source = match source {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
         let mut mac = Hmac::new(&self.key.into());
         mac.update(&nonce.made.as_micros().to_be_bytes());
         mac.update(&nonce.random.to_be_bytes());
+        mac.update(&source.octets());
         mac
     }
 }

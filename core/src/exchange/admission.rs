@@ -1,5 +1,7 @@
 //! Who may do what (RFC 3261 §22; §10.3 steps 3 to 5; §26.3.2.1).
 
+use core::net::IpAddr;
+
 use super::ExchangeParameters;
 use super::domain::Domain;
 use crate::auth::{Asker, DigestServer, Refusal};
@@ -18,6 +20,8 @@ pub(super) struct Admission {
 pub(super) enum Denied {
     /// It has to be sent again with credentials (or with a fresh nonce).
     Challenge { stale: bool },
+    /// The name or the password is wrong.
+    Wrong,
     /// It is refused for good.
     Refused(u16),
 }
@@ -29,34 +33,42 @@ impl Admission {
         Self { registrar: server(Asker::Server), proxy: server(Asker::Proxy) }
     }
 
-    /// Lets a request in if its sender proves to be the user that `identity` names: To in a
+    /// The user of ours as whom a request shows credentials, be they right or wrong.
+    pub(super) fn claimed(
+        &mut self,
+        asker: Asker,
+        request: &Message,
+        parameters: &ExchangeParameters,
+    ) -> Option<String> {
+        let claimed = self.server(asker).claimed(request.headers(field(asker)))?;
+        parameters.users.iter().any(|(name, _)| *name == claimed).then_some(claimed)
+    }
+
+    /// Lets a request from `source` in if its sender proves to be the user that `identity` names: To in a
     /// REGISTER, From elsewhere. Tells the user's name.
     pub(super) fn admit(
         &mut self,
         host: &mut dyn Host,
         asker: Asker,
-        request: &Message,
+        (request, source): (&Message, IpAddr),
         identity: &NameAddr<'_>,
         parameters: &ExchangeParameters,
         domain: &Domain,
     ) -> Result<String, Denied> {
-        let name = match asker {
-            Asker::Server => HeaderName::Authorization,
-            Asker::Proxy => HeaderName::ProxyAuthorization,
-        };
         let password = |user: &str| {
             let entry = parameters.users.iter().find(|(name, _)| name == user);
             entry.map(|(_, password)| password.clone())
         };
-        let (method, fields) = (request.method().as_str(), request.headers(name));
-        let verified = self.server(asker).verify(host, fields, method, request.body(), password);
+        let (method, fields) = (request.method().as_str(), request.headers(field(asker)));
+        let server = self.server(asker);
+        let verified = server.verify(host, source, fields, method, request.body(), password);
         let user = match verified {
             Ok(verified) if is_meant(&verified.uri, request, domain) => verified.username,
             Ok(_) => return Err(Denied::Refused(400)),
             Err(Refusal::Missing) => return Err(Denied::Challenge { stale: false }),
             Err(Refusal::Stale) => return Err(Denied::Challenge { stale: true }),
             Err(Refusal::Malformed) => return Err(Denied::Refused(400)),
-            Err(Refusal::Wrong) => return Err(Denied::Refused(403)),
+            Err(Refusal::Wrong) => return Err(Denied::Wrong),
         };
         match user_of(identity, domain) {
             Some(claimed) if claimed == user => Ok(user),
@@ -64,14 +76,15 @@ impl Admission {
         }
     }
 
-    /// The challenges to send.
+    /// The challenges to send to `source`.
     pub(super) fn challenges(
         &mut self,
         host: &mut dyn Host,
         asker: Asker,
+        source: IpAddr,
         stale: bool,
     ) -> Vec<String> {
-        self.server(asker).challenges(host, stale)
+        self.server(asker).challenges(host, source, stale)
     }
 
     fn server(&mut self, asker: Asker) -> &mut DigestServer {
@@ -79,6 +92,13 @@ impl Admission {
             Asker::Server => &mut self.registrar,
             Asker::Proxy => &mut self.proxy,
         }
+    }
+}
+
+fn field(asker: Asker) -> HeaderName {
+    match asker {
+        Asker::Server => HeaderName::Authorization,
+        Asker::Proxy => HeaderName::ProxyAuthorization,
     }
 }
 

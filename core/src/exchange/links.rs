@@ -77,19 +77,18 @@ impl Links {
         room
     }
 
-    /// The next connection that is over, and whether its peer had opened it.
-    pub(super) fn next_closed(&mut self) -> Option<(Link, bool)> {
+    /// The next connection that is over.
+    pub(super) fn next_closed(&mut self) -> Option<Link> {
         loop {
             let flow = self.streams.next_closed()?;
             self.names.remove(&flow);
             let Some((peer, key)) = self.peers.remove(&flow) else { continue };
-            let accepted = key.is_none();
             if let Some(key) = key
                 && self.ways.get(&key).is_some_and(|(of, _)| *of == flow)
             {
                 self.ways.remove(&key);
             }
-            return Some((Link { flow, peer }, accepted));
+            return Some(Link { flow, peer });
         }
     }
 

@@ -15,7 +15,7 @@ use super::target::Target;
 use super::way::Waiting;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
-use crate::host::{Flow, Host, Inbound, Outbound, Records, RequestId};
+use crate::host::{Flow, Host, Inbound, Outbound, Records, RequestId, Transport};
 use crate::nat::{answer_binding, is_stun};
 use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
 use crate::slab::{Slab, Slot};
@@ -156,8 +156,14 @@ impl Running {
     pub(super) fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         match inbound {
             // RFC 5626 §5.4: a server answers STUN where it takes SIP.
-            Inbound::Datagram { flow, from, bytes } if is_stun(bytes) => {
-                if let Some(answer) = answer_binding(bytes, from) {
+            // Who asks keeps something up, so it has the room of what is within calls.
+            Inbound::Datagram { flow, from, bytes }
+                if flow.transport == Transport::Udp && is_stun(bytes) =>
+            {
+                let verdict = self.sources.ask(from.ip(), host.now(), true);
+                if verdict == Verdict::Serve
+                    && let Some(answer) = answer_binding(bytes, from)
+                {
                     host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
                 }
             }
@@ -180,10 +186,10 @@ impl Running {
             Inbound::FlowFailed { id, failure } => self.flow_failed(host, id, failure),
             Inbound::FlowAccepted { flow, from, local, .. } => {
                 self.domain.learn(local);
-                if !self.sources.connect(from.ip(), host.now()) {
+                if !self.sources.connect(flow, from.ip(), host.now()) {
                     host.send(Outbound::CloseFlow { flow });
                 } else if !self.links.accepted(host, flow, from, local) {
-                    self.sources.disconnect(from.ip());
+                    self.sources.disconnect(flow);
                 }
             }
             Inbound::FlowClosed { flow } => self.links.streams.closed(flow),
@@ -224,10 +230,8 @@ impl Running {
 
     /// Nothing more comes or goes on these connections.
     fn handle_closed(&mut self, host: &mut dyn Host) {
-        while let Some((link, accepted)) = self.links.next_closed() {
-            if accepted {
-                self.sources.disconnect(link.peer.ip());
-            }
+        while let Some(link) = self.links.next_closed() {
+            self.sources.disconnect(link.flow);
             self.abandon_calls(host, link.flow);
             self.lose(link);
             self.layer.handle_flow_closed(host, link.flow);
@@ -436,24 +440,23 @@ impl Running {
             Asker::Proxy => request.from(),
         };
         let (ip, now) = (asked.origin.peer.ip(), host.now());
-        let claimed = identity.uri().user().map(|user| unescape(user).into_owned());
-        let claimed = claimed.unwrap_or_default();
+        let claimed = self.admission.claimed(asker, request, &self.parameters);
+        let claimed = claimed.as_deref();
         let shows = request.header_by_name(asker.credentials_field()).is_some();
-        if shows && !self.sources.may_guess(ip, now, &claimed) {
+        if shows && !self.sources.may_guess(ip, now, claimed) {
             self.refuse(host, asked, 503);
             return false;
         }
         let (parameters, domain) = (&self.parameters, &self.domain);
-        match self.admission.admit(host, asker, request, &identity, parameters, domain) {
+        match self.admission.admit(host, asker, (request, ip), &identity, parameters, domain) {
             Ok(_) => return true,
-            Err(Denied::Refused(status)) => {
-                if status == 403 {
-                    self.sources.guessed(ip, now, &claimed);
-                }
-                self.refuse(host, asked, status);
+            Err(Denied::Wrong) => {
+                self.sources.guessed(ip, now, claimed);
+                self.refuse(host, asked, 403);
             }
+            Err(Denied::Refused(status)) => self.refuse(host, asked, status),
             Err(Denied::Challenge { stale }) => {
-                let challenges = self.admission.challenges(host, asker, stale);
+                let challenges = self.admission.challenges(host, asker, ip, stale);
                 let name = match asker {
                     Asker::Server => HeaderName::WwwAuthenticate,
                     Asker::Proxy => HeaderName::ProxyAuthenticate,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::ExchangeParameters;
 use super::event::{ExchangeEvent, Limit};
+use crate::host::Flow;
 use crate::time::{Duration, Instant};
 
 /// How many sources are remembered; those beyond share what one has.
@@ -18,6 +19,8 @@ const BURST: u64 = 2;
 const GUESSES: u64 = 10;
 /// How many requests a second are still refused rather than dropped.
 const REFUSALS: u64 = 100;
+/// How often a full table is looked through for who may be forgotten.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How often it is told that a source is held back.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -25,6 +28,10 @@ const TELL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Sources {
     known: BTreeMap<IpAddr, Source>,
+    /// Which of them each connection counts on.
+    connected: BTreeMap<Flow, IpAddr>,
+    /// When the full table was last looked through.
+    swept: Option<Instant>,
     requests: Rate,
     refusals: Rate,
     guesses: Rate,
@@ -79,6 +86,8 @@ impl Sources {
         let (minute, guesses) = (Duration::from_secs(60), u64::from(parameters.guesses_per_minute));
         Self {
             known: BTreeMap::new(),
+            connected: BTreeMap::new(),
+            swept: None,
             requests: second(requests, requests * BURST),
             refusals: second(REFUSALS, REFUSALS),
             guesses: rate(minute, guesses, GUESSES),
@@ -102,33 +111,32 @@ impl Sources {
     }
 
     /// Takes note of a connection; false when there are too many.
-    pub(super) fn connect(&mut self, ip: IpAddr, now: Instant) -> bool {
-        let limit = self.connections;
-        let source = self.source(ip, now);
+    pub(super) fn connect(&mut self, flow: Flow, ip: IpAddr, now: Instant) -> bool {
+        let (limit, key) = (self.connections, self.key(ip, now));
+        let source = self.known.entry(key).or_default();
         if source.connections >= limit {
             self.hold(ip, now, Limit::Connections);
             return false;
         }
         source.connections += 1;
+        self.connected.insert(flow, key);
         true
     }
 
-    /// A connection of that source is over.
-    pub(super) fn disconnect(&mut self, ip: IpAddr) {
-        let source = match self.known.get_mut(&network(ip)) {
-            Some(source) => Some(source),
-            None => self.known.get_mut(&OTHERS),
-        };
-        if let Some(source) = source {
+    /// A connection is over, if it was counted.
+    pub(super) fn disconnect(&mut self, flow: Flow) {
+        let key = self.connected.remove(&flow);
+        if let Some(source) = key.and_then(|key| self.known.get_mut(&key)) {
             source.connections = source.connections.saturating_sub(1);
         }
     }
 
-    /// Whether a source may still try a password of that user.
-    pub(super) fn may_guess(&mut self, ip: IpAddr, now: Instant, user: &str) -> bool {
+    /// Whether a source may still try a password, of that user if there is such a one.
+    pub(super) fn may_guess(&mut self, ip: IpAddr, now: Instant, user: Option<&str>) -> bool {
         let (guesses, all) = (self.guesses, self.all_guesses);
         let source = self.source(ip, now);
-        let user = source.users.get(user).is_none_or(|bucket| bucket.has(now, guesses));
+        let bucket = user.and_then(|user| source.users.get(user));
+        let user = bucket.is_none_or(|bucket| bucket.has(now, guesses));
         let may = user && source.guesses.has(now, all);
         if !may {
             self.hold(ip, now, Limit::Passwords);
@@ -136,11 +144,12 @@ impl Sources {
         may
     }
 
-    /// Takes note of a wrong password.
-    pub(super) fn guessed(&mut self, ip: IpAddr, now: Instant, user: &str) {
+    /// Takes note of a wrong password, of that user if there is such a one.
+    pub(super) fn guessed(&mut self, ip: IpAddr, now: Instant, user: Option<&str>) {
         let (guesses, all) = (self.guesses, self.all_guesses);
         let source = self.source(ip, now);
         source.guesses.take(now, all);
+        let Some(user) = user else { return };
         if source.users.len() >= MAX_USERS {
             source.users.retain(|_, bucket| bucket.0 > now);
         }
@@ -170,14 +179,22 @@ impl Sources {
     }
 
     fn source(&mut self, ip: IpAddr, now: Instant) -> &mut Source {
-        let mut key = network(ip);
-        if self.known.len() >= MAX_SOURCES && !self.known.contains_key(&key) {
-            self.known.retain(|_, source| !source.is_idle(now));
-            if self.known.len() >= MAX_SOURCES {
-                key = OTHERS;
-            }
-        }
+        let key = self.key(ip, now);
         self.known.entry(key).or_default()
+    }
+
+    /// As whom a source is known.
+    fn key(&mut self, ip: IpAddr, now: Instant) -> IpAddr {
+        let key = network(ip);
+        if self.known.len() < MAX_SOURCES || self.known.contains_key(&key) {
+            return key;
+        }
+        // Forged addresses fill it at will: it is not to be gone through for each.
+        if self.swept.is_none_or(|swept| swept + SWEEP <= now) {
+            self.swept = Some(now);
+            self.known.retain(|_, source| !source.is_idle(now));
+        }
+        if self.known.len() < MAX_SOURCES { key } else { OTHERS }
     }
 }
 
@@ -218,6 +235,7 @@ fn network(ip: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Transport;
 
     fn sources() -> Sources {
         Sources::new(&ExchangeParameters::new("10.0.0.9:5060".parse().unwrap()))
@@ -227,6 +245,7 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
+    const ALICE: Option<&str> = Some("alice");
     const NOW: Instant = Instant::from_micros(1_000_000);
 
     #[test]
@@ -248,16 +267,55 @@ mod tests {
     fn guesses_are_counted_by_user_and_in_all() {
         let mut sources = sources();
         for _ in 0..10 {
-            assert!(sources.may_guess(ip(1), NOW, "alice"));
-            sources.guessed(ip(1), NOW, "alice");
+            assert!(sources.may_guess(ip(1), NOW, ALICE));
+            sources.guessed(ip(1), NOW, ALICE);
         }
-        assert!(!sources.may_guess(ip(1), NOW, "alice"));
-        assert!(sources.may_guess(ip(1), NOW, "bob") && sources.may_guess(ip(2), NOW, "alice"));
-        assert!(sources.may_guess(ip(1), NOW + Duration::from_secs(6), "alice"));
-        for number in 0..90 {
-            sources.guessed(ip(1), NOW, &number.to_string());
+        assert!(!sources.may_guess(ip(1), NOW, ALICE));
+        assert!(sources.may_guess(ip(1), NOW, Some("bob")) && sources.may_guess(ip(2), NOW, ALICE));
+        assert!(sources.may_guess(ip(1), NOW + Duration::from_secs(6), ALICE));
+        for _ in 0..90 {
+            assert!(sources.may_guess(ip(1), NOW, None));
+            sources.guessed(ip(1), NOW, None);
         }
-        assert!(!sources.may_guess(ip(1), NOW, "bob"));
+        assert!(!sources.may_guess(ip(1), NOW, Some("bob")));
+        assert!(!sources.may_guess(ip(1), NOW, None));
+    }
+
+    /// As many sources as there is room for, each with a request of this moment.
+    fn full() -> Sources {
+        let mut sources = sources();
+        for number in 0..MAX_SOURCES as u32 {
+            sources.ask(IpAddr::from(number.to_be_bytes()), NOW, false);
+        }
+        sources
+    }
+
+    #[test]
+    fn a_connection_is_taken_off_whom_it_was_counted_on() {
+        let (mut sources, late) = (full(), IpAddr::from([192, 0, 2, 1]));
+        let flow = Flow { transport: Transport::Tcp, id: 1 };
+        assert!(sources.connect(flow, late, NOW));
+        assert_eq!(sources.known[&OTHERS].connections, 1);
+        // Then there is room, and the next counts on its own.
+        let (other, later) = (Flow { id: 2, ..flow }, NOW + SWEEP);
+        assert!(sources.connect(other, late, later));
+        sources.disconnect(flow);
+        sources.disconnect(flow);
+        let connections = |of| sources.known.get(&of).map_or(0, |source| source.connections);
+        assert_eq!((connections(OTHERS), connections(late)), (0, 1));
+    }
+
+    #[test]
+    fn a_full_table_is_looked_through_once_a_second() {
+        let mut sources = full();
+        let (first, second) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        sources.ask(first, NOW, false);
+        assert!(!sources.known.contains_key(&first));
+        // All are idle by now.
+        sources.ask(second, NOW + Duration::from_millis(999), false);
+        assert!(!sources.known.contains_key(&second));
+        sources.ask(second, NOW + SWEEP, false);
+        assert!(sources.known.contains_key(&second));
     }
 
     #[test]

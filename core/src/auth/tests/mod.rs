@@ -5,6 +5,8 @@ mod pyvoip;
 mod server;
 mod vectors;
 
+use core::net::{IpAddr, Ipv4Addr};
+
 use super::algorithm::{self, Request, hashed_username};
 use super::params::Params;
 use super::{
@@ -48,6 +50,8 @@ fn bench() -> Bench {
     Bench { now: Instant::from_micros(1_000_000), seed: 7 }
 }
 
+/// Where requests come from.
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const URI: &str = "sip:pbx.example.com";
 
 fn mufasa(_: &str) -> Option<(String, String)> {
@@ -78,5 +82,5 @@ fn param(field: &str, name: &str) -> Option<String> {
 }
 
 fn verify(server: &mut DigestServer, host: &mut Bench, field: &str) -> Result<Verified, Refusal> {
-    server.verify(host, [field], "REGISTER", b"", password)
+    server.verify(host, SOURCE, [field], "REGISTER", b"", password)
 }

@@ -29,7 +29,7 @@ fn next((client, rounds): &mut (DigestClient, Rounds)) -> String {
 fn every_algorithm_is_verified() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let challenges = server.challenges(&mut host, false);
+    let challenges = server.challenges(&mut host, SOURCE, false);
     assert_eq!(challenges.len(), ALL.len());
     for (index, challenge) in challenges.iter().enumerate() {
         // They share a nonce, so each answer counts one further.
@@ -45,13 +45,13 @@ fn every_algorithm_is_verified() {
 fn auth_int_is_verified_with_its_body() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let challenge = server.challenges(&mut host, false).remove(0).replace("auth,", "");
+    let challenge = server.challenges(&mut host, SOURCE, false).remove(0).replace("auth,", "");
     let (mut client, mut rounds) = session(&[challenge]);
     let mut field =
         || client.authorize(&mut bench(), &mut rounds, "INVITE", URI, b"body").remove(0).value;
     let field = [field(), field()];
     let mut verify = |field: &str, method: &str, body: &[u8]| {
-        server.verify(&mut host, [field], method, body, password).map(drop)
+        server.verify(&mut host, SOURCE, [field], method, body, password).map(drop)
     };
     assert_eq!(verify(&field[0], "INVITE", b"other"), Err(Refusal::Wrong));
     assert_eq!(verify(&field[0], "REGISTER", b"body"), Err(Refusal::Wrong));
@@ -63,7 +63,7 @@ fn auth_int_is_verified_with_its_body() {
 fn a_wrong_password_and_an_unknown_name_look_alike() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let challenges = server.challenges(&mut host, false);
+    let challenges = server.challenges(&mut host, SOURCE, false);
     for name in ["Mufasa", "Scar"] {
         let (mut client, mut rounds) = (DigestClient::new(true), Rounds::default());
         let wrong = |_: &str| Some((name.to_owned(), String::new()));
@@ -78,7 +78,7 @@ fn a_wrong_password_and_an_unknown_name_look_alike() {
 fn a_replay_is_stale() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let mut client = session(&server.challenges(&mut host, false));
+    let mut client = session(&server.challenges(&mut host, SOURCE, false));
     let fields = [next(&mut client), next(&mut client), next(&mut client)];
     let mut take = |index: usize| verify(&mut server, &mut host, &fields[index]).map(drop);
     assert_eq!(take(0), Ok(()));
@@ -93,7 +93,7 @@ fn a_replay_is_stale() {
 fn a_nonce_without_qop_is_good_once() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let challenge = server.challenges(&mut host, false).remove(4);
+    let challenge = server.challenges(&mut host, SOURCE, false).remove(4);
     let challenge = challenge.replace(", qop=\"auth,auth-int\"", "");
     let mut client = session(&[challenge]);
     assert!(verify(&mut server, &mut host, &next(&mut client)).is_ok());
@@ -104,11 +104,11 @@ fn a_nonce_without_qop_is_good_once() {
 fn an_old_nonce_is_stale_and_the_client_goes_on() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let (mut client, mut rounds) = session(&server.challenges(&mut host, false));
+    let (mut client, mut rounds) = session(&server.challenges(&mut host, SOURCE, false));
     host.now += DigestServer::LIFETIME + Duration::from_micros(1);
     let field = answer(&mut client, &mut rounds);
     assert_eq!(verify(&mut server, &mut host, &field), Err(Refusal::Stale));
-    let challenges = server.challenges(&mut host, true);
+    let challenges = server.challenges(&mut host, SOURCE, true);
     assert!(challenges[0].ends_with(", stale=true"));
     let fields = challenges.iter().map(String::as_str);
     client.handle_challenge(&mut rounds, Asker::Server, fields, mufasa).unwrap();
@@ -119,7 +119,7 @@ fn an_old_nonce_is_stale_and_the_client_goes_on() {
 fn a_nonce_cannot_be_made_by_others() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let challenge = server.challenges(&mut host, false).remove(0);
+    let challenge = server.challenges(&mut host, SOURCE, false).remove(0);
     let nonce = param(&challenge, "nonce").unwrap();
     for at in [0, 20, 40, 63] {
         let mut forged = nonce.clone();
@@ -141,31 +141,59 @@ fn a_nonce_cannot_be_made_by_others() {
         assert_eq!(verify(&mut server, &mut host, &field), Err(Refusal::Stale), "{forged}");
     }
     let other = DigestServer::new(&mut host, Asker::Server, "pbx \"one\"", &ALL)
-        .challenges(&mut host, false);
+        .challenges(&mut host, SOURCE, false);
     let field = next(&mut session(&other));
     assert_eq!(verify(&mut server, &mut host, &field), Err(Refusal::Stale));
+}
+
+#[test]
+fn who_makes_up_a_nonce_or_takes_one_of_another_has_not_guessed() {
+    let mut host = bench();
+    let mut server = server(&mut host);
+    let challenge = server.challenges(&mut host, SOURCE, false).remove(0);
+    let nonce = param(&challenge, "nonce").unwrap();
+    let mut take = |challenge: &str, secret: &str, source: IpAddr| {
+        let (mut client, mut rounds) = (DigestClient::new(true), Rounds::default());
+        let known = |_: &str| Some(("Mufasa".to_owned(), secret.to_owned()));
+        client.handle_challenge(&mut rounds, Asker::Server, [challenge], known).unwrap();
+        let field = answer(&mut client, &mut rounds);
+        assert_eq!(server.claimed([field.as_str()]).as_deref(), Some("Mufasa"));
+        server.verify(&mut host, source, [field.as_str()], "REGISTER", b"", password).map(drop)
+    };
+    let right = password("Mufasa").unwrap();
+    let made_up = challenge.replace(&nonce, "0123456789abcdef");
+    let elsewhere = IpAddr::from([10, 0, 0, 2]);
+    for secret in ["wrong", &right] {
+        assert_eq!(take(&made_up, secret, SOURCE), Err(Refusal::Stale));
+        assert_eq!(take(&challenge, secret, elsewhere), Err(Refusal::Stale));
+    }
+    assert_eq!(take(&challenge, "wrong", SOURCE), Err(Refusal::Wrong));
+    assert_eq!(take(&challenge, &right, SOURCE), Ok(()));
 }
 
 #[test]
 fn only_credentials_for_the_realm_count() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let mut client = session(&server.challenges(&mut host, false));
+    let mut client = session(&server.challenges(&mut host, SOURCE, false));
     let other = "Digest username=\"x\", realm=\"other\", nonce=\"n\", uri=\"u\", response=\"r\"";
     assert_eq!(verify(&mut server, &mut host, other), Err(Refusal::Missing));
     assert_eq!(verify(&mut server, &mut host, "Basic QWxhZGRpbg=="), Err(Refusal::Missing));
     let field = next(&mut client);
     let fields = [other, field.as_str()];
-    assert!(server.verify(&mut host, fields, "REGISTER", b"", password).is_ok());
+    assert!(server.verify(&mut host, SOURCE, fields, "REGISTER", b"", password).is_ok());
     let none: [&str; 0] = [];
-    assert_eq!(server.verify(&mut host, none, "REGISTER", b"", password), Err(Refusal::Missing));
+    assert_eq!(
+        server.verify(&mut host, SOURCE, none, "REGISTER", b"", password),
+        Err(Refusal::Missing)
+    );
 }
 
 #[test]
 fn damage_is_refused() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let field = next(&mut session(&server.challenges(&mut host, false)));
+    let field = next(&mut session(&server.challenges(&mut host, SOURCE, false)));
     for (from, to) in [
         ("username", "x"),
         ("uri=", "x="),
@@ -192,7 +220,7 @@ fn damage_is_refused() {
 fn an_algorithm_that_was_not_offered_is_not_taken() {
     let mut host = bench();
     let mut strict = DigestServer::new(&mut host, Asker::Proxy, "r", &[Algorithm::Sha256]);
-    let challenge = strict.challenges(&mut host, false).remove(0);
+    let challenge = strict.challenges(&mut host, SOURCE, false).remove(0);
     let field = next(&mut session(&[challenge.replace("SHA-256", "MD5")]));
     assert_eq!(verify(&mut strict, &mut host, &field), Err(Refusal::Missing));
     assert_eq!(strict.asker().challenge_field(), "Proxy-Authenticate");
@@ -202,7 +230,7 @@ fn an_algorithm_that_was_not_offered_is_not_taken() {
 fn damaged_fields_never_panic() {
     let mut host = bench();
     let mut server = server(&mut host);
-    let challenge = server.challenges(&mut host, true).remove(0);
+    let challenge = server.challenges(&mut host, SOURCE, true).remove(0);
     let field = next(&mut session(std::slice::from_ref(&challenge)));
     let mut damage = bench();
     let mut answered = 0;

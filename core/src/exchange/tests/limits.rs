@@ -105,3 +105,77 @@ fn who_sends_slowly_is_not_waited_for() {
     assert_eq!(site.sim.connections(site.exchange), 0);
     assert!(is_served(&mut site, &mut alice, &bob));
 }
+
+#[test]
+fn forged_guesses_hold_nobody_back() {
+    let mut site = Site::new();
+    let mut bob = site.phone(2, "bob");
+    let exchange = site.exchange.address();
+    // Whoever sends them cannot see what is answered, so has no nonce.
+    for number in 0..200 {
+        let credentials = format!(
+            "Authorization: Digest username=\"bob\", realm=\"example.com\", nonce=\"{number:064x}\", \
+             uri=\"sip:10.0.0.9\", response=\"00000000000000000000000000000000\"\n"
+        );
+        bob.cseq += 1;
+        let text = bob.compose(&ask("REGISTER", "sip:10.0.0.9"), &credentials);
+        site.sim[bob.node].send(exchange, &text);
+        site.run();
+    }
+    assert_eq!((site.count(&bob, "401"), site.count(&bob, "403")), (200, 0));
+    let answer = site.register(&mut bob, "Contact: <sip:bob@10.0.0.2>\n");
+    assert_eq!(status(&answer), 200);
+}
+
+#[test]
+fn guesses_are_counted_by_whose_password_is_guessed() {
+    let mut site = Site::new();
+    let mut guesser = site.phone(66, "bob");
+    guesser.password = "wrong".to_owned();
+    let code = |site: &mut Site, guesser: &mut Phone, number: usize| {
+        let to = format!("sip:{}@{EXCHANGE}", ["alice", "bob", "carol", "nobody"][number % 4]);
+        status(&site.ask(guesser, &Ask { to: Some(&to), ..ask("REGISTER", "sip:10.0.0.9") }))
+    };
+    let codes: Vec<u16> = (0..12).map(|number| code(&mut site, &mut guesser, number)).collect();
+    assert_eq!((&codes[..10], &codes[10..]), (&[403; 10][..], &[503; 2][..]));
+    // Others of that address are not meant.
+    let mut alice = Phone { node: guesser.node, ..site.phone(1, "alice") };
+    let answer = site.register(&mut alice, "Contact: <sip:alice@10.0.0.66>\n");
+    assert_eq!(status(&answer), 200);
+}
+
+#[test]
+fn who_floods_with_stun_is_held_back() {
+    use crate::nat::{TransactionId, binding_request};
+    let mut site =
+        Site::with(|parameters| ExchangeParameters { requests_per_second: 50, ..parameters });
+    let flooder = site.sim.add([10, 0, 0, 66], ScriptedPeer::new());
+    let id = site.sim.with(flooder, |_, host| TransactionId::new(host));
+    let to = site.exchange.address();
+    (0..500).for_each(|_| site.sim[flooder].send_bytes(to, binding_request(id)));
+    site.sim.run_for(Duration::from_millis(100));
+    let answers = site.sim[flooder].take().len();
+    assert!((200..=210).contains(&answers), "{answers} were answered");
+    assert!(is_told(&mut site, Limit::Requests, [10, 0, 0, 66]));
+}
+
+#[test]
+fn stun_is_for_datagrams_alone() {
+    use crate::host::Inbound;
+    use crate::nat::{TransactionId, binding_request};
+    let ws = SocketAddr::from(([10, 0, 0, 9], 5060));
+    let mut site = Site::with(|parameters| parameters.listen(Transport::Ws, ws));
+    let mut bob = site.connected_phone(2, "bob", Transport::Ws);
+    site.register(&mut bob, "Contact: <sip:bob@10.0.0.2:49152;transport=ws>\n");
+    let (sent, from) = (site.sim.wire().len(), bob.address());
+    let id = site.sim.with(bob.node, |_, host| TransactionId::new(host));
+    let bytes = binding_request(id);
+    site.sim.with(site.exchange, |exchange, host| {
+        let running = exchange.running.as_ref().unwrap();
+        let flow = running.links.streams.flows().next().unwrap();
+        assert_eq!(flow.transport, Transport::Ws);
+        exchange.handle_inbound(host, Inbound::Datagram { flow, from, bytes: &bytes });
+    });
+    site.run();
+    assert_eq!(site.sim.wire().len(), sent);
+}
