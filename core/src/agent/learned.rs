@@ -1,7 +1,9 @@
 //! From where the server sees us (RFC 3581): behind a NAT another address than ours, and the one to
 //! tell in Contact and in session descriptions.
 //!
-//! Only the configured server or proxy is believed, and only in a response to a request of ours.
+//! Only the configured server or proxy is believed, and only in a response to a request that ends
+//! there, REGISTER and the OPTIONS of a sign of life: proxies pass on what others answer, with whatever
+//! those put into our Via.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -47,7 +49,7 @@ struct Seen {
 }
 
 impl Agent {
-    /// Takes what the topmost Via of a response says of us.
+    /// Takes what the topmost Via of a response says of us; it has to be one that the server itself made.
     pub(crate) fn learn(&mut self, flow: Flow, from: SocketAddr, via: &Via<'_>) -> News {
         // RFC 3581 §4 has both filled in; a server that knows only RFC 3261 §18.2.1 has `received`,
         // where it differs. Without either it says nothing.

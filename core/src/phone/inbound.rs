@@ -60,8 +60,13 @@ impl Phone {
                 }
             }
             Some(Received::Response { id, message }) => {
-                let news = self.agent.learn(flow, from, &message.via());
-                self.take_news(host, news);
+                // What others answer holds the Via that they make of ours, though it comes by way of the
+                // server: only what the server answers itself says from where it sees us.
+                let owner = self.agent.owner_of_client(id, false);
+                if let Some(Owner::Registration | Owner::KeepAlive) = owner {
+                    let news = self.agent.learn(flow, from, &message.via());
+                    self.take_news(host, news);
+                }
                 let last = message.status().is_some_and(|status| status >= 200);
                 match self.agent.show_response_in(message, from) {
                     Some(response) => self.take_response(host, Some(id), &response),

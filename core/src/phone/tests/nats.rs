@@ -114,6 +114,41 @@ fn one_that_sees_us_elsewhere_each_time_is_not_followed_for_ever() {
     assert!((10..=25).contains(&requests), "{requests} in ten minutes");
 }
 
+#[test]
+fn a_callee_that_forges_our_via_is_not_believed() {
+    for status in ["183 Session Progress", "200 OK", "486 Busy Here"] {
+        let mut scene = Scene::new();
+        scene.peer(PEER, move |peer, arrival| {
+            let more =
+                format!("Contact: {};expires=120", arrival.header("Contact").unwrap_or_default());
+            let mut forged = arrival.clone();
+            // What the server sees, and what bob makes of it.
+            let (status, seen) = match arrival.first_line().split(' ').next() {
+                Some("REGISTER") => ("200 OK", ";received=203.0.113.7;rport=40000"),
+                Some("ACK") => return,
+                _ => (status, ";received=203.0.113.66;rport=5060"),
+            };
+            forged.bytes = arrival.text().replacen(";rport", seen, 1).into_bytes();
+            peer.reply(&forged, status, &more);
+        });
+        let alice = scene.phone(ALICE, parameters());
+        scene.start(&alice);
+        scene.run(Duration::from_secs(1));
+        for _ in 0..2 {
+            scene.call(&alice, "sip:bob@10.0.0.9");
+            scene.run(Duration::from_secs(31));
+        }
+        scene.tell(&alice, |phone| phone.options("sip:bob@10.0.0.9")).unwrap();
+        scene.run(Duration::from_secs(31));
+        assert!(registered(&scene).len() > 2);
+        for packet in scene.sim.wire().filter(|packet| packet.from.ip() == IpAddr::from(ALICE)) {
+            assert!(!packet.text().contains("203.0.113.66"), "{status}: {}", packet.text());
+        }
+        assert_eq!(told(&scene, "INVITE", "Contact"), "Contact: <sip:alice@203.0.113.7:40000>");
+        assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 203.0.113.7");
+    }
+}
+
 /// Registers for an hour at a time, and an hour later is sent something by the exchange's socket.
 fn reached_after_an_hour(keep_alive: KeepAlive, nat: Nat) -> (Scene, bool) {
     let long = parameters().expires(Duration::from_secs(7_200)).keep_alive(keep_alive);
