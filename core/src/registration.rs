@@ -293,8 +293,12 @@ impl Registration {
         self.timer = None;
         match self.state {
             State::Bound(at, wall) if cx.now() < at && cx.host.wall() < wall => {
-                self.look_again(cx, at);
-                None
+                // A move that came too soon after another has waited.
+                let outcome = self.handle_move(cx);
+                if matches!(self.state, State::Bound(..)) {
+                    self.look_again(cx, at);
+                }
+                outcome
             }
             State::Bound(..) | State::Waiting => self.attempt(cx),
             _ => None,
@@ -342,8 +346,8 @@ impl Registration {
         fields
     }
 
-    /// The server sees us elsewhere than it was told (RFC 3581): tells it at once, unless that was
-    /// just done.
+    /// The server sees us elsewhere than it was told (RFC 3581): tells it at once, or, if that was just
+    /// done, when the clocks are looked at next.
     pub(crate) fn handle_move(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
         let now = cx.now();
         let just = self.moved.is_some_and(|moved| now.since(moved) < MOVES_APART);

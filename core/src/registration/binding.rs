@@ -16,12 +16,16 @@ pub struct Binding {
     pub service_route: Vec<String>,
     /// Whether it reaches us along the very flow that we have registered on (RFC 5626).
     pub outbound: bool,
-    /// Within what time it wants a sign of life on that flow, to keep it (Flow-Timer, RFC 5626 §4.4).
+    /// Within what time it wants a sign of life on that flow, to keep it (Flow-Timer, RFC 5626 §4.4): 1 s
+    /// to a day, whatever it says.
     pub flow_timer: Option<Duration>,
 }
 
 /// The longest Path and Service-Route taken: more proxies than any call needs to cross.
 const MAX_ROUTES: usize = 32;
+
+/// The shortest and the longest Flow-Timer taken, in seconds. Who says 0 would have us send without end.
+const FLOW_TIMER: core::ops::RangeInclusive<u64> = 1..=86_400;
 
 /// The least time between two registrations when the server tells of all bindings but ours.
 const LEAST: u32 = 30;
@@ -34,14 +38,16 @@ impl Binding {
             let routes: Result<Vec<_>, _> = routes.map(|r| r.map(|r| r.to_string())).collect();
             routes.ok().filter(|routes| routes.len() <= MAX_ROUTES)
         };
-        let flow_timer = response.header(HeaderName::FlowTimer);
+        let flow_timer = response.header(HeaderName::FlowTimer).and_then(|secs| secs.parse().ok());
+        let flow_timer =
+            flow_timer.map(|secs: u64| secs.clamp(*FLOW_TIMER.start(), *FLOW_TIMER.end()));
         Self {
             contact: contact.to_owned(),
             path: addresses(HeaderName::Path).unwrap_or_default(),
             // RFC 3608 §6.1: each 200 replaces the whole. What cannot be read is as good as none.
             service_route: addresses(HeaderName::ServiceRoute).unwrap_or_default(),
             outbound: response.require().any(|tag| tag.eq_ignore_ascii_case("outbound")),
-            flow_timer: flow_timer.and_then(|secs| secs.parse().ok()).map(Duration::from_secs),
+            flow_timer: flow_timer.map(Duration::from_secs),
         }
     }
 }

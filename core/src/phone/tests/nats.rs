@@ -435,3 +435,39 @@ fn the_server_says_how_often_at_least() {
         assert!(count >= 15 && range.contains(&least) && range.contains(&most), "{least} {most}");
     }
 }
+
+#[test]
+fn a_server_that_wants_signs_of_life_all_the_time_gets_one_a_second() {
+    for (flow_timer, range) in [("0", 60..=76), ("1", 60..=76), ("99999999", 0..=0)] {
+        let mut scene = Scene::new();
+        scene.peer(PEER, move |peer, arrival| {
+            if arrival.first_line().starts_with("REGISTER") {
+                let contact = arrival.header("Contact").unwrap_or_default();
+                peer.reply(
+                    arrival,
+                    "200 OK",
+                    &format!("Contact: {contact}\nFlow-Timer: {flow_timer}"),
+                );
+            }
+        });
+        let alice = scene.phone(ALICE, parameters().keep_alive(KeepAlive::Crlf));
+        scene.start(&alice);
+        scene.run(Duration::from_secs(60));
+        let (count, ..) = signs(&scene, |packet| *packet.bytes == *b"\r\n\r\n");
+        assert!(range.contains(&count), "{flow_timer}: {count}");
+    }
+}
+
+#[test]
+fn a_nat_that_moves_again_at_once_is_followed_a_little_later() {
+    let often = parameters().expires(Duration::from_secs(7_200)).keep_alive(KeepAlive::Stun);
+    let often = often.keep_alive_interval(Duration::from_secs(5));
+    let (mut scene, _, exchange) = behind(Nat::symmetric(PUBLIC), often);
+    for last in [8, 9] {
+        scene.sim.set_nat(&[ALICE.into()], Nat::symmetric([203, 0, 113, last]));
+        scene.run(Duration::from_secs(6));
+    }
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.8:40000"], "it was just told");
+    scene.run(Duration::from_secs(30));
+    assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.9:40000"]);
+}
