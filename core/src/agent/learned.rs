@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::{Agent, Hop, MediaPorts, Path};
 use crate::error::Error;
 use crate::host::{Flow, Transport};
-use crate::nat::{self, is_private};
+use crate::nat::{self, is_private, is_usable};
 use crate::sip::Via;
 
 /// How many addresses are remembered: of each server that of each flow, as they change.
@@ -66,8 +66,7 @@ impl Agent {
     pub(crate) fn note_seen(&mut self, flow: Flow, from: SocketAddr, public: SocketAddr) -> News {
         let public = SocketAddr::new(public.ip().to_canonical(), public.port());
         let ip = public.ip();
-        let same_family = ip.is_ipv4() == from.ip().to_canonical().is_ipv4();
-        if !is_usable(public) || !same_family || !self.is_home_address(from) {
+        if !is_usable(public, from.ip()) || !self.is_home_address(from) {
             return News::None;
         }
         let seen = Seen { flow, server: from, public };
@@ -89,10 +88,10 @@ impl Agent {
         }
     }
 
-    /// Takes what a STUN server says that a flow is outside; true when somebody is to be told something
+    /// Takes what a STUN server says that a flow is outside, which is usable; true when somebody is to be told something
     /// else from now on.
     pub(crate) fn note_mapped(&mut self, flow: Flow, mapped: SocketAddr) -> bool {
-        let mapped = Some((flow, mapped)).filter(|(_, mapped)| is_usable(*mapped));
+        let mapped = Some((flow, mapped));
         let changed = core::mem::replace(&mut self.learned.mapped, mapped) != mapped;
         changed && self.retell_all(flow)
     }
@@ -108,14 +107,7 @@ impl Agent {
         if let (Transport::Ws | Transport::Wss, Some(name)) = (flow.transport, &self.nowhere) {
             return Ok(name.clone());
         }
-        let all = self.to_be_told();
-        let by_peer = all.iter().find(|seen| seen.flow == flow && seen.server == peer);
-        let public = by_peer.map(|seen| seen.public).or_else(|| {
-            let of_flow = all.iter().find(|seen| seen.flow == flow).map(|seen| seen.public);
-            let mapped = self.learned.mapped.filter(|(of, _)| *of == flow);
-            let public = of_flow.or(mapped.map(|(_, mapped)| mapped));
-            public.filter(|_| is_beyond_nat(peer.ip(), local.ip()))
-        });
+        let public = self.outside(Some((flow, peer.port())), peer.ip(), local.ip());
         let public = public.filter(|public| {
             // The port of a connection is not that at which we listen: without a NAT nobody wants it.
             !flow.transport.is_reliable() || public.ip() != local.ip().to_canonical()
@@ -142,13 +134,7 @@ impl Agent {
 
     /// What `peer` is told of our host, which has the address `local` on the route to it.
     pub(crate) fn told(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
-        let all = self.to_be_told();
-        let by_peer = all.iter().find(|seen| seen.server.ip() == peer);
-        let public = by_peer.map(|seen| seen.public).or_else(|| {
-            let public = all.first().map(|seen| seen.public);
-            let public = public.or(self.learned.mapped.map(|(_, mapped)| mapped));
-            public.filter(|_| is_beyond_nat(peer, local))
-        });
+        let public = self.outside(None, peer, local);
         self.advertised(peer, public.map_or(local, |public| public.ip()))
     }
 
@@ -156,15 +142,38 @@ impl Agent {
     /// the ports.
     pub(crate) fn told_of(&self, peer: IpAddr, ports: &MediaPorts) -> Result<IpAddr, Error> {
         let local = ports.rtp.ip();
-        let by_peer = self.learned.seen.iter().find(|seen| seen.server.ip() == peer);
-        let is_outside = by_peer
-            .map_or(is_beyond_nat(peer, local), |seen| seen.public.ip() != local.to_canonical());
+        let is_outside = self
+            .seen_by(None, peer)
+            .map_or(is_beyond_nat(peer, local), |public| public.ip() != local.to_canonical());
         let told = match ports.mapped {
             Some([rtp, _]) if is_outside => self.advertised(peer, rtp.ip())?,
             _ => self.told(peer, local)?,
         };
         // A name is for Contact; a connection line wants the address behind it.
         Ok(told.parse().unwrap_or(local))
+    }
+
+    /// From where a peer sees us that has said so: by a flow, at its port, or at all.
+    fn seen_by(&self, on: Option<(Flow, u16)>, peer: IpAddr) -> Option<SocketAddr> {
+        let is_it = |seen: &&Seen| {
+            seen.server.ip() == peer
+                && on.is_none_or(|(flow, port)| (seen.flow, seen.server.port()) == (flow, port))
+        };
+        self.to_be_told().iter().find(is_it).map(|seen| seen.public)
+    }
+
+    /// What we are for a peer on the outside of our NAT, where `local` is our address on the route to
+    /// it: what it has said itself, wherever it is; beyond the NAT what others have said, and then
+    /// a STUN server.
+    fn outside(&self, on: Option<(Flow, u16)>, peer: IpAddr, local: IpAddr) -> Option<SocketAddr> {
+        let is_meant = |flow: Flow| on.is_none_or(|(meant, _)| flow == meant);
+        let by_others = || {
+            let seen = self.to_be_told().iter().find(|seen| is_meant(seen.flow));
+            let mapped = self.learned.mapped.filter(|(flow, _)| is_meant(*flow));
+            let public = seen.map(|seen| seen.public).or(mapped.map(|(_, mapped)| mapped));
+            public.filter(|_| is_beyond_nat(peer, local))
+        };
+        self.seen_by(on, peer).or_else(by_others)
     }
 
     /// Forgets what was said of a flow that is over.
@@ -188,12 +197,6 @@ impl Agent {
         let network = &parameters.bind_network;
         Ok(nat::advertised(peer, local, network, inside.as_deref(), outside.as_deref())?)
     }
-}
-
-/// Whether anything could be sent to an address.
-fn is_usable(address: SocketAddr) -> bool {
-    let ip = address.ip();
-    !ip.is_unspecified() && !ip.is_multicast() && address.port() != 0
 }
 
 /// Whether a peer that never told from where it sees us is on the other side of our NAT, as far as

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) use learned::News;
 pub(crate) use link::Link;
-pub(crate) use paths::{Lost, Path, Reach, Settled};
+pub(crate) use paths::{HOST_TIMEOUT, Lost, Path, Reach, Settled};
 pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
 pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response, SUPPORTED};

@@ -14,7 +14,7 @@ pub use stun::{
     binding_indication, binding_request, is_stun,
 };
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::error::Error;
 
@@ -70,6 +70,14 @@ pub fn advertised(
         return Err(NatError::NoAddress { peer });
     }
     Ok(host)
+}
+
+/// Whether we can be where `server` says that it sees us: where anything could be sent to, and an address
+/// of the family by which we have asked.
+pub(crate) fn is_usable(public: SocketAddr, server: IpAddr) -> bool {
+    let ip = public.ip().to_canonical();
+    let same_family = ip.is_ipv4() == server.to_canonical().is_ipv4();
+    same_family && !ip.is_unspecified() && !ip.is_multicast() && public.port() != 0
 }
 
 /// Whether an address is of no use beyond its own network: private (RFC 1918, RFC 4193), of a

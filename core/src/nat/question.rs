@@ -61,8 +61,9 @@ impl Question {
         from: SocketAddr,
         message: &StunMessage,
     ) -> Option<Result<SocketAddr, u16>> {
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        if message.id != self.id || from != self.to {
+        // A socket for both families may show either form of an IPv4 address.
+        let canonical = |a: SocketAddr| (a.ip().to_canonical(), a.port());
+        if message.id != self.id || canonical(from) != canonical(self.to) {
             return None;
         }
         match (message.class, message.mapped) {
@@ -108,6 +109,10 @@ mod tests {
         assert_eq!(asked.answer(asked.to, &read(&bytes)), Some(Ok(us)));
         assert_eq!(asked.answer(us, &read(&bytes)), None, "from elsewhere");
         assert_eq!(asked.answer(asked.to, &read(&foreign)), None, "to another question");
+        let mixed = |to: &str| Question { to: to.parse().unwrap(), ..asked.clone() };
+        let [plain, mapped] = ["198.51.100.1:3478", "[::ffff:198.51.100.1]:3478"].map(mixed);
+        assert_eq!(plain.answer(mapped.to, &read(&bytes)), Some(Ok(us)));
+        assert_eq!(mapped.answer(plain.to, &read(&bytes)), Some(Ok(us)));
         let echo = StunMessage::parse(&bytes).unwrap();
         assert_eq!(asked.answer(asked.to, &echo), None, "no answer at all");
         let mut refusal = read(&bytes);

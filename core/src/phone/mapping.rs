@@ -7,11 +7,11 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use super::Phone;
-use crate::agent::{Alarm, MediaPorts, News};
+use crate::agent::{Alarm, HOST_TIMEOUT, MediaPorts, News};
 use crate::call::Call;
 use crate::event::CallId;
 use crate::host::{Channel, Flow, Host, MediaPort, Outbound, Query, Records, RequestId, Transport};
-use crate::nat::{Question, StunMessage};
+use crate::nat::{Question, StunMessage, is_usable};
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
 
@@ -22,13 +22,18 @@ const WITHIN: Duration = Duration::from_millis(500);
 /// way, which leaves no second try to somebody who waits for a call.
 const INTERVAL: Duration = Duration::from_millis(150);
 
+/// When the server's name is looked up again that was not found.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// What is asked, and what is known.
 #[derive(Debug, Default)]
 pub(super) struct Mappings {
     /// The server's addresses.
     servers: Vec<IpAddr>,
-    /// Its name is being looked up, or a flow to it opened.
-    asked: Option<RequestId>,
+    /// Its name is being looked up, or a flow to it opened; how long that is waited for.
+    asked: Option<(RequestId, Instant)>,
+    /// When its name is looked up again.
+    again: Option<Instant>,
     /// Until when the phone waits before it starts.
     start: Option<Instant>,
     /// What is asked about the socket for signalling.
@@ -57,7 +62,6 @@ impl Phone {
         }
         self.mappings.start = Some(host.now() + WITHIN);
         self.seek_mapping(host);
-        self.schedule_mappings();
         self.mappings.start.is_some()
     }
 
@@ -65,34 +69,49 @@ impl Phone {
     pub(super) fn seek_mapping(&mut self, host: &mut dyn Host) {
         let Some((name, _)) = self.agent.parameters.stun_server() else { return };
         let (ip, name) = (name.parse(), name.to_owned());
-        self.mappings.signalling = None;
-        if let Ok(ip) = ip {
-            return self.found_servers(host, vec![ip]);
+        (self.mappings.signalling, self.mappings.again) = (None, None);
+        match ip {
+            Ok(ip) => self.found_servers(host, vec![ip]),
+            Err(_) => {
+                let id = self.ask_host(host);
+                host.send(Outbound::Resolve { id, query: Query::Addresses(&name) });
+            }
         }
-        let id = self.agent.next_request();
-        self.mappings.asked = Some(id);
-        host.send(Outbound::Resolve { id, query: Query::Addresses(&name) });
+        self.schedule_mappings();
     }
 
-    /// Takes what the host says of the server's name; false when that was not asked here.
+    /// The number of a request to the host that is made now.
+    fn ask_host(&mut self, host: &dyn Host) -> RequestId {
+        let id = self.agent.next_request();
+        self.mappings.asked = Some((id, host.now() + HOST_TIMEOUT));
+        id
+    }
+
+    /// Takes what the host says of the server's name, nothing when it was not found; false when that was
+    /// not asked here.
     pub(super) fn server_resolved(
         &mut self,
         host: &mut dyn Host,
         id: RequestId,
-        records: Records<'_>,
+        records: Option<Records<'_>>,
     ) -> bool {
-        if self.mappings.asked.take_if(|asked| *asked == id).is_none() {
+        if self.mappings.asked.take_if(|(asked, _)| *asked == id).is_none() {
             return false;
         }
         match records {
-            Records::Addresses(addresses) if !addresses.is_empty() => {
+            Some(Records::Addresses(addresses)) if !addresses.is_empty() => {
                 self.found_servers(host, addresses.to_vec());
             }
-            // What it was once is better than nothing.
-            _ => self.signalling_mapped(host, None),
+            _ => self.not_found(host),
         }
         self.schedule_mappings();
         true
+    }
+
+    /// There is no way to the server for now. What is known of it from before is better than nothing.
+    fn not_found(&mut self, host: &mut dyn Host) {
+        self.mappings.again = Some(host.now() + AGAIN_AFTER);
+        self.signalling_mapped(host, None);
     }
 
     /// Takes the flow to the server, or that there is none; false when that was not asked here.
@@ -102,7 +121,7 @@ impl Phone {
         id: RequestId,
         flow: Option<Flow>,
     ) -> bool {
-        if self.mappings.asked.take_if(|asked| *asked == id).is_none() {
+        if self.mappings.asked.take_if(|(asked, _)| *asked == id).is_none() {
             return false;
         }
         match (flow, self.server_for(None)) {
@@ -111,7 +130,7 @@ impl Phone {
                 self.mappings.signalling = Some((flow, question));
                 self.handle_mappings(host);
             }
-            _ => self.signalling_mapped(host, None),
+            _ => self.not_found(host),
         }
         self.schedule_mappings();
         true
@@ -122,8 +141,7 @@ impl Phone {
         let usual = self.agent.parameters.transport.unwrap_or_default();
         match self.server_for(None) {
             Some(to) if usual == Transport::Udp => {
-                let id = self.agent.next_request();
-                self.mappings.asked = Some(id);
+                let id = self.ask_host(host);
                 let (transport, name) = (Transport::Udp, to.ip().to_string());
                 host.send(Outbound::OpenFlow { id, transport, to, name: &name });
             }
@@ -190,9 +208,11 @@ impl Phone {
             return;
         };
         match question.answer(from, &message) {
-            Some(Ok(mapped)) => *answer = Some(mapped),
+            Some(Ok(mapped)) if is_usable(mapped, question.to().ip()) => {
+                *answer = Some(canonical(mapped))
+            }
             // It will not say.
-            Some(Err(_)) => pair.until = host.now(),
+            Some(_) => pair.until = host.now(),
             None => return,
         }
         self.handle_mappings(host);
@@ -211,7 +231,8 @@ impl Phone {
             return false;
         }
         let Some(answer) = question.answer(from, message) else { return false };
-        self.signalling_mapped(host, answer.ok());
+        let mapped = answer.ok().filter(|mapped| is_usable(*mapped, question.to().ip()));
+        self.signalling_mapped(host, mapped.map(canonical));
         self.schedule_mappings();
         true
     }
@@ -252,6 +273,12 @@ impl Phone {
             self.agent.counters.unmapped += 1;
             self.set_out(host);
         }
+        if self.mappings.asked.take_if(|(_, until)| *until <= now).is_some() {
+            self.not_found(host);
+        }
+        if self.mappings.again.take_if(|at| *at <= now).is_some() {
+            self.seek_mapping(host);
+        }
         for (port, pair) in &mut self.mappings.pairs {
             pair.ask(host, *port);
         }
@@ -273,11 +300,11 @@ impl Phone {
     }
 
     fn schedule_mappings(&mut self) {
-        let Mappings { start, signalling, pairs, timer, .. } = &mut self.mappings;
-        let pairs = pairs.values().map(Pair::due);
-        let due =
-            start.iter().copied().chain(signalling.iter().map(|(_, it)| it.due())).chain(pairs);
-        let due = due.min();
+        let Mappings { asked, again, start, signalling, pairs, timer, .. } = &mut self.mappings;
+        let asked = asked.iter().map(|(_, until)| *until);
+        let questions = signalling.iter().map(|(_, question)| question.due());
+        let due = pairs.values().map(Pair::due).chain(asked).chain(questions);
+        let due = due.chain(*start).chain(*again).min();
         if let Some(timer) = timer.take() {
             self.agent.timers.cancel(timer);
         }
@@ -294,6 +321,11 @@ impl Phone {
             self.agent.release_now(host, port);
         }
     }
+}
+
+/// An IPv4 address that is written as IPv6 is the IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl Pair {

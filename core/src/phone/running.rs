@@ -62,7 +62,9 @@ impl Phone {
             Inbound::SendFailed { flow, to } => {
                 self.agent.transactions(host).handle_send_failed(host, flow, to);
             }
-            Inbound::Resolved { id, records, .. } if self.server_resolved(host, id, records) => {}
+            Inbound::Resolved { id, records, .. }
+                if self.server_resolved(host, id, Some(records)) => {}
+            Inbound::ResolveFailed { id, .. } if self.server_resolved(host, id, None) => {}
             Inbound::Resolved { id, records, ttl } => {
                 let settled = self.agent.handle_resolved(host, id, records, ttl);
                 self.tell_path(host, settled);

@@ -471,3 +471,48 @@ fn a_nat_that_moves_again_at_once_is_followed_a_little_later() {
     scene.run(Duration::from_secs(30));
     assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.9:40000"]);
 }
+
+#[test]
+fn a_stun_server_whose_name_is_not_found_is_looked_for_again() {
+    // The system of names says that it cannot answer, or nothing at all.
+    for silent in [false, true] {
+        let mut scene = Scene::new();
+        scene.sim.set_name("stun.example.com", &[STUN.into()]);
+        let server = ExchangeParameters::new(SocketAddr::from((STUN, 3478)));
+        scene.sim.add_at((STUN, 3478), Exchange::new(server));
+        scene.sim.set_nat(&[ALICE.into()], Nat::full_cone(PUBLIC));
+        match silent {
+            true => scene.sim.set_name_delay(Duration::from_secs(3_600)),
+            false => scene.sim.set_names_failing(true),
+        }
+        let alice = scene.phone(ALICE, asking());
+        scene.start(&alice);
+        scene.run(Duration::from_secs(1));
+        assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
+        scene.sim.set_names_failing(false);
+        scene.sim.set_name_delay(Duration::ZERO);
+        scene.run(Duration::from_secs(75));
+        scene.call(&alice, "sip:bob@198.51.100.20");
+        scene.run(Duration::from_millis(100));
+        assert_eq!(told(&scene, "INVITE", "Contact"), "Contact: <sip:alice@203.0.113.7:5060>");
+        assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 203.0.113.7");
+    }
+}
+
+#[test]
+fn a_mapping_that_cannot_be_is_not_told() {
+    for lie in ["0.0.0.0:4000", "203.0.113.7:0", "[2001:db8::1]:4000", "224.0.0.1:4000"] {
+        let (mut scene, alice, _) = mapped(Nat::full_cone(PUBLIC), asking(), false);
+        let lie = lie.parse().unwrap();
+        let liar = ScriptedPeer::reacting(move |peer, arrival| {
+            if let Some(answer) = answer_binding(&arrival.bytes, lie) {
+                peer.send_bytes(arrival.from, answer);
+            }
+        });
+        scene.sim.add_at((STUN, 3478), liar);
+        scene.call(&alice, "sip:bob@198.51.100.20");
+        scene.run(Duration::from_millis(100));
+        assert_eq!(told(&scene, "INVITE", "c="), "c=IN IP4 10.0.0.1", "{lie}");
+        assert!(told(&scene, "INVITE", "m=").starts_with("m=audio 1000"), "{lie}");
+    }
+}
