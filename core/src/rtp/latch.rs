@@ -66,6 +66,9 @@ const EARLY_PACKETS: u32 = 2;
 const LATE_PACKETS: u32 = 25;
 /// How long the address in use has to be silent before another takes its place.
 const SILENCE: Duration = Duration::from_secs(1);
+/// How many foreign addresses are tried at a time: whoever sends from ever other ones does not keep the
+/// peer from being found.
+const MAX_CANDIDATES: usize = 4;
 
 /// Whether a packet's source is believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,7 +108,8 @@ pub(crate) struct Latch {
     current: Option<SocketAddr>,
     heard: Instant,
     opened: Instant,
-    candidate: Option<Candidate>,
+    /// What is tried, each address and source once.
+    candidates: Vec<Candidate>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,12 +118,13 @@ struct Candidate {
     ssrc: u32,
     next: u16,
     packets: u32,
+    heard: Instant,
 }
 
 impl Latch {
     pub(crate) fn new(now: Instant, negotiated: SocketAddr, mode: SymmetricRtp) -> Self {
         let negotiated = canonical(negotiated);
-        Self { negotiated, mode, current: None, heard: now, opened: now, candidate: None }
+        Self { negotiated, mode, current: None, heard: now, opened: now, candidates: Vec::new() }
     }
 
     /// Signalling has told an address; another one than before begins everything anew.
@@ -155,9 +160,9 @@ impl Latch {
         let from = canonical(from);
         if self.current == Some(from) || self.negotiated == from {
             Claim::Address
-        } else if self.candidate.is_some_and(|candidate| candidate.address == from) {
+        } else if self.candidates.iter().any(|candidate| candidate.address == from) {
             Claim::Candidate
-        } else if self.current.is_none() && self.candidate.is_none() && self.admits(from) {
+        } else if self.current.is_none() && self.candidates.is_empty() && self.admits(from) {
             Claim::Unclaimed
         } else {
             Claim::None
@@ -175,7 +180,7 @@ impl Latch {
         let from = canonical(from);
         if self.current == Some(from) {
             self.heard = now;
-            self.candidate = None;
+            self.candidates.clear();
             return Verdict::Accept;
         }
         // The address that signalling told is preferred at any time.
@@ -185,18 +190,7 @@ impl Latch {
         if !self.admits(from) {
             return Verdict::Reject;
         }
-        let packets = match &mut self.candidate {
-            Some(c) if c.address == from && c.ssrc == ssrc && c.next == sequence => {
-                c.packets += 1;
-                c.next = sequence.wrapping_add(1);
-                c.packets
-            }
-            other => {
-                let next = sequence.wrapping_add(1);
-                *other = Some(Candidate { address: from, ssrc, next, packets: 1 });
-                1
-            }
-        };
+        let packets = self.try_out(now, from, ssrc, sequence);
         let silent = now.since(self.heard) >= SILENCE;
         let believed = if self.current.is_none() && now.since(self.opened) < WINDOW {
             packets >= EARLY_PACKETS
@@ -206,10 +200,35 @@ impl Latch {
         if believed { self.switch(now, from) } else { Verdict::Reject }
     }
 
+    /// Counts a packet of a candidate: how many it has sent in sequence.
+    fn try_out(&mut self, now: Instant, address: SocketAddr, ssrc: u32, sequence: u16) -> u32 {
+        let is_it = |c: &Candidate| (c.address, c.ssrc) == (address, ssrc);
+        let known = self.candidates.iter().position(is_it);
+        let known = known.map(|index| self.candidates.swap_remove(index));
+        if known.is_none() && self.candidates.len() >= MAX_CANDIDATES {
+            self.drop_candidate(now);
+        }
+        let in_sequence = known.filter(|candidate| candidate.next == sequence);
+        let packets = in_sequence.map_or(1, |candidate| candidate.packets + 1);
+        let next = sequence.wrapping_add(1);
+        self.candidates.push(Candidate { address, ssrc, next, packets, heard: now });
+        packets
+    }
+
+    /// Makes room: of those that send no more, or else of all, for the one that has sent least, longest
+    /// ago. So a flood of single packets takes each other's places.
+    fn drop_candidate(&mut self, now: Instant) {
+        let worth = |c: &Candidate| (now.since(c.heard) < SILENCE, c.packets, c.heard);
+        let least = self.candidates.iter().enumerate().min_by_key(|(_, c)| worth(c));
+        if let Some((index, _)) = least {
+            self.candidates.swap_remove(index);
+        }
+    }
+
     fn switch(&mut self, now: Instant, to: SocketAddr) -> Verdict {
         self.current = Some(to);
         self.heard = now;
-        self.candidate = None;
+        self.candidates.clear();
         Verdict::Switched
     }
 }
@@ -314,6 +333,30 @@ mod tests {
         assert_eq!(latch.check(at(70_040), address(NAT), 1, 26), Verdict::Switched);
         latch.negotiate(at(70_050), address("192.0.2.7:4000"));
         assert_eq!(latch.target(), address(NAT), "nothing new was told");
+    }
+
+    #[test]
+    fn who_sends_from_ever_other_ports_does_not_keep_a_peer_unheard() {
+        // Between two packets of the peer come `rogues`, each from a port of its own. In the window
+        // three of them are as good as the peer; later any number has sent less than it.
+        for (start, rogues, after) in [(0, 3, EARLY_PACKETS), (60_000, 3, LATE_PACKETS)] {
+            let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
+            let mut port = 1_000;
+            for i in 1..=after as u16 {
+                let now = at(start + 20 * u64::from(i));
+                let verdict = latch.check(now, address(NAT), 1, i);
+                let expected = u32::from(i) == after;
+                assert_eq!(verdict == Verdict::Switched, expected, "packet {i}");
+                let rogues = if i > 1 { 50 } else { rogues };
+                for _ in 0..rogues {
+                    port += 1;
+                    let rogue = SocketAddr::new(address(ROGUE).ip(), port);
+                    assert_eq!(latch.check(now, rogue, 2, port), Verdict::Reject);
+                }
+                assert!(latch.candidates.len() <= MAX_CANDIDATES);
+            }
+            assert_eq!(latch.target(), address(NAT));
+        }
     }
 
     #[test]

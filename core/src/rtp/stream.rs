@@ -281,7 +281,7 @@ impl Stream {
         // RFC 3550 §5.1, §6.4.1: RTP has it in its third word, RTCP in its second.
         let (start, by_address) = match channel {
             Channel::Rtp => (8, self.receiver.latch.claim(from)),
-            Channel::Rtcp if from == self.parameters.remote_rtcp => (4, Claim::Address),
+            Channel::Rtcp if latch::same(from, self.parameters.remote_rtcp) => (4, Claim::Address),
             Channel::Rtcp => (4, Claim::None),
         };
         let ssrc = datagram.get(start..).and_then(|rest| rest.first_chunk());

@@ -238,6 +238,21 @@ fn early_dialogs_on_one_pair_of_ports_are_told_apart() {
 }
 
 #[test]
+fn a_report_is_told_apart_however_its_address_is_written() {
+    for from in ["192.0.2.3:6001", "[::ffff:192.0.2.3]:6001"] {
+        let mut scene = Scene::new();
+        scene.configure(0, parameters(ONE));
+        scene.configure(4, parameters(TWO));
+        let report = [0x80, 201, 0, 1, 0, 0, 0, 2];
+        let (port, channel, from) = (PORT, Channel::Rtcp, address(from));
+        let inbound = Inbound::Media { port, channel, from, bytes: &report };
+        scene.session.handle_inbound(&mut scene.host, inbound);
+        let rejected = [0, 4].map(|stream| scene.session.stream_stats(stream).unwrap().rejected);
+        assert_eq!(rejected, [0, 0], "{from}");
+    }
+}
+
+#[test]
 fn a_stranger_is_heard_on_no_stream() {
     let mut scene = Scene::new();
     scene.configure(0, parameters(ONE));
