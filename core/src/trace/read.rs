@@ -179,10 +179,16 @@ impl Reading {
     fn packet(&mut self, link: Link, micros: u64, frame: &[u8]) {
         match link.payload(frame) {
             Some((Header::Udp, from, to, bytes)) => self.datagram(micros, from, to, bytes),
-            // It opens or closes a connection, or acknowledges.
-            Some((Header::Tcp { .. }, _, _, [])) => {}
-            Some((Header::Tcp { sequence }, from, to, bytes)) => {
-                self.segment(micros, sequence, from, to, bytes);
+            Some((Header::Tcp { sequence, opens }, from, to, bytes)) => {
+                if opens && let Some(next) = self.streams.get_mut(&(from, to)) {
+                    // RFC 9293 §3.4.1: a new connection from the same port numbers its bytes anew.
+                    *next = sequence;
+                    self.capture.trace.begin_stream(from, to);
+                }
+                // Without any it opens or closes a connection, or acknowledges.
+                if !bytes.is_empty() {
+                    self.segment(micros, sequence, from, to, bytes);
+                }
             }
             None => self.capture.unread += 1,
         }
@@ -343,7 +349,10 @@ impl Link {
             UDP => (Header::Udp, rest.get(8..usize::from(big.u16(rest, 4)?))?),
             TCP => {
                 let words = usize::from(*rest.get(12)? >> 4);
-                (Header::Tcp { sequence: big.u32(rest, 4)? }, rest.get(words * 4..)?)
+                let opens = rest.get(13)? & SYN != 0;
+                // §3.4: SYN has a number too.
+                let sequence = big.u32(rest, 4)?.wrapping_add(opens.into());
+                (Header::Tcp { sequence, opens }, rest.get(words * 4..)?)
             }
             _ => return None,
         };
@@ -356,11 +365,15 @@ impl Link {
 #[derive(Clone, Copy)]
 enum Header {
     Udp,
-    /// The number of the first byte.
+    /// The number of the first byte, and whether the connection is only being opened.
     Tcp {
         sequence: u32,
+        opens: bool,
     },
 }
+
+/// The flag of TCP that opens a connection (RFC 9293 §3.1).
+const SYN: u8 = 2;
 
 /// The protocol numbers.
 const UDP: u8 = 17;

@@ -123,6 +123,11 @@ impl Trace {
         }
     }
 
+    /// What comes on a stream from now on is of a new connection: half a message of the old one is lost.
+    pub(super) fn begin_stream(&mut self, from: SocketAddr, to: SocketAddr) {
+        self.halves.remove(&(from, to));
+    }
+
     fn keep(&mut self, packet: Packet<'_>) {
         let Packet { at, wall, from, to, transport, kind, bytes } = packet;
         let used = self.bytes.len() + self.records.len() * RECORD_SIZE;

@@ -145,6 +145,36 @@ fn connections_are_read_once_whatever_was_sent_again() {
 }
 
 #[test]
+fn a_connection_made_anew_from_the_same_port_is_read_afresh() {
+    let message = "OPTIONS sip:bob@h SIP/2.0\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n";
+    let mut script = Script::new();
+    script.carry(Transport::Tcp, ALICE, BOB, Kind::Sip, message.as_bytes());
+    let mut writer = Writer::new(Vec::new()).unwrap();
+    script.trace.packets().for_each(|packet| writer.write(&packet).unwrap());
+    let (_, whole) = packets(writer.sink()).remove(0);
+    // Flags, the number of the first byte as it differs from that of the first segment, and how many.
+    let segment = |flags: u8, number: i32, length: usize| {
+        let mut packet = whole[..40 + length].to_vec();
+        let first = u32::from_be_bytes(packet[24..28].try_into().unwrap());
+        packet[24..28].copy_from_slice(&first.wrapping_add_signed(number).to_be_bytes());
+        packet[2..4].copy_from_slice(&(40 + length as u16).to_be_bytes());
+        packet[33] = flags;
+        (0, packet)
+    };
+    let (syn, data, length) = (0x02, 0x18, message.len());
+    let packets = [
+        segment(data, 0, length),
+        segment(data, length as i32, 20), // half a message, and then it breaks
+        segment(syn, -5_001, 0),
+        segment(data, -5_000, length),
+        segment(data, -5_000, length), // sent again
+    ];
+    let capture = Capture::read(&pcap(&packets, 101, &[])).unwrap();
+    assert_eq!((capture.trace.packets().len(), capture.unread, capture.other), (2, 0, 0));
+    assert!(capture.trace.packets().all(|packet| packet.bytes == message.as_bytes()));
+}
+
+#[test]
 fn a_file_that_is_cut_or_damaged_is_read_as_far_as_it_goes() {
     let script = Script::call();
     let packets = packets(&script.trace.pcap());
