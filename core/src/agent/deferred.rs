@@ -22,6 +22,8 @@ const MAX_REFUSED: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
     requests: BTreeMap<ClientId, Large>,
+    /// Those that have gone by TCP and had no response yet, and by which connection.
+    sent: BTreeMap<ClientId, (Flow, Large)>,
     responses: BTreeMap<ServerId, (u16, Box<[u8]>)>,
     /// Who has refused TCP, and until when that counts.
     refused: BTreeMap<SocketAddr, Instant>,
@@ -88,20 +90,41 @@ impl Agent {
         client: ClientId,
         path: Result<Arc<Path>, Lost>,
     ) {
-        let Some(Large { flow, to, method, bytes }) = self.deferred.requests.remove(&client) else {
-            return;
-        };
+        let Some(large) = self.deferred.requests.remove(&client) else { return };
         match path {
             Ok(path) if path.flow.transport == Transport::Tcp => {
-                let (flow, to, bytes) = (path.flow, path.to, by_tcp(&bytes));
-                self.transactions(host).send_prepared(host, client, flow, to, &method, &bytes);
+                let (flow, to, bytes) = (path.flow, path.to, by_tcp(&large.bytes));
+                let transactions = self.transactions(host);
+                transactions.send_prepared(host, client, flow, to, &large.method, &bytes);
+                if let Some(transactions) = &self.transactions {
+                    self.deferred.sent.retain(|client, _| transactions.is_unanswered(*client));
+                }
+                self.deferred.sent.insert(client, (flow, large));
             }
-            // "the element SHOULD retry the request, using UDP".
-            _ => {
-                self.deferred.refuse(to, host.now());
-                self.transactions(host).send_prepared(host, client, flow, to, &method, &bytes);
+            _ => self.send_by_udp(host, client, &large),
+        }
+    }
+
+    /// A connection is over: what went by it for its size alone and had no response goes by UDP, for some
+    /// listen for TCP and close what is opened. Nothing is known against the server on UDP.
+    pub(super) fn fall_back_to_udp(&mut self, host: &mut dyn Host, over: Flow) {
+        let sent = core::mem::take(&mut self.deferred.sent);
+        for (client, (flow, large)) in sent {
+            if !self.transactions(host).is_unanswered(client) {
+                continue;
+            }
+            match flow == over {
+                true => self.send_by_udp(host, client, &large),
+                false => _ = self.deferred.sent.insert(client, (flow, large)),
             }
         }
+    }
+
+    /// "the element SHOULD retry the request, using UDP".
+    fn send_by_udp(&mut self, host: &mut dyn Host, client: ClientId, large: &Large) {
+        let Large { flow, to, method, bytes } = large;
+        self.deferred.refuse(*to, host.now());
+        self.transactions(host).send_prepared(host, client, *flow, *to, method, bytes);
     }
 }
 

@@ -29,6 +29,7 @@ impl Agent {
             self.lost_home.insert(0, flow);
         }
         self.forget_paths(flow);
+        self.fall_back_to_udp(host, flow);
         if let Some(transactions) = &mut self.transactions {
             transactions.handle_flow_closed(host, flow);
         }

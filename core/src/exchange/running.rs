@@ -100,6 +100,9 @@ impl Running {
             timers: Timers::new(),
             links: Links::new(StreamLimits {
                 accepted: MAX_CONNECTIONS,
+                // It counts those of each source itself.
+                per_source: usize::MAX,
+                opened: MAX_CONNECTIONS,
                 ..StreamLimits::default()
             }),
             waiting: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! The connections of one endpoint.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::collections::{BTreeMap, VecDeque};
 
 use super::framer::{Frame, Framer};
@@ -19,6 +19,13 @@ pub struct StreamLimits {
     /// How many connections of others there may be. Beyond it the one goes that has waited longest
     /// for its first message, or else the newcomer. Default 1,024.
     pub accepted: usize,
+    /// How many of them there may be from one source: an address, of IPv6 a network of 64 bits. Beyond it
+    /// the same goes for its own. Default 256.
+    pub per_source: usize,
+    /// How many connections of ours there may be. Beyond it the one goes that has had no message for
+    /// longest, if that is longer than [`message`](Self::message) and it is not in use: a ping is no
+    /// message, or its far end could keep it for ever. Default 1,024.
+    pub opened: usize,
     /// How long a message may take from its first byte to its last, and a connection of another to
     /// its first message. Default 32 s, which is 64*T1.
     pub message: Duration,
@@ -30,6 +37,8 @@ impl Default for StreamLimits {
     fn default() -> Self {
         Self {
             accepted: 1_024,
+            per_source: 256,
+            opened: 1_024,
             message: Duration::from_secs(32),
             idle: Duration::from_secs(15 * 60),
         }
@@ -74,6 +83,8 @@ pub struct Streams {
     connections: BTreeMap<Flow, Connection>,
     /// How many of them are of others.
     accepted: usize,
+    /// How many of those each source has.
+    sources: BTreeMap<IpAddr, usize>,
     timers: Timers<Flow>,
     closed: VecDeque<Flow>,
 }
@@ -88,6 +99,8 @@ struct Connection {
     framer: Framer,
     /// When the last bytes came.
     heard: Instant,
+    /// When the last message came, or it was opened.
+    used: Instant,
     /// Since when a whole message is awaited: the first of an accepted connection, or one that has
     /// begun.
     waiting: Option<Instant>,
@@ -117,6 +130,7 @@ impl Streams {
             limits,
             connections: BTreeMap::new(),
             accepted: 0,
+            sources: BTreeMap::new(),
             timers: Timers::new(),
             closed: VecDeque::new(),
         }
@@ -138,8 +152,11 @@ impl Streams {
         far: SocketAddr,
         local: SocketAddr,
     ) {
-        if self.accepted >= self.limits.accepted {
-            let unproven = self.connections.iter().filter(|(_, it)| it.accepted);
+        let source = source(far.ip());
+        let crowd = self.sources.get(&source).is_some_and(|many| *many >= self.limits.per_source);
+        if crowd || self.accepted >= self.limits.accepted {
+            let among = |it: &Connection| it.accepted && (!crowd || it.source() == source);
+            let unproven = self.connections.iter().filter(|(_, it)| among(it));
             let unproven = unproven.filter_map(|(flow, it)| Some((it.waiting?, *flow)));
             match unproven.min() {
                 Some((_, flow)) => self.close(host, flow),
@@ -208,7 +225,7 @@ impl Streams {
             }
         };
         if matches!(heard, Some(Heard::Message(_))) {
-            connection.waiting = None;
+            (connection.waiting, connection.used) = (None, now);
         }
         if connection.framer.is_midway() {
             connection.waiting.get_or_insert(now);
@@ -233,9 +250,11 @@ impl Streams {
     }
 
     /// Closes what has taken too long: a message that does not end, a connection on which none comes,
-    /// and one that has been silent unless `in_use` says that somebody needs it.
+    /// and one that has been silent, or is of ours and too many, unless `in_use` says that somebody needs
+    /// it.
     pub fn handle_deadline(&mut self, host: &mut dyn Host, in_use: impl Fn(Flow) -> bool) {
         let now = host.now();
+        self.make_room(host, &in_use);
         while let Some((_, flow)) = self.timers.pop_due(now) {
             let Some(connection) = self.connections.get_mut(&flow) else { continue };
             let impatient = connection.waiting.is_some_and(|at| at + self.limits.message <= now);
@@ -280,6 +299,22 @@ impl Streams {
         self.connections.is_empty()
     }
 
+    /// Closes those of ours that are beyond the limit and that nobody needs.
+    fn make_room(&mut self, host: &mut dyn Host, in_use: impl Fn(Flow) -> bool) {
+        let (now, limits) = (host.now(), self.limits);
+        let spare = (self.connections.len() - self.accepted).saturating_sub(limits.opened);
+        if spare == 0 {
+            return;
+        }
+        let ours = self.connections.iter().filter(|(_, it)| !it.accepted);
+        let quiet = ours.filter(|(flow, it)| it.used + limits.message <= now && !in_use(**flow));
+        let mut quiet: Vec<_> = quiet.map(|(flow, it)| (it.used, *flow)).collect();
+        quiet.sort_unstable();
+        for (_, flow) in quiet.into_iter().take(spare) {
+            self.close(host, flow);
+        }
+    }
+
     fn insert(
         &mut self,
         host: &mut dyn Host,
@@ -292,19 +327,39 @@ impl Streams {
         let now = host.now();
         let limits = &self.limits;
         let waiting = accepted.then_some(now);
-        let at = now + if accepted { limits.message.min(limits.idle) } else { limits.idle };
+        // Of ours, one too many has others looked at when it may be of use no more itself.
+        let crowded = self.connections.len() - self.accepted >= limits.opened;
+        let soon = accepted || crowded;
+        let at = now + if soon { limits.message.min(limits.idle) } else { limits.idle };
         let timer = self.timers.set(at, flow);
         let framer = Framer::new();
-        let heard = now;
-        let connection = Connection { far, local, accepted, framer, heard, waiting, timer, at };
+        let (heard, used) = (now, now);
+        let connection =
+            Connection { far, local, accepted, framer, heard, used, waiting, timer, at };
+        if accepted {
+            self.accepted += 1;
+            *self.sources.entry(connection.source()).or_default() += 1;
+        }
         self.connections.insert(flow, connection);
-        self.accepted += usize::from(accepted);
     }
 
     fn remove(&mut self, flow: Flow) {
         if let Some(connection) = self.connections.remove(&flow) {
             self.timers.cancel(connection.timer);
-            self.accepted -= usize::from(connection.accepted);
+            if connection.accepted {
+                self.accepted -= 1;
+                self.leave(connection.source());
+            }
+        }
+    }
+
+    /// A source has one connection less.
+    fn leave(&mut self, source: IpAddr) {
+        if let Some(many) = self.sources.get_mut(&source) {
+            *many -= 1;
+            if *many == 0 {
+                self.sources.remove(&source);
+            }
         }
     }
 }
@@ -325,6 +380,10 @@ enum Found {
 }
 
 impl Connection {
+    fn source(&self) -> IpAddr {
+        source(self.far.ip())
+    }
+
     fn take(&mut self, flow: Flow, piece: &mut &[u8]) -> Option<Found> {
         if piece.is_empty() {
             return None;
@@ -360,6 +419,14 @@ impl Connection {
     fn due(&self, limits: &StreamLimits) -> Instant {
         let idle = self.heard + limits.idle;
         self.waiting.map_or(idle, |since| idle.min(since + limits.message))
+    }
+}
+
+/// What one peer has: an address, of IPv6 a network of 64 bits.
+fn source(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        ip => ip,
     }
 }
 

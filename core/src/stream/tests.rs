@@ -258,3 +258,59 @@ fn newcomers_take_the_place_of_the_silent() {
     streams.accepted(&mut host, flow(4), FAR, HERE);
     assert!(!streams.contains(flow(4)) && streams.contains(flow(1)));
 }
+
+#[test]
+fn one_source_does_not_take_all_the_room() {
+    let mut host = TestHost::new(1);
+    let mut streams = Streams::new(StreamLimits { per_source: 2, ..StreamLimits::default() });
+    let flow = |id| Flow { transport: Transport::Tcp, id };
+    let far = |text: &str| -> SocketAddr { text.parse().unwrap() };
+    for (id, from) in ["192.0.2.7:1", "[::ffff:192.0.2.7]:2", "[2001:db8::1]:3", "[2001:db8::2]:4"]
+        .into_iter()
+        .enumerate()
+    {
+        streams.accepted(&mut host, flow(id as u64), far(from), HERE);
+        put(&mut streams, &mut host, flow(id as u64), &request("l: 0\r\n", ""));
+    }
+    assert_eq!(streams.len(), 4);
+    streams.accepted(&mut host, flow(4), far("192.0.2.7:5"), HERE);
+    streams.accepted(&mut host, flow(5), far("[2001:db8::3]:6"), HERE);
+    assert!(!streams.contains(flow(4)) && !streams.contains(flow(5)), "both have two");
+    // Its own silent one goes first, nobody else's.
+    streams.accepted(&mut host, flow(6), FAR, HERE);
+    streams.closed(flow(0));
+    streams.accepted(&mut host, flow(7), far("192.0.2.7:7"), HERE);
+    streams.accepted(&mut host, flow(8), far("192.0.2.7:8"), HERE);
+    let there: Vec<u64> = streams.flows().map(|flow| flow.id).collect();
+    assert_eq!(there, [1, 2, 3, 6, 8]);
+}
+
+#[test]
+fn our_own_connections_are_bounded_though_they_are_kept_alive() {
+    let mut host = TestHost::new(1);
+    let mut streams = Streams::new(StreamLimits { opened: 2, ..StreamLimits::default() });
+    let flow = |id| Flow { transport: Transport::Tcp, id };
+    let ping = |streams: &mut Streams, host: &mut TestHost| {
+        for id in 1..=4 {
+            put(streams, host, flow(id), "\r\n\r\n");
+        }
+        host.now += Duration::from_secs(20);
+        streams.handle_deadline(host, |used| used == flow(1));
+        streams.flows().map(|flow| flow.id).collect::<Vec<u64>>()
+    };
+    let mut there = Vec::new();
+    for id in 1..=3 {
+        streams.opened(&mut host, flow(id), FAR, HERE);
+        there = ping(&mut streams, &mut host);
+    }
+    assert_eq!(there, [1, 3], "1 is in use, 2 the oldest else");
+    put(&mut streams, &mut host, flow(3), &request("l: 0\r\n", ""));
+    streams.opened(&mut host, flow(4), FAR, HERE);
+    assert_eq!(ping(&mut streams, &mut host), [1, 3, 4], "it may have something under way");
+    put(&mut streams, &mut host, flow(3), &request("l: 0\r\n", ""));
+    assert_eq!(ping(&mut streams, &mut host), [1, 3], "4 has had no message for longest");
+    // Where nothing comes that is seen to in time too.
+    streams.opened(&mut host, flow(5), FAR, HERE);
+    wait(&mut streams, &mut host, false);
+    assert_eq!(streams.len(), 2);
+}

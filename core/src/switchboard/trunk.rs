@@ -151,6 +151,9 @@ impl Trunk {
         certificate: Option<&Identities>,
     ) {
         self.streams.accepted(host, flow, from, local);
+        if !self.streams.contains(flow) {
+            return;
+        }
         let (certificate, users) = (certificate.cloned(), BTreeSet::new());
         self.connections.insert(flow, Connection { key: None, from, local, certificate, users });
     }

@@ -173,7 +173,8 @@ impl Layer {
         self.insert_client(host, Peer { flow: NOWHERE, to }, method, branch, &[])
     }
 
-    /// Sends a request for which room was made, unless it was abandoned or has timed out.
+    /// Sends a request for which room was made, or that was sent and has had no response, unless it was
+    /// abandoned or has timed out.
     pub(crate) fn send_prepared(
         &mut self,
         host: &mut dyn Host,
@@ -185,11 +186,24 @@ impl Layer {
     ) {
         let peer = Peer { flow, to };
         let machine = client(method, bytes, self.context(host.now(), peer));
+        self.store.set_peer(id.0, peer);
         let Some(entry) = self.store.entries.get_mut(id.0) else { return };
-        (entry.peer, entry.machine) = (peer, Some(machine));
+        entry.machine = Some(machine);
         self.store.schedule(id.0);
         self.store.link(id.0);
         host.send(Outbound::Datagram { flow, to, bytes });
+    }
+
+    /// Whether a request that was sent has had no response yet, and may have one.
+    pub(crate) fn is_unanswered(&self, id: ClientId) -> bool {
+        let machine = self.store.entries.get(id.0).and_then(|entry| entry.machine.as_ref());
+        matches!(
+            machine,
+            Some(
+                Machine::ClientInvite(ClientInvite::Calling { .. })
+                    | Machine::ClientNonInvite(ClientNonInvite::Trying { .. })
+            )
+        )
     }
 
     fn insert_client(
