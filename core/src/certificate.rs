@@ -7,6 +7,7 @@
 use core::fmt;
 use core::net::IpAddr;
 
+use crate::host::Transport;
 use crate::sip::{Scheme, Uri};
 
 /// The identities in a certificate (RFC 5922 §7.1), as the host has read them from one that it
@@ -96,6 +97,22 @@ impl fmt::Display for Identities {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
+    }
+}
+
+/// What is wrong with whom a flow leads to, if it is not the one that was asked for by `name` (§7.3);
+/// `shown` is what the host has read in the peer's certificate.
+pub(crate) fn distrust(
+    transport: Transport,
+    name: &str,
+    shown: Option<&Identities>,
+) -> Option<String> {
+    match shown {
+        _ if !transport.is_secure() => None,
+        Some(identities) => identities.refusal(name),
+        // A browser shows its page no certificates, and has checked the name itself.
+        None if transport == Transport::Wss => None,
+        None => Some("it has shown no certificate".to_owned()),
     }
 }
 
@@ -189,6 +206,17 @@ mod tests {
         assert!(!named.is_for("192.0.2.8"), "a DNS name is no address");
         assert!(uris(&["sip:192.0.2.9"]).is_for("192.0.2.9"));
         assert!(uris(&["sip:[2001:db8::9]"]).is_for("2001:db8::9"));
+    }
+
+    #[test]
+    fn who_shows_nothing_is_not_trusted_but_where_a_browser_hides_it() {
+        for transport in Transport::ALL {
+            let refuses = |name, shown| distrust(transport, name, shown).is_some();
+            let example = dns(&["example.com"]);
+            assert!(!refuses("example.com", Some(&example)));
+            assert_eq!(refuses("other.example", Some(&example)), transport.is_secure());
+            assert_eq!(refuses("example.com", None), transport == Transport::Tls);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::link::NOWHERE;
 use super::{Agent, Alarm, Hop, Owner, TRANSACTION};
-use crate::certificate::Identities;
+use crate::certificate::{Identities, distrust};
 use crate::error::Error;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
 use crate::locate::{Answer, Avoided, Cache, Candidate, Draw, Question, Search, Step};
@@ -348,12 +348,9 @@ impl Agent {
         certificate: Option<&Identities>,
     ) -> Option<String> {
         let hop = self.paths.asked.get(&request)?;
-        match certificate {
-            _ if !flow.transport.is_secure() || self.parameters.tls_insecure => None,
-            Some(identities) => identities.refusal(hop.host()),
-            // A browser shows its page no certificates, and has checked the name itself.
-            None if flow.transport == Transport::Wss => None,
-            None => Some("it has shown no certificate".to_owned()),
+        match self.parameters.tls_insecure {
+            true => None,
+            false => distrust(flow.transport, hop.host(), certificate),
         }
     }
 

@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::{ExchangeParameters, Listener};
 use crate::host::Transport;
+use crate::locate::Hop;
 use crate::sip::{Uri, Via};
 
 /// How many addresses of its own the exchange learns from the host.
@@ -83,7 +84,7 @@ impl Domain {
 
 /// The port that a URI without one means.
 fn default_port(uri: &Uri<'_>) -> u16 {
-    super::hop::Hop::of(uri).map_or(5060, |hop| hop.port)
+    Hop::of(uri).map_or(5060, |hop| hop.usual_transport().default_port())
 }
 
 fn is_unicast(ip: IpAddr) -> bool {

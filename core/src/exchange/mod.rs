@@ -31,7 +31,6 @@ mod admission;
 mod context;
 mod domain;
 mod event;
-mod hop;
 mod leg;
 mod links;
 mod parameters;

@@ -3,7 +3,6 @@
 use core::net::SocketAddr;
 
 use super::context::{Branch, BranchState, Context, Outcome};
-use super::hop::Hop;
 use super::leg::{Leg, Link};
 use super::rewrite::{self, Changes};
 use super::route::Plan;
@@ -189,8 +188,8 @@ impl Running {
         let mut uri = target.uri.clone();
         // Step 6: for a strict router its own route goes into the Request-URI, the target last.
         if let Some(first) = routes.first()
-            && Hop::of_route(first).is_some_and(|(_, loose)| !loose)
             && let Ok(first) = NameAddr::parse(first)
+            && first.uri().param("lr").is_none()
         {
             let strict = first.uri_str().to_owned();
             routes.remove(0);

@@ -1,9 +1,9 @@
 //! Where a request is sent: a contact of a user, or whom a request within a call names.
 
-use super::hop::Hop;
 use super::leg::Link;
 use super::route::Plan;
-use crate::sip::{Scheme, Uri};
+use crate::locate::Hop;
+use crate::sip::{NameAddr, Scheme, Uri};
 
 /// One place to send a request to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -75,11 +75,58 @@ impl Target {
         self
     }
 
-    /// The hop of the topmost route left, else of the URI (§16.6 step 7).
+    /// The hop of the topmost route left, else of the URI (§16.6 step 7, RFC 3263 §4.1 without NAPTR
+    /// and SRV); `None` when there is no way to it, as to a name of which nothing ever has an address
+    /// (RFC 2606): RFC 7118 clients have such.
     pub(super) fn next_hop(&self) -> Option<Hop> {
-        match self.routes.first() {
-            Some(route) => Hop::of_route(route).map(|(hop, _)| hop),
+        let hop = match self.routes.first() {
+            Some(route) => Hop::of(&NameAddr::parse(route).ok()?.uri()),
             None => Hop::of(&Uri::parse(self.contact()).ok()?),
+        };
+        hop.ok().filter(|hop| !hop.host().ends_with(".invalid"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Transport;
+
+    fn hop(uri: &str) -> Option<(Transport, String, Option<u16>)> {
+        let target = Target { uri: uri.to_owned(), ..Target::default() };
+        let routes = vec![format!("<{uri};lr>")];
+        let routed = Target { uri: "sip:b@10.0.0.1".to_owned(), routes, ..Target::default() };
+        let (hop, same) = (target.next_hop(), routed.next_hop());
+        assert_eq!(hop, same, "{uri}");
+        hop.map(|hop| (hop.usual_transport(), hop.host().to_owned(), hop.port()))
+    }
+
+    #[test]
+    fn a_uri_names_a_host_a_port_and_a_transport() {
+        let is = |transport, host: &str, port| Some((transport, host.to_owned(), port));
+        assert_eq!(hop("sip:h"), is(Transport::Udp, "h", None));
+        assert_eq!(hop("sip:h;transport=TCP"), is(Transport::Tcp, "h", None));
+        assert_eq!(hop("sips:h"), is(Transport::Tls, "h", None));
+        assert_eq!(hop("sips:h:5081;transport=tcp"), is(Transport::Tls, "h", Some(5081)));
+        assert_eq!(hop("sips:h;transport=ws"), is(Transport::Wss, "h", None));
+        assert_eq!(hop("sip:h;maddr=10.0.0.2"), is(Transport::Udp, "10.0.0.2", None));
+    }
+
+    #[test]
+    fn there_is_no_way_to_many_nor_to_nobody() {
+        for nowhere in [
+            "sips:h;transport=udp",
+            "sip:h;transport=sctp",
+            "tel:1",
+            "sip:x.invalid;transport=ws",
+            "sip:224.0.1.75",
+            "sip:255.255.255.255",
+            "sip:0.0.0.0",
+            "sip:[ff02::1]",
+            "sip:[::]:5070",
+            "sip:h;maddr=224.0.1.75",
+        ] {
+            assert_eq!(hop(nowhere), None, "{nowhere}");
         }
     }
 }

@@ -4,15 +4,15 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::context::{BranchState, Outcome};
-use super::hop::{Hop, Host as Named};
 use super::leg::{Leg, Link};
 use super::links::Key;
 use super::route::Plan;
 use super::running::Running;
 use super::target::{Large, Target};
 use super::{ExchangeEvent, HOST_TIMEOUT, MAX_WAITING};
-use crate::certificate::Identities;
+use crate::certificate::{Identities, distrust};
 use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId, Transport};
+use crate::locate::{Hop, is_many};
 use crate::sip::Message;
 use crate::slab::Slot;
 
@@ -49,18 +49,16 @@ impl Running {
         if let Some(link) = target.link.filter(|link| self.links.is_alive(*link)) {
             return self.find_link(host, what, link);
         }
-        match target.next_hop() {
-            Some(Hop { transport, host: Named::Address(ip), port }) => {
-                let name = ip.to_string();
-                let to = SocketAddr::new(ip, port);
-                self.find_flow(host, what, transport, to, name);
+        let Some(hop) = target.next_hop() else { return self.give_up(what, 480) };
+        match hop.address() {
+            Some(to) => {
+                self.find_flow(host, what, hop.usual_transport(), to, to.ip().to_string());
             }
-            Some(hop) => {
-                let Named::Name(name) = hop.host.clone() else { return };
+            None => {
+                let name = hop.host().to_owned();
                 let id = self.wait(host, Waiting { what, to: Destination::Name(hop) });
                 host.send(Outbound::Resolve { id, query: Query::Addresses(&name) });
             }
-            None => self.give_up(what, 480),
         }
     }
 
@@ -184,7 +182,8 @@ impl Running {
         certificate: Option<&Identities>,
     ) {
         self.domain.learn(local);
-        if let Some(why) = self.opening.get(&id).and_then(|key| distrust(key, certificate)) {
+        let trust = |key: &Key| distrust(key.transport, &key.name, certificate);
+        if let Some(why) = self.opening.get(&id).and_then(trust) {
             host.send(Outbound::CloseFlow { flow });
             return self.flow_failed(host, id, FlowFailure::Untrusted(&why));
         }
@@ -230,10 +229,11 @@ impl Running {
     pub(super) fn resolved(&mut self, host: &mut dyn Host, id: RequestId, addresses: &[IpAddr]) {
         let Some(Waiting { what, to }) = self.waiting.remove(&id) else { return };
         let slot = what.slot();
-        match (addresses.first(), to) {
+        match (addresses.iter().find(|ip| !is_many(**ip)), to) {
             (Some(ip), Destination::Name(hop)) => {
-                let to = SocketAddr::new(*ip, hop.port);
-                self.find_flow(host, what, hop.transport, to, hop.name());
+                let transport = hop.usual_transport();
+                let to = SocketAddr::new(*ip, hop.port().unwrap_or(transport.default_port()));
+                self.find_flow(host, what, transport, to, hop.host().to_owned());
             }
             _ => self.give_up(what, 480),
         }
@@ -280,16 +280,6 @@ impl Running {
                 self.timers.cancel(timer);
             }
         }
-    }
-}
-
-/// What is wrong with whom a connection leads to, if it is not the one that was asked for (RFC 5922
-/// §7.3).
-fn distrust(key: &Key, certificate: Option<&Identities>) -> Option<String> {
-    match certificate {
-        _ if !key.transport.is_secure() => None,
-        Some(certificate) => certificate.refusal(&key.name),
-        None => Some("it has shown no certificate".to_owned()),
     }
 }
 

@@ -144,7 +144,7 @@ impl Hop {
 }
 
 /// Whether an address is that of many, or of nobody: a request goes to one (RFC 3261 §26.3.2.4).
-fn is_many(ip: IpAddr) -> bool {
+pub(crate) fn is_many(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     ip.is_multicast() || ip.is_unspecified() || ip == Ipv4Addr::BROADCAST
 }

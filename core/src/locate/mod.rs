@@ -18,5 +18,5 @@ mod srv;
 pub(crate) use answer::{Answer, Cache, Question};
 pub(crate) use avoided::Avoided;
 pub(crate) use draw::Draw;
-pub(crate) use hop::Hop;
+pub(crate) use hop::{Hop, is_many};
 pub(crate) use search::{Candidate, Search, Step};

@@ -378,3 +378,20 @@ fn nobody_takes_the_calls_of_another_by_his_contact() {
     site.run();
     assert_eq!((site.count(&carol, "BYE"), site.count(&bob, "BYE")), (0, 1));
 }
+
+#[test]
+fn nothing_is_sent_to_many_at_once() {
+    let mut site = Site::new();
+    let (mut alice, mut bob) = (site.phone(1, "alice"), site.phone(2, "bob"));
+    site.sim.set_name("many.example.com", &[[224, 0, 1, 75].into()]);
+    for host in ["224.0.1.75", "255.255.255.255", "10.0.0.2;maddr=224.0.1.75", "many.example.com"] {
+        site.register(&mut bob, "Contact: *\nExpires: 0\n");
+        let answer = site.register(&mut bob, &format!("Contact: <sip:bob@{host}>\n"));
+        assert_eq!(status(&answer), 200, "{host}");
+        assert_eq!(status(&site.ask(&mut alice, &INVITE)), 480, "{host}");
+    }
+    let invites = |packet: &&crate::sim::WirePacket| {
+        packet.from == site.exchange.address() && packet.text().starts_with("INVITE")
+    };
+    assert_eq!(site.sim.wire().filter(invites).count(), 0);
+}
