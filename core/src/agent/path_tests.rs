@@ -3,7 +3,8 @@
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::paths::{HOST_TIMEOUT, Path};
+use super::paths::Path;
+use super::seeking::HOST_TIMEOUT;
 use super::{Agent, Hop, Lost, Owner, Reach, TRANSACTION};
 use crate::config::PhoneParameters;
 use crate::error::Error;

@@ -4,7 +4,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
-use super::paths::HOST_TIMEOUT;
+use super::seeking::HOST_TIMEOUT;
 use super::{Agent, Alarm, Crossing};
 use crate::event::CallId;
 use crate::host::{Host, MediaPort, Outbound, RequestId};

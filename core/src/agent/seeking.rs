@@ -1,0 +1,343 @@
+//! One search for a path: what is asked of the host, and what its answers lead to (RFC 3263 §4).
+//!
+//! [`super::paths`] keeps the table that this fills.
+
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use super::link::NOWHERE;
+use super::paths::{Lost, Path, State};
+use super::{Agent, Alarm, Hop, Owner, TRANSACTION};
+use crate::certificate::{Identities, distrust};
+use crate::error::Error;
+use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
+use crate::locate::{Answer, Candidate, Draw, Question, Search, Step};
+use crate::time::{Duration, Instant};
+use crate::timers::TimerId;
+
+/// How long the host may take for an answer before it counts as "no".
+pub(crate) const HOST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an open path over UDP is used without asking the host again: long enough to be asked
+/// rarely, short enough to follow a change of network. A connection is used until it is over.
+pub(super) const LIFETIME: Duration = Duration::from_secs(60);
+
+/// A path that is looked for.
+#[derive(Debug)]
+pub(super) struct Seeking {
+    pub(super) search: Search,
+    pub(super) asked: Asked,
+    /// When it began: it takes no longer than a transaction, however much there is to ask and to try.
+    pub(super) began: Instant,
+    /// Whether a server was to be tried in the clear: then nothing was to be private that is not by now.
+    pub(super) clear: bool,
+    /// The servers that have failed lately, which are tried when there is no other.
+    pub(super) last: Vec<(Instant, Candidate)>,
+    /// What has been in the way of the latest.
+    pub(super) problem: Option<Error>,
+    /// How long what was found will hold.
+    pub(super) until: Instant,
+    pub(super) waiters: Vec<Owner>,
+}
+
+/// What the host is asked.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Nothing,
+    Question(Question, RequestId, TimerId),
+    Flow(Candidate, RequestId, TimerId),
+}
+
+/// What an answer of the host settled: who waited, and for what.
+pub(crate) type Settled = (Vec<Owner>, Result<Arc<Path>, Lost>);
+
+impl Agent {
+    /// Takes [`crate::host::Inbound::Resolved`].
+    pub(crate) fn handle_resolved(
+        &mut self,
+        host: &mut dyn Host,
+        request: RequestId,
+        records: Records<'_>,
+        ttl: Duration,
+    ) -> Option<Settled> {
+        let (hop, mut seeking) = self.take_asked(request)?;
+        let Asked::Question(question, ..) = seeking.take_asked() else { return None };
+        let (answer, now) = (Answer::from(records), host.now());
+        self.paths.answers.keep(question.clone(), answer.clone(), ttl, now);
+        if let Some((_, until)) = self.paths.answers.find(&question, now) {
+            seeking.until = seeking.until.min(until);
+        }
+        seeking.search.take(answer, self.draw(host));
+        self.seek(host, hop, seeking)
+    }
+
+    /// Takes [`crate::host::Inbound::FlowOpened`]; false says that nobody wants the flow.
+    pub(crate) fn handle_flow_opened(
+        &mut self,
+        host: &mut dyn Host,
+        request: RequestId,
+        flow: Flow,
+        local: SocketAddr,
+        certificate: Option<&Identities>,
+    ) -> Option<Settled> {
+        if let Some(problem) = self.mistrust(request, flow, certificate) {
+            host.send(Outbound::CloseFlow { flow });
+            return self.handle_flow_failed(host, request, FlowFailure::Untrusted(&problem));
+        }
+        let Some((hop, mut seeking)) = self.take_asked(request) else {
+            // Late: its owner has given up. A UDP flow is the host's one socket and stays.
+            if flow.transport.is_reliable() {
+                host.send(Outbound::CloseFlow { flow });
+            }
+            return None;
+        };
+        let Asked::Flow(Candidate { to, .. }, ..) = seeking.take_asked() else { return None };
+        self.streams.opened(host, flow, to, local);
+        if matches!(flow.transport, Transport::Ws | Transport::Wss) {
+            let name = || format!("{:012x}{NOWHERE}", host.random() >> 16);
+            self.nowhere.get_or_insert_with(name);
+        }
+        let told = match self.told_on(flow, to, local) {
+            Ok(told) => told,
+            Err(error) => {
+                // Nobody can use it.
+                self.streams.close(host, flow);
+                return Some((seeking.waiters, Err(Lost::Because(error))));
+            }
+        };
+        if flow.transport.is_reliable() {
+            self.paths.names.insert(flow, hop.host().to_owned());
+        }
+        let path = Path { flow, to, local, told, secure: hop.is_secure() };
+        Some(self.found(hop, *seeking, path))
+    }
+
+    /// Takes [`crate::host::Inbound::FlowFailed`], [`crate::host::Inbound::ResolveFailed`] and the end
+    /// of [`HOST_TIMEOUT`].
+    pub(crate) fn handle_flow_failed(
+        &mut self,
+        host: &mut dyn Host,
+        request: RequestId,
+        failure: FlowFailure<'_>,
+    ) -> Option<Settled> {
+        let (hop, mut seeking) = self.take_asked(request)?;
+        match seeking.take_asked() {
+            Asked::Question(..) => {
+                // That is not kept.
+                let problem = match failure {
+                    FlowFailure::Unreachable(problem) | FlowFailure::Untrusted(problem) => problem,
+                    FlowFailure::Unsupported => "names cannot be looked up here",
+                };
+                seeking.problem.get_or_insert_with(|| Error::Unreachable {
+                    peer: hop.host().to_owned(),
+                    problem: format!("its name could not be looked up: {problem}"),
+                });
+                seeking.search.fail(self.draw(host));
+            }
+            Asked::Flow(server, ..) => {
+                let peer = hop.host().to_owned();
+                seeking.problem = Some(match failure {
+                    FlowFailure::Untrusted(problem) => {
+                        if !seeking.clear {
+                            self.paths.distrust(hop.clone(), problem, host.now());
+                        }
+                        seeking.distrust();
+                        Error::Untrusted { peer, problem: problem.to_owned() }
+                    }
+                    FlowFailure::Unreachable(problem) => {
+                        self.paths.avoided.avoid(server, None, host.now());
+                        Error::Unreachable { peer, problem: problem.to_owned() }
+                    }
+                    FlowFailure::Unsupported => {
+                        let transport = server.transport;
+                        // What was chosen because we were thought to have it is chosen anew.
+                        if self.paths.missing.insert(transport) && hop.transport().is_none() {
+                            seeking.search = self.paths.search(&hop, host.now());
+                        }
+                        let problem = format!("{} cannot be used here", transport.as_str());
+                        Error::Unreachable { peer, problem }
+                    }
+                });
+            }
+            Asked::Nothing => {}
+        }
+        self.seek(host, hop, seeking)
+    }
+
+    /// Why whoever is at the far end of a flow is not the one that was asked for (RFC 5922 §7.3).
+    fn mistrust(
+        &self,
+        request: RequestId,
+        flow: Flow,
+        certificate: Option<&Identities>,
+    ) -> Option<String> {
+        let hop = self.paths.asked.get(&request)?;
+        match self.parameters.tls_insecure {
+            true => None,
+            false => distrust(flow.transport, hop.host(), certificate),
+        }
+    }
+
+    /// Goes on looking, as far as that goes without the host.
+    pub(super) fn seek(
+        &mut self,
+        host: &mut dyn Host,
+        hop: Hop,
+        mut seeking: Box<Seeking>,
+    ) -> Option<Settled> {
+        let now = host.now();
+        let server = loop {
+            if now >= seeking.began + TRANSACTION {
+                self.paths.known.remove(&hop);
+                return Some(seeking.give_up(&hop, "looking for it took too long"));
+            }
+            match seeking.search.next() {
+                Step::Ask(question) => match self.paths.answers.find(&question, now) {
+                    Some((answer, until)) => {
+                        seeking.until = seeking.until.min(until);
+                        seeking.search.take(answer, self.draw(host));
+                    }
+                    None => {
+                        let (id, timer) = self.ask_host(host, &hop);
+                        host.send(Outbound::Resolve { id, query: question.query() });
+                        seeking.asked = Asked::Question(question, id, timer);
+                        self.paths.known.insert(hop, State::Seeking(seeking));
+                        return None;
+                    }
+                },
+                Step::Try(server) => {
+                    seeking.clear |= !server.transport.is_secure();
+                    match self.paths.avoided.until(&server, now) {
+                        Some(until) => seeking.last.push((until, server)),
+                        None => break server,
+                    }
+                }
+                Step::Done => match seeking.next_of_last() {
+                    Some(server) => break server,
+                    None => {
+                        self.paths.known.remove(&hop);
+                        if let Some((_, problem)) = self.paths.distrusted.get(&hop) {
+                            // All that is left would be in the clear.
+                            let (peer, problem) = (hop.host().to_owned(), problem.clone());
+                            seeking.problem.get_or_insert(Error::Untrusted { peer, problem });
+                        }
+                        let nowhere = "the domain name system knows no address of it";
+                        return Some(seeking.give_up(&hop, nowhere));
+                    }
+                },
+            }
+        };
+        if let Some(path) = self.connection(&hop, server) {
+            return Some(self.found(hop, *seeking, path));
+        }
+        let (id, timer) = self.ask_host(host, &hop);
+        let (Candidate { transport, to }, name) = (server, hop.host());
+        host.send(Outbound::OpenFlow { id, transport, to, name });
+        seeking.asked = Asked::Flow(server, id, timer);
+        self.paths.known.insert(hop, State::Seeking(seeking));
+        None
+    }
+
+    /// A connection to a server that is open already (RFC 5923). Whoever is asked for by name has shown
+    /// that it is the one; whoever is asked for by the address is at it. In private that does not do, for
+    /// the certificate may name another (§8.1 there): but the address of our server, which was asked for
+    /// by its name, is where that sends us by Service-Route.
+    fn connection(&self, hop: &Hop, server: Candidate) -> Option<Path> {
+        if !server.transport.is_reliable() {
+            return None;
+        }
+        let trusted = !server.transport.is_secure() || self.paths.homes.contains(&server.to);
+        let by_address = hop.ip().is_some() && trusted;
+        self.paths.names.iter().find_map(|(flow, name)| {
+            let (to, _) = self.streams.addresses(*flow)?;
+            let is_it = Candidate { transport: flow.transport, to } == server;
+            let path =
+                (is_it && (name == hop.host() || by_address)).then(|| self.path_on(*flow, to));
+            let path = path.flatten()?.ok()?;
+            Some(Path { secure: hop.is_secure(), ..path })
+        })
+    }
+
+    fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Settled {
+        if self.leads_home(&hop) {
+            self.note_home(path.to);
+        }
+        if path.flow.transport.is_secure() {
+            self.paths.distrusted.remove(&hop);
+        }
+        let until = match path.flow.transport.is_reliable() {
+            true => Instant::FAR,
+            false => seeking.until,
+        };
+        let path = Arc::new(path);
+        self.paths.known.insert(hop, State::Open { path: Arc::clone(&path), until });
+        (seeking.waiters, Ok(path))
+    }
+
+    fn draw(&mut self, host: &mut dyn Host) -> Draw {
+        *self.paths.draw.get_or_insert_with(|| Draw::new(host.random()))
+    }
+
+    fn ask_host(&mut self, host: &mut dyn Host, hop: &Hop) -> (RequestId, TimerId) {
+        let request = self.next_request();
+        let timer = self.timers.set(host.now() + HOST_TIMEOUT, Alarm::Path(request));
+        self.paths.asked.insert(request, hop.clone());
+        (request, timer)
+    }
+
+    /// Takes out the path that waits for this answer.
+    fn take_asked(&mut self, request: RequestId) -> Option<(Hop, Box<Seeking>)> {
+        let hop = self.paths.asked.remove(&request)?;
+        match self.paths.known.remove(&hop)? {
+            State::Seeking(seeking) => {
+                if let Some((_, timer)) = seeking.asked.request() {
+                    self.timers.cancel(timer);
+                }
+                Some((hop, seeking))
+            }
+            open => {
+                self.paths.known.insert(hop, open);
+                None
+            }
+        }
+    }
+}
+
+impl Seeking {
+    fn take_asked(&mut self) -> Asked {
+        core::mem::replace(&mut self.asked, Asked::Nothing)
+    }
+
+    /// Of the servers that have failed lately, the one that is to be tried again first.
+    fn next_of_last(&mut self) -> Option<Candidate> {
+        let soonest = self.last.iter().enumerate().min_by_key(|(_, (until, _))| *until)?.0;
+        Some(self.last.remove(soonest).1)
+    }
+
+    /// A certificate was refused: what was to be private is not said in the clear instead.
+    fn distrust(&mut self) {
+        self.search.distrust();
+        self.last.retain(|(_, server)| server.transport.is_secure());
+    }
+
+    /// Gives up: for the latest reason, or else for this one.
+    fn give_up(self, hop: &Hop, problem: &str) -> Settled {
+        let error = self.problem.unwrap_or_else(|| Error::Unreachable {
+            peer: hop.host().to_owned(),
+            problem: problem.to_owned(),
+        });
+        (self.waiters, Err(Lost::Because(error)))
+    }
+}
+
+impl Asked {
+    /// The request to the host that is under way, and the timer that ends it.
+    pub(super) fn request(&self) -> Option<(RequestId, TimerId)> {
+        match *self {
+            Self::Nothing => None,
+            Self::Question(_, request, timer) | Self::Flow(_, request, timer) => {
+                Some((request, timer))
+            }
+        }
+    }
+}
