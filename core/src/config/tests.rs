@@ -71,6 +71,7 @@ bind = "192.0.2.7:5070"
 bind-network = "192.168.0.0/16"
 hostname = "inside.example.com"
 remote-hostname = "outside.example.com"
+no-tcp = true
 no-learn-address = true
 stun = "stun.example.com"
 keep-alive = "options"
@@ -110,7 +111,7 @@ next-hop = "127.0.0.1:5060"
         assert_eq!(parameters.stun_server(), Some(("stun.example.com", 3478)));
         assert_eq!(parameters.keep_alive, crate::nat::KeepAlive::Options);
         assert_eq!(parameters.keep_alive_interval, Some(Duration::from_secs(40)));
-        assert_eq!((parameters.learn_address, parameters.bind_port), (false, 5070));
+        assert_eq!((parameters.learn_address, parameters.allow_tcp), (false, false));
         assert_eq!((parameters.max_redirects, parameters.accept_transfer), (2, true));
         assert_eq!(toml::to_string(&parameters).unwrap().trim(), WHOLE.trim());
         let again = read(&toml::to_string(&parameters).unwrap()).unwrap();

@@ -84,6 +84,10 @@ impl Session {
             }
         });
         let session = Self { phone, signals, output, announcer, watcher, registered, recorder };
+        let registers = {
+            let parameters = session.phone.parameters();
+            parameters.register && parameters.server.is_some()
+        };
         let started = {
             let start = session.phone.start();
             tokio::pin!(start);
@@ -97,7 +101,8 @@ impl Session {
                     () = failed(&mut failures) => {
                         Err(Failure::of_registration(session.phone.registration_error()))
                     }
-                    () = session.signals.came() => Err(interrupted()),
+                    // Where nobody has to be asked there is no wait to interrupt.
+                    () = session.signals.came(), if registers => Err(interrupted()),
                 },
             }
         };

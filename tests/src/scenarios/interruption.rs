@@ -372,7 +372,8 @@ const LISTENING: &[Transport] = &[Transport::Tcp, Transport::Tls];
 
 pub(super) const CUT: Scenario = Scenario {
     name: "cut_at_each_step",
-    shows: "connections end after a message of a call: an answered call stays, any other comes to an end",
+    shows: "connections end after a message of a call: an answered call stays, any other comes to an end \
+            (pyVoIP #125 #242)",
     play: |seed| {
         let (trouble, ways, transports) = (Trouble::Cut, BOTH_WAYS, LISTENING);
         Table { trouble, ways, transports }.play(seed)
@@ -399,7 +400,8 @@ pub(super) const CALLED_SEES: Scenario = Scenario {
 
 pub(super) const RESTART: Scenario = Scenario {
     name: "restart_at_each_step",
-    shows: "a server is killed and started anew after a message of a call: found again, calls untouched",
+    shows: "a server is killed and started anew after a message of a call: found again, calls untouched \
+            (pyVoIP #193 #185)",
     play: |seed| {
         let (trouble, ways) = (Trouble::Restart, &[Way::Exchange]);
         let transports = &[Transport::Udp, Transport::Tcp, Transport::Tls];
