@@ -1,6 +1,6 @@
 //! Running other programs from the top of the project.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +11,14 @@ use crate::steps::Failure;
 pub(crate) fn top() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
+}
+
+/// Where programs are: `PATH`, and the folders of servers (kamailio, nft), which the `PATH` of users and
+/// of CI may lack.
+pub(crate) fn path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::join_paths(std::env::split_paths(&path).chain(folders)).unwrap_or(path)
 }
 
 /// A program to run, with its arguments and what its failure means.
@@ -35,7 +43,7 @@ impl Run {
     fn of(program: &OsStr, arguments: &str) -> Self {
         let mut command = Command::new(program);
         command.args(arguments.split(' ').filter(|argument| !argument.is_empty()));
-        command.current_dir(top()).stdin(Stdio::null());
+        command.current_dir(top()).env("PATH", path()).stdin(Stdio::null());
         Self { command, advice: String::new() }
     }
 

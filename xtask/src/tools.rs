@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::run::Run;
+use crate::run::{Run, path};
 use crate::steps::{Failure, Outcome};
 
 /// A program and the Debian packages that have it and what goes with it.
@@ -23,6 +23,7 @@ const TOOLS: &[Tool] = &[
         needed_for: "the tests against Kamailio",
     },
     Tool { program: "baresip", packages: "baresip-core", needed_for: "the tests against baresip" },
+    Tool { program: "openssl", packages: "openssl", needed_for: "the tests of certificates" },
     Tool { program: "ip", packages: "iproute2", needed_for: "the tests behind a NAT" },
     Tool { program: "nft", packages: "nftables", needed_for: "the tests behind a NAT" },
 ];
@@ -78,6 +79,5 @@ fn is_root() -> bool {
 }
 
 fn found(program: &str) -> bool {
-    let Some(path) = std::env::var_os("PATH") else { return false };
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&path()).any(|folder| folder.join(program).is_file())
 }
