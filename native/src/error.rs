@@ -167,6 +167,7 @@ pub(crate) fn registration(parameters: &PhoneParameters, failure: crate::phone::
     let host = parameters.server.as_deref().unwrap_or_default();
     let server = match parameters.port {
         0 | 5060 => host.to_owned(),
+        port if host.contains(':') => format!("[{host}]:{port}"),
         port => format!("{host}:{port}"),
     };
     let user = parameters.user.clone();
@@ -235,6 +236,7 @@ mod tests {
             ("pbx.test", "pbx.test did"),
             ("pbx.test:5060", "pbx.test did"),
             ("pbx.test:5080", "pbx.test:5080 did"),
+            ("[2001:db8::1]:5080", "[2001:db8::1]:5080 did"),
         ] {
             let error = registration(&PhoneParameters::new(server, "alice"), (None, None));
             assert!(error.to_string().starts_with(named), "{error}");

@@ -10,7 +10,7 @@ use offhook::core::rtp::{SymmetricRtp, telephone_event};
 use offhook::core::sip::{NameAddr, Uri, check_value};
 use offhook::{Codec, Listener, Network, Transport};
 
-use super::tls::Tls;
+use super::tls::{Own, Tls};
 
 /// A telephone for the terminal and for scripts.
 ///
@@ -429,19 +429,8 @@ pub(crate) struct ExchangeArguments {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "TLS and WSS")]
 pub(crate) struct ExchangeTls {
-    /// Our certificate in PEM, and after it those up to its authority
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cert_file: Option<PathBuf>,
-    /// Its private key in PEM [default: it stands in the file of the certificate]
-    #[arg(long, value_name = "FILE", requires = "cert_file")]
-    pub(crate) key_file: Option<PathBuf>,
-    /// A file whose first line is the password of the private key
-    #[arg(long, value_name = "FILE", requires = "cert_file")]
-    pub(crate) key_password_file: Option<PathBuf>,
-    /// The authorities of telephones that connect to us, in PEM: who shows no certificate of theirs is
-    /// turned away [default: none is asked for]
-    #[arg(long, value_name = "FILE", requires = "cert_file")]
-    pub(crate) client_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) own: Own,
     /// The authorities of telephones that we connect to, in PEM [default: those of the system]
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,

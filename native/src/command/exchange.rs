@@ -13,7 +13,6 @@ use super::failure::{Failure, Status};
 use super::output::{Output, printable, turned_away};
 use super::session::Recorder;
 use super::signals::Signals;
-use super::tls::key_password;
 
 /// A shorter secret can be guessed.
 const SHORTEST_SECRET: usize = 16;
@@ -92,12 +91,13 @@ fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn tls(arguments: &ExchangeTls) -> Result<TlsFiles, Failure> {
+    let ExchangeTls { own, ca_file } = arguments;
     Ok(TlsFiles {
-        ca_file: arguments.ca_file.clone(),
-        cert_file: arguments.cert_file.clone(),
-        key_file: arguments.key_file.clone(),
-        key_password: arguments.key_password_file.as_deref().map(key_password).transpose()?,
-        client_ca_file: arguments.client_ca_file.clone(),
+        ca_file: ca_file.clone(),
+        cert_file: own.cert_file.clone(),
+        key_file: own.key_file.clone(),
+        key_password: own.key_password()?,
+        client_ca_file: own.client_ca_file.clone(),
         ..TlsFiles::default()
     })
 }

@@ -63,12 +63,12 @@ impl Tls {
 impl Own {
     /// The password in the file that was named.
     pub(crate) fn key_password(&self) -> Result<Option<KeyPassword>, Failure> {
-        self.key_password_file.as_deref().map(key_password).transpose()
+        self.key_password_file.as_deref().map(first_line).transpose()
     }
 }
 
 /// The first line of a file, whatever its bytes.
-pub(crate) fn key_password(path: &Path) -> Result<KeyPassword, Failure> {
+fn first_line(path: &Path) -> Result<KeyPassword, Failure> {
     let bytes = std::fs::read(path).map_err(|error| {
         let problem = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".into(),
