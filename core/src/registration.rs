@@ -7,7 +7,7 @@ pub use binding::Binding;
 
 use std::sync::Arc;
 
-use crate::agent::{Alarm, Crossing, Lost, Owner, Path, Series, Target, Turn};
+use crate::agent::{Alarm, Context, Lost, Owner, Path, Series, Target, Turn};
 use crate::error::Error;
 use crate::event::Cause;
 use crate::host::{Entropy, Flow};
@@ -103,7 +103,7 @@ const LONGEST_BINDING: u32 = 86_400;
 
 impl Registration {
     /// Begins to register at `registrar`.
-    pub(crate) fn start(cx: &mut Crossing<'_>, registrar: Target) -> (Self, Option<Outcome>) {
+    pub(crate) fn start(cx: &mut Context<'_>, registrar: Target) -> (Self, Option<Outcome>) {
         let expires = cx.agent.parameters.expires.as_secs().clamp(1, LONGEST_BINDING.into());
         let mut registration = Self {
             series: Series::new(cx, Owner::Registration, Method::Register, registrar),
@@ -122,7 +122,7 @@ impl Registration {
     }
 
     /// Takes the binding back (§10.2.2); the outcome is [`Outcome::Left`].
-    pub(crate) fn leave(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    pub(crate) fn leave(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         self.set_timer(cx, None);
         // What was refused or not answered, and never held, need not be taken back.
         let nothing_held = self.state == State::Waiting && !self.was_bound;
@@ -135,7 +135,7 @@ impl Registration {
     }
 
     /// Ends it without a word.
-    pub(crate) fn close(mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn close(mut self, cx: &mut Context<'_>) {
         self.set_timer(cx, None);
         cx.agent.binding = None;
         self.series.close(cx);
@@ -143,11 +143,7 @@ impl Registration {
 
     /// A flow is over: when it is the one on which we are bound, the server cannot reach us any more
     /// (RFC 5626 §4.5).
-    pub(crate) fn handle_flow_lost(
-        &mut self,
-        cx: &mut Crossing<'_>,
-        flow: Flow,
-    ) -> Option<Outcome> {
+    pub(crate) fn handle_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) -> Option<Outcome> {
         let bound = matches!(self.state, State::Bound(..));
         if !bound || self.series.path().is_none_or(|path| path.flow != flow) {
             return None;
@@ -161,7 +157,7 @@ impl Registration {
     }
 
     /// The network has changed: seeks a new binding at once, and gives the old one back.
-    pub(crate) fn handle_network_change(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    pub(crate) fn handle_network_change(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         if self.state == State::Leaving {
             return None;
         }
@@ -170,7 +166,7 @@ impl Registration {
         self.seek_again(cx).or(Some(Outcome::Again))
     }
 
-    fn seek_again(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    fn seek_again(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         self.set_timer(cx, None);
         self.series.abandon(cx);
         self.attempt(cx)
@@ -190,7 +186,7 @@ impl Registration {
     /// Takes the path that was looked for.
     pub(crate) fn handle_path(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         path: Result<Arc<Path>, Lost>,
     ) -> Option<Outcome> {
         match path {
@@ -205,7 +201,7 @@ impl Registration {
     }
 
     /// There is no path.
-    fn unreached(&mut self, cx: &mut Crossing<'_>, lost: Lost) -> Option<Outcome> {
+    fn unreached(&mut self, cx: &mut Context<'_>, lost: Lost) -> Option<Outcome> {
         let (lost, error) = match lost {
             // Another attempt brings the same certificate; but a server that has held our binding
             // may be about to renew its own.
@@ -223,7 +219,7 @@ impl Registration {
     /// Takes a response to a REGISTER.
     pub(crate) fn handle_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) -> Option<Outcome> {
@@ -267,7 +263,7 @@ impl Registration {
     /// A REGISTER had no response, or could not be sent.
     pub(crate) fn handle_failure(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
     ) -> Option<Outcome> {
@@ -282,14 +278,14 @@ impl Registration {
     }
 
     /// Every server has failed; what the last of them has said is how.
-    fn exhausted(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    fn exhausted(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let refusal = self.series.take_refusal();
         let retry_after = refusal.as_ref().and_then(Message::retry_after);
         self.failed(cx, refusal.as_ref().map(Cause::of), false, retry_after)
     }
 
     /// Its timer fired: refresh, or try again.
-    pub(crate) fn handle_alarm(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    pub(crate) fn handle_alarm(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         self.timer = None;
         match self.state {
             State::Bound(at, wall) if cx.now() < at && cx.host.wall() < wall => {
@@ -305,7 +301,7 @@ impl Registration {
         }
     }
 
-    fn attempt(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    fn attempt(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         if self.state != State::Leaving {
             self.state = State::Seeking;
         }
@@ -319,7 +315,7 @@ impl Registration {
         }
     }
 
-    fn send(&mut self, cx: &mut Crossing<'_>) {
+    fn send(&mut self, cx: &mut Context<'_>) {
         let Some(path) = self.series.path().cloned() else { return };
         let expires = match self.state {
             State::Leaving => 0,
@@ -333,7 +329,7 @@ impl Registration {
         self.series.send(cx, fields);
     }
 
-    fn fields(&self, cx: &Crossing<'_>, expires: u32) -> Vec<(HeaderName, String)> {
+    fn fields(&self, cx: &Context<'_>, expires: u32) -> Vec<(HeaderName, String)> {
         let mut fields = vec![(HeaderName::Contact, self.contact_field(cx))];
         // The registrar replaces the binding of the same instance and flow itself (RFC 5626 §6).
         let replaced = cx.agent.binding.as_ref().is_some_and(|binding| binding.outbound);
@@ -348,7 +344,7 @@ impl Registration {
 
     /// The server sees us elsewhere than it was told (RFC 3581): tells it at once, or, if that was just
     /// done, when the clocks are looked at next.
-    pub(crate) fn handle_move(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    pub(crate) fn handle_move(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let now = cx.now();
         let just = self.moved.is_some_and(|moved| now.since(moved) < MOVES_APART);
         if !matches!(self.state, State::Bound(..)) || just || !self.retell(cx) {
@@ -359,7 +355,7 @@ impl Registration {
     }
 
     /// Looks for what the server is to be told now; true when that is another Contact.
-    fn retell(&mut self, cx: &mut Crossing<'_>) -> bool {
+    fn retell(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(path) = self.series.path() else { return false };
         let path = cx.agent.retold(path);
         let contact = cx.contact_uri(&path, path.secure);
@@ -368,7 +364,7 @@ impl Registration {
     }
 
     /// Our Contact with what names this phone and its flow (RFC 5626 §4.2.1); a phone has one.
-    fn contact_field(&self, cx: &Crossing<'_>) -> String {
+    fn contact_field(&self, cx: &Context<'_>) -> String {
         let uri = &self.contact;
         match &cx.agent.parameters.instance {
             Some(urn) if self.outbound => format!("<{uri}>;+sip.instance=\"<{urn}>\";reg-id=1"),
@@ -377,7 +373,7 @@ impl Registration {
         }
     }
 
-    fn bound(&mut self, cx: &mut Crossing<'_>, response: &Message) -> Option<Outcome> {
+    fn bound(&mut self, cx: &mut Context<'_>, response: &Message) -> Option<Outcome> {
         let instance = cx.agent.parameters.instance.as_deref();
         let granted = binding::granted(response, &self.contact, instance, self.asked);
         let granted = granted.min(LONGEST_BINDING);
@@ -398,14 +394,14 @@ impl Registration {
         self.handle_move(cx).or(Some(Outcome::Bound(granted)))
     }
 
-    fn look_again(&mut self, cx: &mut Crossing<'_>, refresh: Instant) {
+    fn look_again(&mut self, cx: &mut Context<'_>, refresh: Instant) {
         let left = refresh.since(cx.now());
         self.set_timer(cx, Some(left.min(LOOK_EVERY)));
     }
 
     /// §10.2.8: asks again for as long as the registrar wants, if that is longer. It counts as a
     /// failure, so that a registrar that never has enough is left alone in the end.
-    fn too_brief(&mut self, cx: &mut Crossing<'_>, response: &Message) -> Option<Outcome> {
+    fn too_brief(&mut self, cx: &mut Context<'_>, response: &Message) -> Option<Outcome> {
         let patient = self.failures + 1 < cx.agent.parameters.registration_attempts.max(2);
         match response.min_expires() {
             Some(least) if patient && least > self.asked && least <= LONGEST_BINDING => {
@@ -419,7 +415,7 @@ impl Registration {
 
     fn failed(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         cause: Option<Cause>,
         lost: bool,
         retry_after: Option<u32>,
@@ -443,7 +439,7 @@ impl Registration {
         Some(Outcome::Failed { cause, error: None, lost })
     }
 
-    fn set_timer(&mut self, cx: &mut Crossing<'_>, after: Option<Duration>) {
+    fn set_timer(&mut self, cx: &mut Context<'_>, after: Option<Duration>) {
         if let Some(timer) = self.timer.take() {
             cx.cancel_timer(timer);
         }

@@ -8,7 +8,8 @@
 use std::net::SocketAddr;
 
 use offhook::{
-    Passage, Phone, PhoneParameters, SipAnswer, SipDraft, SipHandler, Verdict, core::sip::Method,
+    MessageAction, Phone, PhoneParameters, RequestAction, SipAnswer, SipDraft, SipHandler,
+    core::sip::Method,
 };
 
 /// One for each start of the phone: what it counts begins anew.
@@ -22,24 +23,24 @@ impl SipHandler for Gate {
         &["PING"]
     }
 
-    fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> Verdict {
+    fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
         println!("{from} {} {}", request.method(), request.from().uri_str());
         let agent = request.header_by_name("User-Agent").unwrap_or_default();
         if agent.contains("scanner") {
-            return Verdict::Drop;
+            return RequestAction::Drop;
         }
         if request.method().as_str() != "PING" {
-            return Verdict::Pass;
+            return RequestAction::Pass;
         }
         self.pings += 1;
-        Verdict::Answer(SipAnswer::new(200).header("X-Pings", &self.pings.to_string()))
+        RequestAction::Answer(SipAnswer::new(200).header("X-Pings", &self.pings.to_string()))
     }
 
-    fn request_out(&mut self, request: &mut SipDraft, _to: SocketAddr) -> Passage {
+    fn request_out(&mut self, request: &mut SipDraft, _to: SocketAddr) -> MessageAction {
         if *request.method() == Method::Invite {
             request.set("X-Account", "7001");
         }
-        Passage::Pass
+        MessageAction::Pass
     }
 }
 

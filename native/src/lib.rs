@@ -82,7 +82,7 @@ pub use offhook_core::codec::Codec;
 pub use offhook_core::config::{KeyPassword, PhoneParameters};
 pub use offhook_core::event::Reply;
 pub use offhook_core::exchange::{Departure, ExchangeEvent, ExchangeParameters, Limit, Listener};
-pub use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+pub use offhook_core::handler::{MessageAction, RequestAction, SipAnswer, SipDraft, SipHandler};
 pub use offhook_core::host::Transport;
 pub use offhook_core::nat::Network;
 pub use offhook_core::phone::Counters;

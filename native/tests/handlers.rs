@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::*;
 
 use offhook::{
-    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, Passage, Phone, PhoneStatus,
-    RequestOptions, SipAnswer, SipDraft, SipHandler, Verdict,
+    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, MessageAction, Phone, PhoneStatus,
+    RequestAction, RequestOptions, SipAnswer, SipDraft, SipHandler,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -215,16 +215,16 @@ async fn a_sip_handler_sees_changes_and_answers() {
         fn methods(&self) -> &[&str] {
             &["PING"]
         }
-        fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> Verdict {
+        fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
             assert!(from.ip().is_loopback());
             match request.method().as_str() {
-                "OPTIONS" => Verdict::Answer(SipAnswer::new(499).reason("Not today")),
-                _ => Verdict::Pass,
+                "OPTIONS" => RequestAction::Answer(SipAnswer::new(499).reason("Not today")),
+                _ => RequestAction::Pass,
             }
         }
-        fn request_out(&mut self, request: &mut SipDraft, _: SocketAddr) -> Passage {
+        fn request_out(&mut self, request: &mut SipDraft, _: SocketAddr) -> MessageAction {
             request.set("X-Account", "7001");
-            Passage::Pass
+            MessageAction::Pass
         }
     }
 
@@ -248,9 +248,9 @@ async fn a_sip_handler_sees_changes_and_answers() {
 async fn a_sip_handler_that_panics_ends_the_run_and_no_more() {
     struct Brittle;
     impl SipHandler for Brittle {
-        fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> Verdict {
+        fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> RequestAction {
             assert_ne!(request.method().as_str(), "PING", "as it was told");
-            Verdict::Pass
+            RequestAction::Pass
         }
     }
 

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Agent, Crossing, Hop, Lost, Owner, Path, Reach};
+use super::{Agent, Context, Hop, Lost, Owner, Path, Reach};
 use crate::host::{Flow, Host, Transport};
 use crate::sip::{Message, Method};
 use crate::time::{Duration, Instant};
@@ -128,7 +128,7 @@ impl Agent {
     }
 }
 
-impl Crossing<'_> {
+impl Context<'_> {
     /// Whether a response has to wait for a new connection, because that of its request is gone: it is
     /// sent to the address from which the request came, at the port where its sender listens.
     pub(super) fn defers_response(&mut self, id: ServerId, status: u16, bytes: &[u8]) -> bool {

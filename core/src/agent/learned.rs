@@ -97,7 +97,7 @@ impl Agent {
     }
 
     /// What a peer is told of us on a flow whose local address is `local`: `host:port`.
-    pub(super) fn told_on(
+    pub(super) fn advertised_on(
         &self,
         flow: Flow,
         peer: SocketAddr,
@@ -126,31 +126,33 @@ impl Agent {
 
     /// A path on which the peer is told what it is to be told now.
     pub(crate) fn retold(&self, path: &Arc<Path>) -> Arc<Path> {
-        match self.told_on(path.flow, path.to, path.local) {
-            Ok(told) if told != path.told => Arc::new(Path { told, ..Path::clone(path) }),
+        match self.advertised_on(path.flow, path.to, path.local) {
+            Ok(advertised) if advertised != path.advertised => {
+                Arc::new(Path { advertised, ..Path::clone(path) })
+            }
             _ => Arc::clone(path),
         }
     }
 
     /// What `peer` is told of our host, which has the address `local` on the route to it.
-    pub(crate) fn told(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
+    pub(crate) fn advertised_to(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
         let public = self.outside(None, peer, local);
         self.advertised(peer, public.map_or(local, |public| public.ip()))
     }
 
     /// The address of a pair of media ports that `peer` is told; where it is that on the outside, so are
     /// the ports.
-    pub(crate) fn told_of(&self, peer: IpAddr, ports: &MediaPorts) -> Result<IpAddr, Error> {
+    pub(crate) fn advertised_of(&self, peer: IpAddr, ports: &MediaPorts) -> Result<IpAddr, Error> {
         let local = ports.rtp.ip();
         let is_outside = self
             .seen_by(None, peer)
             .map_or(is_beyond_nat(peer, local), |public| public.ip() != local.to_canonical());
-        let told = match ports.mapped {
-            Some([rtp, _]) if is_outside => self.advertised(peer, rtp.ip())?,
-            _ => self.told(peer, local)?,
+        let advertised = match ports.mapped {
+            Some([rtp, _]) if is_outside => self.advertised_to(peer, rtp.ip())?,
+            _ => self.advertised_to(peer, local)?,
         };
         // A name is for Contact; a connection line wants the address behind it.
-        Ok(told.parse().unwrap_or(local))
+        Ok(advertised.parse().unwrap_or(local))
     }
 
     /// From where a peer sees us that has said so: by a flow, at its port, or at all.
@@ -159,7 +161,7 @@ impl Agent {
             seen.server.ip() == peer
                 && on.is_none_or(|(flow, port)| (seen.flow, seen.server.port()) == (flow, port))
         };
-        self.to_be_told().iter().find(is_it).map(|seen| seen.public)
+        self.to_advertise().iter().find(is_it).map(|seen| seen.public)
     }
 
     /// What we are for a peer on the outside of our NAT, where `local` is our address on the route to
@@ -168,7 +170,7 @@ impl Agent {
     fn outside(&self, on: Option<(Flow, u16)>, peer: IpAddr, local: IpAddr) -> Option<SocketAddr> {
         let is_meant = |flow: Flow| on.is_none_or(|(meant, _)| flow == meant);
         let by_others = || {
-            let seen = self.to_be_told().iter().find(|seen| is_meant(seen.flow));
+            let seen = self.to_advertise().iter().find(|seen| is_meant(seen.flow));
             let mapped = self.learned.mapped.filter(|(flow, _)| is_meant(*flow));
             let public = seen.map(|seen| seen.public).or(mapped.map(|(_, mapped)| mapped));
             public.filter(|_| is_beyond_nat(peer, local))
@@ -187,7 +189,7 @@ impl Agent {
     }
 
     /// What may be told of what was learned.
-    fn to_be_told(&self) -> &[Seen] {
+    fn to_advertise(&self) -> &[Seen] {
         if self.parameters.learn_address { &self.learned.seen } else { &[] }
     }
 
@@ -234,7 +236,7 @@ mod tests {
     }
 
     fn told(agent: &Agent, flow: Flow, peer: &str) -> String {
-        agent.told_on(flow, address(peer), address(LOCAL)).unwrap()
+        agent.advertised_on(flow, address(peer), address(LOCAL)).unwrap()
     }
 
     #[test]
@@ -246,7 +248,7 @@ mod tests {
             assert_eq!(told(&agent, UDP, beyond), "203.0.113.7:40000");
         }
         assert_eq!(told(&agent, UDP, "192.168.1.9:5060"), LOCAL, "a neighbour");
-        let media = agent.told(address(HOME).ip(), address(LOCAL).ip()).unwrap();
+        let media = agent.advertised_to(address(HOME).ip(), address(LOCAL).ip()).unwrap();
         assert_eq!(media, "203.0.113.7");
         // The NAT has another address now, or is gone.
         learn(&mut agent, UDP, HOME, ";received=203.0.113.8;rport=40000");

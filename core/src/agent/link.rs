@@ -88,8 +88,8 @@ impl Agent {
     /// The way back by a connection, if that lives.
     pub(super) fn path_on(&self, flow: Flow, to: SocketAddr) -> Option<Result<Path, Error>> {
         let (_, local) = self.streams.addresses(flow)?;
-        let told = self.told_on(flow, to, local);
-        Some(told.map(|told| Path { flow, to, local, told, secure: false }))
+        let advertised = self.advertised_on(flow, to, local);
+        Some(advertised.map(|advertised| Path { flow, to, local, advertised, secure: false }))
     }
 
     /// The connection by which a dialog's next hop was heard last, if it is that hop's and lives.

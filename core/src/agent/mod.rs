@@ -2,12 +2,13 @@
 //! in common.
 //!
 //! [`Agent`] holds the transactions, the timers, the paths to peers and the queue of events;
-//! [`Crossing`] is an agent together with the host that has just called, and is what every handler
+//! [`Context`] is an agent together with the host that has just called, and is what every handler
 //! of the layers above is given. Read [`paths`] and `locate` for where requests go, [`request`] and
 //! [`response`] for what is written.
 
 mod deferred;
 mod flows;
+mod inspection;
 mod learned;
 mod link;
 #[cfg(test)]
@@ -18,13 +19,13 @@ mod request;
 mod response;
 mod seeking;
 mod series;
-mod shown;
 mod tag;
 mod target;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
+pub(crate) use inspection::Inspection;
 pub(crate) use learned::News;
 pub(crate) use link::Link;
 pub(crate) use paths::{Lost, Path, Reach};
@@ -33,7 +34,6 @@ pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
 pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response, SUPPORTED};
 pub(crate) use seeking::{HOST_TIMEOUT, Settled};
 pub(crate) use series::{Answer, Series, Turn};
-pub(crate) use shown::Shown;
 pub(crate) use tag::Tag;
 pub(crate) use target::Target;
 
@@ -141,7 +141,7 @@ pub(crate) struct Agent {
     /// What the registrar has said, while it holds our binding.
     pub(crate) binding: Option<Binding>,
     /// The application's look at every message, if it wants one.
-    pub(crate) shown: Option<Shown>,
+    pub(crate) inspection: Option<Inspection>,
     /// The connections.
     pub(crate) streams: Streams,
     /// The connections to the server that are over, the latest first, while we are not registered anew.
@@ -175,7 +175,7 @@ impl Agent {
             clients: BTreeMap::new(),
             tags: BTreeMap::new(),
             binding: None,
-            shown: None,
+            inspection: None,
             streams: Streams::default(),
             lost_home: Vec::new(),
             line: None,
@@ -292,19 +292,19 @@ impl Agent {
 }
 
 /// One crossing of the seam: the agent, and the host that has just called.
-pub(crate) struct Crossing<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) host: &'a mut dyn Host,
     pub(crate) agent: &'a mut Agent,
 }
 
-impl Crossing<'_> {
+impl Context<'_> {
     /// What time it is.
     pub(crate) fn now(&self) -> Instant {
         self.host.now()
     }
 
     /// Tells the application.
-    pub(crate) fn tell(&mut self, event: Event) {
+    pub(crate) fn emit(&mut self, event: Event) {
         self.agent.events.push_back(event);
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Path {
     /// Our address on the route to it.
     pub(crate) local: SocketAddr,
     /// What the peer is told of us: `host:port`, for Via and Contact. Never unspecified.
-    pub(crate) told: String,
+    pub(crate) advertised: String,
     /// Whether a `sips` URI asked for it.
     pub(crate) secure: bool,
 }

@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use super::seeking::HOST_TIMEOUT;
-use super::{Agent, Alarm, Crossing};
+use super::{Agent, Alarm, Context};
 use crate::event::CallId;
 use crate::host::{Host, MediaPort, Outbound, RequestId};
 use crate::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) struct Ports {
     leaving: BTreeMap<MediaPort, TimerId>,
 }
 
-impl Crossing<'_> {
+impl Context<'_> {
     /// Asks for a pair toward `peer`. The call is told.
     pub(crate) fn bind_ports(&mut self, call: CallId, peer: IpAddr) -> RequestId {
         let id = self.agent.next_request();

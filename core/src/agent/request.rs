@@ -1,6 +1,6 @@
 //! Requests that we send (RFC 3261 §8.1), and the credentials in them (§22).
 
-use super::{Agent, Crossing, Owner, Path};
+use super::{Agent, Context, Owner, Path};
 use crate::auth::{Asker, AuthError, Authorization, Rounds};
 use crate::dialog::Course;
 use crate::host::{Host, Outbound};
@@ -75,7 +75,7 @@ impl Attempt {
     }
 }
 
-impl Crossing<'_> {
+impl Context<'_> {
     /// Sends a request; its owner is told the outcome. False when it is too large and was not sent.
     pub(crate) fn send(
         &mut self,
@@ -88,7 +88,7 @@ impl Crossing<'_> {
         let branch = self.agent.new_branch(self.host);
         let mut buffer = core::mem::take(&mut self.agent.buffer);
         self.agent.write(&mut buffer, path, request, &branch, &attempt.credentials);
-        let wanted = self.agent.show_request_out(&mut buffer, path.to);
+        let wanted = self.agent.inspect_request_out(&mut buffer, path.to);
         if request.method == Method::Message && buffer.len() > MAX_MESSAGE {
             self.agent.buffer = buffer;
             return false;
@@ -123,7 +123,7 @@ impl Crossing<'_> {
         };
         let mut bytes = Vec::new();
         self.agent.write(&mut bytes, path, request, &branch, credentials);
-        if !self.agent.show_request_out(&mut bytes, path.to) {
+        if !self.agent.inspect_request_out(&mut bytes, path.to) {
             bytes.clear();
         }
         self.resend(path, &bytes);
@@ -135,7 +135,7 @@ impl Crossing<'_> {
     pub(crate) fn cancel_invite(&mut self, invite: &Attempt) -> bool {
         let Some(invite) = invite.client else { return false };
         let Some((to, mut bytes)) = self.transactions().cancel_of(invite) else { return false };
-        let wanted = self.agent.show_request_out(&mut bytes, to);
+        let wanted = self.agent.inspect_request_out(&mut bytes, to);
         self.agent.transactions(self.host).send_cancel(self.host, invite, wanted.then_some(&bytes));
         true
     }
@@ -245,7 +245,7 @@ impl Agent {
     ) {
         let Request { method, course, from, to, call_id, seq, fields, extensions, body } = request;
         let mut writer = Writer::request(buffer, method, course.request_uri);
-        writer.via(path.flow.transport, &path.told, branch, true);
+        writer.via(path.flow.transport, &path.advertised, branch, true);
         writer.field(HeaderName::MaxForwards, MAX_FORWARDS);
         for route in &course.routes {
             writer.field(HeaderName::Route, route);

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::{Crossing, Path, Tag};
+use super::{Context, Path, Tag};
 use crate::host::{Flow, Transport};
 use crate::sip::{HeaderName, Message, Scheme, Writer, escape_user, reason_phrase};
 use crate::transaction::ServerId;
@@ -102,7 +102,7 @@ impl<'a> Response<'a> {
     }
 }
 
-impl Crossing<'_> {
+impl Context<'_> {
     /// Answers a request. Returns the bytes of the response, for those that repeat it.
     pub(crate) fn respond(&mut self, query: &Query, response: Response<'_>) -> Vec<u8> {
         let Response { status, reason, tag, fields, body } = response;
@@ -124,7 +124,7 @@ impl Crossing<'_> {
             Some(body) => writer.body("application/sdp", body.as_bytes()),
             None => writer.finish(),
         }
-        if !self.agent.show_response_out(&mut buffer, from) {
+        if !self.agent.inspect_response_out(&mut buffer, from) {
             buffer.clear();
             if status >= 200 {
                 self.transactions().forget(query.id);
@@ -170,10 +170,10 @@ impl Crossing<'_> {
             Transport::Ws | Transport::Wss => ";transport=ws",
         };
         let line = self.agent.line.map(|line| format!(";line={line}")).unwrap_or_default();
-        let told = &path.told;
+        let advertised = &path.advertised;
         match self.agent.parameters.user.as_str() {
-            "" => format!("{scheme}:{told}{transport}{line}"),
-            user => format!("{scheme}:{}@{told}{transport}{line}", escape_user(user)),
+            "" => format!("{scheme}:{advertised}{transport}{line}"),
+            user => format!("{scheme}:{}@{advertised}{transport}{line}", escape_user(user)),
         }
     }
 }

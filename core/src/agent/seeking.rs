@@ -97,8 +97,8 @@ impl Agent {
             let name = || format!("{:012x}{NOWHERE}", host.random() >> 16);
             self.nowhere.get_or_insert_with(name);
         }
-        let told = match self.told_on(flow, to, local) {
-            Ok(told) => told,
+        let advertised = match self.advertised_on(flow, to, local) {
+            Ok(advertised) => advertised,
             Err(error) => {
                 // Nobody can use it.
                 self.streams.close(host, flow);
@@ -108,7 +108,7 @@ impl Agent {
         if flow.transport.is_reliable() {
             self.paths.names.insert(flow, hop.host().to_owned());
         }
-        let path = Path { flow, to, local, told, secure: hop.is_secure() };
+        let path = Path { flow, to, local, advertised, secure: hop.is_secure() };
         Some(self.found(hop, *seeking, path))
     }
 

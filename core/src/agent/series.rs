@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Attempt, Content, Crossing, Lost, Owner, Path, Reach, Refusal, Request, Tag, Target};
+use super::{Attempt, Content, Context, Lost, Owner, Path, Reach, Refusal, Request, Tag, Target};
 use crate::locate::Candidate;
 use crate::sip::{HeaderName, Message, Method};
 use crate::transaction::{ClientId, FailureCause};
@@ -53,7 +53,7 @@ pub(crate) enum Turn {
 
 impl Series {
     /// A series of `method` to `target`.
-    pub(crate) fn new(cx: &mut Crossing<'_>, owner: Owner, method: Method, target: Target) -> Self {
+    pub(crate) fn new(cx: &mut Context<'_>, owner: Owner, method: Method, target: Target) -> Self {
         let (call_id, tag) = (cx.new_call_id(), cx.new_tag(owner));
         let (attempt, fields) = (Attempt::default(), Vec::new());
         let (seq, path, extensions, content) = (0, None, Vec::new(), None);
@@ -91,7 +91,7 @@ impl Series {
     ///
     /// # Errors
     /// When there is none.
-    pub(crate) fn seek(&mut self, cx: &mut Crossing<'_>) -> Result<bool, Lost> {
+    pub(crate) fn seek(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
         (self.tried, self.refusal) = (Vec::new(), None);
         match cx.reach(&self.target.hop, self.owner) {
             Reach::Open(path) => {
@@ -138,11 +138,7 @@ impl Series {
     }
 
     /// Sends the next request, with these header fields. False when it is too large.
-    pub(crate) fn send(
-        &mut self,
-        cx: &mut Crossing<'_>,
-        fields: Vec<(HeaderName, String)>,
-    ) -> bool {
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>, fields: Vec<(HeaderName, String)>) -> bool {
         self.abandon(cx);
         self.attempt = Attempt::default();
         self.fields = fields;
@@ -152,7 +148,7 @@ impl Series {
     /// Takes a response; `None` when it is to an earlier request.
     pub(crate) fn handle_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) -> Option<Turn> {
@@ -192,7 +188,7 @@ impl Series {
     /// Takes the failure of a transaction; `None` when it is not the latest of the series.
     pub(crate) fn handle_failure(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
     ) -> Option<Turn> {
@@ -210,23 +206,18 @@ impl Series {
     }
 
     /// Forgets the latest request: what still comes for it is a stray.
-    pub(crate) fn abandon(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn abandon(&mut self, cx: &mut Context<'_>) {
         cx.abandon(&mut self.attempt);
     }
 
     /// Ends the series: what still comes is a stray.
-    pub(crate) fn close(mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn close(mut self, cx: &mut Context<'_>) {
         cx.abandon(&mut self.attempt);
         cx.agent.forget_tag(self.tag);
     }
 
     /// Turns to another server, if there is one (RFC 3263 §4.3).
-    fn fail_over(
-        &mut self,
-        cx: &mut Crossing<'_>,
-        failed: &Path,
-        retry_after: Option<u32>,
-    ) -> Turn {
+    fn fail_over(&mut self, cx: &mut Context<'_>, failed: &Path, retry_after: Option<u32>) -> Turn {
         let (hop, now) = (&self.target.hop, cx.now());
         cx.agent.avoid(failed, retry_after, now);
         self.tried.push(failed.server());
@@ -240,10 +231,10 @@ impl Series {
         }
     }
 
-    fn send_again(&mut self, cx: &mut Crossing<'_>) -> bool {
+    fn send_again(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(path) = self.path.clone() else { return true };
         self.seq += 1;
-        let identity = cx.agent.identity(&path.told);
+        let identity = cx.agent.identity(&path.advertised);
         // §10.2: To of REGISTER is the address-of-record, the same URI as in From.
         let to = match self.method {
             Method::Register => identity.clone(),

@@ -224,8 +224,8 @@ impl Agent {
     }
 
     /// What we write as From to a peer that is told `told`, without its tag.
-    pub(crate) fn identity(&self, told: &str) -> String {
-        let host = self.home_host().unwrap_or_else(|| told.to_owned());
+    pub(crate) fn identity(&self, advertised: &str) -> String {
+        let host = self.home_host().unwrap_or_else(|| advertised.to_owned());
         let parameters = &self.parameters;
         let uri = match parameters.user.as_str() {
             "" => format!("sip:{host}"),

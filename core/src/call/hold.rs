@@ -1,7 +1,7 @@
 //! Our own hold (RFC 3264 §8.4). It is a wish of ours that every offer and answer expresses,
 //! whatever the far end wishes: RFC 6337 §5.3, which reads §8.4 so.
 
-use crate::agent::Crossing;
+use crate::agent::Context;
 use crate::event::{CallId, Cause, Event, HoldBy};
 use crate::sdp::Direction;
 
@@ -19,9 +19,9 @@ pub(super) struct Hold {
 
 impl Hold {
     /// Wishes to hold, or not; an earlier wish for the contrary that waits has come to nothing.
-    pub(super) fn set(&mut self, cx: &mut Crossing<'_>, call: CallId, held: bool) {
+    pub(super) fn set(&mut self, cx: &mut Context<'_>, call: CallId, held: bool) {
         if self.asked && self.wished != held {
-            cx.tell(Event::HoldFailed { call, held: self.wished, cause: None });
+            cx.emit(Event::HoldFailed { call, held: self.wished, cause: None });
         }
         self.wished = held;
         self.asked = true;
@@ -53,19 +53,19 @@ impl Hold {
     }
 
     /// It was answered.
-    pub(super) fn accept(&mut self, cx: &mut Crossing<'_>, call: CallId) {
+    pub(super) fn accept(&mut self, cx: &mut Context<'_>, call: CallId) {
         self.agree(cx, call, self.offered);
     }
 
     /// The far end knows our wish: by our answer to its offer, or because nothing has changed.
-    pub(super) fn settle(&mut self, cx: &mut Crossing<'_>, call: CallId) {
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>, call: CallId) {
         self.agree(cx, call, self.wished);
     }
 
     /// The change was refused, or could not be told. That fulfils a later wish to leave it.
-    pub(super) fn give_up(&mut self, cx: &mut Crossing<'_>, call: CallId, cause: Option<Cause>) {
+    pub(super) fn give_up(&mut self, cx: &mut Context<'_>, call: CallId, cause: Option<Cause>) {
         let held = !self.agreed;
-        cx.tell(Event::HoldFailed { call, held, cause });
+        cx.emit(Event::HoldFailed { call, held, cause });
         if self.wants_change() {
             self.wished = self.agreed;
             self.asked = false;
@@ -73,12 +73,12 @@ impl Hold {
         self.settle(cx, call);
     }
 
-    fn agree(&mut self, cx: &mut Crossing<'_>, call: CallId, held: bool) {
+    fn agree(&mut self, cx: &mut Context<'_>, call: CallId, held: bool) {
         let answered = self.asked && held == self.wished;
         if held != self.agreed || answered {
             self.agreed = held;
             self.asked &= !answered;
-            cx.tell(Event::Hold { call, by: HoldBy::Local, held });
+            cx.emit(Event::Hold { call, by: HoldBy::Local, held });
         }
     }
 }

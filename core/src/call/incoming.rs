@@ -7,7 +7,7 @@ use super::queries;
 use super::session::Session;
 use super::{Call, CallAlarm, Ending, Stage};
 use crate::agent::{
-    Alarm, Crossing, Hop, Link, Lost, MediaPorts, Owner, Path, Query, Reach, Response,
+    Alarm, Context, Hop, Link, Lost, MediaPorts, Owner, Path, Query, Reach, Response,
 };
 use crate::dialog::Dialog;
 use crate::error::Error;
@@ -72,7 +72,7 @@ impl Incoming {
         self.query.flow == flow
     }
 
-    pub(super) fn close(self, cx: &mut Crossing<'_>) {
+    pub(super) fn close(self, cx: &mut Context<'_>) {
         if let State::Ringing(ringing) = self.state {
             cx.cancel_timer(ringing.remind);
             cx.cancel_timer(ringing.unanswered);
@@ -82,7 +82,7 @@ impl Incoming {
 
 impl Call {
     /// Begins: looks for the address by which the caller reaches us.
-    pub(crate) fn arrive(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {
         let Stage::Incoming(incoming) = &self.stage else { return };
         match cx.reach_back(&incoming.query, Owner::Call(self.id)) {
             Reach::Open(path) => self.incoming_path(cx, Ok(path)),
@@ -92,7 +92,7 @@ impl Call {
     }
 
     /// Answers (§13.3.1.4); the application has been told the state.
-    pub(crate) fn answer(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn answer(&mut self, cx: &mut Context<'_>) {
         let tag = self.tag(cx);
         let Stage::Incoming(incoming) = core::mem::replace(&mut self.stage, Stage::Over) else {
             return;
@@ -118,7 +118,7 @@ impl Call {
 
     /// The network has changed. What the caller was told first holds (§13.2.1), so its new ports are
     /// told when the call is answered; the Contact is then right already.
-    pub(super) fn incoming_moved(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn incoming_moved(&mut self, cx: &mut Context<'_>) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let hop = match Link::of(&incoming.query) {
             // At the other end of its connection the caller does not listen.
@@ -133,7 +133,7 @@ impl Call {
     }
 
     /// Sends 183 with our answer, if there is an offer, and opens media (§13.3.1.1).
-    pub(crate) fn progress(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn progress(&mut self, cx: &mut Context<'_>) {
         let tag = self.tag(cx);
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let State::Ringing(ringing) = &mut incoming.state else { return };
@@ -149,7 +149,7 @@ impl Call {
     }
 
     /// Refuses: by the application's wish, or because something here forbids the call.
-    pub(crate) fn refuse(&mut self, cx: &mut Crossing<'_>, response: Response<'_>, by: EndedBy) {
+    pub(crate) fn refuse(&mut self, cx: &mut Context<'_>, response: Response<'_>, by: EndedBy) {
         let tag = self.tag(cx);
         let Stage::Incoming(incoming) = &self.stage else { return };
         let (code, reason) = (response.status(), response.words().map(str::to_owned));
@@ -160,11 +160,11 @@ impl Call {
     }
 
     /// The caller gives up: a CANCEL that has been answered, or BYE (§9.2, §15.1.2).
-    pub(crate) fn cancelled(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn cancelled(&mut self, cx: &mut Context<'_>) {
         self.refuse(cx, Response::new(487), EndedBy::Remote);
     }
 
-    pub(super) fn incoming_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+    pub(super) fn incoming_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let body = match &mut incoming.state {
             State::Seeking { body } => body,
@@ -190,7 +190,7 @@ impl Call {
         }
     }
 
-    pub(super) fn incoming_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+    pub(super) fn incoming_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
         let tag = self.tag(cx);
         if !self.media.handle_ports(cx, ports) {
             return;
@@ -243,12 +243,12 @@ impl Call {
         let (from, to) = (request.from().uri_str().to_owned(), request.to().uri_str().to_owned());
         incoming.state = State::Ringing(ringing);
         self.ring(cx);
-        self.told = true;
-        cx.tell(Event::Incoming { call: self.id, from, to });
+        self.announced = true;
+        cx.emit(Event::Incoming { call: self.id, from, to });
     }
 
     /// Says that it rings (§13.3.1.1).
-    fn ring(&mut self, cx: &mut Crossing<'_>) {
+    fn ring(&mut self, cx: &mut Context<'_>) {
         let tag = self.tag(cx);
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let State::Ringing(ringing) = &mut incoming.state else { return };
@@ -257,7 +257,7 @@ impl Call {
         cx.respond(&incoming.query, response);
     }
 
-    pub(super) fn incoming_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+    pub(super) fn incoming_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let State::Ringing(ringing) = &mut incoming.state else { return };
         match alarm {
@@ -278,7 +278,7 @@ impl Call {
     }
 
     /// A request of the caller within the early dialog.
-    pub(super) fn incoming_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(super) fn incoming_request(&mut self, cx: &mut Context<'_>, query: &Query) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
         let State::Ringing(ringing) = &mut incoming.state else {
             return queries::no_dialog(cx, query);

@@ -2,7 +2,7 @@
 
 use super::session::Ask;
 use super::{Call, Stage};
-use crate::agent::{Answer, Content, Crossing};
+use crate::agent::{Answer, Content, Context};
 use crate::event::{Cause, ErrandId, Event, Reply};
 use crate::sip::{HeaderName, Message, Method};
 use crate::transaction::ClientId;
@@ -42,7 +42,7 @@ impl Call {
     }
 
     /// Sends what may be sent: not before the ACK that makes the call (§13).
-    pub(crate) fn advance_inquiries(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn advance_inquiries(&mut self, cx: &mut Context<'_>) {
         let Self { id, inquiries, stage: Stage::Session(session), .. } = self else { return };
         if session.is_up() {
             // Without a way there it fails.
@@ -53,7 +53,7 @@ impl Call {
     }
 
     /// The path that some may have waited for cannot be had.
-    pub(super) fn inquiries_lost(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn inquiries_lost(&mut self, cx: &mut Context<'_>) {
         let lost = self.inquiries.extract_if(.., |inquiry| !inquiry.ask.is_sent());
         lost.for_each(|inquiry| inquiry.finish(cx, None));
     }
@@ -61,7 +61,7 @@ impl Call {
     /// Takes a response, if it is to one of them.
     pub(super) fn inquiry_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) -> bool {
@@ -83,7 +83,7 @@ impl Call {
     }
 
     /// Takes a failure, if it is that of one of them.
-    pub(super) fn inquiry_failure(&mut self, cx: &mut Crossing<'_>, client: ClientId) -> bool {
+    pub(super) fn inquiry_failure(&mut self, cx: &mut Context<'_>, client: ClientId) -> bool {
         let failed = self.inquiries.iter().position(|inquiry| inquiry.ask.is_of(client));
         if let Some(index) = failed {
             self.inquiries.remove(index).finish(cx, None);
@@ -92,7 +92,7 @@ impl Call {
     }
 
     /// The call is over: none will be answered.
-    pub(super) fn close_inquiries(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn close_inquiries(&mut self, cx: &mut Context<'_>) {
         for inquiry in core::mem::take(&mut self.inquiries) {
             inquiry.finish(cx, None);
         }
@@ -100,8 +100,8 @@ impl Call {
 }
 
 impl Inquiry {
-    fn finish(self, cx: &mut Crossing<'_>, reply: Option<Reply>) {
+    fn finish(self, cx: &mut Context<'_>, reply: Option<Reply>) {
         self.ask.close(cx);
-        cx.tell(Event::Response { request: self.id, reply, error: None });
+        cx.emit(Event::Response { request: self.id, reply, error: None });
     }
 }

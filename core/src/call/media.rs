@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::hold::Hold;
 use super::{Call, queries};
-use crate::agent::{Crossing, MediaPorts, Query, Response};
+use crate::agent::{Context, MediaPorts, Query, Response};
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::event::{CallId, Event, HoldBy, MediaControl, MediaParameters};
@@ -39,7 +39,7 @@ pub(crate) struct CallMedia {
     /// For whom the ports are.
     peer: IpAddr,
     /// The address that the peer is told.
-    told: IpAddr,
+    advertised: IpAddr,
     negotiator: Option<Box<Negotiator>>,
     /// What to offer and take instead of the phone's codecs.
     codecs: Option<Box<[Codec]>>,
@@ -109,7 +109,7 @@ impl CallMedia {
             asked: 0,
             deferred: None,
             peer: nowhere,
-            told: nowhere,
+            advertised: nowhere,
             negotiator: None,
             codecs: codecs.map(Vec::into_boxed_slice),
             direction,
@@ -123,13 +123,13 @@ impl CallMedia {
     }
 
     /// Asks the host for pairs of ports toward `peer`, one for each of `streams`, one after another.
-    pub(crate) fn bind(&mut self, cx: &mut Crossing<'_>, peer: IpAddr, streams: u8) {
+    pub(crate) fn bind(&mut self, cx: &mut Context<'_>, peer: IpAddr, streams: u8) {
         self.peer = peer;
         self.ask(cx, streams.clamp(1, MAX_STREAMS));
     }
 
     /// Asks for as many pairs at our new address as there are at the old one.
-    pub(crate) fn rebind(&mut self, cx: &mut Crossing<'_>, peer: IpAddr) {
+    pub(crate) fn rebind(&mut self, cx: &mut Context<'_>, peer: IpAddr) {
         self.peer = peer;
         for ports in self.fresh.replace(Vec::new()).into_iter().flatten() {
             cx.release_ports(ports.port);
@@ -142,7 +142,7 @@ impl CallMedia {
         self.asked > 0
     }
 
-    fn ask(&mut self, cx: &mut Crossing<'_>, pairs: u8) {
+    fn ask(&mut self, cx: &mut Context<'_>, pairs: u8) {
         self.asked = pairs;
         self.fresh.as_mut().unwrap_or(&mut self.ports).reserve_exact(pairs.into());
         cx.bind_ports(self.call, self.peer);
@@ -150,11 +150,7 @@ impl CallMedia {
 
     /// Takes a pair that the host has bound, or that there is none; returns whether no more is to
     /// come. With fewer pairs than streams, as many streams are taken as there are pairs.
-    pub(crate) fn handle_ports(
-        &mut self,
-        cx: &mut Crossing<'_>,
-        ports: Option<MediaPorts>,
-    ) -> bool {
+    pub(crate) fn handle_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) -> bool {
         match ports {
             // The call has ended meanwhile.
             Some(ports) if self.asked == 0 => cx.release_ports(ports.port),
@@ -175,13 +171,13 @@ impl CallMedia {
     /// # Errors
     /// [`Error::NoPortsAvailable`] without any; [`Error::Nat`] when there is no address that the
     /// peer could be told.
-    pub(crate) fn open(&mut self, cx: &mut Crossing<'_>) -> Result<(), Error> {
+    pub(crate) fn open(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let Some(ports) = self.ports.first() else {
             let parameters = &cx.agent.parameters;
             let (low, high) = (parameters.rtp_port_low, parameters.rtp_port_high);
             return Err(Error::NoPortsAvailable { low, high });
         };
-        self.told = cx.agent.told_of(self.peer, ports)?;
+        self.advertised = cx.agent.advertised_of(self.peer, ports)?;
         self.negotiator = Some(Box::new(Negotiator::new(cx.host.random())));
         self.cname = cx.host.random();
         Ok(())
@@ -190,10 +186,10 @@ impl CallMedia {
     /// Goes on at the new pairs, with the same streams and sources: sound leaves from there at once,
     /// and the far end learns with the next offer where to send. Where there are fewer of them, and
     /// where the far end could not be told their address, the old ones have to do.
-    pub(crate) fn move_to_new_ports(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn move_to_new_ports(&mut self, cx: &mut Context<'_>) {
         let mut fresh = self.fresh.take().unwrap_or_default();
-        if let Some(Ok(address)) = fresh.first().map(|it| cx.agent.told_of(self.peer, it)) {
-            self.told = address;
+        if let Some(Ok(address)) = fresh.first().map(|it| cx.agent.advertised_of(self.peer, it)) {
+            self.advertised = address;
         }
         let kept = self.ports.split_off(fresh.len().min(self.ports.len()));
         fresh.extend(kept);
@@ -221,7 +217,7 @@ impl CallMedia {
     }
 
     /// Makes an offer.
-    pub(crate) fn offer(&mut self, cx: &Crossing<'_>) -> Option<String> {
+    pub(crate) fn offer(&mut self, cx: &Context<'_>) -> Option<String> {
         let mut negotiator = self.negotiator.take()?;
         let mut locals = self.locals(cx);
         // A pair that no stream has come to use is no reason to offer one.
@@ -241,7 +237,7 @@ impl CallMedia {
     /// When nothing is common: 488.
     pub(crate) fn answer(
         &mut self,
-        cx: &Crossing<'_>,
+        cx: &Context<'_>,
         offer: &SessionDescription,
     ) -> Result<(String, Vec<Agreed>), NotAcceptable> {
         let Some(mut negotiator) = self.negotiator.take() else {
@@ -257,7 +253,7 @@ impl CallMedia {
     /// common.
     pub(crate) fn answer_2xx(
         &mut self,
-        cx: &Crossing<'_>,
+        cx: &Context<'_>,
         offer: &SessionDescription,
     ) -> (String, Option<Vec<Agreed>>) {
         match self.answer(cx, offer) {
@@ -267,19 +263,19 @@ impl CallMedia {
     }
 
     /// The call goes to another peer, which is told this address. The ports stay.
-    pub(crate) fn retarget(&mut self, told: &str) {
-        if let Ok(told) = told.parse::<SocketAddr>() {
-            self.told = told.ip();
+    pub(crate) fn retarget(&mut self, advertised: &str) {
+        if let Ok(advertised) = advertised.parse::<SocketAddr>() {
+            self.advertised = advertised.ip();
         }
     }
 
     /// What we bring to each stream.
-    fn locals<'a>(&'a self, cx: &'a Crossing<'_>) -> Vec<LocalMedia<'a>> {
+    fn locals<'a>(&'a self, cx: &'a Context<'_>) -> Vec<LocalMedia<'a>> {
         let parameters = &cx.agent.parameters;
         let local = |ports: &MediaPorts| LocalMedia {
-            address: self.told,
-            rtp_port: self.told_ports(ports).0,
-            rtcp_port: self.told_ports(ports).1,
+            address: self.advertised,
+            rtp_port: self.advertised_ports(ports).0,
+            rtcp_port: self.advertised_ports(ports).1,
             codecs: self.codecs.as_deref().unwrap_or(&parameters.codecs),
             ptime: parameters.ptime,
             direction: self.hold.direction(self.direction),
@@ -289,9 +285,9 @@ impl CallMedia {
     }
 
     /// The ports of a pair that the peer is told: those outside, if it is told the address outside.
-    fn told_ports(&self, ports: &MediaPorts) -> (u16, u16) {
+    fn advertised_ports(&self, ports: &MediaPorts) -> (u16, u16) {
         match ports.mapped {
-            Some([rtp, rtcp]) if rtp.ip() == self.told => (rtp.port(), rtcp.port()),
+            Some([rtp, rtcp]) if rtp.ip() == self.advertised => (rtp.port(), rtcp.port()),
             _ => (ports.rtp.port(), ports.rtcp.port()),
         }
     }
@@ -310,7 +306,7 @@ impl CallMedia {
     /// used.
     pub(crate) fn accept(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         answer: &SessionDescription,
     ) -> Option<bool> {
         let agreed = self.negotiator.as_mut()?.accept(answer).ok()?;
@@ -340,13 +336,13 @@ impl CallMedia {
 
     /// Tells the media machine what the dialog of the call agreed, and the application when that is
     /// a hold. Returns whether anything changed.
-    pub(crate) fn configure(&mut self, cx: &mut Crossing<'_>, agreed: &[Agreed]) -> bool {
+    pub(crate) fn configure(&mut self, cx: &mut Context<'_>, agreed: &[Agreed]) -> bool {
         self.configure_dialog(cx, self.dialog, agreed)
     }
 
     /// Tells the media machine what an early dialog agreed: its sound is mixed with that of the
     /// others.
-    pub(crate) fn configure_early(&mut self, cx: &mut Crossing<'_>, dialog: u8, agreed: &[Agreed]) {
+    pub(crate) fn configure_early(&mut self, cx: &mut Context<'_>, dialog: u8, agreed: &[Agreed]) {
         let mut others: Vec<u8> = self.live.iter().map(Live::dialog).collect();
         others.retain(|other| *other != dialog);
         others.dedup();
@@ -356,17 +352,17 @@ impl CallMedia {
     }
 
     /// An early dialog is over.
-    pub(crate) fn drop_early(&mut self, cx: &mut Crossing<'_>, dialog: u8) {
+    pub(crate) fn drop_early(&mut self, cx: &mut Context<'_>, dialog: u8) {
         self.retain(cx, |live| live.dialog() != dialog);
     }
 
     /// One dialog has become the call: the streams of all others are over.
-    pub(crate) fn settle_on(&mut self, cx: &mut Crossing<'_>, dialog: u8) {
+    pub(crate) fn settle_on(&mut self, cx: &mut Context<'_>, dialog: u8) {
         self.dialog = dialog;
         self.retain(cx, |live| live.dialog() == dialog);
     }
 
-    fn configure_dialog(&mut self, cx: &mut Crossing<'_>, dialog: u8, agreed: &[Agreed]) -> bool {
+    fn configure_dialog(&mut self, cx: &mut Context<'_>, dialog: u8, agreed: &[Agreed]) -> bool {
         let streams = self.live.len();
         let number = |agreed: &Agreed| dialog * MAX_STREAMS + agreed.stream;
         self.retain(cx, |live| {
@@ -398,7 +394,7 @@ impl CallMedia {
             let held = self.direction.sends() && !live.any(Direction::sends);
             if held != self.held {
                 self.held = held;
-                cx.tell(Event::Hold { call: self.call, by: HoldBy::Remote, held });
+                cx.emit(Event::Hold { call: self.call, by: HoldBy::Remote, held });
             }
         }
         changed
@@ -421,24 +417,24 @@ impl CallMedia {
     }
 
     /// Ends the streams that are not to be kept.
-    fn retain(&mut self, cx: &mut Crossing<'_>, keep: impl Fn(&Live) -> bool) {
+    fn retain(&mut self, cx: &mut Context<'_>, keep: impl Fn(&Live) -> bool) {
         let call = self.call;
         self.live.retain(|live| {
             let kept = keep(live);
             if !kept {
                 let control = MediaControl::Remove { stream: live.number };
-                cx.tell(Event::Media { call, control });
+                cx.emit(Event::Media { call, control });
             }
             kept
         });
     }
 
-    fn tell(&self, cx: &mut Crossing<'_>, control: MediaControl) {
-        cx.tell(Event::Media { call: self.call, control });
+    fn tell(&self, cx: &mut Context<'_>, control: MediaControl) {
+        cx.emit(Event::Media { call: self.call, control });
     }
 
     /// Ends it: media says goodbye, and the ports go back.
-    pub(crate) fn close(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
         self.live = Vec::new();
         if core::mem::take(&mut self.opened) {
             self.tell(cx, MediaControl::Close);
@@ -495,7 +491,7 @@ impl Live {
 impl Call {
     /// Whether an offer within the dialog has to wait: for pairs of ports, when it brings streams
     /// that have none yet. It is taken up again when they have come, or there are none.
-    pub(super) fn defer(&mut self, cx: &mut Crossing<'_>, query: &Query, body: &Body) -> bool {
+    pub(super) fn defer(&mut self, cx: &mut Context<'_>, query: &Query, body: &Body) -> bool {
         let media = &mut self.media;
         if media.deferred.is_some() || (media.is_binding() && matches!(body, Body::Session(_))) {
             // §14.2: one at a time.
@@ -513,7 +509,7 @@ impl Call {
     }
 
     /// Takes a pair of ports for an offer that waits.
-    pub(super) fn session_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+    pub(super) fn session_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
         if !self.media.handle_ports(cx, ports) || self.relocation_ports(cx) {
             return;
         }

@@ -36,7 +36,7 @@ pub(crate) use referral::decline;
 pub(crate) use transfer::Order;
 
 use crate::agent::{
-    CallAlarm, Crossing, Lost, MediaPorts, Owner, Path, Query, Response, Tag, Target,
+    CallAlarm, Context, Lost, MediaPorts, Owner, Path, Query, Response, Tag, Target,
 };
 use crate::error::Error;
 use crate::event::{CallDirection, CallId, CallState, Cause, EndedBy, Event};
@@ -72,7 +72,7 @@ pub(crate) struct Call {
     /// Its transaction, until the INVITE is answered.
     server: Option<ServerId>,
     /// Whether the application knows of it.
-    told: bool,
+    announced: bool,
     media: CallMedia,
     /// The latest transfer that we asked for.
     transfer: Option<Box<Transfer>>,
@@ -155,7 +155,7 @@ impl Call {
             local: Arc::default(),
             invite: None,
             server: None,
-            told: true,
+            announced: true,
             media,
             transfer: None,
             referral: None,
@@ -184,7 +184,7 @@ impl Call {
             stage: Stage::Incoming(Box::new(Incoming::new(query, body))),
             invite: Some(request.bytes().into()),
             server: Some(server),
-            told: false,
+            announced: false,
         }
     }
 
@@ -199,8 +199,8 @@ impl Call {
     }
 
     /// Whether the application knows of it: an incoming call is told once it rings.
-    pub(crate) fn is_told(&self) -> bool {
-        self.told
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced
     }
 
     /// Whether nothing more happens in it.
@@ -253,7 +253,7 @@ impl Call {
     }
 
     /// Takes the path that was looked for.
-    pub(crate) fn handle_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+    pub(crate) fn handle_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_path(cx, path),
             Stage::Incoming(_) => self.incoming_path(cx, path),
@@ -263,7 +263,7 @@ impl Call {
     }
 
     /// Takes the ports that were asked for; `None` when there are none.
-    pub(crate) fn handle_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+    pub(crate) fn handle_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_ports(cx, ports),
             Stage::Incoming(_) => self.incoming_ports(cx, ports),
@@ -275,7 +275,7 @@ impl Call {
     /// transaction: a 2xx to INVITE that is repeated, or that a fork sends late.
     pub(crate) fn handle_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: Option<ClientId>,
         response: &Message,
     ) {
@@ -296,7 +296,7 @@ impl Call {
     /// A request of ours failed.
     pub(crate) fn handle_failure(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
     ) {
@@ -314,7 +314,7 @@ impl Call {
     }
 
     /// Takes a request whose To carries our tag.
-    pub(crate) fn handle_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(crate) fn handle_request(&mut self, cx: &mut Context<'_>, query: &Query) {
         if *query.request.call_id() != *self.call_id {
             return self.notified_beside(cx, query);
         }
@@ -327,14 +327,14 @@ impl Call {
     }
 
     /// Takes the ACK of our 2xx.
-    pub(crate) fn handle_ack(&mut self, cx: &mut Crossing<'_>, ack: &Message) {
+    pub(crate) fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Message) {
         if let Stage::Session(_) = &self.stage {
             self.session_ack(cx, ack);
         }
     }
 
     /// A timer fired.
-    pub(crate) fn handle_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+    pub(crate) fn handle_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
         match alarm {
             CallAlarm::Untold => return self.close_transfer(cx),
             CallAlarm::Undecided => return self.decline(cx),
@@ -360,7 +360,7 @@ impl Call {
     }
 
     /// The network has changed: it goes on from the new one.
-    pub(crate) fn network_changed(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn network_changed(&mut self, cx: &mut Context<'_>) {
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_moved(cx),
             Stage::Incoming(_) => self.incoming_moved(cx),
@@ -370,7 +370,7 @@ impl Call {
     }
 
     /// A connection is over, and with it what was under way on it.
-    pub(crate) fn handle_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+    pub(crate) fn handle_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) {
         match &self.stage {
             Stage::Outgoing(_) => self.outgoing_flow_lost(cx, flow),
             Stage::Session(_) => self.session_flow_lost(cx, flow),
@@ -379,7 +379,7 @@ impl Call {
     }
 
     /// Ends it because the phone stops, whatever its state.
-    pub(crate) fn shut_down(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn shut_down(&mut self, cx: &mut Context<'_>) {
         match &self.stage {
             Stage::Outgoing(_) => self.withdraw(cx, Ending::new(EndedBy::Local)),
             Stage::Incoming(_) => self.refuse(cx, Response::new(480), EndedBy::Local),
@@ -389,32 +389,32 @@ impl Call {
     }
 
     /// Ends it without a further word to the peer: the phone has waited long enough.
-    pub(crate) fn abandon(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn abandon(&mut self, cx: &mut Context<'_>) {
         if !self.is_over() {
             self.finish(cx, Ending::new(EndedBy::Local));
         }
     }
 
     /// Ends a call whose media has fallen silent.
-    pub(crate) fn silent(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn silent(&mut self, cx: &mut Context<'_>) {
         if matches!(self.stage, Stage::Session(_)) && self.state == CallState::Answered {
             self.part(cx, Ending::new(EndedBy::Timeout));
         }
     }
 
     /// Tells a new state, or more about the old one.
-    fn set_state(&mut self, cx: &mut Crossing<'_>, state: CallState, cause: Option<Cause>) {
+    fn set_state(&mut self, cx: &mut Context<'_>, state: CallState, cause: Option<Cause>) {
         if self.state != state || cause.is_some() {
             self.state = state;
             if let Some(cause) = &cause {
                 self.note(cause);
             }
-            cx.tell(Event::State { call: self.id, state, cause });
+            cx.emit(Event::State { call: self.id, state, cause });
         }
     }
 
     /// It is over: media stops, everything goes back, and the application is told.
-    fn finish(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+    fn finish(&mut self, cx: &mut Context<'_>, ending: Ending) {
         self.forget_transfer(cx);
         self.forget_referral(cx);
         self.close_inquiries(cx);
@@ -428,7 +428,7 @@ impl Call {
         if let Some(tag) = self.tag.take() {
             cx.agent.forget_tag(tag);
         }
-        if !self.told {
+        if !self.announced {
             self.state = CallState::Ended;
             return;
         }
@@ -438,11 +438,11 @@ impl Call {
             self.note_end(ending.by);
         }
         let Ending { by, cause, error } = ending;
-        cx.tell(Event::Ended { call: self.id, by, cause, error });
+        cx.emit(Event::Ended { call: self.id, by, cause, error });
     }
 
     /// Our tag, made when first needed.
-    pub(crate) fn tag(&mut self, cx: &mut Crossing<'_>) -> Tag {
+    pub(crate) fn tag(&mut self, cx: &mut Context<'_>) -> Tag {
         match self.tag {
             Some(tag) => tag,
             None => *self.tag.insert(cx.new_tag(Owner::Call(self.id))),

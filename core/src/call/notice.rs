@@ -1,7 +1,7 @@
 //! NOTIFY of a referral, as it comes (RFC 3515 §2.4.4 to §2.4.7, RFC 6665 §4.1.3).
 
 use super::sipfrag::Report;
-use crate::agent::{Crossing, Query, Response};
+use crate::agent::{Context, Query, Response};
 use crate::sip::{HeaderName, Message, head};
 
 /// What one NOTIFY says.
@@ -34,7 +34,7 @@ impl<'a> Notice<'a> {
     }
 
     /// Answers it.
-    pub(super) fn answer(&self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(super) fn answer(&self, cx: &mut Context<'_>, query: &Query) {
         let response = match self.report {
             Report::Status(_) | Report::Nothing => Response::new(200),
             Report::Malformed => Response::new(400).reason(Some("Malformed Status Line")),

@@ -11,7 +11,7 @@ use super::redirection::Redirection;
 use super::session::Session;
 use super::{Call, CallAlarm, CallOptions, Ending, Stage};
 use crate::agent::{
-    ACCEPTED, ALLOWED, Alarm, Attempt, Crossing, Link, Lost, MediaPorts, Owner, Path, Reach,
+    ACCEPTED, ALLOWED, Alarm, Attempt, Context, Link, Lost, MediaPorts, Owner, Path, Reach,
     Request, SUPPORTED, Target,
 };
 use crate::dialog::Dialog;
@@ -114,7 +114,7 @@ impl Outgoing {
         Ending::error(Some(Error::Unreachable { peer, problem }))
     }
 
-    pub(super) fn close(self, cx: &mut Crossing<'_>) {
+    pub(super) fn close(self, cx: &mut Context<'_>) {
         // The transaction lives on to acknowledge a repeated rejection.
         if let State::Calling(calling) = self.state {
             cx.cancel_timer(calling.unanswered);
@@ -124,7 +124,7 @@ impl Outgoing {
 
 impl Call {
     /// Begins.
-    pub(crate) fn place(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn place(&mut self, cx: &mut Context<'_>) {
         let Stage::Outgoing(outgoing) = &self.stage else { return };
         self.call_id = cx.new_call_id().into();
         match cx.reach(&outgoing.target.hop, Owner::Call(self.id)) {
@@ -135,12 +135,12 @@ impl Call {
     }
 
     /// Gives it up at the application's wish.
-    pub(crate) fn cancel(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>) {
         self.withdraw(cx, Ending::new(EndedBy::Local));
     }
 
     /// Gives it up: at once while nothing was sent, else as §9.1 allows.
-    pub(super) fn withdraw(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+    pub(super) fn withdraw(&mut self, cx: &mut Context<'_>, ending: Ending) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else {
             return self.finish(cx, ending);
@@ -153,7 +153,7 @@ impl Call {
         self.set_state(cx, CallState::Canceling, None);
     }
 
-    pub(super) fn outgoing_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+    pub(super) fn outgoing_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let path = match path {
             Ok(path) => path,
@@ -179,7 +179,7 @@ impl Call {
                     true if self.media.is_binding() => {}
                     true => self.media.rebind(cx, calling.path.to.ip()),
                     false => {
-                        self.media.retarget(&calling.path.told);
+                        self.media.retarget(&calling.path.advertised);
                         self.invite_anew(cx);
                     }
                 }
@@ -189,7 +189,7 @@ impl Call {
     }
 
     /// Sends INVITE by the path that was found, with an offer of its own.
-    fn invite_anew(&mut self, cx: &mut Crossing<'_>) {
+    fn invite_anew(&mut self, cx: &mut Context<'_>) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         (calling.seeking, calling.moved) = (None, false);
@@ -207,7 +207,7 @@ impl Call {
 
     /// The network has changed, and no answer to the INVITE would find us: it is withdrawn, and sent
     /// once more from the new one.
-    pub(super) fn outgoing_moved(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn outgoing_moved(&mut self, cx: &mut Context<'_>) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         if calling.withdrawal.is_some() {
@@ -222,7 +222,7 @@ impl Call {
 
     /// The connection to where the INVITE went is over. Neither its answer nor what else is needed can
     /// come, so it is sent once more over another.
-    pub(super) fn outgoing_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+    pub(super) fn outgoing_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         if calling.path.flow != flow || calling.seeking.is_some() {
@@ -241,7 +241,7 @@ impl Call {
     }
 
     /// Looks for a path to send INVITE once more; that there is none is because of `problem`.
-    fn place_again(&mut self, cx: &mut Crossing<'_>, problem: &str) {
+    fn place_again(&mut self, cx: &mut Context<'_>, problem: &str) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let ending = outgoing.unreachable(problem);
         let State::Calling(calling) = &mut outgoing.state else { return };
@@ -266,7 +266,7 @@ impl Call {
 
     /// A server has failed: on to another that the target can be reached by (RFC 3263 §4.3), unless
     /// the request has gone further already.
-    fn fail_over(&mut self, cx: &mut Crossing<'_>, ending: Ending, retry_after: Option<u32>) {
+    fn fail_over(&mut self, cx: &mut Context<'_>, ending: Ending, retry_after: Option<u32>) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         let (hop, now) = (&outgoing.target.hop, cx.now());
@@ -284,7 +284,7 @@ impl Call {
     }
 
     /// The target was not reached: on to the next, or that is how the call ends (§8.1.3.4).
-    fn unreached(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+    fn unreached(&mut self, cx: &mut Context<'_>, ending: Ending) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else {
             return self.finish(cx, ending);
@@ -311,7 +311,7 @@ impl Call {
         }
     }
 
-    pub(super) fn outgoing_ports(&mut self, cx: &mut Crossing<'_>, ports: Option<MediaPorts>) {
+    pub(super) fn outgoing_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
         if !self.media.handle_ports(cx, ports) {
             return;
         }
@@ -331,7 +331,7 @@ impl Call {
             true => None,
             false => self.media.offer(cx),
         };
-        let identity = cx.agent.identity(&path.told);
+        let identity = cx.agent.identity(&path.advertised);
         let from = format!("{identity};tag={}", self.tag(cx)).into();
         self.local = identity.into();
         let alarm = Alarm::Call(self.id, CallAlarm::Unanswered);
@@ -359,7 +359,7 @@ impl Call {
     }
 
     /// Sends INVITE, for the first time or with credentials.
-    fn invite(&mut self, cx: &mut Crossing<'_>) {
+    fn invite(&mut self, cx: &mut Context<'_>) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         calling.seq += 1;
@@ -389,7 +389,7 @@ impl Call {
 
     pub(super) fn outgoing_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) {
@@ -423,7 +423,7 @@ impl Call {
     }
 
     /// A response from 101 to 199 (§13.2.2.1).
-    fn provisional(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+    fn provisional(&mut self, cx: &mut Context<'_>, response: &Message) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         if calling.withdrawal.is_some() {
@@ -450,7 +450,7 @@ impl Call {
     }
 
     /// A 3xx to 6xx (§13.2.2.2, §13.2.2.3); the transaction has acknowledged it.
-    fn rejected(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+    fn rejected(&mut self, cx: &mut Context<'_>, response: &Message) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         if let Some(ending) = calling.withdrawal.take() {
@@ -467,7 +467,7 @@ impl Call {
     }
 
     /// The first 2xx (§13.2.2.4): its dialog is the call; those of further ones are ended.
-    fn answered(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+    fn answered(&mut self, cx: &mut Context<'_>, response: &Message) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else { return };
         cx.handle_success(&calling.path, response);
@@ -545,7 +545,7 @@ impl Call {
 
     pub(super) fn outgoing_failure(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
     ) {
@@ -568,7 +568,7 @@ impl Call {
         }
     }
 
-    pub(super) fn outgoing_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+    pub(super) fn outgoing_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
         if alarm == CallAlarm::Unanswered {
             self.withdraw(cx, Ending::new(EndedBy::Timeout));
         }
@@ -577,7 +577,7 @@ impl Call {
 
 impl Calling {
     /// Sends CANCEL once it is wanted and allowed.
-    fn cancel_if_heard(&mut self, cx: &mut Crossing<'_>) {
+    fn cancel_if_heard(&mut self, cx: &mut Context<'_>) {
         if self.withdrawal.is_some() && self.heard && !self.cancelled {
             self.cancelled = cx.cancel_invite(&self.attempt);
         }

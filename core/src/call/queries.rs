@@ -1,17 +1,17 @@
 //! Answers that need no state of a call, within a dialog or without one.
 
-use crate::agent::{ACCEPTED, ALLOWED, Crossing, Query, Response};
+use crate::agent::{ACCEPTED, ALLOWED, Context, Query, Response};
 use crate::event::Event;
 use crate::sdp::NotAcceptable;
 use crate::sip::{HeaderName, Message, Method, head};
 
 /// 481: there is no such dialog or transaction (RFC 3261 §12.2.2).
-pub(crate) fn no_dialog(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn no_dialog(cx: &mut Context<'_>, query: &Query) {
     cx.respond(query, Response::new(481));
 }
 
 /// Answers a request that changes nothing here.
-pub(crate) fn answer(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn answer(cx: &mut Context<'_>, query: &Query) {
     match query.request.method() {
         Method::Options => capabilities(cx, query),
         Method::Info => info(cx, query),
@@ -31,18 +31,18 @@ pub(crate) fn answer(cx: &mut Crossing<'_>, query: &Query) {
 }
 
 /// OPTIONS (§11.2).
-pub(crate) fn capabilities(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn capabilities(cx: &mut Context<'_>, query: &Query) {
     cx.respond(query, Response::new(200).capabilities());
 }
 
 /// MESSAGE (RFC 3428 §7): any type is for the application to show or not.
-pub(crate) fn message(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn message(cx: &mut Context<'_>, query: &Query) {
     let request = &query.request;
     if !is_plain(request) {
         return unsupported_body(cx, query);
     }
     let content_type = request.header(HeaderName::ContentType).unwrap_or("text/plain");
-    cx.tell(Event::Message {
+    cx.emit(Event::Message {
         from: request.from().uri_str().to_owned(),
         to: request.to().uri_str().to_owned(),
         body: request.body().to_owned(),
@@ -56,7 +56,7 @@ pub(crate) fn message(cx: &mut Crossing<'_>, query: &Query) {
 /// tag that he gave (RFC 6665 §4.4.1), and §4.1.3 wants 481. Servers send two kinds unasked all the
 /// same: to keep a way through a NAT open, often without Event, and to tell of voice mail (RFC
 /// 3842). Some take a phone that refuses these for gone, so they are taken, and change nothing.
-pub(crate) fn unsolicited(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn unsolicited(cx: &mut Context<'_>, query: &Query) {
     let event = query.request.header(HeaderName::Event).unwrap_or_default();
     let usual = ["", "keep-alive", "message-summary"];
     match usual.iter().any(|usual| head(event).eq_ignore_ascii_case(usual)) {
@@ -72,7 +72,7 @@ pub(crate) fn is_plain(message: &Message) -> bool {
 }
 
 /// INFO: one that says nothing is taken; what it could say is not understood (RFC 6086 §4.2.2).
-fn info(cx: &mut Crossing<'_>, query: &Query) {
+fn info(cx: &mut Context<'_>, query: &Query) {
     let request = &query.request;
     if request.header_by_name("Info-Package").is_some() {
         cx.respond(query, Response::new(469).reason(Some("Bad Info Package")));
@@ -84,7 +84,7 @@ fn info(cx: &mut Crossing<'_>, query: &Query) {
 }
 
 /// 415, and what would be taken (§21.4.13).
-pub(crate) fn unsupported_body(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn unsupported_body(cx: &mut Context<'_>, query: &Query) {
     let accepted = match query.request.method() {
         Method::Invite | Method::Update => ACCEPTED,
         Method::Message => "*/*",
@@ -97,7 +97,7 @@ pub(crate) fn unsupported_body(cx: &mut Crossing<'_>, query: &Query) {
 }
 
 /// 500: an offer before this one has not been answered yet (§14.2, RFC 3311 §5.2).
-pub(crate) fn later(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn later(cx: &mut Context<'_>, query: &Query) {
     /// The longest time to ask for, in seconds.
     const LIMIT: u64 = 10;
     let wait = cx.host.random() % (LIMIT + 1);
@@ -105,7 +105,7 @@ pub(crate) fn later(cx: &mut Crossing<'_>, query: &Query) {
 }
 
 /// 488, and why (§21.4.26, §20.43).
-pub(crate) fn not_acceptable(cx: &mut Crossing<'_>, query: &Query, why: &NotAcceptable) {
+pub(crate) fn not_acceptable(cx: &mut Context<'_>, query: &Query, why: &NotAcceptable) {
     cx.respond(query, Response::new(488).field(HeaderName::Warning, warning(why)));
 }
 

@@ -6,7 +6,7 @@ use super::reference::Reference;
 use super::session::Ask;
 use super::transfer::Beside;
 use super::{Call, CallAlarm, Stage, sipfrag};
-use crate::agent::{Alarm, Answer, Crossing, Link, Owner, Query, Response};
+use crate::agent::{Alarm, Answer, Context, Link, Owner, Query, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, Cause, EndedBy, Event, ReferralId};
 use crate::sip::{HeaderName, Message, Method, NameAddr, head, reason_phrase};
@@ -77,7 +77,7 @@ pub(super) struct Referrer {
 
 impl Call {
     /// Takes a REFER within the call's dialog; its order has been checked.
-    pub(super) fn referred(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(super) fn referred(&mut self, cx: &mut Context<'_>, query: &Query) {
         if Dialog::target_of(&query.request).is_err() {
             return drop(cx.respond(query, Response::new(400)));
         }
@@ -85,7 +85,7 @@ impl Call {
     }
 
     /// Takes a REFER outside the call's dialog which names that in Target-Dialog (RFC 4538 §4).
-    pub(crate) fn referred_beside(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(crate) fn referred_beside(&mut self, cx: &mut Context<'_>, query: &Query) {
         if !self.is_from_peer(cx, query) {
             return decline(cx, query);
         }
@@ -102,7 +102,7 @@ impl Call {
 
     /// Whether a Target-Dialog names this call, and a request is its far end's: by the same identity
     /// and from the same place, or from the server.
-    fn is_from_peer(&self, cx: &Crossing<'_>, query: &Query) -> bool {
+    fn is_from_peer(&self, cx: &Context<'_>, query: &Query) -> bool {
         let Stage::Session(session) = &self.stage else { return false };
         let request = &query.request;
         let target = request.header(HeaderName::TargetDialog).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Call {
     }
 
     /// Refuses what cannot be followed, and asks the application about the rest.
-    fn consider(&mut self, cx: &mut Crossing<'_>, query: &Query, beside: Option<Beside>) {
+    fn consider(&mut self, cx: &mut Context<'_>, query: &Query, beside: Option<Beside>) {
         let reference = self.admissible(cx, &query.request);
         let reference = match reference {
             Ok(reference) => reference,
@@ -132,10 +132,10 @@ impl Call {
         self.forget_referral(cx);
         let state = State::Asked { query: query.clone(), reference, undecided };
         self.referral = Some(Box::new(Referral { id, beside, state }));
-        cx.tell(Event::Referred { call, referral: id, to, by });
+        cx.emit(Event::Referred { call, referral: id, to, by });
     }
 
-    fn admissible(&self, cx: &Crossing<'_>, request: &Message) -> Result<Reference, Cause> {
+    fn admissible(&self, cx: &Context<'_>, request: &Message) -> Result<Reference, Cause> {
         let plain = |code| Cause::new(code, reason_phrase(code));
         let reference = Reference::read(request)?;
         if !cx.agent.parameters.accept_transfer || self.state != CallState::Answered {
@@ -159,7 +159,7 @@ impl Call {
     }
 
     /// Follows it: answers REFER, and begins to report.
-    pub(crate) fn follow(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn follow(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         let Some(referral) = &mut self.referral else { return };
         let State::Asked { query, undecided, .. } =
@@ -199,7 +199,7 @@ impl Call {
     }
 
     /// Refuses it: by the application's wish, or because that says nothing in time.
-    pub(crate) fn decline(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn decline(&mut self, cx: &mut Context<'_>) {
         let Some(referral) = &mut self.referral else { return };
         if let State::Asked { query, undecided, .. } =
             core::mem::replace(&mut referral.state, State::Over)
@@ -245,7 +245,7 @@ impl Call {
 
     /// Reports what became of the call that a referral asked for, unless another has come since: that
     /// one's subscription is not about this call.
-    pub(crate) fn report(&mut self, cx: &mut Crossing<'_>, referral: ReferralId, cause: Cause) {
+    pub(crate) fn report(&mut self, cx: &mut Context<'_>, referral: ReferralId, cause: Cause) {
         if let Some(Referral { id, state: State::Reporting(reporting), .. }) =
             self.referral.as_deref_mut()
             && *id == referral
@@ -256,7 +256,7 @@ impl Call {
     }
 
     /// Sends the next report, if it may be sent now.
-    pub(super) fn advance_referral(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn advance_referral(&mut self, cx: &mut Context<'_>) {
         let Self { id, referral: Some(referral), stage: Stage::Session(session), .. } = self else {
             return;
         };
@@ -276,7 +276,7 @@ impl Call {
     }
 
     /// A report that came too early for the one before may be sent now.
-    pub(super) fn report_due(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn report_due(&mut self, cx: &mut Context<'_>) {
         if let Some(Referral { state: State::Reporting(reporting), .. }) =
             self.referral.as_deref_mut()
         {
@@ -286,7 +286,7 @@ impl Call {
     }
 
     /// The path that a report may have waited for cannot be had.
-    pub(super) fn referral_lost(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn referral_lost(&mut self, cx: &mut Context<'_>) {
         if let Some(Referral { state: State::Reporting(reporting), .. }) = self.referral.as_deref()
             && reporting.sending.as_ref().is_some_and(|ask| !ask.is_sent())
         {
@@ -297,7 +297,7 @@ impl Call {
     /// Takes a response, if it is to a report.
     pub(super) fn referral_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) -> bool {
@@ -326,7 +326,7 @@ impl Call {
     }
 
     /// Takes a failure, if it is that of a report: whoever does not answer gets no more.
-    pub(super) fn referral_failure(&mut self, cx: &mut Crossing<'_>, client: ClientId) -> bool {
+    pub(super) fn referral_failure(&mut self, cx: &mut Context<'_>, client: ClientId) -> bool {
         let ours = match self.referral.as_deref() {
             Some(Referral { state: State::Reporting(reporting), .. }) => {
                 reporting.sending.as_ref().is_some_and(|ask| ask.is_of(client))
@@ -340,7 +340,7 @@ impl Call {
     }
 
     /// Ends it: what nobody has decided is refused, and nothing more is reported.
-    pub(super) fn forget_referral(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn forget_referral(&mut self, cx: &mut Context<'_>) {
         let Some(referral) = self.referral.take() else { return };
         match referral.state {
             State::Asked { query, undecided, .. } => {
@@ -358,7 +358,7 @@ impl Call {
 
 impl Reporting {
     /// Makes the next report, unless one is under way or it is too early.
-    fn prepare(&mut self, cx: &mut Crossing<'_>, call: CallId, contact: &str) {
+    fn prepare(&mut self, cx: &mut Context<'_>, call: CallId, contact: &str) {
         let Some(cause) = self.next.take_if(|_| self.sending.is_none()) else { return };
         let last = cause.code >= 200;
         if !last && self.earliest > cx.now() {
@@ -385,7 +385,7 @@ impl Reporting {
         self.sending = Some(ask);
     }
 
-    fn close(self, cx: &mut Crossing<'_>) {
+    fn close(self, cx: &mut Context<'_>) {
         if let Some(timer) = self.timer {
             cx.cancel_timer(timer);
         }
@@ -396,6 +396,6 @@ impl Reporting {
 }
 
 /// 603: nobody here wants to follow (RFC 3515 §2.4.2).
-pub(crate) fn decline(cx: &mut Crossing<'_>, query: &Query) {
+pub(crate) fn decline(cx: &mut Context<'_>, query: &Query) {
     cx.respond(query, Response::new(603));
 }

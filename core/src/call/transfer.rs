@@ -5,7 +5,7 @@ use super::notice::Notice;
 use super::session::Ask;
 use super::sipfrag::Report;
 use super::{Call, CallAlarm, Ending, Stage, TransferMode, TransferOptions, queries};
-use crate::agent::{Alarm, Answer, Crossing, Owner, Query, SUPPORTED, TRANSACTION, Tag};
+use crate::agent::{Alarm, Answer, Context, Owner, Query, SUPPORTED, TRANSACTION, Tag};
 use crate::dialog::Dialog;
 use crate::event::{Cause, EndedBy, Event, TransferOutcome};
 use crate::sip::{HeaderName, Message, Method, NameAddr, head, name_addr};
@@ -73,7 +73,7 @@ impl Transfer {
     }
 
     /// Takes its dialog's tag back.
-    fn close(&mut self, cx: &mut Crossing<'_>) {
+    fn close(&mut self, cx: &mut Context<'_>) {
         if let Some(beside) = self.beside.take() {
             cx.agent.forget_tag(beside.tag);
         }
@@ -87,12 +87,12 @@ impl Call {
     }
 
     /// Begins a transfer.
-    pub(crate) fn transfer(&mut self, cx: &mut Crossing<'_>, order: Order) {
+    pub(crate) fn transfer(&mut self, cx: &mut Context<'_>, order: Order) {
         let Order { to, refer_to, options } = order;
         let Stage::Session(session) = &self.stage else {
             // It ended before the command could be carried out.
             let (call, outcome, cause) = (self.id, TransferOutcome::Failed, None);
-            return cx.tell(Event::Transfer { call, to, outcome, cause });
+            return cx.emit(Event::Transfer { call, to, outcome, cause });
         };
         let mut ask = Ask::new(Method::Refer)
             .field(HeaderName::Contact, session.contact())
@@ -130,7 +130,7 @@ impl Call {
     }
 
     /// Sends REFER once it may be sent: not before the ACK that makes the call (RFC 3261 §13).
-    pub(super) fn advance_transfer(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn advance_transfer(&mut self, cx: &mut Context<'_>) {
         let Self { id, transfer: Some(transfer), stage: Stage::Session(session), .. } = self else {
             return;
         };
@@ -150,7 +150,7 @@ impl Call {
     }
 
     /// The path that REFER may have waited for cannot be had.
-    pub(super) fn transfer_lost(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn transfer_lost(&mut self, cx: &mut Context<'_>) {
         let waits = |transfer: &Transfer| match &transfer.state {
             State::Asking(ask) => !ask.is_sent(),
             State::Awaiting(_) | State::Over => false,
@@ -163,7 +163,7 @@ impl Call {
     /// Takes a response, if it is to REFER.
     pub(super) fn transfer_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) -> bool {
@@ -200,7 +200,7 @@ impl Call {
     }
 
     /// Takes a failure, if it is that of REFER.
-    pub(super) fn transfer_failure(&mut self, cx: &mut Crossing<'_>, client: ClientId) -> bool {
+    pub(super) fn transfer_failure(&mut self, cx: &mut Context<'_>, client: ClientId) -> bool {
         let ours = |transfer: &Transfer| match &transfer.state {
             State::Asking(ask) => ask.is_of(client),
             State::Awaiting(_) | State::Over => false,
@@ -212,7 +212,7 @@ impl Call {
         ours
     }
 
-    fn transfer_accepted(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+    fn transfer_accepted(&mut self, cx: &mut Context<'_>, response: &Message) {
         let Some(transfer) = &mut self.transfer else { return };
         // RFC 4488 §4: only a far end that says so itself reports nothing.
         let silent = response
@@ -230,7 +230,7 @@ impl Call {
     }
 
     /// Takes a NOTIFY; its dialog and order have been checked.
-    pub(super) fn notified(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(super) fn notified(&mut self, cx: &mut Context<'_>, query: &Query) {
         let notice = match Notice::read(&query.request) {
             Ok(notice) => notice,
             Err(refusal) => return drop(cx.respond(query, refusal)),
@@ -266,7 +266,7 @@ impl Call {
 
     /// Takes a NOTIFY in the dialog of a REFER outside the call's. The first one makes that dialog,
     /// as the response does (RFC 6665 §4.4.1); those of other forks are refused.
-    pub(super) fn notified_beside(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(super) fn notified_beside(&mut self, cx: &mut Context<'_>, query: &Query) {
         let request = &query.request;
         let beside = self.transfer.as_mut().and_then(|transfer| transfer.beside.as_mut());
         let Some(beside) = beside.filter(|it| it.dialog.call_id() == request.call_id()) else {
@@ -282,7 +282,7 @@ impl Call {
     }
 
     /// Nobody has said in time what became of it, or the call ends: then it has failed.
-    pub(super) fn close_transfer(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn close_transfer(&mut self, cx: &mut Context<'_>) {
         if self.is_transferring() {
             self.settle_transfer(cx, TransferOutcome::Failed, None);
         }
@@ -291,7 +291,7 @@ impl Call {
     /// Tells the outcome; the call ends with it unless it is failure.
     fn settle_transfer(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         outcome: TransferOutcome,
         cause: Option<Cause>,
     ) {
@@ -307,14 +307,14 @@ impl Call {
         }
     }
 
-    fn tell_transfer(&self, cx: &mut Crossing<'_>, outcome: TransferOutcome, cause: Option<Cause>) {
+    fn tell_transfer(&self, cx: &mut Context<'_>, outcome: TransferOutcome, cause: Option<Cause>) {
         let Some(transfer) = &self.transfer else { return };
         let (call, to) = (self.id, transfer.to.clone());
-        cx.tell(Event::Transfer { call, to, outcome, cause });
+        cx.emit(Event::Transfer { call, to, outcome, cause });
     }
 
     /// Gives back what a transfer holds.
-    pub(super) fn forget_transfer(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn forget_transfer(&mut self, cx: &mut Context<'_>) {
         self.close_transfer(cx);
         if let Some(mut transfer) = self.transfer.take() {
             transfer.close(cx);

@@ -9,7 +9,7 @@ use crate::transaction::{ClientId, ServerId};
 
 /// A request that was forwarded, and what became of it.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(super) struct ResponseContext {
     pub(super) server: ServerId,
     pub(super) request: Message,
     /// Where it came from.
@@ -112,7 +112,7 @@ impl Branch {
     }
 }
 
-impl Context {
+impl ResponseContext {
     pub(super) fn is_invite(&self) -> bool {
         *self.request.method() == Method::Invite
     }

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::context::{Branch, BranchState, Context, Outcome};
+use super::context::{Branch, BranchState, Outcome, ResponseContext};
 use super::leg::{Leg, Link};
 use super::rewrite::{self, Changes};
 use super::route::Plan;
@@ -45,7 +45,8 @@ impl Running {
         let records = request.method().makes_dialog();
         let is_known = !records || self.links.leg(origin, false).is_some();
         let (answered, linger) = (false, None);
-        let context = Context { server, request, origin, sealed, branches, answered, linger };
+        let context =
+            ResponseContext { server, request, origin, sealed, branches, answered, linger };
         let slot = self.contexts.insert(context);
         self.by_server.insert(server, slot);
         if records && origin.flow.transport.is_reliable() {

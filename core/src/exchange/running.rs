@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::admission::{Admission, Denied, user_of};
-use super::context::Context;
+use super::context::ResponseContext;
 use super::domain::Domain;
 use super::leg::Link;
 use super::links::{Key, Links};
 use super::registrar::{Granted, Refused, Registrar, is_supported};
 use super::route::Plan;
 use super::seal::Seal;
-use super::sources::{Sources, Verdict};
+use super::sources::{Ruling, Sources};
 use super::target::Target;
 use super::way::Waiting;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
@@ -45,7 +45,7 @@ pub(super) struct Running {
     sources: Sources,
     events: VecDeque<ExchangeEvent>,
     // The proxy's; see there.
-    pub(super) contexts: Slab<Context>,
+    pub(super) contexts: Slab<ResponseContext>,
     pub(super) by_client: Table<ClientId, (Slot, usize)>,
     pub(super) by_server: Table<ServerId, Slot>,
     /// The INVITEs that came on connections.
@@ -163,8 +163,8 @@ impl Running {
             Inbound::Datagram { flow, from, bytes }
                 if flow.transport == Transport::Udp && is_stun(bytes) =>
             {
-                let verdict = self.sources.ask(from.ip(), host.now(), true);
-                if verdict == Verdict::Serve
+                let ruling = self.sources.ask(from.ip(), host.now(), true);
+                if ruling == Ruling::Serve
                     && let Some(answer) = answer_binding(bytes, from)
                 {
                     host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
@@ -211,13 +211,13 @@ impl Running {
         if message.is_request() {
             let within = message.to_tag().is_some() || *message.method() == Method::Cancel;
             match self.sources.ask(origin.peer.ip(), host.now(), within) {
-                Verdict::Serve => {}
-                Verdict::Refuse if *message.method() != Method::Ack => {
+                Ruling::Serve => {}
+                Ruling::Refuse if *message.method() != Method::Ack => {
                     return self.turn_away(host, origin, &message);
                 }
-                Verdict::Refuse => return,
+                Ruling::Refuse => return,
                 // On a connection only its end holds back who does not listen.
-                Verdict::Drop => return self.links.streams.close(host, origin.flow),
+                Ruling::Drop => return self.links.streams.close(host, origin.flow),
             }
         }
         match self.layer.handle_message(host, origin.flow, origin.peer, message) {

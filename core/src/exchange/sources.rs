@@ -65,7 +65,7 @@ struct Bucket(Instant);
 
 /// What is to be done with a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(super) enum Ruling {
     /// It is served.
     Serve,
     /// It is answered 503.
@@ -98,16 +98,16 @@ impl Sources {
     }
 
     /// Takes note of a request. What belongs to a call that is up has twice the room: it ends things.
-    pub(super) fn ask(&mut self, ip: IpAddr, now: Instant, within: bool) -> Verdict {
+    pub(super) fn ask(&mut self, ip: IpAddr, now: Instant, within: bool) -> Ruling {
         let (requests, refusals) = (self.requests, self.refusals);
         let source = self.source(ip, now);
         let burst = requests.burst * if within { 2 } else { 1 };
         if source.requests.take(now, Rate { burst, ..requests }) {
-            return Verdict::Serve;
+            return Ruling::Serve;
         }
         let refused = source.refusals.take(now, refusals);
         self.hold(ip, now, Limit::Requests);
-        if refused { Verdict::Refuse } else { Verdict::Drop }
+        if refused { Ruling::Refuse } else { Ruling::Drop }
     }
 
     /// Takes note of a connection; false when there are too many.
@@ -251,14 +251,14 @@ mod tests {
     #[test]
     fn who_asks_too_much_is_refused_and_then_dropped_and_others_are_served() {
         let mut sources = sources();
-        let verdicts: Vec<_> = (0..3_000).map(|_| sources.ask(ip(1), NOW, false)).collect();
-        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
-        assert_eq!(count(Verdict::Serve), 2_000);
-        assert_eq!((count(Verdict::Refuse), count(Verdict::Drop)), (100, 900));
-        assert_eq!(sources.ask(ip(1), NOW, true), Verdict::Serve);
-        assert_eq!(sources.ask(ip(2), NOW, false), Verdict::Serve);
+        let rulings: Vec<_> = (0..3_000).map(|_| sources.ask(ip(1), NOW, false)).collect();
+        let count = |wanted| rulings.iter().filter(|ruling| **ruling == wanted).count();
+        assert_eq!(count(Ruling::Serve), 2_000);
+        assert_eq!((count(Ruling::Refuse), count(Ruling::Drop)), (100, 900));
+        assert_eq!(sources.ask(ip(1), NOW, true), Ruling::Serve);
+        assert_eq!(sources.ask(ip(2), NOW, false), Ruling::Serve);
         let later = NOW + Duration::from_secs(1);
-        assert_eq!(sources.ask(ip(1), later, false), Verdict::Serve);
+        assert_eq!(sources.ask(ip(1), later, false), Ruling::Serve);
         let event = ExchangeEvent::Limited { source: ip(1), limit: Limit::Requests, count: 1 };
         assert_eq!((sources.next_event(), sources.next_event()), (Some(event), None));
     }

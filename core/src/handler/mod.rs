@@ -27,7 +27,7 @@
 //! ```
 //! use core::net::SocketAddr;
 //! use offhook_core::config::PhoneParameters;
-//! use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+//! use offhook_core::handler::{MessageAction, SipAnswer, SipDraft, SipHandler, RequestAction};
 //!
 //! /// Answers PING, takes nothing from a known nuisance, and names an account in every INVITE.
 //! struct Gate;
@@ -37,19 +37,19 @@
 //!         &["PING"]
 //!     }
 //!
-//!     fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> Verdict {
+//!     fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
 //!         match request.method().as_str() {
-//!             "PING" => Verdict::Answer(SipAnswer::new(200).header("X-Load", "0.2")),
-//!             _ if from.ip().to_string() == "192.0.2.66" => Verdict::Drop,
-//!             _ => Verdict::Pass,
+//!             "PING" => RequestAction::Answer(SipAnswer::new(200).header("X-Load", "0.2")),
+//!             _ if from.ip().to_string() == "192.0.2.66" => RequestAction::Drop,
+//!             _ => RequestAction::Pass,
 //!         }
 //!     }
 //!
-//!     fn request_out(&mut self, request: &mut SipDraft, _to: SocketAddr) -> Passage {
+//!     fn request_out(&mut self, request: &mut SipDraft, _to: SocketAddr) -> MessageAction {
 //!         if request.method().as_str() == "INVITE" {
 //!             request.set("X-Account", "7001");
 //!         }
-//!         Passage::Pass
+//!         MessageAction::Pass
 //!     }
 //! }
 //!
@@ -84,36 +84,36 @@ pub trait SipHandler: Send {
     }
 
     /// A request has come.
-    fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> Verdict {
+    fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
         let _ = (request, from);
-        Verdict::Pass
+        RequestAction::Pass
     }
 
     /// A response has come. One that is dropped was never there: after a final one the request has
     /// failed as if nobody had answered.
-    fn response_in(&mut self, response: &mut SipDraft, from: SocketAddr) -> Passage {
+    fn response_in(&mut self, response: &mut SipDraft, from: SocketAddr) -> MessageAction {
         let _ = (response, from);
-        Passage::Pass
+        MessageAction::Pass
     }
 
     /// A request is about to be sent. One that is dropped fails at once, as if the network had
     /// refused it.
-    fn request_out(&mut self, request: &mut SipDraft, to: SocketAddr) -> Passage {
+    fn request_out(&mut self, request: &mut SipDraft, to: SocketAddr) -> MessageAction {
         let _ = (request, to);
-        Passage::Pass
+        MessageAction::Pass
     }
 
     /// A response is about to be sent. With a final one that is dropped the request is forgotten:
     /// what its sender repeats is a new one.
-    fn response_out(&mut self, response: &mut SipDraft, to: SocketAddr) -> Passage {
+    fn response_out(&mut self, response: &mut SipDraft, to: SocketAddr) -> MessageAction {
         let _ = (response, to);
-        Passage::Pass
+        MessageAction::Pass
     }
 }
 
 /// What becomes of a request that came.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum RequestAction {
     /// It goes on to the phone, with what was changed.
     Pass,
     /// It is answered with this and goes no further; its retransmissions get the same answer. What
@@ -128,7 +128,7 @@ pub enum Verdict {
 
 /// What becomes of any other message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Passage {
+pub enum MessageAction {
     /// It goes on, with what was changed.
     Pass,
     /// It goes no further.

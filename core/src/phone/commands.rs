@@ -193,7 +193,9 @@ impl Phone {
         }
         let pending =
             |intent: &Intent| matches!(intent, Intent::Transfer(other, _) if *other == call);
-        if self.told(call).is_some_and(Call::is_transferring) || self.intents.iter().any(pending) {
+        if self.announced(call).is_some_and(Call::is_transferring)
+            || self.intents.iter().any(pending)
+        {
             return Err(Error::TransferPending { call });
         }
         let intent = Intent::Transfer(call, Box::new(Order { to, refer_to, options }));
@@ -239,7 +241,7 @@ impl Phone {
         next: CallState,
         intent: Intent,
     ) -> Result<(), Error> {
-        let call = self.calls.get_mut(&id).filter(|call| call.is_told());
+        let call = self.calls.get_mut(&id).filter(|call| call.is_announced());
         let call = call.ok_or(Error::NoSuchCall { call: id })?;
         let state = call.state();
         if !states.contains(&state) || direction.is_some_and(|wanted| wanted != call.direction()) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::agent::{ACCEPTED, Content, Crossing, Lost, Owner, Path, Refusal, Series, Target, Turn};
+use crate::agent::{ACCEPTED, Content, Context, Lost, Owner, Path, Refusal, Series, Target, Turn};
 use crate::error::Error;
 use crate::event::{Cause, ErrandId, Event, MessageId, PingId, Reply};
 use crate::sip::{HeaderName, Message, Method, reason_phrase};
@@ -71,7 +71,7 @@ impl Errand {
     }
 
     /// Begins; an outcome when that fails at once.
-    pub(super) fn start(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    pub(super) fn start(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         if self.sent.is_some() {
             return None;
         }
@@ -93,7 +93,7 @@ impl Errand {
     /// Takes the path that was looked for; an outcome when there is none.
     pub(super) fn handle_path(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         path: Result<Arc<Path>, Lost>,
     ) -> Option<Outcome> {
         let sent = self.sent.as_mut()?;
@@ -109,7 +109,7 @@ impl Errand {
     /// Takes a response; an outcome when it is the final one.
     pub(super) fn handle_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) -> Option<Outcome> {
@@ -124,7 +124,7 @@ impl Errand {
     /// Takes the failure of a transaction; an outcome when that was its own.
     pub(super) fn handle_failure(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
     ) -> Option<Outcome> {
@@ -136,7 +136,7 @@ impl Errand {
     }
 
     /// Tells the outcome.
-    pub(super) fn finish(self, cx: &mut Crossing<'_>, outcome: Outcome) {
+    pub(super) fn finish(self, cx: &mut Context<'_>, outcome: Outcome) {
         let mut round_trip = Default::default();
         if let Some(Sent { series, at }) = self.sent {
             round_trip = cx.now().since(at);
@@ -148,10 +148,10 @@ impl Errand {
         };
         let ErrandId(number) = self.id;
         if self.kind == Kind::Request {
-            return cx.tell(Event::Response { request: self.id, reply, error });
+            return cx.emit(Event::Response { request: self.id, reply, error });
         }
         let cause = reply.map(|reply| reply.cause);
-        cx.tell(match self.kind {
+        cx.emit(match self.kind {
             Kind::Message => Event::MessageSent { message: MessageId(number), cause, error },
             _ => Event::Pong { ping: PingId(number), cause, error, round_trip },
         });
@@ -165,7 +165,7 @@ impl Errand {
         }
     }
 
-    fn send(&mut self, cx: &mut Crossing<'_>) -> Option<Outcome> {
+    fn send(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let Sent { series, at } = self.sent.as_mut()?;
         // The time that the host took to find a way is not the peer's.
         *at = cx.now();

@@ -4,7 +4,7 @@
 use core::net::SocketAddr;
 
 use super::Phone;
-use crate::agent::{ALLOWED, Crossing, Owner, Query, Response, SUPPORTED};
+use crate::agent::{ALLOWED, Context, Owner, Query, Response, SUPPORTED};
 use crate::call::{Body, Call, decline, parameter, queries};
 use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
@@ -49,13 +49,13 @@ impl Phone {
         self.agent.counters.received += 1;
         match self.agent.transactions(host).handle_message(host, flow, from, message) {
             Some(Received::Request { id, message: request, from, flow }) => {
-                let cx = &mut Crossing { host, agent: &mut self.agent };
-                if let Some(query) = cx.show_request_in(Query { id, request, from, flow }) {
+                let cx = &mut Context { host, agent: &mut self.agent };
+                if let Some(query) = cx.inspect_request_in(Query { id, request, from, flow }) {
                     self.take_request(host, &query);
                 }
             }
             Some(Received::Ack { message, from, .. }) => {
-                if let Some(ack) = self.agent.show_ack_in(message, from) {
+                if let Some(ack) = self.agent.inspect_ack_in(message, from) {
                     self.take_ack(host, &ack);
                 }
             }
@@ -68,14 +68,14 @@ impl Phone {
                     self.take_news(host, news);
                 }
                 let last = message.status().is_some_and(|status| status >= 200);
-                match self.agent.show_response_in(message, from) {
+                match self.agent.inspect_response_in(message, from) {
                     Some(response) => self.take_response(host, Some(id), &response),
                     None if last => self.client_failed(host, id, FailureCause::Timeout),
                     None => {}
                 }
             }
             Some(Received::StrayResponse { message, from }) => {
-                if let Some(response) = self.agent.show_response_in(message, from) {
+                if let Some(response) = self.agent.inspect_response_in(message, from) {
                     self.take_response(host, None, &response);
                 }
             }
@@ -121,7 +121,7 @@ impl Phone {
             return self.take_cancel(host, query);
         }
         if let Some(refusal) = refusal(query) {
-            Crossing { host, agent: &mut self.agent }.respond(query, refusal);
+            Context { host, agent: &mut self.agent }.respond(query, refusal);
             return;
         }
         if let Some(tag) = request.to_tag() {
@@ -129,22 +129,20 @@ impl Phone {
                 Some(Owner::Call(id)) => {
                     self.with_call(host, id, |call, cx| call.handle_request(cx, query));
                 }
-                _ => queries::no_dialog(&mut Crossing { host, agent: &mut self.agent }, query),
+                _ => queries::no_dialog(&mut Context { host, agent: &mut self.agent }, query),
             };
         }
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         match request.method() {
             Method::Invite => self.take_invite(host, query),
             // §11.2: it is answered as an INVITE would be.
             Method::Options => match self.unavailable(request) {
                 Some(code) => drop(self.respond(host, query, Response::new(code))),
-                None => {
-                    queries::capabilities(&mut Crossing { host, agent: &mut self.agent }, query)
-                }
+                None => queries::capabilities(&mut Context { host, agent: &mut self.agent }, query),
             },
             Method::Message => match self.absent(request) {
                 Some(code) => drop(self.respond(host, query, Response::new(code))),
-                None => queries::message(&mut Crossing { host, agent: &mut self.agent }, query),
+                None => queries::message(&mut Context { host, agent: &mut self.agent }, query),
             },
             Method::Notify => queries::unsolicited(cx, query),
             Method::Refer => self.take_refer(host, query),
@@ -164,7 +162,7 @@ impl Phone {
             Some(Owner::Call(id)) => {
                 self.with_call(host, id, |call, cx| call.referred_beside(cx, query));
             }
-            _ => decline(&mut Crossing { host, agent: &mut self.agent }, query),
+            _ => decline(&mut Context { host, agent: &mut self.agent }, query),
         }
     }
 
@@ -172,13 +170,13 @@ impl Phone {
     fn take_cancel(&mut self, host: &mut dyn Host, query: &Query) {
         let invite = self.agent.transactions(host).server_for_cancel(&query.request);
         let Some(invite) = invite else {
-            let cx = &mut Crossing { host, agent: &mut self.agent };
+            let cx = &mut Context { host, agent: &mut self.agent };
             return queries::no_dialog(cx, query);
         };
         let call = self.invites.get(&invite).copied();
         let tag = match call.and_then(|id| self.calls.get_mut(&id)) {
             // §9.2: that of the answers to the INVITE, also of those that are still to come.
-            Some(call) => Some(call.tag(&mut Crossing { host, agent: &mut self.agent })),
+            Some(call) => Some(call.tag(&mut Context { host, agent: &mut self.agent })),
             // It was answered, and is remembered no longer.
             None => self.calls.values().find_map(|call| call.tag_for(query.request.call_id())),
         };
@@ -199,7 +197,7 @@ impl Phone {
             self.respond(host, query, Response::new(code));
             return;
         }
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         let body = match Body::of(request) {
             Body::Malformed => {
                 let reason = Some("Malformed Session Description");
@@ -248,7 +246,7 @@ impl Phone {
     }
 
     fn respond(&mut self, host: &mut dyn Host, query: &Query, response: Response<'_>) -> Vec<u8> {
-        Crossing { host, agent: &mut self.agent }.respond(query, response)
+        Context { host, agent: &mut self.agent }.respond(query, response)
     }
 }
 

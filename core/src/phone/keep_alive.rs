@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Phone;
-use crate::agent::{ACCEPTED, Alarm, Crossing, Owner, Path, Series, Turn};
+use crate::agent::{ACCEPTED, Alarm, Context, Owner, Path, Series, Turn};
 use crate::host::{Entropy, Flow, Host, Outbound, Transport};
 use crate::nat::{KeepAlive, Question, RTO, StunMessage};
 use crate::registration::Registration;
@@ -67,7 +67,7 @@ impl Phone {
 
     pub(super) fn stop_keeping(&mut self, host: &mut dyn Host) {
         let Some(kept) = self.kept.take() else { return };
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         kept.timer.into_iter().for_each(|timer| cx.cancel_timer(timer));
         if let Some(Awaited::Options(series)) = kept.awaited {
             series.close(cx);
@@ -172,7 +172,7 @@ impl Phone {
         client: ClientId,
         response: &Message,
     ) {
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         let Some(Kept { awaited: Some(Awaited::Options(series)), .. }) = &mut self.kept else {
             return;
         };
@@ -191,7 +191,7 @@ impl Phone {
         client: ClientId,
         cause: FailureCause,
     ) {
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         if let Some(Kept { awaited: Some(Awaited::Options(series)), .. }) = &mut self.kept
             && series.handle_failure(cx, client, cause).is_some()
         {
@@ -208,7 +208,7 @@ impl Phone {
 
     fn ask_options(&mut self, host: &mut dyn Host) {
         let Ok(Some(target)) = self.agent.registrar() else { return };
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         let Some(kept) = &mut self.kept else { return };
         let mut series = Series::new(cx, Owner::KeepAlive, Method::Options, target);
         series.set_path(Arc::clone(&kept.path));
@@ -219,7 +219,7 @@ impl Phone {
     /// The answer has come, or none is awaited: the next sign of life is due in a while.
     fn keep_later(&mut self, host: &mut dyn Host) {
         let Some(kept) = &mut self.kept else { return };
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         if let Some(Awaited::Options(series)) = kept.awaited.take() {
             series.close(cx);
         }

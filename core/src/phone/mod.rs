@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::agent::{Agent, Shown};
+use crate::agent::{Agent, Inspection};
 use crate::call::{Call, CallInfo, CallProfile, Order};
 use crate::config::PhoneParameters;
 use crate::error::Error;
@@ -190,7 +190,7 @@ impl Phone {
             return Err(Error::InvalidStatus { command: "start", status: self.status });
         }
         let class = self.agent.parameters.sip_class.as_ref();
-        self.agent.shown = class.map(|class| Shown::new(class.make()));
+        self.agent.inspection = class.map(|class| Inspection::new(class.make()));
         self.holding = false;
         self.set_status(PhoneStatus::Registering);
         self.intents.push_back(Intent::Start);
@@ -208,7 +208,7 @@ impl Phone {
 
     /// The state of a call; `None` once its [`Event::Ended`] was taken.
     pub fn state(&self, call: CallId) -> Option<CallState> {
-        self.told(call).map(Call::state)
+        self.announced(call).map(Call::state)
     }
 
     /// What is known about a call; `None` once its [`Event::Ended`] was taken.
@@ -218,12 +218,12 @@ impl Phone {
 
     /// The same in a form that costs nothing to pass on.
     pub fn profile(&self, call: CallId) -> Option<CallProfile> {
-        self.told(call).map(Call::profile)
+        self.announced(call).map(Call::profile)
     }
 
     /// The calls that are not over, oldest first.
     pub fn calls(&self) -> impl Iterator<Item = CallId> + '_ {
-        let live = self.calls.iter().filter(|(_, call)| call.is_told() && !call.is_over());
+        let live = self.calls.iter().filter(|(_, call)| call.is_announced() && !call.is_over());
         live.map(|(id, _)| *id)
     }
 
@@ -259,8 +259,8 @@ impl Phone {
         self.agent.set_line(line);
     }
 
-    fn told(&self, call: CallId) -> Option<&Call> {
-        self.calls.get(&call).filter(|call| call.is_told()).map(|call| &**call)
+    fn announced(&self, call: CallId) -> Option<&Call> {
+        self.calls.get(&call).filter(|call| call.is_announced()).map(|call| &**call)
     }
 
     fn require_started(&self, command: &'static str) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::errand::{Errand, Outcome as Answered};
 use super::{Intent, Phone, Stopping};
-use crate::agent::{Alarm, Crossing, Lost, MediaPorts, Owner, Path, Response, Settled};
+use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
 use crate::event::{CallId, EndedBy, ErrandId, Event, PhoneStatus};
 use crate::host::{FlowFailure, Host, Inbound, MediaPort, Outbound, RequestId};
@@ -224,7 +224,7 @@ impl Phone {
             }
             Owner::Large(id) => self.agent.send_large(host, id, path),
             Owner::Response(id) => {
-                Crossing { host, agent: &mut self.agent }.send_deferred(id, path);
+                Context { host, agent: &mut self.agent }.send_deferred(id, path);
             }
         }
     }
@@ -234,22 +234,22 @@ impl Phone {
         &mut self,
         host: &mut dyn Host,
         id: CallId,
-        act: impl FnOnce(&mut Call, &mut Crossing<'_>),
+        act: impl FnOnce(&mut Call, &mut Context<'_>),
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        act(call, &mut Crossing { host, agent: &mut self.agent });
+        act(call, &mut Context { host, agent: &mut self.agent });
         if let Some(server) = call.settled_invite() {
             self.invites.remove(&server);
         }
         let report = call.take_report();
         // Nobody was told that it began.
-        if call.is_over() && !call.is_told() {
+        if call.is_over() && !call.is_announced() {
             self.calls.remove(&id);
         }
         if let Some((referrer, referral, cause)) = report
             && let Some(referrer) = self.calls.get_mut(&referrer)
         {
-            referrer.report(&mut Crossing { host, agent: &mut self.agent }, referral, cause);
+            referrer.report(&mut Context { host, agent: &mut self.agent }, referral, cause);
         }
     }
 
@@ -264,10 +264,10 @@ impl Phone {
         &mut self,
         host: &mut dyn Host,
         id: ErrandId,
-        act: impl FnOnce(&mut Errand, &mut Crossing<'_>) -> Option<Answered>,
+        act: impl FnOnce(&mut Errand, &mut Context<'_>) -> Option<Answered>,
     ) {
         let Some(mut errand) = self.errands.remove(&id) else { return };
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         let Some(outcome) = act(&mut errand, cx) else {
             self.errands.insert(id, errand);
             return;
@@ -282,10 +282,10 @@ impl Phone {
     pub(super) fn with_registration(
         &mut self,
         host: &mut dyn Host,
-        act: impl FnOnce(&mut Registration, &mut Crossing<'_>) -> Option<Outcome>,
+        act: impl FnOnce(&mut Registration, &mut Context<'_>) -> Option<Outcome>,
     ) {
         let Some(registration) = &mut self.registration else { return };
-        let outcome = act(registration, &mut Crossing { host, agent: &mut self.agent });
+        let outcome = act(registration, &mut Context { host, agent: &mut self.agent });
         if let Some(outcome) = outcome {
             self.registered(host, outcome);
         }
@@ -347,7 +347,7 @@ impl Phone {
     fn end_registration(&mut self, host: &mut dyn Host) {
         self.stop_keeping(host);
         if let Some(registration) = self.registration.take() {
-            registration.close(&mut Crossing { host, agent: &mut self.agent });
+            registration.close(&mut Context { host, agent: &mut self.agent });
         }
     }
 
@@ -369,7 +369,7 @@ impl Phone {
         let Some(registrar) = registrar else {
             return self.set_status(PhoneStatus::Registered);
         };
-        let cx = &mut Crossing { host, agent: &mut self.agent };
+        let cx = &mut Context { host, agent: &mut self.agent };
         let (registration, outcome) = Registration::start(cx, registrar);
         self.registration = Some(registration);
         if let Some(outcome) = outcome {
@@ -430,7 +430,7 @@ impl Phone {
         self.end_registration(host);
         self.close(host);
         self.stopping = None;
-        self.agent.shown = None;
+        self.agent.inspection = None;
         self.set_status(PhoneStatus::Inactive);
     }
 

@@ -72,7 +72,7 @@ const MAX_CANDIDATES: usize = 4;
 
 /// Whether a packet's source is believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum Judgement {
     /// It is the source in use.
     Accept,
     /// It is in use from now on.
@@ -176,19 +176,19 @@ impl Latch {
         from: SocketAddr,
         ssrc: u32,
         sequence: u16,
-    ) -> Verdict {
+    ) -> Judgement {
         let from = canonical(from);
         if self.current == Some(from) {
             self.heard = now;
             self.candidates.clear();
-            return Verdict::Accept;
+            return Judgement::Accept;
         }
         // The address that signalling told is preferred at any time.
         if from == self.negotiated {
             return self.switch(now, from);
         }
         if !self.admits(from) {
-            return Verdict::Reject;
+            return Judgement::Reject;
         }
         let packets = self.try_out(now, from, ssrc, sequence);
         let silent = now.since(self.heard) >= SILENCE;
@@ -197,7 +197,7 @@ impl Latch {
         } else {
             packets >= LATE_PACKETS && silent
         };
-        if believed { self.switch(now, from) } else { Verdict::Reject }
+        if believed { self.switch(now, from) } else { Judgement::Reject }
     }
 
     /// Counts a packet of a candidate: how many it has sent in sequence.
@@ -225,11 +225,11 @@ impl Latch {
         }
     }
 
-    fn switch(&mut self, now: Instant, to: SocketAddr) -> Verdict {
+    fn switch(&mut self, now: Instant, to: SocketAddr) -> Judgement {
         self.current = Some(to);
         self.heard = now;
         self.candidates.clear();
-        Verdict::Switched
+        Judgement::Switched
     }
 }
 
@@ -268,12 +268,12 @@ mod tests {
     #[test]
     fn the_address_told_is_believed_at_once() {
         let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
-        assert_eq!(latch.check(at(1), address(TOLD), 1, 5), Verdict::Switched);
-        assert_eq!(latch.check(at(2), address("[::ffff:192.0.2.1]:4000"), 1, 6), Verdict::Accept);
+        assert_eq!(latch.check(at(1), address(TOLD), 1, 5), Judgement::Switched);
+        assert_eq!(latch.check(at(2), address("[::ffff:192.0.2.1]:4000"), 1, 6), Judgement::Accept);
         for i in 0..1_000u16 {
             let now = at(20 * u64::from(i));
-            assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject);
-            assert_eq!(latch.check(now, address(TOLD), 1, i), Verdict::Accept);
+            assert_eq!(latch.check(now, address(ROGUE), 2, i), Judgement::Reject);
+            assert_eq!(latch.check(now, address(TOLD), 1, i), Judgement::Accept);
         }
         assert_eq!(latch.target(), address(TOLD));
     }
@@ -282,18 +282,18 @@ mod tests {
     fn a_peer_behind_a_nat_is_found_in_the_window() {
         let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
         assert_eq!(latch.target(), address(TOLD));
-        assert_eq!(latch.check(at(100), address(NAT), 1, 9), Verdict::Reject);
+        assert_eq!(latch.check(at(100), address(NAT), 1, 9), Judgement::Reject);
         assert_eq!(latch.target(), address(TOLD), "never reply to the unverified");
-        assert_eq!(latch.check(at(120), address(NAT), 1, 10), Verdict::Switched);
+        assert_eq!(latch.check(at(120), address(NAT), 1, 10), Judgement::Switched);
         assert_eq!(latch.target(), address(NAT));
         // Only once: another one does not get it while the first is there.
         for i in 0..200u16 {
             let now = at(140 + 20 * u64::from(i));
             latch.check(now, address(NAT), 1, 11 + i);
-            assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject);
+            assert_eq!(latch.check(now, address(ROGUE), 2, i), Judgement::Reject);
         }
         // The address told takes its place back.
-        assert_eq!(latch.check(at(5_000), address(TOLD), 1, 500), Verdict::Switched);
+        assert_eq!(latch.check(at(5_000), address(TOLD), 1, 500), Judgement::Switched);
         assert_eq!(latch.target(), address(TOLD));
     }
 
@@ -304,7 +304,7 @@ mod tests {
         let mut switched = None;
         for i in 0..200u16 {
             let now = 20 * u64::from(i);
-            if latch.check(at(now), address(NAT), 1, i) == Verdict::Switched {
+            if latch.check(at(now), address(NAT), 1, i) == Judgement::Switched {
                 switched.get_or_insert(now);
             }
         }
@@ -314,7 +314,7 @@ mod tests {
         latch.check(at(0), address(TOLD), 1, 0);
         for i in 0..200u16 {
             let verdict = latch.check(at(20 * u64::from(i)), address(NAT), 1, i * 2);
-            assert_eq!(verdict, Verdict::Reject);
+            assert_eq!(verdict, Judgement::Reject);
         }
     }
 
@@ -323,14 +323,14 @@ mod tests {
         let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::FirstPacket);
         let late = |i: u16| at(60_000 + 20 * u64::from(i));
         for i in 0..24 {
-            assert_eq!(latch.check(late(i), address(NAT), 1, i), Verdict::Reject);
+            assert_eq!(latch.check(late(i), address(NAT), 1, i), Judgement::Reject);
         }
-        assert_eq!(latch.check(late(24), address(NAT), 1, 24), Verdict::Switched);
+        assert_eq!(latch.check(late(24), address(NAT), 1, 24), Judgement::Switched);
         // Signalling opens the window again.
         latch.negotiate(at(70_000), address("192.0.2.7:4000"));
         assert_eq!(latch.target(), address("192.0.2.7:4000"));
         latch.check(at(70_020), address(NAT), 1, 25);
-        assert_eq!(latch.check(at(70_040), address(NAT), 1, 26), Verdict::Switched);
+        assert_eq!(latch.check(at(70_040), address(NAT), 1, 26), Judgement::Switched);
         latch.negotiate(at(70_050), address("192.0.2.7:4000"));
         assert_eq!(latch.target(), address(NAT), "nothing new was told");
     }
@@ -346,12 +346,12 @@ mod tests {
                 let now = at(start + 20 * u64::from(i));
                 let verdict = latch.check(now, address(NAT), 1, i);
                 let expected = u32::from(i) == after;
-                assert_eq!(verdict == Verdict::Switched, expected, "packet {i}");
+                assert_eq!(verdict == Judgement::Switched, expected, "packet {i}");
                 let rogues = if i > 1 { 50 } else { rogues };
                 for _ in 0..rogues {
                     port += 1;
                     let rogue = SocketAddr::new(address(ROGUE).ip(), port);
-                    assert_eq!(latch.check(now, rogue, 2, port), Verdict::Reject);
+                    assert_eq!(latch.check(now, rogue, 2, port), Judgement::Reject);
                 }
                 assert!(latch.candidates.len() <= MAX_CANDIDATES);
             }
@@ -365,10 +365,10 @@ mod tests {
         for foreign in [NAT, OTHER_PORT] {
             for i in 0..200u16 {
                 let now = at(20 * u64::from(i));
-                assert_eq!(latch.check(now, address(foreign), 1, i), Verdict::Reject);
+                assert_eq!(latch.check(now, address(foreign), 1, i), Judgement::Reject);
             }
         }
-        assert_eq!(latch.check(at(9_000), address(TOLD), 1, 0), Verdict::Switched);
+        assert_eq!(latch.check(at(9_000), address(TOLD), 1, 0), Judgement::Switched);
         assert_eq!(latch.target(), address(TOLD));
     }
 
@@ -377,13 +377,13 @@ mod tests {
         let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::SameAddress);
         for i in 0..200u16 {
             let now = at(20 * u64::from(i));
-            assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject);
+            assert_eq!(latch.check(now, address(ROGUE), 2, i), Judgement::Reject);
         }
         assert_eq!(latch.claim(address(ROGUE)), Claim::None);
         let mut latch = Latch::new(at(0), address(TOLD), SymmetricRtp::SameAddress);
         assert_eq!(latch.claim(address(OTHER_PORT)), Claim::Unclaimed);
-        assert_eq!(latch.check(at(20), address(OTHER_PORT), 1, 0), Verdict::Reject);
-        assert_eq!(latch.check(at(40), address(OTHER_PORT), 1, 1), Verdict::Switched);
+        assert_eq!(latch.check(at(20), address(OTHER_PORT), 1, 0), Judgement::Reject);
+        assert_eq!(latch.check(at(40), address(OTHER_PORT), 1, 1), Judgement::Switched);
         assert_eq!(latch.target(), address(OTHER_PORT));
     }
 
@@ -401,7 +401,7 @@ mod tests {
                 let [a, b, c, d, e, f, ..] = guess.to_be_bytes();
                 let from = SocketAddr::from(([203, 0, 113, a], u16::from_be_bytes([b, c])));
                 let verdict = latch.check(at(packet), from, 7, u16::from_be_bytes([d, e ^ f]));
-                assert_eq!(verdict, Verdict::Reject, "{mode:?}");
+                assert_eq!(verdict, Judgement::Reject, "{mode:?}");
                 if (3_000..4_000).contains(&packet) && packet % 20 == 0 {
                     latch.check(at(packet), address(TOLD), 1, (packet / 20) as u16);
                 }
@@ -421,7 +421,7 @@ mod tests {
             assert_eq!(latch.target(), address(TOLD), "{mode:?}");
             for i in 50..5_000u16 {
                 let now = at(20 * u64::from(i));
-                assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject, "{mode:?}");
+                assert_eq!(latch.check(now, address(ROGUE), 2, i), Judgement::Reject, "{mode:?}");
                 latch.check(now, address(TOLD), 1, i);
             }
         }
@@ -435,11 +435,11 @@ mod tests {
             // The peer is silent for a second; 24 packets are not enough, nor are many in disorder.
             for i in 0..24u16 {
                 let now = at(1_000 + 20 * u64::from(i));
-                assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject, "{mode:?}");
+                assert_eq!(latch.check(now, address(ROGUE), 2, i), Judgement::Reject, "{mode:?}");
             }
             for i in (100..1_000u16).rev() {
                 let now = at(2_500 + u64::from(1_000 - i));
-                assert_eq!(latch.check(now, address(ROGUE), 2, i), Verdict::Reject, "{mode:?}");
+                assert_eq!(latch.check(now, address(ROGUE), 2, i), Judgement::Reject, "{mode:?}");
             }
             for i in 0..100u16 {
                 latch.check(at(4_000 + 20 * u64::from(i)), address(ROGUE), 2, i);

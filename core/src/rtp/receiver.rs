@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::jitter::{Arrived, Put};
-use super::latch::{Latch, Verdict};
+use super::latch::{Judgement, Latch};
 use super::packet::Packet;
 use super::playout::Playout;
 use super::source::{Arrival, Counts, Source};
@@ -130,7 +130,7 @@ impl Receiver {
         if !is_event && format.is_none() {
             return self.reject();
         }
-        if self.latch.check(now, from, header.ssrc, header.sequence) == Verdict::Reject {
+        if self.latch.check(now, from, header.ssrc, header.sequence) == Judgement::Reject {
             return self.reject();
         }
         let heard = if header.ssrc == our_ssrc { Heard::OurNumber } else { Heard::Packet };

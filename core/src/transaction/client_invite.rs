@@ -1,7 +1,7 @@
 //! The INVITE client transaction (RFC 3261 §17.1.1 as amended by RFC 6026 §8.4).
 
 use super::FailureCause;
-use super::machine::{Action, Backoff, Context, Step};
+use super::machine::{Action, Backoff, Step, TransactionContext};
 use crate::time::{Duration, Instant};
 
 /// An INVITE that was sent.
@@ -60,7 +60,7 @@ impl ClientInvite {
     const LINGER: Duration = Duration::from_secs(32);
 
     /// The request has just been sent.
-    pub(super) fn new(request: Box<[u8]>, context: Context) -> Self {
+    pub(super) fn new(request: Box<[u8]>, context: TransactionContext) -> Self {
         Self::Calling {
             request,
             retransmit: Backoff::start(context),
@@ -91,7 +91,7 @@ impl ClientInvite {
     /// A response has come. `acknowledge` makes the ACK from the request (§17.1.1.3).
     pub(super) fn handle_response(
         self,
-        context: Context,
+        context: TransactionContext,
         status: u16,
         acknowledge: impl FnOnce(&[u8]) -> Box<[u8]>,
     ) -> Step<Self> {
@@ -118,7 +118,7 @@ impl ClientInvite {
     }
 
     /// The user sent CANCEL: without a final response the transaction ends in 64*T1 (§9.1).
-    pub(super) fn cancelled(self, context: Context) -> Self {
+    pub(super) fn cancelled(self, context: TransactionContext) -> Self {
         match self {
             Self::Proceeding { request, cancelled } => {
                 let end = context.now + context.timing.transaction();
@@ -129,7 +129,7 @@ impl ClientInvite {
     }
 
     /// A timer fired.
-    pub(super) fn handle_deadline(self, context: Context) -> Step<Self> {
+    pub(super) fn handle_deadline(self, context: TransactionContext) -> Step<Self> {
         match self {
             Self::Calling { timeout, .. } if timeout <= context.now => {
                 Step::end(Action::Fail(FailureCause::Timeout))
@@ -177,7 +177,11 @@ mod tests {
         ClientInvite::new(b"INVITE"[..].into(), at(0))
     }
 
-    fn response(machine: ClientInvite, context: Context, status: u16) -> Step<ClientInvite> {
+    fn response(
+        machine: ClientInvite,
+        context: TransactionContext,
+        status: u16,
+    ) -> Step<ClientInvite> {
         machine.handle_response(context, status, |request| {
             assert_eq!(request, b"INVITE");
             b"ACK"[..].into()
@@ -188,7 +192,7 @@ mod tests {
         lives(response(calling(), at(100), 180), Deliver)
     }
 
-    fn completed(context: Context) -> ClientInvite {
+    fn completed(context: TransactionContext) -> ClientInvite {
         lives(response(calling(), context, 486), SendAndDeliver)
     }
 
@@ -263,7 +267,7 @@ mod tests {
     #[test]
     fn timer_d_does_not_shrink_with_t1() {
         let timing = Timing { t1: Duration::from_millis(10), ..Timing::default() };
-        let machine = completed(Context { timing, ..at(0) });
+        let machine = completed(TransactionContext { timing, ..at(0) });
         assert_eq!(machine.deadline(), Some(instant(32_000)));
     }
 

@@ -1,7 +1,7 @@
 //! The non-INVITE client transaction (RFC 3261 §17.1.2).
 
 use super::FailureCause;
-use super::machine::{Action, Backoff, Context, Step};
+use super::machine::{Action, Backoff, Step, TransactionContext};
 use crate::time::Instant;
 
 /// A request other than INVITE and ACK that was sent.
@@ -49,7 +49,7 @@ pub(super) enum ClientNonInvite {
 
 impl ClientNonInvite {
     /// The request has just been sent.
-    pub(super) fn new(request: Box<[u8]>, context: Context) -> Self {
+    pub(super) fn new(request: Box<[u8]>, context: TransactionContext) -> Self {
         Self::Trying {
             request,
             retransmit: Backoff::start(context),
@@ -77,7 +77,7 @@ impl ClientNonInvite {
     }
 
     /// A response has come.
-    pub(super) fn handle_response(self, context: Context, status: u16) -> Step<Self> {
+    pub(super) fn handle_response(self, context: TransactionContext, status: u16) -> Step<Self> {
         match (self, status) {
             (
                 Self::Trying { request, retransmit, timeout }
@@ -93,7 +93,7 @@ impl ClientNonInvite {
     }
 
     /// A timer fired.
-    pub(super) fn handle_deadline(self, context: Context) -> Step<Self> {
+    pub(super) fn handle_deadline(self, context: TransactionContext) -> Step<Self> {
         let t2 = context.timing.t2;
         match self {
             Self::Trying { timeout, .. } | Self::Proceeding { timeout, .. }

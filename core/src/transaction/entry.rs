@@ -6,7 +6,7 @@ use super::client_invite::ClientInvite;
 use super::client_non_invite::ClientNonInvite;
 use super::derived;
 use super::key::Key;
-use super::machine::{Action, Context, Step};
+use super::machine::{Action, Step, TransactionContext};
 use super::server_invite::ServerInvite;
 use super::server_non_invite::ServerNonInvite;
 use crate::host::Flow;
@@ -123,7 +123,7 @@ impl Machine {
 
     pub(super) fn handle_response(
         self,
-        context: Context,
+        context: TransactionContext,
         status: u16,
         response: &Message,
     ) -> Step<Self> {
@@ -147,14 +147,19 @@ impl Machine {
         }
     }
 
-    pub(super) fn handle_ack(self, context: Context) -> Step<Self> {
+    pub(super) fn handle_ack(self, context: TransactionContext) -> Step<Self> {
         match self {
             Self::ServerInvite(machine) => machine.handle_ack(context).map(Self::ServerInvite),
             other => Step::to(other, Action::Ignore),
         }
     }
 
-    pub(super) fn respond(self, context: Context, status: u16, response: &[u8]) -> Step<Self> {
+    pub(super) fn respond(
+        self,
+        context: TransactionContext,
+        status: u16,
+        response: &[u8],
+    ) -> Step<Self> {
         match self {
             Self::ServerInvite(machine) => {
                 machine.respond(context, status, response).map(Self::ServerInvite)
@@ -166,7 +171,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn cancelled(self, context: Context) -> Step<Self> {
+    pub(super) fn cancelled(self, context: TransactionContext) -> Step<Self> {
         let machine = match self {
             Self::ClientInvite(machine) => Self::ClientInvite(machine.cancelled(context)),
             other => other,
@@ -174,7 +179,7 @@ impl Machine {
         Step::to(machine, Action::Ignore)
     }
 
-    pub(super) fn handle_deadline(self, context: Context) -> Step<Self> {
+    pub(super) fn handle_deadline(self, context: TransactionContext) -> Step<Self> {
         match self {
             Self::ClientInvite(machine) => machine.handle_deadline(context).map(Self::ClientInvite),
             Self::ClientNonInvite(machine) => {

@@ -9,7 +9,7 @@ use super::derived;
 use super::entry::{ANYWHERE, Entry, Machine, Peer};
 use super::event::{ClientId, Failure, Received, ServerId};
 use super::key::{Key, Keys};
-use super::machine::{Action, Context};
+use super::machine::{Action, TransactionContext};
 use super::server_invite::ServerInvite;
 use super::server_non_invite::ServerNonInvite;
 use super::store::Store;
@@ -491,7 +491,7 @@ impl Layer {
 
     fn insert_server(
         &mut self,
-        context: Context,
+        context: TransactionContext,
         peer: Peer,
         key: Key,
         request: &Message,
@@ -550,9 +550,9 @@ impl Layer {
         writer.finish();
     }
 
-    fn context(&self, now: Instant, peer: Peer) -> Context {
+    fn context(&self, now: Instant, peer: Peer) -> TransactionContext {
         let Limits { timing, .. } = self.limits;
-        Context { now, timing, reliable: peer.flow.transport.is_reliable() }
+        TransactionContext { now, timing, reliable: peer.flow.transport.is_reliable() }
     }
 
     /// Puts a machine through an event and keeps what becomes of it. Sends nothing.
@@ -560,14 +560,14 @@ impl Layer {
         &mut self,
         now: Instant,
         slot: Slot,
-        event: impl FnOnce(Machine, Context) -> super::machine::Step<Machine>,
+        event: impl FnOnce(Machine, TransactionContext) -> super::machine::Step<Machine>,
     ) -> Action {
         let timing = self.limits.timing;
         let Some(entry) = self.store.entries.get_mut(slot) else { return Action::Ignore };
         let Some(machine) = entry.machine.take() else { return Action::Ignore };
         let client = machine.is_client();
         let reliable = entry.peer.flow.transport.is_reliable();
-        let step = event(machine, Context { now, timing, reliable });
+        let step = event(machine, TransactionContext { now, timing, reliable });
         match step.next {
             Some(machine) => {
                 let exposed = machine.is_exposed();
@@ -608,7 +608,7 @@ impl Layer {
 /// A flow on which nothing is ever sent, for what has none yet.
 const NOWHERE: Flow = Flow { transport: Transport::Tcp, id: u64::MAX };
 
-fn client(method: &Method, bytes: &[u8], context: Context) -> Machine {
+fn client(method: &Method, bytes: &[u8], context: TransactionContext) -> Machine {
     match method {
         Method::Invite => Machine::ClientInvite(ClientInvite::new(bytes.into(), context)),
         _ => Machine::ClientNonInvite(ClientNonInvite::new(bytes.into(), context)),

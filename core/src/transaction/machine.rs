@@ -1,6 +1,6 @@
 //! What the four machines share: their surroundings, what they ask for, and the timers that double.
 //!
-//! A machine is a value. It takes an event together with a [`Context`] and becomes a [`Step`]: the
+//! A machine is a value. It takes an event together with a [`TransactionContext`] and becomes a [`Step`]: the
 //! next state, and one [`Action`] for the layer to carry out. It sends nothing itself.
 
 use super::FailureCause;
@@ -51,14 +51,14 @@ pub(super) const TRYING_AFTER: Duration = Duration::from_millis(200);
 
 /// What a machine is told with each event.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Context {
+pub(super) struct TransactionContext {
     pub(super) now: Instant,
     pub(super) timing: Timing,
     /// Whether the transport delivers by itself, so that nothing is retransmitted.
     pub(super) reliable: bool,
 }
 
-impl Context {
+impl TransactionContext {
     /// `time`, for which late retransmissions are awaited; none come on a reliable transport.
     pub(super) fn linger(self, time: Duration) -> Duration {
         if self.reliable { Duration::ZERO } else { time }
@@ -113,7 +113,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// First after T1; never on a reliable transport.
-    pub(super) fn start(context: Context) -> Option<Self> {
+    pub(super) fn start(context: TransactionContext) -> Option<Self> {
         let interval = context.timing.t1;
         (!context.reliable).then_some(Self { at: context.now + interval, interval })
     }
@@ -124,7 +124,7 @@ impl Backoff {
     /// host one copy goes out, not one for each that was missed.
     pub(super) fn fire(
         timer: Option<Self>,
-        context: Context,
+        context: TransactionContext,
         longest: Option<Duration>,
     ) -> (Option<Self>, Action) {
         match timer {
@@ -140,7 +140,7 @@ impl Backoff {
     /// If it is due, send; then wait for `interval`.
     pub(super) fn fire_every(
         timer: Option<Self>,
-        context: Context,
+        context: TransactionContext,
         interval: Duration,
     ) -> (Option<Self>, Action) {
         let (timer, action) = Self::fire(timer, context, Some(interval));

@@ -1,7 +1,7 @@
 //! The INVITE server transaction (RFC 3261 §17.2.1 as amended by RFC 6026 §8.5 to §8.8).
 
 use super::FailureCause;
-use super::machine::{Action, Backoff, Context, Step, TRYING_AFTER};
+use super::machine::{Action, Backoff, Step, TRYING_AFTER, TransactionContext};
 use crate::time::Instant;
 
 /// An INVITE that came. `R` is the request, kept only until something was answered.
@@ -60,7 +60,7 @@ pub(super) enum ServerInvite<R> {
 
 impl<R> ServerInvite<R> {
     /// The INVITE has just come and goes to the user.
-    pub(super) fn new(request: R, context: Context) -> Self {
+    pub(super) fn new(request: R, context: TransactionContext) -> Self {
         Self::Fresh { request, trying: Some(context.now + TRYING_AFTER) }
     }
 
@@ -102,7 +102,7 @@ impl<R> ServerInvite<R> {
     }
 
     /// An ACK has come.
-    pub(super) fn handle_ack(self, context: Context) -> Step<Self> {
+    pub(super) fn handle_ack(self, context: TransactionContext) -> Step<Self> {
         match self {
             Self::Completed { .. } => {
                 let end = context.now + context.linger(context.timing.t4);
@@ -114,7 +114,12 @@ impl<R> ServerInvite<R> {
     }
 
     /// The user responds. [`Action::Ignore`] means that it is too late for that.
-    pub(super) fn respond(self, context: Context, status: u16, response: &[u8]) -> Step<Self> {
+    pub(super) fn respond(
+        self,
+        context: TransactionContext,
+        status: u16,
+        response: &[u8],
+    ) -> Step<Self> {
         match (self, status) {
             (Self::Fresh { .. } | Self::Proceeding { .. }, ..=199) => {
                 Step::to(Self::Proceeding { response: response.into() }, Action::Send)
@@ -137,7 +142,7 @@ impl<R> ServerInvite<R> {
     }
 
     /// A timer fired.
-    pub(super) fn handle_deadline(self, context: Context) -> Step<Self> {
+    pub(super) fn handle_deadline(self, context: TransactionContext) -> Step<Self> {
         match self {
             Self::Fresh { request, trying: Some(at) } if at <= context.now => {
                 Step::to(Self::Fresh { request, trying: None }, Action::Trying)
@@ -188,11 +193,11 @@ mod tests {
         lives(fresh().respond(at(100), 180, b"180"), Send)
     }
 
-    fn completed(context: Context) -> Machine {
+    fn completed(context: TransactionContext) -> Machine {
         lives(fresh().respond(context, 486, b"486"), Send)
     }
 
-    fn confirmed(context: Context) -> Machine {
+    fn confirmed(context: TransactionContext) -> Machine {
         lives(completed(context).handle_ack(context), Ignore)
     }
 

@@ -1,7 +1,7 @@
 //! The non-INVITE server transaction (RFC 3261 §17.2.2, RFC 4320).
 
 use super::FailureCause;
-use super::machine::{Action, Context, Step};
+use super::machine::{Action, Step, TransactionContext};
 use crate::time::Instant;
 
 /// A request other than INVITE and ACK that came. `R` is the request, kept only until something
@@ -54,7 +54,7 @@ pub(super) enum ServerNonInvite<R> {
 
 impl<R> ServerNonInvite<R> {
     /// The request has just come and goes to the user.
-    pub(super) fn new(request: R, context: Context) -> Self {
+    pub(super) fn new(request: R, context: TransactionContext) -> Self {
         Self::Trying {
             request,
             trying: Some(context.now + context.timing.patience()),
@@ -99,7 +99,12 @@ impl<R> ServerNonInvite<R> {
     }
 
     /// The user responds. [`Action::Ignore`] means that it is too late for that.
-    pub(super) fn respond(self, context: Context, status: u16, response: &[u8]) -> Step<Self> {
+    pub(super) fn respond(
+        self,
+        context: TransactionContext,
+        status: u16,
+        response: &[u8],
+    ) -> Step<Self> {
         match (self, status) {
             (Self::Trying { timeout, .. } | Self::Proceeding { timeout, .. }, ..=199) => {
                 Step::to(Self::Proceeding { response: response.into(), timeout }, Action::Send)
@@ -113,7 +118,7 @@ impl<R> ServerNonInvite<R> {
     }
 
     /// A timer fired.
-    pub(super) fn handle_deadline(self, context: Context) -> Step<Self> {
+    pub(super) fn handle_deadline(self, context: TransactionContext) -> Step<Self> {
         match self {
             Self::Trying { timeout, .. } | Self::Proceeding { timeout, .. }
                 if timeout <= context.now =>
@@ -159,7 +164,7 @@ mod tests {
         lives(trying().respond(at(100), 100, b"100"), Send)
     }
 
-    fn completed(context: Context) -> Machine {
+    fn completed(context: TransactionContext) -> Machine {
         lives(trying().respond(context, 200, b"200"), Send)
     }
 

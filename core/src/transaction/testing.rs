@@ -2,7 +2,7 @@
 
 use core::net::{Ipv4Addr, SocketAddr};
 
-use super::machine::{Action, Context, Step, Timing};
+use super::machine::{Action, Step, Timing, TransactionContext};
 use crate::host::{Clock, Datagrams, Entropy, Flow, Outbound, Transport};
 use crate::sip::Message;
 use crate::time::{Duration, Instant, WallTime};
@@ -65,13 +65,13 @@ pub(crate) const fn address(host: u8) -> SocketAddr {
 }
 
 /// A machine's surroundings at `millis` after the start.
-pub(super) fn at(millis: u64) -> Context {
-    Context { now: instant(millis), timing: Timing::default(), reliable: false }
+pub(super) fn at(millis: u64) -> TransactionContext {
+    TransactionContext { now: instant(millis), timing: Timing::default(), reliable: false }
 }
 
 /// The same on a reliable transport.
-pub(super) fn reliably(millis: u64) -> Context {
-    Context { reliable: true, ..at(millis) }
+pub(super) fn reliably(millis: u64) -> TransactionContext {
+    TransactionContext { reliable: true, ..at(millis) }
 }
 
 /// The instant `millis` after the start.
@@ -82,7 +82,7 @@ pub(super) fn instant(millis: u64) -> Instant {
 /// The parts of a machine that every run needs.
 pub(super) trait Machine: Sized {
     fn deadline(&self) -> Option<Instant>;
-    fn handle_deadline(self, context: Context) -> Step<Self>;
+    fn handle_deadline(self, context: TransactionContext) -> Step<Self>;
 }
 
 macro_rules! machine {
@@ -91,7 +91,7 @@ macro_rules! machine {
             fn deadline(&self) -> Option<Instant> {
                 self.deadline()
             }
-            fn handle_deadline(self, context: Context) -> Step<Self> {
+            fn handle_deadline(self, context: TransactionContext) -> Step<Self> {
                 self.handle_deadline(context)
             }
         }
@@ -109,11 +109,12 @@ machine!(
 pub(super) fn run<M: Machine>(
     mut machine: M,
     until: u64,
-    context: Context,
+    context: TransactionContext,
 ) -> (Vec<(u64, Action)>, Option<M>) {
     let mut log = Vec::new();
     while let Some(due) = machine.deadline().filter(|due| *due <= instant(until)) {
-        let Step { next, action } = machine.handle_deadline(Context { now: due, ..context });
+        let Step { next, action } =
+            machine.handle_deadline(TransactionContext { now: due, ..context });
         log.push((due.as_micros() / 1_000, action));
         match next {
             Some(next) => machine = next,

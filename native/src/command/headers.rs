@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use offhook::core::phone::check_header;
 use offhook::core::sip::{Message, Method};
-use offhook::{Passage, PhoneParameters, SipDraft, SipHandler};
+use offhook::{MessageAction, PhoneParameters, SipDraft, SipHandler};
 
 use super::failure::Failure;
 
@@ -41,18 +41,18 @@ impl Added {
 }
 
 impl SipHandler for Added {
-    fn request_out(&mut self, request: &mut SipDraft, _: SocketAddr) -> Passage {
+    fn request_out(&mut self, request: &mut SipDraft, _: SocketAddr) -> MessageAction {
         if begins(request.message()) {
             self.add(request);
         }
-        Passage::Pass
+        MessageAction::Pass
     }
 
-    fn response_out(&mut self, response: &mut SipDraft, _: SocketAddr) -> Passage {
+    fn response_out(&mut self, response: &mut SipDraft, _: SocketAddr) -> MessageAction {
         if *response.message().method() == Method::Invite {
             self.add(response);
         }
-        Passage::Pass
+        MessageAction::Pass
     }
 }
 

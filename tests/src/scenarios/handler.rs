@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use offhook_core::event::{Event, Reply};
-use offhook_core::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+use offhook_core::handler::{MessageAction, RequestAction, SipAnswer, SipDraft, SipHandler};
 use offhook_core::phone::RequestOptions;
 use offhook_core::sim::Link;
 use offhook_core::softphone::SoftphoneEvent;
@@ -23,18 +23,20 @@ impl SipHandler for Desk {
         &["COUNT"]
     }
 
-    fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> Verdict {
+    fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> RequestAction {
         if request.method().as_str() == "COUNT" {
             self.count += 1;
-            return Verdict::Answer(SipAnswer::new(200).header("X-Count", &self.count.to_string()));
+            return RequestAction::Answer(
+                SipAnswer::new(200).header("X-Count", &self.count.to_string()),
+            );
         }
         request.remove("X-Mark");
-        Verdict::Pass
+        RequestAction::Pass
     }
 
-    fn request_out(&mut self, request: &mut SipDraft, _: SocketAddr) -> Passage {
+    fn request_out(&mut self, request: &mut SipDraft, _: SocketAddr) -> MessageAction {
         request.set("X-Account", "7001").set("X-Mark", "1");
-        Passage::Pass
+        MessageAction::Pass
     }
 }
 

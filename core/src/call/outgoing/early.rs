@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Calling, State};
-use crate::agent::{Crossing, Query, Response};
+use crate::agent::{Context, Query, Response};
 use crate::call::{Call, Stage, queries};
 use crate::dialog::Dialog;
 use crate::sdp::Negotiator;
@@ -60,7 +60,7 @@ impl Early {
 
 impl Call {
     /// A request of the callee within an early dialog.
-    pub(in crate::call) fn outgoing_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(in crate::call) fn outgoing_request(&mut self, cx: &mut Context<'_>, query: &Query) {
         let Stage::Outgoing(outgoing) = &mut self.stage else { return };
         let State::Calling(calling) = &mut outgoing.state else {
             return queries::no_dialog(cx, query);

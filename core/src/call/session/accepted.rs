@@ -1,7 +1,7 @@
 //! The callee's side of a 2xx: it is repeated until ACK comes (RFC 3261 §13.3.1.4).
 
 use super::Session;
-use crate::agent::{Alarm, CallAlarm, Crossing, Query, Response, T1, T2, TRANSACTION};
+use crate::agent::{Alarm, CallAlarm, Context, Query, Response, T1, T2, TRANSACTION};
 use crate::call::media::Body;
 use crate::call::{Call, Ending, Stage};
 use crate::error::Error;
@@ -26,7 +26,7 @@ impl Session {
     /// Accepts an INVITE: sends 2xx, and repeats it until ACK comes.
     pub(in crate::call) fn accept(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         call: CallId,
         query: &Query,
         response: Response<'_>,
@@ -45,7 +45,7 @@ impl Session {
         }));
     }
 
-    pub(super) fn forget_accepted(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn forget_accepted(&mut self, cx: &mut Context<'_>) {
         if let Some(accepted) = self.accepted.take() {
             cx.cancel_timer(accepted.timer);
         }
@@ -54,7 +54,7 @@ impl Session {
 
 impl Call {
     /// Repeats our 2xx, or gives up.
-    pub(super) fn repeat_accepted(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn repeat_accepted(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         let now = cx.now();
         match &mut session.accepted {
@@ -76,7 +76,7 @@ impl Call {
         }
     }
 
-    pub(in crate::call) fn session_ack(&mut self, cx: &mut Crossing<'_>, ack: &Message) {
+    pub(in crate::call) fn session_ack(&mut self, cx: &mut Context<'_>, ack: &Message) {
         let Stage::Session(session) = &mut self.stage else { return };
         let ours = session.dialog.is_of(ack.call_id(), ack.from_tag());
         let Some(accepted) = session.accepted.as_ref().filter(|_| ours) else { return };

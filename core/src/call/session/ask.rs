@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::agent::{
-    Answer, Attempt, Content, Crossing, Link, Lost, Owner, Path, Reach, Refusal, Request,
+    Answer, Attempt, Content, Context, Link, Lost, Owner, Path, Reach, Refusal, Request,
 };
 use crate::dialog::Dialog;
 use crate::event::CallId;
@@ -79,7 +79,7 @@ impl Ask {
     /// When there can be none.
     pub(in crate::call) fn send(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         call: CallId,
         dialog: &mut Dialog,
     ) -> Result<bool, Lost> {
@@ -104,7 +104,7 @@ impl Ask {
     /// [`Answer::Pending`]; after [`Answer::Final`] nothing more comes, but further 2xx to INVITE.
     pub(in crate::call) fn handle_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         call: CallId,
         dialog: &mut Dialog,
         client: ClientId,
@@ -159,16 +159,16 @@ impl Ask {
     }
 
     /// Withdraws an INVITE (§9.1); what comes is still its final response.
-    pub(super) fn cancel(&self, cx: &mut Crossing<'_>) {
+    pub(super) fn cancel(&self, cx: &mut Context<'_>) {
         cx.cancel_invite(&self.attempt);
     }
 
     /// Forgets it: what still comes is a stray.
-    pub(in crate::call) fn close(mut self, cx: &mut Crossing<'_>) {
+    pub(in crate::call) fn close(mut self, cx: &mut Context<'_>) {
         cx.abandon(&mut self.attempt);
     }
 
-    fn send_again(&mut self, cx: &mut Crossing<'_>, call: CallId, dialog: &mut Dialog) -> bool {
+    fn send_again(&mut self, cx: &mut Context<'_>, call: CallId, dialog: &mut Dialog) -> bool {
         let Some(path) = self.path.clone() else { return false };
         self.seq = dialog.next_seq();
         let mut request = within(dialog, self.method.clone(), self.seq);
@@ -181,7 +181,7 @@ impl Ask {
 
 /// A path to the next hop of a dialog: the connection by which it came, or one to where it says that it
 /// is.
-pub(super) fn reach(cx: &mut Crossing<'_>, call: CallId, dialog: &Dialog) -> Reach {
+pub(super) fn reach(cx: &mut Context<'_>, call: CallId, dialog: &Dialog) -> Reach {
     let hop = match cx.agent.hop_of_course(dialog.course().next_hop, dialog.is_secure()) {
         Ok(hop) => hop,
         Err(error) => return Reach::Never(Lost::Because(error)),
@@ -193,7 +193,7 @@ pub(super) fn reach(cx: &mut Crossing<'_>, call: CallId, dialog: &Dialog) -> Rea
 }
 
 /// Nothing leads to the next hop of a dialog: whether the connection by which it came does, from now on.
-pub(super) fn falls_back(cx: &mut Crossing<'_>, dialog: &mut Dialog) -> bool {
+pub(super) fn falls_back(cx: &mut Context<'_>, dialog: &mut Dialog) -> bool {
     let hop = cx.agent.hop_of_course(dialog.course().next_hop, dialog.is_secure());
     match (hop, dialog.link_mut()) {
         (Ok(hop), Some(link)) => cx.agent.falls_back_on(link, &hop),

@@ -4,7 +4,7 @@ use super::Session;
 use super::ask::{Ask, reach};
 use super::invite::Invite;
 use crate::agent::{
-    ACCEPTED, ALLOWED, Alarm, Answer, CallAlarm, Content, Crossing, Reach, TRANSACTION,
+    ACCEPTED, ALLOWED, Alarm, Answer, CallAlarm, Content, Context, Reach, TRANSACTION,
 };
 use crate::call::media::Body;
 use crate::call::{Call, Ending, Stage};
@@ -75,7 +75,7 @@ impl Session {
 
     /// What was told by a re-INVITE that is not answered yet has to be told anew. Whether there was
     /// one.
-    pub(super) fn withdraw_change(&mut self, cx: &mut Crossing<'_>) -> bool {
+    pub(super) fn withdraw_change(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(change) = self.change.as_mut() else { return false };
         match core::mem::take(&mut change.state) {
             State::Asked { ask, limit } => {
@@ -90,7 +90,7 @@ impl Session {
         }
     }
 
-    pub(super) fn forget_change(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn forget_change(&mut self, cx: &mut Context<'_>) {
         match self.change.take().map(|change| change.state) {
             Some(State::Asked { ask, limit }) => {
                 cx.cancel_timer(limit);
@@ -104,7 +104,7 @@ impl Session {
 
 impl Call {
     /// Puts the far end on hold, or takes it off it.
-    pub(crate) fn hold(&mut self, cx: &mut Crossing<'_>, held: bool) {
+    pub(crate) fn hold(&mut self, cx: &mut Context<'_>, held: bool) {
         let Stage::Session(session) = &mut self.stage else { return };
         self.media.hold.set(cx, self.id, held);
         session.change.get_or_insert_default();
@@ -112,7 +112,7 @@ impl Call {
     }
 
     /// Sends the re-INVITE that is due, when it may be sent.
-    pub(super) fn advance_change(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn advance_change(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         // §14.1: no other INVITE may be under way.
         let settled = session.relocation.is_none() && !self.media.is_deferring();
@@ -144,7 +144,7 @@ impl Call {
     /// Takes a response to our re-INVITE.
     pub(super) fn change_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
     ) {
@@ -159,7 +159,7 @@ impl Call {
         let status = response.status().unwrap_or_default();
         match status {
             200..=299 => self.change_accepted(cx, response),
-            _ if session.parting.is_some() => session.change = None,
+            _ if session.termination.is_some() => session.change = None,
             491 => {
                 let wait = glare_wait(cx, self.direction);
                 self.put_off(cx, wait, Some(Cause::of(response)));
@@ -178,7 +178,7 @@ impl Call {
         }
     }
 
-    fn change_accepted(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+    fn change_accepted(&mut self, cx: &mut Context<'_>, response: &Message) {
         let Stage::Session(session) = &mut self.stage else { return };
         let Some(change) = session.change.take() else { return };
         let State::Asked { ask, .. } = change.state else { return };
@@ -186,7 +186,7 @@ impl Call {
         session.dialog.set_target(Dialog::target_of(response).ok().flatten());
         let invite = Invite::new(cx, self.id, ask.into_invite(), None);
         session.keep(cx, invite);
-        if session.parting.is_none() {
+        if session.termination.is_none() {
             let accepted = match Body::of(response) {
                 Body::Session(answer) => self.media.accept(cx, &answer).is_some(),
                 _ => false,
@@ -203,7 +203,7 @@ impl Call {
     }
 
     /// Tries again after a while.
-    fn put_off(&mut self, cx: &mut Crossing<'_>, wait: Duration, cause: Option<Cause>) {
+    fn put_off(&mut self, cx: &mut Context<'_>, wait: Duration, cause: Option<Cause>) {
         let Stage::Session(session) = &mut self.stage else { return };
         let Some(change) = session.change.as_mut() else { return };
         if change.refusals >= MAX_REFUSALS {
@@ -216,7 +216,7 @@ impl Call {
     }
 
     /// It came to nothing.
-    fn change_refused(&mut self, cx: &mut Crossing<'_>, cause: Option<Cause>) {
+    fn change_refused(&mut self, cx: &mut Context<'_>, cause: Option<Cause>) {
         let Stage::Session(session) = &mut self.stage else { return };
         session.change = None;
         self.media.withdraw();
@@ -226,7 +226,7 @@ impl Call {
     }
 
     /// It could not be sent. A far end that does not know where we are is told as soon as it can be.
-    fn change_unsent(&mut self, cx: &mut Crossing<'_>) {
+    fn change_unsent(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         match session.change.as_ref().is_some_and(|change| change.moved) {
             true => self.put_off(cx, UNSENT_WAIT, None),
@@ -236,13 +236,13 @@ impl Call {
 
     /// A connection is over. Whatever was asked on it is asked again over another: a far end that has
     /// answered it takes the second for the one that counts.
-    pub(super) fn change_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+    pub(super) fn change_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) {
         let Stage::Session(session) = &mut self.stage else { return };
         let asked = session.change.as_ref().is_some_and(|change| match &change.state {
             State::Asked { ask, .. } => ask.is_on(flow),
             _ => false,
         });
-        if asked && session.parting.is_none() && session.withdraw_change(cx) {
+        if asked && session.termination.is_none() && session.withdraw_change(cx) {
             if let Some(change) = session.change.as_mut() {
                 change.moved = true;
             }
@@ -251,19 +251,19 @@ impl Call {
     }
 
     /// There is no path for it.
-    pub(super) fn change_lost(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn change_lost(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         if matches!(session.change.as_ref().map(|change| &change.state), Some(State::Due)) {
             self.change_unsent(cx);
         }
     }
 
-    pub(super) fn change_failure(&mut self, cx: &mut Crossing<'_>, cause: FailureCause) {
+    pub(super) fn change_failure(&mut self, cx: &mut Context<'_>, cause: FailureCause) {
         let Stage::Session(session) = &mut self.stage else { return };
         if let Some(State::Asked { limit, .. }) = session.change.as_ref().map(|c| &c.state) {
             cx.cancel_timer(*limit);
         }
-        if session.parting.is_some() {
+        if session.termination.is_some() {
             session.change = None;
             return;
         }
@@ -278,7 +278,7 @@ impl Call {
         }
     }
 
-    pub(super) fn change_alarm(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn change_alarm(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         let Some(change) = session.change.as_mut() else { return };
         match &change.state {
@@ -295,7 +295,7 @@ impl Call {
 
 /// How long to wait after a 491: who made the Call-ID longer than the other, so that the next
 /// attempts do not meet again (§14.1).
-fn glare_wait(cx: &mut Crossing<'_>, direction: CallDirection) -> Duration {
+fn glare_wait(cx: &mut Context<'_>, direction: CallDirection) -> Duration {
     let (least, most) = match direction {
         CallDirection::Outgoing => (2_100, 4_000),
         CallDirection::Incoming => (0, 2_000),

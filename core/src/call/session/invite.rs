@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Session;
 use super::ask::within;
-use crate::agent::{ACCEPTED, Alarm, Attempt, CallAlarm, Crossing, Path, TRANSACTION};
+use crate::agent::{ACCEPTED, Alarm, Attempt, CallAlarm, Context, Path, TRANSACTION};
 use crate::call::Ending;
 use crate::call::media::{Body, decline};
 use crate::dialog::Dialog;
@@ -39,7 +39,7 @@ const MAX_INVITES: usize = 8;
 
 impl Invite {
     pub(super) fn new(
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         call: CallId,
         (seq, attempt): (u32, Attempt),
         answer: Option<String>,
@@ -55,7 +55,7 @@ impl Invite {
         self.ack.is_none()
     }
 
-    pub(super) fn acknowledge(&mut self, cx: &mut Crossing<'_>, path: &Arc<Path>, dialog: &Dialog) {
+    pub(super) fn acknowledge(&mut self, cx: &mut Context<'_>, path: &Arc<Path>, dialog: &Dialog) {
         let mut request = within(dialog, Method::Ack, self.seq);
         request.body = self.answer.as_ref().map(|answer| (ACCEPTED, answer.as_bytes()));
         let bytes = cx.send_ack(path, &request, &self.attempt);
@@ -82,14 +82,14 @@ impl Invite {
         self.until <= now
     }
 
-    pub(super) fn close(self, cx: &mut Crossing<'_>) {
+    pub(super) fn close(self, cx: &mut Context<'_>) {
         cx.cancel_timer(self.forget);
     }
 }
 
 impl Session {
     /// Keeps an INVITE of ours that was accepted; [`advance`](Self::advance) acknowledges it.
-    pub(super) fn keep(&mut self, cx: &mut Crossing<'_>, invite: Invite) {
+    pub(super) fn keep(&mut self, cx: &mut Context<'_>, invite: Invite) {
         if self.invites.len() >= MAX_INVITES {
             self.invites.remove(0).close(cx);
         }
@@ -100,7 +100,7 @@ impl Session {
     /// Takes a 2xx to an INVITE that is not the first: a copy, or that of another fork.
     pub(super) fn handle_further_2xx(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         call: CallId,
         response: &Message,
     ) {

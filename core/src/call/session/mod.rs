@@ -2,16 +2,16 @@
 //!
 //! What it consists of stands in files of their own: `ask`, a request of ours within the dialog;
 //! `invite`, the caller's side of a 2xx; `accepted`, the callee's; `reoffer`, a change that the peer
-//! wishes, and `change`, one that we wish; `relocation`, our move to another network; `parting`, the
+//! wishes, and `change`, one that we wish; `relocation`, our move to another network; `termination`, the
 //! end by us.
 
 mod accepted;
 mod ask;
 mod change;
 mod invite;
-mod parting;
 mod relocation;
 mod reoffer;
+mod termination;
 
 use core::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) use ask::Ask;
 use super::media::Body;
 use super::queries;
 use super::{Call, CallAlarm, Ending, Stage, carries_offer};
-use crate::agent::{Answer, Attempt, Crossing, Hop, Link, Lost, Path, Query, Reach, Response};
+use crate::agent::{Answer, Attempt, Context, Hop, Link, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, EndedBy};
 use crate::host::Flow;
@@ -30,14 +30,14 @@ use crate::transaction::{ClientId, FailureCause};
 use accepted::Accepted;
 use change::Change;
 use invite::Invite;
-use parting::Parting;
 use relocation::Relocation;
+use termination::Termination;
 
 /// A call that was answered.
 ///
 /// ```text
 ///         hangup, silence, no ACK       ACK has come, a path is there
-///   up ─────────────────────────► Parting ───────────────► BYE sent ─► 401 ─┐
+///   up ─────────────────────────► Termination ───────────────► BYE sent ─► 401 ─┐
 ///   │  re-INVITE, UPDATE, ...        │                       │   ▲          │
 ///   │  answered here                 │ BYE                   │   └──────────┘
 ///   └── BYE ─────────────────────────┴───────► (over) ◄──────┘ response, none, BYE
@@ -58,7 +58,7 @@ pub(super) struct Session {
     /// Once the network has changed, until the far end can be told.
     relocation: Option<Relocation>,
     /// Once it ends by us.
-    parting: Option<Box<Parting>>,
+    termination: Option<Box<Termination>>,
     /// Dialogs of others that answered too late; each only waits for its end (§13.2.2.4).
     forks: Vec<Session>,
 }
@@ -67,7 +67,7 @@ impl Session {
     /// The caller's, from a 2xx to the INVITE with that number and attempt;
     /// [`advance`](Self::advance) acknowledges it, with our `answer` if the offer was theirs.
     pub(super) fn of_caller(
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         call: CallId,
         dialog: Dialog,
         contact: String,
@@ -83,12 +83,12 @@ impl Session {
     /// The callee's; [`accept`](Self::accept) sends the 2xx.
     pub(super) fn new(dialog: Dialog, contact: Box<str>) -> Self {
         let (invites, forks) = (Vec::new(), Vec::new());
-        let (accepted, change, relocation, parting) = (None, None, None, None);
-        Self { dialog, contact, invites, accepted, change, relocation, parting, forks }
+        let (accepted, change, relocation, termination) = (None, None, None, None);
+        Self { dialog, contact, invites, accepted, change, relocation, termination, forks }
     }
 
     /// Sends what is due and can be sent. Returns how the call ended, if it did.
-    fn advance(&mut self, cx: &mut Crossing<'_>, call: CallId) -> Option<Ending> {
+    fn advance(&mut self, cx: &mut Context<'_>, call: CallId) -> Option<Ending> {
         self.forks.retain_mut(|fork| fork.advance(cx, call).is_none());
         if let Err(lost) = self.send_due(cx, call) {
             return Some(self.lost(lost));
@@ -96,7 +96,7 @@ impl Session {
         None
     }
 
-    fn send_due(&mut self, cx: &mut Crossing<'_>, call: CallId) -> Result<(), Lost> {
+    fn send_due(&mut self, cx: &mut Context<'_>, call: CallId) -> Result<(), Lost> {
         if self.owes_ack() {
             let path = match ask::reach(cx, call, &self.dialog) {
                 Reach::Open(path) => path,
@@ -118,15 +118,15 @@ impl Session {
             }
         }
         let ready = self.accepted.is_none();
-        if let Some(parting) = self.parting.as_mut().filter(|_| ready) {
-            parting.bye.send(cx, call, &mut self.dialog)?;
+        if let Some(termination) = self.termination.as_mut().filter(|_| ready) {
+            termination.bye.send(cx, call, &mut self.dialog)?;
         }
         Ok(())
     }
 
     /// Whether it is confirmed on both sides, and goes on.
     pub(super) fn is_up(&self) -> bool {
-        self.accepted.is_none() && self.parting.is_none() && !self.owes_ack()
+        self.accepted.is_none() && self.termination.is_none() && !self.owes_ack()
     }
 
     /// The dialog.
@@ -162,53 +162,54 @@ impl Session {
 
     /// Whether something waits for a path.
     fn needs_path(&self) -> bool {
-        let leaves = self.parting.as_ref().is_some_and(|parting| !parting.bye.is_sent());
+        let leaves =
+            self.termination.as_ref().is_some_and(|termination| !termination.bye.is_sent());
         self.owes_ack() || (leaves && self.accepted.is_none())
     }
 
     /// What cannot be sent ends the call.
     fn lost(&mut self, lost: Lost) -> Ending {
-        self.parting.take().map_or_else(|| lost.into(), |parting| parting.ending)
+        self.termination.take().map_or_else(|| lost.into(), |termination| termination.ending)
     }
 
     /// Begins to end it, unless that has begun.
     fn part(&mut self, ending: Ending) {
-        self.parting.get_or_insert_with(|| Box::new(Parting::new(ending)));
+        self.termination.get_or_insert_with(|| Box::new(Termination::new(ending)));
     }
 
     /// Takes a response to our BYE; how the call ended, if it did.
     fn handle_bye_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         call: CallId,
         client: ClientId,
         response: &Message,
     ) -> Option<Ending> {
-        let parting = self.parting.as_mut()?;
-        match parting.bye.handle_response(cx, call, &mut self.dialog, client, response)? {
+        let termination = self.termination.as_mut()?;
+        match termination.bye.handle_response(cx, call, &mut self.dialog, client, response)? {
             Answer::Pending => None,
             // §15.1.1: 481, 408 and no response at all end the session as well as 200 does.
-            Answer::Final(_) => self.parting.take().map(|parting| parting.ending),
+            Answer::Final(_) => self.termination.take().map(|termination| termination.ending),
         }
     }
 
     /// Takes the failure of our BYE, if it is that; how the call ended, unless it is sent once more.
     fn handle_bye_failure(&mut self, client: ClientId, cause: FailureCause) -> Option<Ending> {
-        let over = |parting: &mut Box<Parting>| {
-            parting.bye.is_of(client) && !parting.bye.is_worth_repeating(cause)
+        let over = |termination: &mut Box<Termination>| {
+            termination.bye.is_of(client) && !termination.bye.is_worth_repeating(cause)
         };
-        Some(self.parting.take_if(over)?.ending)
+        Some(self.termination.take_if(over)?.ending)
     }
 
     /// Forgets the INVITEs to which no 2xx comes any more; true when there was one.
-    fn forget_invites(&mut self, cx: &Crossing<'_>) -> bool {
+    fn forget_invites(&mut self, cx: &Context<'_>) -> bool {
         let kept = self.invites.len();
         self.invites.retain(|invite| !invite.is_stale(cx.now()));
         self.invites.shrink_to_fit();
         self.invites.len() < kept
     }
 
-    pub(super) fn close(mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn close(mut self, cx: &mut Context<'_>) {
         self.forget_accepted(cx);
         self.forget_change(cx);
         if let Some(relocation) = self.relocation {
@@ -221,12 +222,12 @@ impl Session {
 
 impl Call {
     /// Ends an answered call.
-    pub(crate) fn hangup(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn hangup(&mut self, cx: &mut Context<'_>) {
         self.part(cx, Ending::new(EndedBy::Local));
     }
 
     /// Ends it: media stops now, BYE goes out as soon as it may.
-    pub(super) fn part(&mut self, cx: &mut Crossing<'_>, ending: Ending) {
+    pub(super) fn part(&mut self, cx: &mut Context<'_>, ending: Ending) {
         let Stage::Session(session) = &mut self.stage else { return };
         session.part(ending);
         self.close_transfer(cx);
@@ -236,15 +237,15 @@ impl Call {
     }
 
     /// Ends it when the far end says that it knows nothing of it (RFC 3261 §12.2.1.2, RFC 5057 §5.1).
-    pub(super) fn end_if_gone(&mut self, cx: &mut Crossing<'_>, response: &Message) {
+    pub(super) fn end_if_gone(&mut self, cx: &mut Context<'_>, response: &Message) {
         let Stage::Session(session) = &self.stage else { return };
-        if response.status() == Some(481) && session.parting.is_none() {
+        if response.status() == Some(481) && session.termination.is_none() {
             self.part(cx, Ending::of(EndedBy::Remote, response));
         }
     }
 
     /// Sends what is due.
-    pub(super) fn advance(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         match session.advance(cx, self.id) {
             Some(ending) => self.finish(cx, ending),
@@ -258,7 +259,7 @@ impl Call {
         }
     }
 
-    pub(super) fn session_path(&mut self, cx: &mut Crossing<'_>, path: Result<Arc<Path>, Lost>) {
+    pub(super) fn session_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
         let Stage::Session(session) = &mut self.stage else { return };
         match path {
             Ok(_) => self.advance(cx),
@@ -281,7 +282,7 @@ impl Call {
 
     pub(super) fn session_response(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: Option<ClientId>,
         response: &Message,
     ) {
@@ -310,7 +311,7 @@ impl Call {
 
     pub(super) fn session_failure(
         &mut self,
-        cx: &mut Crossing<'_>,
+        cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
     ) {
@@ -328,7 +329,7 @@ impl Call {
     }
 
     /// A connection is over: what may have been lost on it is sent over another.
-    pub(super) fn session_flow_lost(&mut self, cx: &mut Crossing<'_>, flow: Flow) {
+    pub(super) fn session_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) {
         let Stage::Session(session) = &mut self.stage else { return };
         let forks = session.forks.iter_mut().flat_map(|fork| &mut fork.invites);
         session.invites.iter_mut().chain(forks).for_each(|invite| invite.handle_flow_lost(flow));
@@ -336,14 +337,14 @@ impl Call {
         self.advance(cx);
     }
 
-    pub(super) fn session_alarm(&mut self, cx: &mut Crossing<'_>, alarm: CallAlarm) {
+    pub(super) fn session_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
         let Stage::Session(session) = &mut self.stage else { return };
         match alarm {
             CallAlarm::Repeat => self.repeat_accepted(cx),
             CallAlarm::Forget => {
                 session.forks.retain_mut(|fork| {
                     let forgotten = fork.forget_invites(cx);
-                    !forgotten || fork.parting.is_some()
+                    !forgotten || fork.termination.is_some()
                 });
                 if session.forget_invites(cx) {
                     self.media.settle();
@@ -355,7 +356,7 @@ impl Call {
         }
     }
 
-    pub(super) fn session_request(&mut self, cx: &mut Crossing<'_>, query: &Query) {
+    pub(super) fn session_request(&mut self, cx: &mut Context<'_>, query: &Query) {
         let Stage::Session(session) = &mut self.stage else { return };
         let request = &query.request;
         if !session.dialog.is_of(request.call_id(), request.from_tag()) {
@@ -366,19 +367,19 @@ impl Call {
             return;
         }
         session.dialog.set_link(Link::of(query));
-        let parting = session.parting.is_some();
+        let termination = session.termination.is_some();
         match request.method() {
             // §15.1.2. One that crosses ours finds the call ending: it ends now.
             Method::Bye => {
                 cx.respond(query, Response::new(200));
-                let ending = match parting {
+                let ending = match termination {
                     true => session.lost(Lost::Unreachable),
                     false => Ending::new(EndedBy::Remote),
                 };
                 self.finish(cx, ending);
             }
             Method::Notify => self.notified(cx, query),
-            _ if parting => queries::no_dialog(cx, query),
+            _ if termination => queries::no_dialog(cx, query),
             Method::Refer => self.referred(cx, query),
             method if carries_offer(method) => {
                 let body = Body::of(request);

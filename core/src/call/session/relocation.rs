@@ -2,7 +2,7 @@
 //! that tells the far end of both (RFC 3261 §14.1).
 
 use super::ask::reach;
-use crate::agent::{Alarm, CallAlarm, Crossing, Reach};
+use crate::agent::{Alarm, CallAlarm, Context, Reach};
 use crate::call::{Call, Stage};
 use crate::time::Duration;
 use crate::timers::TimerId;
@@ -40,7 +40,7 @@ impl Relocation {
         Self { state: State::Seeking, misses: 0 }
     }
 
-    pub(super) fn close(self, cx: &mut Crossing<'_>) {
+    pub(super) fn close(self, cx: &mut Context<'_>) {
         if let State::Waiting(timer) = self.state {
             cx.cancel_timer(timer);
         }
@@ -50,9 +50,9 @@ impl Relocation {
 impl Call {
     /// The network has changed. What was asked of the far end, and has not been answered, is asked
     /// again from the new one.
-    pub(crate) fn relocate(&mut self, cx: &mut Crossing<'_>) {
+    pub(crate) fn relocate(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
-        if session.parting.is_some() {
+        if session.termination.is_some() {
             return;
         }
         session.dialog.forget_link();
@@ -66,11 +66,11 @@ impl Call {
     }
 
     /// Looks for a path, and asks for ports.
-    pub(super) fn advance_relocation(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn advance_relocation(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         let Some(relocation) = &mut session.relocation else { return };
         if !matches!(relocation.state, State::Seeking)
-            || session.parting.is_some()
+            || session.termination.is_some()
             || self.media.is_binding()
         {
             return;
@@ -87,7 +87,7 @@ impl Call {
     }
 
     /// There is no path yet.
-    pub(super) fn relocation_lost(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn relocation_lost(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         let Some(relocation) = session.relocation.as_mut() else { return };
         if !matches!(relocation.state, State::Seeking) {
@@ -102,7 +102,7 @@ impl Call {
         relocation.state = State::Waiting(timer);
     }
 
-    pub(super) fn relocation_alarm(&mut self, cx: &mut Crossing<'_>) {
+    pub(super) fn relocation_alarm(&mut self, cx: &mut Context<'_>) {
         let Stage::Session(session) = &mut self.stage else { return };
         if let Some(relocation) = &mut session.relocation {
             relocation.state = State::Seeking;
@@ -112,7 +112,7 @@ impl Call {
 
     /// The ports are there, or there are none and the old ones have to do. Whether it was waiting for
     /// them.
-    pub(in crate::call) fn relocation_ports(&mut self, cx: &mut Crossing<'_>) -> bool {
+    pub(in crate::call) fn relocation_ports(&mut self, cx: &mut Context<'_>) -> bool {
         let Stage::Session(session) = &mut self.stage else { return false };
         let binding = |relocation: &mut Relocation| matches!(relocation.state, State::Binding);
         if session.relocation.take_if(binding).is_none() {

@@ -1,6 +1,6 @@
 //! The peer's wish to change the session: re-INVITE and UPDATE (RFC 3261 §14.2, RFC 3311 §5.2).
 
-use crate::agent::{Crossing, Query, Response};
+use crate::agent::{Context, Query, Response};
 use crate::call::media::Body;
 use crate::call::{Call, Stage, queries};
 use crate::dialog::Dialog;
@@ -9,7 +9,7 @@ use crate::sip::{HeaderName, Method};
 
 impl Call {
     /// Answers it.
-    pub(in crate::call) fn reoffered(&mut self, cx: &mut Crossing<'_>, query: &Query, body: Body) {
+    pub(in crate::call) fn reoffered(&mut self, cx: &mut Context<'_>, query: &Query, body: Body) {
         let Stage::Session(session) = &mut self.stage else { return };
         let request = &query.request;
         let invite = *request.method() == Method::Invite;
@@ -52,9 +52,9 @@ impl Call {
     }
 
     /// Tells that the peer has changed the session.
-    pub(super) fn renegotiated(&mut self, cx: &mut Crossing<'_>, changed: bool) {
+    pub(super) fn renegotiated(&mut self, cx: &mut Context<'_>, changed: bool) {
         if changed {
-            cx.tell(Event::Renegotiated { call: self.id });
+            cx.emit(Event::Renegotiated { call: self.id });
         }
     }
 }

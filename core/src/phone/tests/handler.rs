@@ -8,7 +8,7 @@ use super::scene::{
 };
 use crate::config::PhoneParameters;
 use crate::event::{CallState, EndedBy, Event, PhoneStatus};
-use crate::handler::{Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+use crate::handler::{MessageAction, RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::sip::Method;
 use crate::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::time::Duration;
 struct Hooks {
     seen: Arc<Mutex<Vec<String>>>,
     methods: &'static [&'static str],
-    request_in: fn(&mut SipDraft) -> Verdict,
-    response_in: fn(&mut SipDraft) -> Passage,
-    request_out: fn(&mut SipDraft) -> Passage,
-    response_out: fn(&mut SipDraft) -> Passage,
+    request_in: fn(&mut SipDraft) -> RequestAction,
+    response_in: fn(&mut SipDraft) -> MessageAction,
+    request_out: fn(&mut SipDraft) -> MessageAction,
+    response_out: fn(&mut SipDraft) -> MessageAction,
 }
 
 impl Hooks {
@@ -28,10 +28,10 @@ impl Hooks {
         Self {
             seen: Arc::default(),
             methods: &[],
-            request_in: |_| Verdict::Pass,
-            response_in: |_| Passage::Pass,
-            request_out: |_| Passage::Pass,
-            response_out: |_| Passage::Pass,
+            request_in: |_| RequestAction::Pass,
+            response_in: |_| MessageAction::Pass,
+            request_out: |_| MessageAction::Pass,
+            response_out: |_| MessageAction::Pass,
         }
     }
 
@@ -54,22 +54,22 @@ impl SipHandler for Hooks {
         self.methods
     }
 
-    fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> Verdict {
+    fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
         self.note('<', request, from);
         (self.request_in)(request)
     }
 
-    fn response_in(&mut self, response: &mut SipDraft, from: SocketAddr) -> Passage {
+    fn response_in(&mut self, response: &mut SipDraft, from: SocketAddr) -> MessageAction {
         self.note('<', response, from);
         (self.response_in)(response)
     }
 
-    fn request_out(&mut self, request: &mut SipDraft, to: SocketAddr) -> Passage {
+    fn request_out(&mut self, request: &mut SipDraft, to: SocketAddr) -> MessageAction {
         self.note('>', request, to);
         (self.request_out)(request)
     }
 
-    fn response_out(&mut self, response: &mut SipDraft, to: SocketAddr) -> Passage {
+    fn response_out(&mut self, response: &mut SipDraft, to: SocketAddr) -> MessageAction {
         self.note('>', response, to);
         (self.response_out)(response)
     }
@@ -142,7 +142,7 @@ fn what_it_changes_of_a_request_is_sent_and_sent_again() {
         if *request.method() == Method::Invite {
             request.set("User-Agent", "other/1").add("X-Account", "7001").remove("Supported");
         }
-        Passage::Pass
+        MessageAction::Pass
     };
     let mut scene = Scene::new();
     scene.silent_peer();
@@ -167,7 +167,7 @@ fn what_it_changes_of_a_2xx_is_repeated_until_ack() {
     let mut hooks = Hooks::new();
     hooks.response_out = |response| {
         response.set("X-Queue", "3");
-        Passage::Pass
+        MessageAction::Pass
     };
     let mut scene = Scene::new();
     let peer = scene.silent_peer();
@@ -186,7 +186,7 @@ fn what_it_changes_of_what_came_is_what_the_phone_knows() {
     let mut callee = Hooks::new();
     callee.request_in = |request| {
         request.set("Subject", "seen").remove("X-Noise");
-        Verdict::Pass
+        RequestAction::Pass
     };
     let mut scene = Scene::new();
     let bob = scene.handled(BOB, "bob", &callee);
@@ -203,7 +203,7 @@ fn what_it_changes_of_what_came_is_what_the_phone_knows() {
         if response.status() == Some(183) {
             response.set_body("", b"");
         }
-        Passage::Pass
+        MessageAction::Pass
     };
     let mut scene = Scene::new();
     scene.peer(PEER, |peer, arrival| {
@@ -224,11 +224,11 @@ fn a_change_that_cannot_be_is_refused_and_counted() {
     let mut hooks = Hooks::new();
     hooks.request_out = |request| {
         request.set("X-Good", "1").set("Call-ID", "mine");
-        Passage::Pass
+        MessageAction::Pass
     };
     hooks.request_in = |request| {
         request.set("Subject", "two\r\nlines");
-        Verdict::Pass
+        RequestAction::Pass
     };
     let mut scene = Scene::new();
     let (alice, bob) = (scene.handled(ALICE, "alice", &hooks), scene.handled(BOB, "bob", &hooks));
@@ -244,11 +244,11 @@ fn its_answers_go_through_the_transaction() {
     let mut hooks = Hooks::new();
     hooks.methods = &["PING", "INVITE", "not a method"];
     hooks.request_in = |request| match request.method().as_str() {
-        "PING" => Verdict::Answer(
+        "PING" => RequestAction::Answer(
             SipAnswer::new(299).reason("Pong").header("X-Load", "1").body("text/plain", b"up"),
         ),
-        "INVITE" => Verdict::Answer(SipAnswer::new(200)),
-        _ => Verdict::Pass,
+        "INVITE" => RequestAction::Answer(SipAnswer::new(200)),
+        _ => RequestAction::Pass,
     };
     let mut scene = Scene::new();
     let (bob, peer) = (scene.handled(BOB, "bob", &hooks), scene.silent_peer());
@@ -288,7 +288,7 @@ fn a_method_that_nobody_answers_is_refused_as_ever() {
 #[test]
 fn what_it_drops_was_never_there() {
     let mut hooks = Hooks::new();
-    hooks.request_in = |_| Verdict::Drop;
+    hooks.request_in = |_| RequestAction::Drop;
     let mut scene = Scene::new();
     let (bob, peer) = (scene.handled(BOB, "bob", &hooks), scene.silent_peer());
     let invite = request("INVITE", 1, None, &session(&sdp("sendrecv")));
@@ -309,7 +309,7 @@ fn what_it_drops_was_never_there() {
 #[test]
 fn a_request_that_it_does_not_let_out_fails_at_once() {
     let mut hooks = Hooks::new();
-    hooks.request_out = |_| Passage::Drop;
+    hooks.request_out = |_| MessageAction::Drop;
     let mut scene = Scene::new();
     scene.silent_peer();
     let alice = scene.handled(ALICE, "alice", &hooks);
@@ -322,7 +322,7 @@ fn a_request_that_it_does_not_let_out_fails_at_once() {
 #[test]
 fn a_response_that_it_drops_was_none() {
     let mut hooks = Hooks::new();
-    hooks.response_in = |_| Passage::Drop;
+    hooks.response_in = |_| MessageAction::Drop;
     let mut scene = Scene::new();
     let (alice, bob) = (scene.handled(ALICE, "alice", &hooks), scene.direct(BOB, "bob"));
     let call = scene.call(&alice, "sip:bob@10.0.0.2");
@@ -336,7 +336,7 @@ fn a_response_that_it_drops_was_none() {
 #[test]
 fn a_response_that_it_does_not_let_out_leaves_nothing() {
     let mut hooks = Hooks::new();
-    hooks.response_out = |_| Passage::Drop;
+    hooks.response_out = |_| MessageAction::Drop;
     let mut scene = Scene::new();
     let (bob, peer) = (scene.handled(BOB, "bob", &hooks), scene.silent_peer());
     scene.say(peer, &bob, &request("OPTIONS", 1, None, ""));
@@ -357,9 +357,9 @@ fn it_sees_credentials() {
     hooks.request_out = |request| {
         if let Some(secret) = request.header_by_name("Authorization").map(str::to_owned) {
             assert!(secret.starts_with("Digest "), "{secret}");
-            request.set("X-Shown", "yes");
+            request.set("X-Inspection", "yes");
         }
-        Passage::Pass
+        MessageAction::Pass
     };
     let mut scene = Scene::new();
     scene.peer(PEER, |peer, arrival| match arrival.header("Authorization") {
@@ -371,7 +371,7 @@ fn it_sees_credentials() {
     let alice = scene.phone(ALICE, parameters.sip_class(move || kept.clone()));
     scene.start(&alice);
     scene.until(&alice, |event| matches!(event, Event::Status(PhoneStatus::Registered)));
-    assert_eq!(header(&scene.sent(ALICE, "REGISTER")[1], "X-Shown"), Some("yes"));
+    assert_eq!(header(&scene.sent(ALICE, "REGISTER")[1], "X-Inspection"), Some("yes"));
     assert_eq!(hooks.seen()[..4], [">REGISTER", "<401 REGISTER", ">REGISTER", "<200 REGISTER"]);
 }
 
@@ -379,10 +379,10 @@ fn it_sees_credentials() {
 fn each_start_has_a_handler_of_its_own() {
     struct Counting(u32);
     impl SipHandler for Counting {
-        fn response_out(&mut self, response: &mut SipDraft, _: SocketAddr) -> Passage {
+        fn response_out(&mut self, response: &mut SipDraft, _: SocketAddr) -> MessageAction {
             self.0 += 1;
             response.set("X-Count", &self.0.to_string());
-            Passage::Pass
+            MessageAction::Pass
         }
     }
     let mut scene = Scene::new();
@@ -419,7 +419,7 @@ fn it_may_change_and_drop_cancel_and_ack() {
     let mut hooks = Hooks::new();
     hooks.request_out = |request| {
         request.set("Reason", "SIP;cause=200");
-        Passage::Pass
+        MessageAction::Pass
     };
     let mut scene = Scene::new();
     ringing(&mut scene);
@@ -433,8 +433,8 @@ fn it_may_change_and_drop_cancel_and_ack() {
     assert_eq!(header(cancel, "Via"), header(&scene.sent(ALICE, "INVITE")[0], "Via"));
     // One that does not go out was lost: the call ends when the INVITE has had its time.
     hooks.request_out = |request| match request.method() {
-        Method::Cancel => Passage::Drop,
-        _ => Passage::Pass,
+        Method::Cancel => MessageAction::Drop,
+        _ => MessageAction::Pass,
     };
     let mut scene = Scene::new();
     ringing(&mut scene);
@@ -447,8 +447,8 @@ fn it_may_change_and_drop_cancel_and_ack() {
     scene.assert_idle(&alice);
     // An ACK that does not go out is not repeated either.
     hooks.request_out = |request| match request.method() {
-        Method::Ack => Passage::Drop,
-        _ => Passage::Pass,
+        Method::Ack => MessageAction::Drop,
+        _ => MessageAction::Pass,
     };
     let mut scene = Scene::new();
     let (alice, bob) = (scene.handled(ALICE, "alice", &hooks), scene.direct(BOB, "bob"));

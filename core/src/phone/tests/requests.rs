@@ -6,7 +6,7 @@ use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, response, taken};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallState, ErrandId, Event, Reply};
-use crate::handler::{SipAnswer, SipDraft, SipHandler, Verdict};
+use crate::handler::{RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::phone::RequestOptions;
 use crate::time::Duration;
 
@@ -40,9 +40,11 @@ fn a_new_method_goes_from_phone_to_phone() {
         fn methods(&self) -> &[&str] {
             &["PING"]
         }
-        fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> Verdict {
+        fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> RequestAction {
             assert_eq!((request.header_by_name("X-Hop"), request.body()), (Some("1"), &b"hi"[..]));
-            Verdict::Answer(SipAnswer::new(200).header("X-Load", "3").body("text/plain", b"up"))
+            RequestAction::Answer(
+                SipAnswer::new(200).header("X-Load", "3").body("text/plain", b"up"),
+            )
         }
     }
     let mut scene = Scene::new();

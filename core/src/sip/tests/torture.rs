@@ -4,15 +4,15 @@ use super::*;
 
 /// What the parser makes of a message: taken, answered or dropped.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Verdict {
+enum Judgement {
     Taken,
     Answered(u16),
     Dropped,
 }
-use Verdict::*;
+use Judgement::*;
 
 /// By the sections' own words. Where a section leaves it open, the choice is noted.
-const RFC4475: &[(&str, Verdict)] = &[
+const RFC4475: &[(&str, Judgement)] = &[
     ("wsinv", Taken),
     ("intmeth", Taken),
     ("esc01", Taken),
@@ -66,7 +66,7 @@ const RFC4475: &[(&str, Verdict)] = &[
     ("test", Dropped), // in the archive, in no section: no version, no Via
 ];
 
-const RFC5118: &[(&str, Verdict)] = &[
+const RFC5118: &[(&str, Judgement)] = &[
     ("ipv6-good", Taken),
     ("ipv6-bad", Answered(400)),
     ("port-ambiguous", Taken),
@@ -81,7 +81,7 @@ const RFC5118: &[(&str, Verdict)] = &[
     ("ipv6-correct-abnf-2-colons", Taken),
 ];
 
-fn verdict(bytes: &[u8]) -> Verdict {
+fn verdict(bytes: &[u8]) -> Judgement {
     match Message::parse(bytes).map_err(|e| e.status()) {
         Ok(_) => Taken,
         Err(Some(status)) => Answered(status),

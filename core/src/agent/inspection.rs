@@ -3,17 +3,17 @@
 use core::fmt;
 use core::net::SocketAddr;
 
-use super::{ALLOWED, Agent, Crossing, Query};
-use crate::handler::{Outcome, Passage, SipAnswer, SipDraft, SipHandler, Verdict};
+use super::{ALLOWED, Agent, Context, Query};
+use crate::handler::{MessageAction, Outcome, RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::sip::{HeaderName, Message, Writer, check_name, reason_phrase};
 
 /// A handler, and the methods that it adds to ours, as Allow lists them.
-pub(crate) struct Shown {
+pub(crate) struct Inspection {
     handler: Box<dyn SipHandler>,
     methods: String,
 }
 
-impl Shown {
+impl Inspection {
     pub(crate) fn new(handler: Box<dyn SipHandler>) -> Self {
         let ours = |method: &str| ALLOWED.split(", ").any(|our| our == method);
         let new = handler.methods().iter().filter(|m| check_name(m).is_ok() && !ours(m));
@@ -22,21 +22,21 @@ impl Shown {
     }
 }
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SipHandler{}", self.methods)
     }
 }
 
 /// Which of the handler's hooks.
-type Hook = fn(&mut dyn SipHandler, &mut SipDraft, SocketAddr) -> Passage;
+type Hook = fn(&mut dyn SipHandler, &mut SipDraft, SocketAddr) -> MessageAction;
 
 impl Agent {
     /// Writes header fields of ours; the handler's methods are allowed too.
     pub(super) fn write_fields(&self, writer: &mut Writer<'_>, fields: &[(HeaderName, String)]) {
         for (name, value) in fields {
-            match &self.shown {
-                Some(Shown { methods, .. }) if *name == HeaderName::Allow => {
+            match &self.inspection {
+                Some(Inspection { methods, .. }) if *name == HeaderName::Allow => {
                     writer.field(*name, format_args!("{value}{methods}"));
                 }
                 _ => writer.field(*name, value),
@@ -45,51 +45,51 @@ impl Agent {
     }
 
     /// Shows a request that goes out, in `bytes`; false when it is dropped.
-    pub(super) fn show_request_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr) -> bool {
-        self.show_out(bytes, to, |handler, draft, to| handler.request_out(draft, to))
+    pub(super) fn inspect_request_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr) -> bool {
+        self.inspect_out(bytes, to, |handler, draft, to| handler.request_out(draft, to))
     }
 
     /// Shows a response that goes out.
-    pub(super) fn show_response_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr) -> bool {
-        self.show_out(bytes, to, |handler, draft, to| handler.response_out(draft, to))
+    pub(super) fn inspect_response_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr) -> bool {
+        self.inspect_out(bytes, to, |handler, draft, to| handler.response_out(draft, to))
     }
 
-    fn show_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr, hook: Hook) -> bool {
-        let Some(shown) = &mut self.shown else { return true };
+    fn inspect_out(&mut self, bytes: &mut Vec<u8>, to: SocketAddr, hook: Hook) -> bool {
+        let Some(inspection) = &mut self.inspection else { return true };
         // What we write can be read.
         let Ok(message) = Message::parse(bytes) else { return true };
         let mut draft = SipDraft::new(message);
-        let passage = hook(&mut *shown.handler, &mut draft, to);
-        if passage == Passage::Pass
+        let action = hook(&mut *inspection.handler, &mut draft, to);
+        if action == MessageAction::Pass
             && let Some(changed) = self.finish(draft)
         {
             bytes.clear();
             bytes.extend_from_slice(changed.bytes());
         }
-        passage == Passage::Pass
+        action == MessageAction::Pass
     }
 
     /// Shows a response that came; `None` when it is dropped.
-    pub(crate) fn show_response_in(
+    pub(crate) fn inspect_response_in(
         &mut self,
         response: Message,
         from: SocketAddr,
     ) -> Option<Message> {
-        let Some(shown) = &mut self.shown else { return Some(response) };
+        let Some(inspection) = &mut self.inspection else { return Some(response) };
         let mut draft = SipDraft::new(response.clone());
-        match shown.handler.response_in(&mut draft, from) {
-            Passage::Pass => Some(self.finish(draft).unwrap_or(response)),
-            Passage::Drop => None,
+        match inspection.handler.response_in(&mut draft, from) {
+            MessageAction::Pass => Some(self.finish(draft).unwrap_or(response)),
+            MessageAction::Drop => None,
         }
     }
 
     /// Shows the ACK of a 2xx that came.
-    pub(crate) fn show_ack_in(&mut self, ack: Message, from: SocketAddr) -> Option<Message> {
-        let Some(shown) = &mut self.shown else { return Some(ack) };
+    pub(crate) fn inspect_ack_in(&mut self, ack: Message, from: SocketAddr) -> Option<Message> {
+        let Some(inspection) = &mut self.inspection else { return Some(ack) };
         let mut draft = SipDraft::new(ack.clone());
-        match shown.handler.request_in(&mut draft, from) {
-            Verdict::Pass => Some(self.finish(draft).unwrap_or(ack)),
-            Verdict::Answer(_) | Verdict::Drop => None,
+        match inspection.handler.request_in(&mut draft, from) {
+            RequestAction::Pass => Some(self.finish(draft).unwrap_or(ack)),
+            RequestAction::Answer(_) | RequestAction::Drop => None,
         }
     }
 
@@ -106,27 +106,27 @@ impl Agent {
     }
 }
 
-impl Crossing<'_> {
+impl Context<'_> {
     /// Shows a request that came; `None` when it was answered or dropped.
-    pub(crate) fn show_request_in(&mut self, mut query: Query) -> Option<Query> {
-        let Some(shown) = &mut self.agent.shown else { return Some(query) };
+    pub(crate) fn inspect_request_in(&mut self, mut query: Query) -> Option<Query> {
+        let Some(inspection) = &mut self.agent.inspection else { return Some(query) };
         let mut draft = SipDraft::new(query.request.clone());
-        match shown.handler.request_in(&mut draft, query.from) {
-            Verdict::Pass => {
+        match inspection.handler.request_in(&mut draft, query.from) {
+            RequestAction::Pass => {
                 if let Some(changed) = self.agent.finish(draft) {
                     query.request = changed;
                 }
                 Some(query)
             }
-            Verdict::Answer(answer) if answer.fits(query.request.method()) => {
+            RequestAction::Answer(answer) if answer.fits(query.request.method()) => {
                 self.give(&query, &answer);
                 None
             }
-            Verdict::Answer(_) => {
+            RequestAction::Answer(_) => {
                 self.agent.counters.changes_refused += 1;
                 Some(query)
             }
-            Verdict::Drop => {
+            RequestAction::Drop => {
                 self.transactions().forget(query.id);
                 None
             }

@@ -8,7 +8,7 @@ use crate::sip::{HeaderName, Method};
 /// BYE, from the wish to its answer. It waits for the ACK of our 2xx (§15 forbids BYE before that)
 /// and for a path.
 #[derive(Debug)]
-pub(super) struct Parting {
+pub(super) struct Termination {
     pub(super) bye: Ask,
     pub(super) ending: Ending,
 }
@@ -16,7 +16,7 @@ pub(super) struct Parting {
 /// Why a call is hung up that nobody could hear.
 const NO_MEDIA: &str = "SIP ;cause=488 ;text=\"Not Acceptable Here\"";
 
-impl Parting {
+impl Termination {
     pub(super) fn new(ending: Ending) -> Self {
         let bye = match ending.error {
             // RFC 3326: a far end that has just answered wants to know.
