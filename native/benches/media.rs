@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use offhook_core::codec::PayloadFormat;
 use offhook_core::codec::measure::Tone;
 use offhook_core::codec::resampler::Resampler;
 use offhook_core::codec::{Codec, g711};
-use offhook_core::event::{MediaControl, MediaParameters, PayloadFormat};
 use offhook_core::host::{
     Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
 };
+use offhook_core::media::{MediaControl, MediaParameters};
 use offhook_core::rtp::jitter::{Arrived, JitterBuffer, Taken};
 use offhook_core::rtp::packet::{Header, Packet};
 use offhook_core::rtp::{MediaOptions, MediaSession};

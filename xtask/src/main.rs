@@ -3,6 +3,7 @@
 
 mod checks;
 mod imports;
+mod layers;
 mod run;
 mod steps;
 mod tools;
