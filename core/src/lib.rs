@@ -15,7 +15,6 @@ pub mod error;
 pub mod event;
 pub mod handler;
 pub mod host;
-pub mod media;
 pub mod time;
 
 pub mod phone;
@@ -44,7 +43,5 @@ mod locate;
 mod registration;
 
 mod slab;
-mod state;
 mod table;
 mod timers;
-mod transport;

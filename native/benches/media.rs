@@ -2,23 +2,15 @@
 //!
 //! The allocation columns stay empty: in the steady state a packet costs no memory.
 
-use std::net::SocketAddr;
-
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use offhook_core::codec::PayloadFormat;
 use offhook_core::codec::measure::Tone;
 use offhook_core::codec::resampler::Resampler;
 use offhook_core::codec::{Codec, g711};
-use offhook_core::host::{
-    Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
-};
-use offhook_core::media::{MediaControl, MediaParameters};
 use offhook_core::rtp::jitter::{Arrived, JitterBuffer, Taken};
 use offhook_core::rtp::packet::{Header, Packet};
-use offhook_core::rtp::{MediaOptions, MediaSession};
-use offhook_core::sdp::{Direction, TelephoneEvents};
-use offhook_core::time::{Duration, Instant, WallTime};
+use offhook_core::time::Duration;
+use offhook_tests::work::Echo;
 
 #[global_allocator]
 static ALLOCATIONS: divan::AllocProfiler = divan::AllocProfiler::system();
@@ -135,77 +127,9 @@ fn resample(bencher: Bencher<'_, '_>, (from, to): (u32, u32)) {
 /// read is written, encoded and sent.
 #[divan::bench]
 fn echoed_packet(bencher: Bencher<'_, '_>) {
-    let mut host = Memory { now: Instant::from_micros(1), random: 1, sent: 0 };
-    let mut session = MediaSession::new(&mut host, MediaOptions::default());
-    let peer: SocketAddr = "192.0.2.1:4000".parse().unwrap();
-    let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu };
-    let parameters = MediaParameters {
-        port: MediaPort(1),
-        remote_rtp: peer,
-        remote_rtcp: SocketAddr::new(peer.ip(), 4001),
-        direction: Direction::SendRecv,
-        send: format,
-        receive: vec![format],
-        telephone_event_send: Some(101),
-        telephone_events: TelephoneEvents::DTMF,
-        telephone_event_receive: Some(101),
-        ptime: Duration::from_millis(20),
-        cname: "bench".to_owned(),
-    };
-    session.handle_control(&mut host, MediaControl::Configure { stream: 0, parameters });
-    let mut datagram = [&HEADER.to_bytes()[..], &[0x55; 160]].concat();
-    let (mut sequence, mut timestamp) = (0u16, 0u32);
-    let mut samples = [0; 160];
-    let mut frame = move || {
-        sequence = sequence.wrapping_add(1);
-        timestamp = timestamp.wrapping_add(160);
-        datagram[2..4].copy_from_slice(&sequence.to_be_bytes());
-        datagram[4..8].copy_from_slice(&timestamp.to_be_bytes());
-        let (port, channel) = (MediaPort(1), Channel::Rtp);
-        let inbound = Inbound::Media { port, channel, from: peer, bytes: &datagram };
-        session.handle_inbound(&mut host, inbound);
-        session.handle_deadline(&mut host);
-        let count = session.read_audio(8_000, &mut samples);
-        session.write_audio(8_000, &samples[..count]);
-        host.now += Duration::from_millis(20);
-        host.sent
-    };
+    let mut echo = Echo::default();
     for _ in 0..1_000 {
-        frame();
+        echo.frame();
     }
-    bencher.bench_local(frame);
-}
-
-/// A host that counts what is sent.
-struct Memory {
-    now: Instant,
-    random: u64,
-    sent: usize,
-}
-
-impl Clock for Memory {
-    fn now(&self) -> Instant {
-        self.now
-    }
-
-    fn wall(&self) -> WallTime {
-        WallTime::from_micros(self.now.as_micros())
-    }
-}
-
-impl Entropy for Memory {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *byte = (self.random >> 56) as u8;
-        }
-    }
-}
-
-impl Datagrams for Memory {
-    fn send(&mut self, outbound: Outbound<'_>) {
-        if let Outbound::Media { bytes, .. } = outbound {
-            self.sent += black_box(bytes).len();
-        }
-    }
+    bencher.bench_local(|| echo.frame());
 }

@@ -5,6 +5,7 @@
 
 pub mod fuzz;
 pub mod idle;
+pub mod played;
 pub mod random;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod relay;
@@ -12,6 +13,7 @@ pub mod scenarios;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sipp;
 pub mod stranger;
+pub mod work;
 pub mod world;
 
 // The examples of the guide compile, and those that can run do.

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use crate::layers;
 use crate::run::Run;
 use crate::steps::{Failure, Outcome, Step, run};
 use crate::tools;
+use crate::traces;
 use crate::wasm;
 
 const STEPS: &[Step] = &[
@@ -19,12 +19,6 @@ const STEPS: &[Step] = &[
             cargo("fmt --all --check", "run `cargo fmt --all`")?;
             cargo("fmt --manifest-path xtask/bindgen/Cargo.toml --check", "run `cargo fmt` there")
         },
-    },
-    Step {
-        name: "layers",
-        what: "the core's modules import only from those below them",
-        quick: true,
-        run: layers::check,
     },
     Step {
         name: "clippy",
@@ -77,9 +71,9 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "scenarios",
-        what: "every scenario's trace is the same natively and under Node",
+        what: "every scenario's trace is as in tests/traces.txt, natively and under Node",
         quick: false,
-        run: wasm::compare_scenarios,
+        run: traces::check,
     },
 ];
 

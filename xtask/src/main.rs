@@ -3,10 +3,11 @@
 
 mod checks;
 mod imports;
-mod layers;
+mod instructions;
 mod run;
 mod steps;
 mod tools;
+mod traces;
 mod wasm;
 
 use std::process::ExitCode;
@@ -20,6 +21,9 @@ cargo xtask COMMAND
                               each commit (--quick), or the steps named
   steps                       list the steps of `test`
   wasm                        build the JavaScript package into wasm/dist
+  traces                      write the scenarios' traces to tests/traces.txt; the commit says why they
+                              have changed
+  instructions                count what parsing, a call and a packet cost, with valgrind
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +36,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["wasm"] => report(wasm::package()),
+        ["traces"] => report(traces::write()),
+        ["instructions"] => report(instructions::measure()),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

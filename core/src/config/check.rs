@@ -3,6 +3,7 @@
 use core::net::Ipv6Addr;
 
 use super::PhoneParameters;
+use crate::agent::Agent;
 use crate::error::Error;
 use crate::sip::check_value;
 use crate::time::Duration;
@@ -43,7 +44,7 @@ impl PhoneParameters {
                 return Err(Error::invalid(what, "0", "it takes some time"));
             }
         }
-        self.proxy_hop().map(drop)
+        Agent::new(self.clone()).registrar().map(drop)
     }
 
     fn check_rtp_ports(&self) -> Result<(), Error> {

@@ -6,7 +6,6 @@
 mod builder;
 mod check;
 mod key_password;
-mod server;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "serde")]

@@ -3,7 +3,6 @@
 //! A [`Dialog`] knows how its requests are addressed and in which order they come; what they mean is
 //! the business of [`crate::call`].
 
-mod link;
 mod route_set;
 
 #[cfg(test)]
@@ -11,9 +10,9 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(crate) use link::{Link, NOWHERE};
 pub(crate) use route_set::{Course, RouteSet};
 
+use crate::agent::Link;
 use crate::sip::{BRANCH_COOKIE, Malformed, Message};
 
 /// One dialog, early or confirmed.

@@ -16,6 +16,8 @@ pub use stun::{
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::error::Error;
+
 /// Why there is nothing to tell a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,14 @@ pub enum NatError {
         /// The peer.
         peer: IpAddr,
     },
+}
+
+impl From<NatError> for Error {
+    fn from(error: NatError) -> Self {
+        match error {
+            NatError::Outside { peer } | NatError::NoAddress { peer } => Self::Nat { peer },
+        }
+    }
 }
 
 /// The host to tell `peer` in Via, Contact and SDP: a name or an address, IPv6 without brackets.
@@ -94,7 +104,6 @@ fn bare(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

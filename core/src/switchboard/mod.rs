@@ -36,6 +36,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod line_id;
 mod routing;
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ mod trunk;
 
 use std::collections::BTreeMap;
 
-pub use crate::agent::LineId;
+pub use line_id::LineId;
 
 use crate::error::Error;
 use crate::host::{Endpoint, Host, Inbound};

@@ -20,6 +20,7 @@ mod sessions;
 mod stream;
 mod transfer;
 
+use crate::played;
 use crate::world::{Outcome, World};
 
 /// A thing that happens to telephones, and what has to come of it.
@@ -38,10 +39,7 @@ impl Scenario {
     /// # Errors
     /// What did not hold, with the seed.
     pub fn run(&self, seed: u64) -> Outcome<u64> {
-        let played = (self.play)(seed).and_then(|world| {
-            world.expect_addresses()?;
-            Ok(world.sim.trace_hash())
-        });
+        let played = played::play(|| (self.play)(seed));
         played.map_err(|failure| format!("scenario {}: {failure}", self.name))
     }
 }
