@@ -7,8 +7,8 @@
 use core::fmt;
 use core::net::IpAddr;
 
-use crate::host::Transport;
 use crate::sip::{Scheme, Uri};
+use crate::transport::Transport;
 
 /// The identities in a certificate (RFC 5922 §7.1), as the host has read them from one that it
 /// trusts.

@@ -2,7 +2,8 @@
 
 use core::net::IpAddr;
 
-use crate::event::{CallId, CallState, PhoneStatus, ReferralId};
+use crate::nat::NatError;
+use crate::state::{CallId, CallState, PhoneStatus, ReferralId};
 
 /// Why a command was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -156,6 +157,14 @@ impl Error {
             Self::TooManyPings { .. } => "too_many_pings",
             Self::TooManyMessages { .. } => "too_many_messages",
             Self::TooManyRequests { .. } => "too_many_requests",
+        }
+    }
+}
+
+impl From<NatError> for Error {
+    fn from(error: NatError) -> Self {
+        match error {
+            NatError::Outside { peer } | NatError::NoAddress { peer } => Self::Nat { peer },
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod handler;
 pub mod host;
+pub mod media;
 pub mod time;
 
 pub mod phone;
@@ -43,5 +44,7 @@ mod locate;
 mod registration;
 
 mod slab;
+mod state;
 mod table;
 mod timers;
+mod transport;

@@ -1,13 +1,9 @@
 //! Registration: the binding of our address to our name at the server (RFC 3261 §10.2), and of the
-//! flow that leads to us (RFC 5626). `binding` is what the server says of it.
-
-mod binding;
-
-pub use binding::Binding;
+//! flow that leads to us (RFC 5626).
 
 use std::sync::Arc;
 
-use crate::agent::{Alarm, Context, Lost, Owner, Path, Series, Target, Turn};
+use crate::agent::{Alarm, Binding, Context, Lost, Owner, Path, Series, Target, Turn, granted};
 use crate::error::Error;
 use crate::event::Cause;
 use crate::host::{Entropy, Flow};
@@ -149,7 +145,7 @@ impl Registration {
             return None;
         }
         let error = Error::Unreachable {
-            peer: cx.agent.home_host().unwrap_or_default(),
+            peer: cx.agent.parameters.server_host().unwrap_or_default(),
             problem: "the connection to it was lost".to_owned(),
         };
         let outcome = Outcome::Failed { cause: None, error: Some(error), lost: false };
@@ -375,7 +371,7 @@ impl Registration {
 
     fn bound(&mut self, cx: &mut Context<'_>, response: &Message) -> Option<Outcome> {
         let instance = cx.agent.parameters.instance.as_deref();
-        let granted = binding::granted(response, &self.contact, instance, self.asked);
+        let granted = granted(response, &self.contact, instance, self.asked);
         let granted = granted.min(LONGEST_BINDING);
         if granted == 0 {
             // A success that leaves us without a binding is none.

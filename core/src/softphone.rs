@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, Event, MediaControl, MediaEvent};
+use crate::event::{CallId, Event};
 use crate::host::{Endpoint, Host, Inbound, MediaPort};
+use crate::media::{MediaControl, MediaEvent};
 use crate::phone::Phone;
 use crate::rtp::{MediaOptions, MediaSession, MediaStats};
 use crate::time::Instant;

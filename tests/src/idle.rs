@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use offhook_core::codec::Codec;
-use offhook_core::event::{MediaControl, MediaParameters, PayloadFormat};
+use offhook_core::codec::PayloadFormat;
 use offhook_core::host::{Clock, Datagrams, Entropy, Host, MediaPort, Outbound};
+use offhook_core::media::{MediaControl, MediaParameters};
 use offhook_core::rtp::{MediaOptions, MediaSession};
 use offhook_core::sdp::{Direction, LocalMedia, TelephoneEvents};
 use offhook_core::time::{Duration, Instant, WallTime};

@@ -8,11 +8,12 @@ use std::thread;
 use offhook_core::call::CallOptions;
 use offhook_core::codec::measure::{Tone, share_at};
 use offhook_core::config::PhoneParameters;
-use offhook_core::event::{CallId, CallState, Event, MediaControl, MediaEvent};
+use offhook_core::event::{CallId, CallState, Event};
 use offhook_core::host::{
     Channel, Clock, Datagrams, Endpoint, Entropy, Flow, Inbound, MediaPort, Outbound, RequestId,
     Transport,
 };
+use offhook_core::media::{MediaControl, MediaEvent};
 use offhook_core::phone::Phone;
 use offhook_core::rtp::{MediaOptions, MediaSession};
 use offhook_core::time::{Duration, Instant, WallTime};

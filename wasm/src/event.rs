@@ -2,9 +2,10 @@
 
 use offhook_core::call::CallInfo;
 use offhook_core::event::{
-    CallDirection, CallId, Cause, ErrandId, Event, MediaEvent, MessageId, PhoneStatus, PingId,
-    ReferralId, Reply,
+    CallDirection, CallId, Cause, ErrandId, Event, MessageId, PhoneStatus, PingId, ReferralId,
+    Reply,
 };
+use offhook_core::media::MediaEvent;
 use offhook_core::rtp::MediaStats;
 use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use crate::layers;
 use crate::run::Run;
 use crate::steps::{Failure, Outcome, Step, run};
 use crate::tools;
@@ -19,6 +20,12 @@ const STEPS: &[Step] = &[
             cargo("fmt --all --check", "run `cargo fmt --all`")?;
             cargo("fmt --manifest-path xtask/bindgen/Cargo.toml --check", "run `cargo fmt` there")
         },
+    },
+    Step {
+        name: "layers",
+        what: "the core's modules import only from those below them",
+        quick: true,
+        run: layers::check,
     },
     Step {
         name: "clippy",

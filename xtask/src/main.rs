@@ -3,7 +3,11 @@
 
 mod checks;
 mod imports;
+<<<<<<< 1a1f690
+mod layers;
+=======
 mod instructions;
+>>>>>>> d30ac4f
 mod run;
 mod steps;
 mod tools;

@@ -6,17 +6,20 @@
 //! of the layers above is given. Read [`paths`] and `locate` for where requests go, [`request`] and
 //! [`response`] for what is written.
 
+mod binding;
+mod counters;
 mod deferred;
 mod flows;
 mod inspection;
 mod learned;
-mod link;
+mod line_id;
 #[cfg(test)]
 mod path_tests;
 mod paths;
 mod ports;
 mod request;
 mod response;
+mod return_path;
 mod seeking;
 mod series;
 mod tag;
@@ -25,9 +28,12 @@ mod target;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
+pub use binding::Binding;
+pub(crate) use binding::granted;
+pub use counters::Counters;
 pub(crate) use inspection::Inspection;
 pub(crate) use learned::News;
-pub(crate) use link::Link;
+pub use line_id::LineId;
 pub(crate) use paths::{Lost, Path, Reach};
 pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
@@ -42,11 +48,8 @@ use crate::config::PhoneParameters;
 use crate::event::{CallId, ErrandId, Event, ReferralId};
 use crate::host::{Flow, Host, MediaPort, RequestId};
 pub(crate) use crate::locate::Hop;
-use crate::phone::Counters;
-use crate::registration::Binding;
 use crate::sip::BRANCH_COOKIE;
 use crate::stream::Streams;
-use crate::switchboard::LineId;
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
 use crate::transaction::{ClientId, Failure, Layer, Limits, ServerId, Timing};

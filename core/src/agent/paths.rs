@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::seeking::{Asked, LIFETIME, Seeking};
 use super::{Agent, Hop, Owner};
+use crate::dialog::Link;
 use crate::error::Error;
 use crate::host::{Flow, Host, RequestId, Transport};
 use crate::locate::{Avoided, Cache, Candidate, Draw, Search, Step};
@@ -36,6 +37,11 @@ impl Path {
     /// Whether it is a connection, which may end.
     pub(crate) fn is_connection(&self) -> bool {
         self.flow.transport.is_reliable()
+    }
+
+    /// It as a dialog's connection; `None` when it is none.
+    pub(crate) fn link(&self) -> Option<Box<Link>> {
+        Link::of_ours(self.flow, self.to)
     }
 
     /// The server that it leads to.

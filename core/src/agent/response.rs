@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use super::{Context, Path, Tag};
+use crate::dialog::Link;
 use crate::host::{Flow, Transport};
 use crate::sip::{HeaderName, Message, Scheme, Writer, escape_user, reason_phrase};
 use crate::transaction::ServerId;
@@ -23,6 +24,11 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// The connection that it came on; `None` when it was a datagram.
+    pub(crate) fn link(&self) -> Option<Box<Link>> {
+        Link::of_request(&self.request.via(), self.flow, self.from)
+    }
+
     /// Whether our Contact has to be a sips URI: when that is what the request asks for, or would have
     /// our requests go by (RFC 3261 §12.1.1).
     pub(crate) fn wants_sips(&self) -> bool {

@@ -5,10 +5,10 @@
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use super::link::NOWHERE;
 use super::paths::{Lost, Path, State};
 use super::{Agent, Alarm, Hop, Owner, TRANSACTION};
 use crate::certificate::{Identities, distrust};
+use crate::dialog::NOWHERE;
 use crate::error::Error;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
 use crate::locate::{Answer, Candidate, Draw, Question, Search, Step};

@@ -39,7 +39,7 @@ impl Agent {
         }
         match uri.scheme() {
             Scheme::Sip | Scheme::Sips => {}
-            Scheme::Tel if self.home_host().is_some() => {}
+            Scheme::Tel if self.parameters.server_host().is_some() => {}
             Scheme::Tel => return Err(invalid("a tel URI needs a server")),
             _ => return Err(invalid("only sip, sips and tel URIs can be called")),
         }
@@ -83,7 +83,7 @@ impl Agent {
             _ if Uri::parse(wanted).is_ok() => format!("<{wanted}>"),
             (Ok(_), _) => wanted.to_owned(),
             (Err(_), true) => format!("sip:{wanted}"),
-            (Err(_), false) => match self.home_host() {
+            (Err(_), false) => match self.parameters.server_host() {
                 Some(home) => format!("sip:{}@{home}", escape_user(wanted)),
                 None => return Err(invalid("without a server it has to be a SIP URI")),
             },
@@ -120,7 +120,8 @@ impl Agent {
 
     /// The registrar, as the target of REGISTER; `None` without a server.
     pub(crate) fn registrar(&self) -> Result<Option<Target>, Error> {
-        let (Some(host), Some((hop, routes))) = (self.home_host(), self.home()?) else {
+        let (Some(host), Some((hop, routes))) = (self.parameters.server_host(), self.home()?)
+        else {
             return Ok(None);
         };
         Ok(Some(Target { uri: format!("sip:{host}"), name: None, hop, routes }))
@@ -148,13 +149,10 @@ impl Agent {
     /// By way of whom REGISTER goes: the outbound proxy, as a loose route (RFC 3261
     /// §8.1.2), or the server; `None` without either.
     pub(super) fn home(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
-        if let Some(proxy) = &self.parameters.outbound_proxy {
-            let problem = "it is no SIP URI that can be reached";
-            let (what, value) = ("outbound proxy", proxy.clone());
-            let (hop, uri) = self.proxy().ok_or(Error::InvalidValue { what, value, problem })?;
+        if let Some((hop, uri)) = self.parameters.proxy_hop()? {
             return Ok(Some((hop, RouteSet::through(&uri))));
         }
-        Ok(self.server().map(|hop| (hop, RouteSet::default())))
+        Ok(self.parameters.server_hop().map(|hop| (hop, RouteSet::default())))
     }
 
     /// The same for a target of that scheme: what `sips` begins, goes in private from the first hop on
@@ -187,45 +185,16 @@ impl Agent {
 
     /// The configured server and proxy, and the one that the server has named.
     pub(super) fn homes(&self) -> impl Iterator<Item = Hop> {
-        let proxy = self.proxy().map(|(hop, _)| hop);
-        [self.server(), proxy, self.service_hop()].into_iter().flatten().map(Hop::settled)
-    }
-
-    fn server(&self) -> Option<Hop> {
-        let parameters = &self.parameters;
-        let port = (parameters.port != 0).then_some(parameters.port);
-        Some(Hop::new(parameters.server.as_deref()?, port, parameters.transport))
-    }
-
-    /// The outbound proxy, and its URI as a loose route.
-    fn proxy(&self) -> Option<(Hop, String)> {
-        let proxy = self.parameters.outbound_proxy.as_deref()?.trim();
-        let bare = proxy.strip_prefix('<').and_then(|p| p.strip_suffix('>')).unwrap_or(proxy);
-        let uri = Uri::parse(bare).ok().filter(|uri| !uri.has_headers())?;
-        let loose = if uri.param("lr").is_some() { "" } else { ";lr" };
-        let hop = Hop::of(&uri).ok()?.by(self.parameters.transport);
-        Some((hop, format!("{bare}{loose}")))
-    }
-
-    /// The server as the host of URIs: with its port, if that is said and not the usual one.
-    pub(crate) fn home_host(&self) -> Option<String> {
-        let parameters = &self.parameters;
-        let server = parameters.server.as_deref()?;
-        let bare = server.strip_prefix('[').and_then(|s| s.strip_suffix(']')).unwrap_or(server);
-        let usual = parameters.transport.unwrap_or_default().default_port();
-        let joined = Hop::join(bare, parameters.port);
-        Some(match parameters.port {
-            port if port == 0 || port == usual => {
-                let (host, _) = joined.rsplit_once(':').unwrap_or((&joined, ""));
-                host.to_owned()
-            }
-            _ => joined,
-        })
+        let proxy = self.parameters.proxy_hop().ok().flatten().map(|(hop, _)| hop);
+        [self.parameters.server_hop(), proxy, self.service_hop()]
+            .into_iter()
+            .flatten()
+            .map(Hop::settled)
     }
 
     /// What we write as From to a peer that is told `told`, without its tag.
     pub(crate) fn identity(&self, advertised: &str) -> String {
-        let host = self.home_host().unwrap_or_else(|| advertised.to_owned());
+        let host = self.parameters.server_host().unwrap_or_else(|| advertised.to_owned());
         let parameters = &self.parameters;
         let uri = match parameters.user.as_str() {
             "" => format!("sip:{host}"),

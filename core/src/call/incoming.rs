@@ -6,9 +6,7 @@ use super::media::Body;
 use super::queries;
 use super::session::Session;
 use super::{Call, CallAlarm, Ending, Stage};
-use crate::agent::{
-    Alarm, Context, Hop, Link, Lost, MediaPorts, Owner, Path, Query, Reach, Response,
-};
+use crate::agent::{Alarm, Context, Hop, Lost, MediaPorts, Owner, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy, Event};
@@ -120,7 +118,7 @@ impl Call {
     /// told when the call is answered; the Contact is then right already.
     pub(super) fn incoming_moved(&mut self, cx: &mut Context<'_>) {
         let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let hop = match Link::of(&incoming.query) {
+        let hop = match incoming.query.link() {
             // At the other end of its connection the caller does not listen.
             Some(link) => link.sender().clone(),
             None => Hop::at(incoming.query.flow.transport, incoming.query.from),
@@ -221,7 +219,7 @@ impl Call {
             Ok(dialog) => dialog,
             Err(_) => return self.refuse(cx, Response::new(400), EndedBy::Error),
         };
-        dialog.set_link(Link::of(&incoming.query));
+        dialog.set_link(incoming.query.link());
         let contact: Box<str> = cx.contact_by(&path, incoming.query.wants_sips()).into();
         // §13.3.1: an INVITE may say itself how long it is good for.
         let (limit, too_late) = match request.expires() {
@@ -291,7 +289,7 @@ impl Call {
             cx.respond(query, Response::new(500));
             return;
         }
-        ringing.dialog.set_link(Link::of(query));
+        ringing.dialog.set_link(query.link());
         let offers = !request.body().is_empty();
         match request.method() {
             Method::Bye => {

@@ -8,8 +8,9 @@ use super::{Call, queries};
 use crate::agent::{Context, MediaPorts, Query, Response};
 use crate::codec::Codec;
 use crate::error::Error;
-use crate::event::{CallId, Event, HoldBy, MediaControl, MediaParameters};
+use crate::event::{CallId, Event, HoldBy};
 use crate::host::MediaPort;
+use crate::media::{MediaControl, MediaParameters};
 use crate::sdp::{Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription};
 use crate::sip::{HeaderName, Message};
 

@@ -11,8 +11,8 @@ use super::redirection::Redirection;
 use super::session::Session;
 use super::{Call, CallAlarm, CallOptions, Ending, Stage};
 use crate::agent::{
-    ACCEPTED, ALLOWED, Alarm, Attempt, Context, Link, Lost, MediaPorts, Owner, Path, Reach,
-    Request, SUPPORTED, Target,
+    ACCEPTED, ALLOWED, Alarm, Attempt, Context, Lost, MediaPorts, Owner, Path, Reach, Request,
+    SUPPORTED, Target,
 };
 use crate::dialog::Dialog;
 use crate::error::Error;
@@ -489,7 +489,7 @@ impl Call {
         let tag = response.to_tag();
         let new = calling.free_number();
         let early = calling.early.iter_mut().find(|early| early.is_of(&self.call_id, tag));
-        dialog.set_link(Link::by(&calling.path));
+        dialog.set_link(calling.path.link());
         dialog.set_remote_seq(early.as_ref().and_then(|early| early.dialog.remote_seq()));
         let number = early.as_ref().map_or(new, |early| early.number);
         let early = early.and_then(|early| early.negotiation.take());

@@ -6,7 +6,7 @@ use super::reference::Reference;
 use super::session::Ask;
 use super::transfer::Beside;
 use super::{Call, CallAlarm, Stage, sipfrag};
-use crate::agent::{Alarm, Answer, Context, Link, Owner, Query, Response};
+use crate::agent::{Alarm, Answer, Context, Owner, Query, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, Cause, EndedBy, Event, ReferralId};
 use crate::sip::{HeaderName, Message, Method, NameAddr, head, reason_phrase};
@@ -96,7 +96,7 @@ impl Call {
             cx.agent.forget_tag(tag);
             return drop(cx.respond(query, Response::new(400)));
         };
-        dialog.set_link(Link::of(query));
+        dialog.set_link(query.link());
         self.consider(cx, query, Some(Beside { tag, dialog }));
     }
 

@@ -136,3 +136,12 @@ impl Decoder {
         }
     }
 }
+
+/// A payload type number and the codec that it means.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PayloadFormat {
+    /// The RTP payload type, 0 to 127.
+    pub payload_type: u8,
+    /// What it carries.
+    pub codec: Codec,
+}

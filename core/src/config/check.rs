@@ -3,7 +3,6 @@
 use core::net::Ipv6Addr;
 
 use super::PhoneParameters;
-use crate::agent::Agent;
 use crate::error::Error;
 use crate::sip::check_value;
 use crate::time::Duration;
@@ -44,7 +43,7 @@ impl PhoneParameters {
                 return Err(Error::invalid(what, "0", "it takes some time"));
             }
         }
-        Agent::new(self.clone()).registrar().map(drop)
+        self.proxy_hop().map(drop)
     }
 
     fn check_rtp_ports(&self) -> Result<(), Error> {

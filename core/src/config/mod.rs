@@ -6,6 +6,7 @@
 mod builder;
 mod check;
 mod key_password;
+mod server;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "serde")]

@@ -8,10 +8,10 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{PhoneParameters, split_port};
-use crate::agent::Hop;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::host::Transport;
+use crate::locate::Hop;
 use crate::time::Duration;
 
 /// Parameters with the names of the command's options; what is missing is the default. What may be

@@ -3,6 +3,7 @@
 //! A [`Dialog`] knows how its requests are addressed and in which order they come; what they mean is
 //! the business of [`crate::call`].
 
+mod link;
 mod route_set;
 
 #[cfg(test)]
@@ -10,9 +11,9 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(crate) use link::{Link, NOWHERE};
 pub(crate) use route_set::{Course, RouteSet};
 
-use crate::agent::Link;
 use crate::sip::{BRANCH_COOKIE, Malformed, Message};
 
 /// One dialog, early or confirmed.

@@ -16,8 +16,6 @@ pub use stun::{
 
 use core::net::{IpAddr, SocketAddr};
 
-use crate::error::Error;
-
 /// Why there is nothing to tell a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,14 +32,6 @@ pub enum NatError {
         /// The peer.
         peer: IpAddr,
     },
-}
-
-impl From<NatError> for Error {
-    fn from(error: NatError) -> Self {
-        match error {
-            NatError::Outside { peer } | NatError::NoAddress { peer } => Self::Nat { peer },
-        }
-    }
 }
 
 /// The host to tell `peer` in Via, Contact and SDP: a name or an address, IPv6 without brackets.
@@ -104,6 +94,7 @@ fn bare(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

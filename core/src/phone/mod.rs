@@ -15,15 +15,15 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::agent::{Agent, Inspection};
+use crate::agent::{Agent, Inspection, LineId};
+pub use crate::agent::{Binding, Counters};
 use crate::call::{Call, CallInfo, CallProfile, Order};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, ErrandId, Event, MediaEvent, PhoneStatus};
+use crate::event::{CallId, CallState, ErrandId, Event, PhoneStatus};
 use crate::host::{Endpoint, Host, Inbound};
-pub use crate::registration::Binding;
+use crate::media::MediaEvent;
 use crate::registration::Registration;
-use crate::switchboard::LineId;
 use crate::time::Instant;
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
@@ -119,27 +119,6 @@ enum Stopping {
     Calls,
     /// The server's word that the binding is gone.
     Registration,
-}
-
-/// What a phone has counted since it was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Counters {
-    /// SIP messages received that could be read.
-    pub received: u64,
-    /// Datagrams received that were no SIP message and could not be answered.
-    pub malformed: u64,
-    /// Responses to nothing we asked, and requests that cannot be answered (a stray ACK).
-    pub stray: u64,
-    /// Requests refused because a limit was reached.
-    pub refused: u64,
-    /// Challenges we did not answer: not the configured server, another realm, no credentials.
-    pub unanswered_challenges: u64,
-    /// Changes and answers of a [`SipHandler`](crate::handler::SipHandler) that could not be; the
-    /// message went on as it was.
-    pub changes_refused: u64,
-    /// How often a call, or the start, went on without an answer of the STUN server.
-    pub unmapped: u64,
 }
 
 impl Phone {

@@ -1,7 +1,7 @@
 //! RTP and RTCP (RFC 3550).
 //!
 //! [`MediaSession`] is the media half of a call: it takes what signalling agreed
-//! ([`crate::event::MediaControl`]) and packets, sends and receives audio and digits, and keeps
+//! ([`crate::media::MediaControl`]) and packets, sends and receives audio and digits, and keeps
 //! statistics.
 
 mod audio;

@@ -8,7 +8,7 @@ use super::packet::Packet;
 use super::playout::Playout;
 use super::source::{Arrival, Counts, Source};
 use super::telephone_event::{EventReceiver, Press};
-use crate::event::PayloadFormat;
+use crate::codec::PayloadFormat;
 use crate::time::{Duration, Instant};
 
 /// After a switch of the source within a validated address, this many more packets in sequence are

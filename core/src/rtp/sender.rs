@@ -6,7 +6,7 @@ use super::audio::Outgoing;
 use super::packet::Header;
 use super::telephone_event::{EventSender, Timing};
 use crate::codec::Encoder;
-use crate::event::PayloadFormat;
+use crate::codec::PayloadFormat;
 use crate::host::{Channel, Host, MediaPort, Outbound};
 use crate::sdp::TelephoneEvents;
 use crate::time::{Duration, Instant};

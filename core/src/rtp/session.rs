@@ -9,8 +9,8 @@ use super::stream::Stream;
 use super::tap::{Tap, TapEnd};
 use super::telephone_event::event_of;
 use super::told::Told;
-use crate::event::{MediaControl, MediaEvent, MediaParameters};
 use crate::host::{Endpoint, Host, Inbound};
+use crate::media::{MediaControl, MediaEvent, MediaParameters};
 use crate::nat::is_stun;
 use crate::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::MediaEvent;
+use crate::media::MediaEvent;
 use crate::time::{Duration, Instant};
 
 /// How many events may wait to be told, and digits to be taken; the oldest go first.

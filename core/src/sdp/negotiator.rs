@@ -13,7 +13,7 @@ use super::description::{Connection, Line, Media, Origin, SessionDescription};
 use super::format::TelephoneEvents;
 use super::section::{PROTOCOLS, Remote, Section, is_audio, is_spoken};
 use crate::codec::Codec;
-use crate::event::PayloadFormat;
+use crate::codec::PayloadFormat;
 use crate::time::Duration;
 
 /// A description of one stream is seldom longer, in bytes.

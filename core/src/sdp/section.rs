@@ -7,7 +7,7 @@ use super::description::{Connection, Media, SessionDescription};
 use super::format::{Encoding, Format, TelephoneEvents};
 use super::negotiator::{Agreed, LocalMedia, NotAcceptable};
 use crate::codec::Codec;
-use crate::event::PayloadFormat;
+use crate::codec::PayloadFormat;
 use crate::time::Duration;
 
 /// The profiles of audio that are spoken, the one for our own offers first (RFC 3551; RFC 4585, whose

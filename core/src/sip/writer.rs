@@ -11,7 +11,7 @@ use super::message::Message;
 use super::method::Method;
 use super::parser::{Draft, Field};
 use super::{MAX_FIELD_BYTES, MAX_NAME_BYTES};
-use crate::host::Transport;
+use crate::transport::Transport;
 
 /// Writes one message. [`finish`](Self::finish) or [`body`](Self::body) ends it.
 ///

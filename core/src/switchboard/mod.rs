@@ -36,7 +36,6 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
-mod line_id;
 mod routing;
 #[cfg(test)]
 mod tests;
@@ -44,7 +43,7 @@ mod trunk;
 
 use std::collections::BTreeMap;
 
-pub use line_id::LineId;
+pub use crate::agent::LineId;
 
 use crate::error::Error;
 use crate::host::{Endpoint, Host, Inbound};

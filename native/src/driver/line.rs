@@ -7,10 +7,11 @@ use std::sync::Arc;
 use offhook_core::call::{CallOptions, TransferMode, TransferOptions};
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
-    self, CallDirection, CallId, CallState, EndedBy, ErrandId, MediaControl, MessageId,
-    PhoneStatus, PingId, ReferralId, TransferOutcome,
+    self, CallDirection, CallId, CallState, EndedBy, ErrandId, MessageId, PhoneStatus, PingId,
+    ReferralId, TransferOutcome,
 };
 use offhook_core::host::{Endpoint, Host, Inbound};
+use offhook_core::media::{MediaControl, MediaEvent};
 use offhook_core::phone::{Phone, RequestOptions};
 use offhook_core::rtp::{MediaOptions, MediaSession};
 use offhook_core::switchboard;
@@ -437,14 +438,14 @@ impl Line {
     }
 
     /// Takes what a call's media task tells.
-    pub(crate) fn handle_media_event(&mut self, call: CallId, event: &event::MediaEvent) {
+    pub(crate) fn handle_media_event(&mut self, call: CallId, event: &MediaEvent) {
         self.phone.handle_media_event(call, event);
         match event {
-            event::MediaEvent::Dtmf { digit, duration } => {
+            MediaEvent::Dtmf { digit, duration } => {
                 self.tell(call, CallEvent::Dtmf { digit: *digit, duration: (*duration).into() });
             }
-            event::MediaEvent::DtmfSent => self.tell(call, CallEvent::DtmfSent),
-            event::MediaEvent::Mark { name, played } => {
+            MediaEvent::DtmfSent => self.tell(call, CallEvent::DtmfSent),
+            MediaEvent::Mark { name, played } => {
                 self.tell(call, CallEvent::Mark { name: name.clone(), played: *played });
             }
             _ => {}

@@ -1,17 +1,17 @@
 //! A call's media task: the session, its sockets and its clock.
 //!
 //! Signalling reaches it by [`Order`]s only, and it reaches signalling by jobs that carry a
-//! [`MediaEvent`](offhook_core::event::MediaEvent) only.
+//! [`MediaEvent`](offhook_core::media::MediaEvent) only.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::Poll;
 
-use offhook_core::event::{MediaControl, MediaEvent};
 use offhook_core::host::{
     Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
 };
+use offhook_core::media::{MediaControl, MediaEvent};
 use offhook_core::time::{Instant, WallTime};
 use tokio::net::UdpSocket;
 

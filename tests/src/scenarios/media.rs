@@ -3,7 +3,8 @@
 use offhook_core::call::CallOptions;
 use offhook_core::codec::measure::{Tone, share_at};
 use offhook_core::codec::{Codec, Decoder, Encoder};
-use offhook_core::event::{CallId, CallState, EndedBy, MediaEvent};
+use offhook_core::event::{CallId, CallState, EndedBy};
+use offhook_core::media::MediaEvent;
 use offhook_core::sim::{NodeId, ScriptedPeer};
 use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::{Duration, Instant};

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::agent::{
-    Answer, Attempt, Content, Context, Link, Lost, Owner, Path, Reach, Refusal, Request,
-};
+use crate::agent::{Answer, Attempt, Content, Context, Lost, Owner, Path, Reach, Refusal, Request};
 use crate::dialog::Dialog;
 use crate::event::CallId;
 use crate::host::Flow;
@@ -89,7 +87,7 @@ impl Ask {
         match reach(cx, call, dialog) {
             Reach::Open(path) => {
                 if !dialog.link().is_some_and(|link| cx.agent.streams.contains(link.flow())) {
-                    dialog.set_link(Link::by(&path));
+                    dialog.set_link(path.link());
                 }
                 self.path = Some(path);
             }

@@ -21,7 +21,7 @@ pub(super) use ask::Ask;
 use super::media::Body;
 use super::queries;
 use super::{Call, CallAlarm, Ending, Stage, carries_offer};
-use crate::agent::{Answer, Attempt, Context, Hop, Link, Lost, Path, Query, Reach, Response};
+use crate::agent::{Answer, Attempt, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::event::{CallId, CallState, EndedBy};
 use crate::host::Flow;
@@ -366,7 +366,7 @@ impl Call {
             cx.respond(query, Response::new(500));
             return;
         }
-        session.dialog.set_link(Link::of(query));
+        session.dialog.set_link(query.link());
         let termination = session.termination.is_some();
         match request.method() {
             // §15.1.2. One that crosses ours finds the call ending: it ends now.

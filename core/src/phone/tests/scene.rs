@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::config::PhoneParameters;
-use crate::event::{CallId, CallState, EndedBy, Event, MediaControl, MediaParameters};
+use crate::event::{CallId, CallState, EndedBy, Event};
+use crate::media::{MediaControl, MediaParameters};
 use crate::phone::Phone;
 use crate::sim::{Arrival, NodeId, ScriptedPeer, Simulation};
 use crate::time::Duration;

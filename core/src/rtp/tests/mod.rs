@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 
 use super::{MediaOptions, MediaSession};
 use crate::codec::Codec;
-use crate::event::{MediaControl, MediaEvent, MediaParameters, PayloadFormat};
+use crate::codec::PayloadFormat;
 use crate::host::{Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound};
+use crate::media::{MediaControl, MediaEvent, MediaParameters};
 use crate::nat::is_stun;
 use crate::sdp::{Direction, TelephoneEvents};
 use crate::time::{Duration, Instant, WallTime};

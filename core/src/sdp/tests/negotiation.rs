@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use crate::codec::Codec;
-use crate::event::PayloadFormat;
+use crate::codec::PayloadFormat;
 use crate::sdp::{
     Agreed, AnswerError, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription,
     TelephoneEvents,

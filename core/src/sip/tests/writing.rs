@@ -1,7 +1,7 @@
 //! Messages that we write.
 
 use super::*;
-use crate::host::Transport;
+use crate::transport::Transport;
 
 #[test]
 fn a_request_reads_as_written() {

@@ -32,7 +32,7 @@ const LEAST: u32 = 30;
 
 impl Binding {
     /// Reads the 200 to a REGISTER in which we were `contact`.
-    pub(super) fn read(contact: &str, response: &Message) -> Self {
+    pub(crate) fn read(contact: &str, response: &Message) -> Self {
         let addresses = |name| -> Option<Vec<String>> {
             let routes = response.addresses(name).take(MAX_ROUTES + 1);
             let routes: Result<Vec<_>, _> = routes.map(|r| r.map(|r| r.to_string())).collect();
@@ -55,7 +55,7 @@ impl Binding {
 /// How long the binding lasts, in seconds: what the response says of our Contact, by its URI or by
 /// our `instance`, or of all; or what we `asked` for (§10.2.4). A server that tells of other bindings
 /// and not of ours may have rewritten it: whichever of them ends first may be it.
-pub(super) fn granted(response: &Message, ours: &str, instance: Option<&str>, asked: u32) -> u32 {
+pub(crate) fn granted(response: &Message, ours: &str, instance: Option<&str>, asked: u32) -> u32 {
     let whole = response.expires().unwrap_or(asked);
     let ours = Uri::parse(ours).ok();
     let mut by_instance = None;

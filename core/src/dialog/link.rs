@@ -7,9 +7,9 @@
 
 use core::net::SocketAddr;
 
-use super::{Agent, Hop, Path, Query};
-use crate::error::Error;
 use crate::host::{Flow, Transport};
+use crate::locate::Hop;
+use crate::sip::Via;
 
 /// What is known of the connection on which the far end of a dialog was heard last.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,12 +25,11 @@ pub(crate) struct Link {
 
 /// The end of names that nobody can look up (RFC 6761 §6.4): clients of WebSocket, who listen nowhere,
 /// have them (RFC 7118 §5).
-pub(super) const NOWHERE: &str = ".invalid";
+pub(crate) const NOWHERE: &str = ".invalid";
 
 impl Link {
-    /// That of a request; `None` when it came as a datagram.
-    pub(crate) fn of(query: &Query) -> Option<Box<Self>> {
-        let (via, flow, from) = (query.request.via(), query.flow, query.from);
+    /// That of a request with this Via, which came on `flow` from there; `None` when it was a datagram.
+    pub(crate) fn of_request(via: &Via<'_>, flow: Flow, from: SocketAddr) -> Option<Box<Self>> {
         flow.transport.is_reliable().then(|| {
             let port = via.port().unwrap_or(flow.transport.default_port());
             let sender = Hop::new(via.host(), Some(port), Some(flow.transport)).settled();
@@ -38,11 +37,15 @@ impl Link {
         })
     }
 
-    /// That by which our own request has gone; `None` when it was a datagram.
-    pub(crate) fn by(path: &Path) -> Option<Box<Self>> {
-        let Path { flow, to: from, .. } = *path;
+    /// That by which our own request has gone to `from`; `None` when it was a datagram.
+    pub(crate) fn of_ours(flow: Flow, from: SocketAddr) -> Option<Box<Self>> {
         let sender = Hop::at(flow.transport, from);
         flow.transport.is_reliable().then(|| Box::new(Self { flow, from, sender, only: false }))
+    }
+
+    /// Its far end.
+    pub(crate) fn from(&self) -> SocketAddr {
+        self.from
     }
 
     /// The connection.
@@ -55,8 +58,13 @@ impl Link {
         &self.sender
     }
 
+    /// Takes it for the only way to the next hop, or for one of several; whether it was that before.
+    pub(crate) fn set_only(&mut self, only: bool) -> bool {
+        core::mem::replace(&mut self.only, only)
+    }
+
     /// Whether requests to that hop are meant for whoever is at the other end.
-    fn leads_to(&self, hop: &Hop) -> bool {
+    pub(crate) fn leads_to(&self, hop: &Hop) -> bool {
         if !self.is_fit_for(hop) {
             return false;
         }
@@ -70,7 +78,7 @@ impl Link {
     }
 
     /// Whether it is of the hop's transport.
-    fn is_fit_for(&self, hop: &Hop) -> bool {
+    pub(crate) fn is_fit_for(&self, hop: &Hop) -> bool {
         use Transport::{Ws, Wss};
         let own = self.flow.transport;
         let same = match hop.usual_transport() {
@@ -81,30 +89,6 @@ impl Link {
             usual => own == usual,
         };
         same && (own.is_secure() || !hop.is_secure())
-    }
-}
-
-impl Agent {
-    /// The way back by a connection, if that lives.
-    pub(super) fn path_on(&self, flow: Flow, to: SocketAddr) -> Option<Result<Path, Error>> {
-        let (_, local) = self.streams.addresses(flow)?;
-        let advertised = self.advertised_on(flow, to, local);
-        Some(advertised.map(|advertised| Path { flow, to, local, advertised, secure: false }))
-    }
-
-    /// The connection by which a dialog's next hop was heard last, if it is that hop's and lives.
-    pub(crate) fn path_back(&self, link: Option<&Link>, hop: &Hop) -> Option<Path> {
-        let link = link.filter(|link| link.leads_to(hop) && self.parameters.next_hop.is_none())?;
-        let path = self.path_on(link.flow, link.from)?.ok()?;
-        Some(Path { secure: hop.is_secure(), ..path })
-    }
-
-    /// There is no other way to a dialog's next hop than this connection: whether that will do. What was
-    /// to be private is said to nobody whose name was not verified.
-    pub(crate) fn falls_back_on(&self, link: &mut Link, hop: &Hop) -> bool {
-        let trusted = !hop.is_secure() || hop.ip().is_some();
-        let fit = trusted && link.is_fit_for(hop) && self.streams.contains(link.flow);
-        !core::mem::replace(&mut link.only, fit) && fit
     }
 }
 

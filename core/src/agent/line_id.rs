@@ -23,7 +23,7 @@ impl LineId {
     }
 
     /// The line that a tag names.
-    pub(super) fn of_tag(bits: u64) -> Self {
+    pub(crate) fn of_tag(bits: u64) -> Self {
         Self(u16::try_from(bits >> Self::TAG_SHIFT).unwrap_or(u16::MAX))
     }
 
@@ -33,7 +33,7 @@ impl LineId {
     }
 
     /// The line that has asked the host.
-    pub(super) fn of_request(RequestId(number): RequestId) -> Self {
+    pub(crate) fn of_request(RequestId(number): RequestId) -> Self {
         Self(u16::try_from(number >> Self::REQUEST_SHIFT).unwrap_or(u16::MAX))
     }
 
@@ -43,12 +43,12 @@ impl LineId {
     }
 
     /// The line that a branch names, given what comes after the cookie.
-    pub(super) fn of_branch(after_cookie: &str) -> Option<Self> {
+    pub(crate) fn of_branch(after_cookie: &str) -> Option<Self> {
         u16::from_str_radix(after_cookie.get(..Self::DIGITS)?, 16).ok().map(Self)
     }
 
     /// The line that the parameter `line` of a URI names.
-    pub(super) fn of_param(text: &str) -> Option<Self> {
+    pub(crate) fn of_param(text: &str) -> Option<Self> {
         text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok().map(Self))?
     }
 }

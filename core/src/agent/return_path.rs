@@ -1,0 +1,33 @@
+//! The way back to a dialog's peer by the connection on which it was heard last (RFC 5923); which
+//! connection that is, and for whom it is fit, says [`Link`].
+
+use core::net::SocketAddr;
+
+use super::{Agent, Hop, Path};
+use crate::dialog::Link;
+use crate::error::Error;
+use crate::host::Flow;
+
+impl Agent {
+    /// The way back by a connection, if that lives.
+    pub(super) fn path_on(&self, flow: Flow, to: SocketAddr) -> Option<Result<Path, Error>> {
+        let (_, local) = self.streams.addresses(flow)?;
+        let advertised = self.advertised_on(flow, to, local);
+        Some(advertised.map(|advertised| Path { flow, to, local, advertised, secure: false }))
+    }
+
+    /// The connection by which a dialog's next hop was heard last, if it is that hop's and lives.
+    pub(crate) fn path_back(&self, link: Option<&Link>, hop: &Hop) -> Option<Path> {
+        let link = link.filter(|link| link.leads_to(hop) && self.parameters.next_hop.is_none())?;
+        let path = self.path_on(link.flow(), link.from())?.ok()?;
+        Some(Path { secure: hop.is_secure(), ..path })
+    }
+
+    /// There is no other way to a dialog's next hop than this connection: whether that will do. What was
+    /// to be private is said to nobody whose name was not verified.
+    pub(crate) fn falls_back_on(&self, link: &mut Link, hop: &Hop) -> bool {
+        let trusted = !hop.is_secure() || hop.ip().is_some();
+        let fit = trusted && link.is_fit_for(hop) && self.streams.contains(link.flow());
+        !link.set_only(fit) && fit
+    }
+}

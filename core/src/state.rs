@@ -1,0 +1,158 @@
+//! Names and states of phones and calls.
+
+use core::fmt;
+
+/// Names a call of one phone; never used again for another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CallId(pub u64);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names an OPTIONS request of [`crate::phone::Phone::options`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PingId(pub u64);
+
+/// Names a MESSAGE request of [`crate::phone::Phone::message`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MessageId(pub u64);
+
+/// Names a request of a call's far end to call somebody else: [`Event::Referred`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ReferralId(pub u64);
+
+/// Names a request of [`crate::phone::Phone::request`]; pings and messages are numbered with them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ErrandId(pub u64);
+
+/// The state of a phone (the seed's PhoneStatus).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PhoneStatus {
+    /// Not started, or fully stopped (INACTIVE).
+    #[default]
+    Inactive,
+    /// Starting, or registering again (REGISTERING).
+    Registering,
+    /// Ready for use (REGISTERED); also a phone that needs no registration.
+    Registered,
+    /// Stopping (DEREGISTERING).
+    Deregistering,
+    /// Starting failed, or registration was lost for good (FAILED).
+    Failed,
+}
+
+/// The state of a call (the seed's CallState).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CallState {
+    /// We call, and nobody has answered yet (DIALING).
+    Dialing,
+    /// We are called, and have not answered yet (RINGING).
+    Ringing,
+    /// A 183 Session Progress was received (outgoing) or sent (incoming) (PROGRESS).
+    Progress,
+    /// The call is up (ANSWERED).
+    Answered,
+    /// We cancelled a call that was dialing, and its end is not yet known (CANCELING).
+    Canceling,
+    /// It is over (ENDED).
+    Ended,
+}
+
+impl CallState {
+    /// The state in lower case, as the command prints it: `dialing`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dialing => "dialing",
+            Self::Ringing => "ringing",
+            Self::Progress => "progress",
+            Self::Answered => "answered",
+            Self::Canceling => "canceling",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl fmt::Display for CallState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who began a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CallDirection {
+    /// We called.
+    Outgoing,
+    /// We were called.
+    Incoming,
+}
+
+/// Who ended a call, or what.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EndedBy {
+    /// This side: hangup, deny, cancel or stop.
+    Local,
+    /// The far end.
+    Remote,
+    /// Nobody: something that had to come did not come in time.
+    Timeout,
+    /// A fault here or on the network.
+    Error,
+}
+
+impl EndedBy {
+    /// The word the command prints: `local`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Timeout => "timeout",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Who put a call on hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum HoldBy {
+    /// This side.
+    Local,
+    /// The far end.
+    Remote,
+}
+
+impl HoldBy {
+    /// The word the command prints: `local`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+/// How far a transfer of ours has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TransferOutcome {
+    /// The far end will call the target. A blind transfer is done with that: the call ends now.
+    Accepted,
+    /// The target has answered; the call ends now.
+    Succeeded,
+    /// The far end refused, the target was not reached, or nobody said what became of it. Unless the
+    /// call has ended meanwhile, it goes on.
+    Failed,
+}
+
+impl TransferOutcome {
+    /// The word the command prints: `accepted`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+}
