@@ -9,7 +9,7 @@ use crate::state::{CallId, CallState, PhoneStatus, ReferralId};
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The call's state does not allow the command (the seed's InvalidStateError).
+    /// The call's state does not allow the command (pyVoIP's InvalidStateError).
     #[error("cannot {command} a call that is {state}")]
     InvalidState {
         /// The command.
@@ -31,7 +31,7 @@ pub enum Error {
         /// The number.
         call: CallId,
     },
-    /// The low RTP port is above the high one, or the range holds no pair (the seed's
+    /// The low RTP port is above the high one, or the range holds no pair (pyVoIP's
     /// InvalidRangeError).
     #[error("the RTP port range {low} to {high} holds no even port followed by an odd one")]
     InvalidRange {
@@ -40,7 +40,7 @@ pub enum Error {
         /// The high end.
         high: u16,
     },
-    /// No pair of RTP ports is free (the seed's NoPortsAvailableError).
+    /// No pair of RTP ports is free (pyVoIP's NoPortsAvailableError).
     #[error("no pair of RTP ports is free from {low} to {high}: end calls or widen the range")]
     NoPortsAvailable {
         /// The low end.
@@ -54,7 +54,7 @@ pub enum Error {
         /// What is wrong with the far end's offer or answer.
         problem: &'static str,
     },
-    /// The peer is outside `bind_network` and there is no `remote_hostname` (the seed's NATError).
+    /// The peer is outside `bind_network` and there is no `remote_hostname` (pyVoIP's NATError).
     #[error("{peer} is outside bind_network and no remote_hostname is set to tell it")]
     Nat {
         /// The peer.

@@ -20,7 +20,7 @@ pub struct PingId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MessageId(pub u64);
 
-/// Names a request of a call's far end to call somebody else: [`Event::Referred`].
+/// Names a request of a call's far end to call somebody else: [`Event::Referred`](crate::event::Event::Referred).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ReferralId(pub u64);
 
@@ -28,7 +28,7 @@ pub struct ReferralId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ErrandId(pub u64);
 
-/// The state of a phone (the seed's PhoneStatus).
+/// The state of a phone (pyVoIP's PhoneStatus).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum PhoneStatus {
     /// Not started, or fully stopped (INACTIVE).
@@ -44,7 +44,7 @@ pub enum PhoneStatus {
     Failed,
 }
 
-/// The state of a call (the seed's CallState).
+/// The state of a call (pyVoIP's CallState).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CallState {
     /// We call, and nobody has answered yet (DIALING).

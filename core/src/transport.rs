@@ -1,6 +1,6 @@
 //! How SIP travels between two hops (RFC 3261 §18).
 
-/// How SIP travels on a flow (the seed's TransportMode).
+/// How SIP travels on a flow (pyVoIP's TransportMode).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Transport {

@@ -1,4 +1,4 @@
-//! A class of calls: [`CallHandler`] (what the seed's `call_class` is for).
+//! A class of calls: [`CallHandler`] (what pyVoIP's `call_class` is for).
 
 use std::any::Any;
 use std::future::{Future, poll_fn};

@@ -34,7 +34,7 @@ async fn pair() -> (offhook::Phone, offhook::Phone, Call, Call) {
     (alice, bob, caller, called)
 }
 
-/// The seed: "If the client presses the numbers 1-9-5 you'll have the following output".
+/// pyVoIP: "If the client presses the numbers 1-9-5 you'll have the following output".
 #[tokio::test(flavor = "multi_thread")]
 async fn digits_are_a_buffer_as_in_the_seed() {
     let (_alice, _bob, caller, called) = pair().await;

@@ -471,11 +471,11 @@ fn every_fault_and_every_wish_is_shown() {
         }
         count += 1;
     }
-    // PYVOIP.md's list, item by item, and the 19 wishes with their issues.
+    // the list of what is broken in pyVoIP, item by item, and the 19 wishes with their issues.
     assert_eq!((count, issues), (59 + 19, 64));
 }
 
-/// The seed is not in the repository. Where it lies beside it, the list of names is that of the page.
+/// pyVoIP's page is not in the repository. Where it lies beside it, the list of names is that of the page.
 #[test]
 fn the_names_are_those_of_the_seed() {
     let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/seeds/voip.rst");

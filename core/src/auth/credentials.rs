@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Names and passwords, by server, realm and user (the seed's CredentialsManager).
+/// Names and passwords, by server, realm and user (pyVoIP's CredentialsManager).
 #[derive(Clone, Default)]
 pub struct CredentialsManager {
     entries: Vec<Entry>,

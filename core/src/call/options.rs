@@ -90,7 +90,7 @@ pub enum TransferMode {
     #[default]
     Blind,
     /// When the far end says that the target has answered; if it says that it was not reached, the
-    /// call goes on (the seed's `blind=False`).
+    /// call goes on (pyVoIP's `blind=False`).
     Notified,
 }
 

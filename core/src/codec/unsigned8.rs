@@ -1,4 +1,4 @@
-//! Samples of 8 bits without a sign, as the seed's applications have them.
+//! Samples of 8 bits without a sign, as pyVoIP's applications have them.
 
 /// The linear sample of one of 8 bits unsigned, of which 0x80 is silence: `(u8 - 128) << 8`. A 0x80
 /// that was written is sent as silence, like any other sample.

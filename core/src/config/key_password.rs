@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-/// The password of a private key (the seed's KEY_PASSWORD): text, bytes, or something that is asked
+/// The password of a private key (pyVoIP's KEY_PASSWORD): text, bytes, or something that is asked
 /// for one each time the key is read. It is never shown, and never written.
 ///
 /// ```

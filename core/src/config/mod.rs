@@ -1,4 +1,4 @@
-//! How a phone is set up: [`PhoneParameters`] (the seed's VoIPPhoneParameter).
+//! How a phone is set up: [`PhoneParameters`] (pyVoIP's VoIPPhoneParameter).
 //!
 //! `builder` has a method for each field, `check` says what cannot be used, and `text` (feature
 //! `serde`) what they look like in a file.
@@ -204,8 +204,8 @@ pub struct PhoneParameters {
     pub accept_transfer: bool,
     /// A fixed address to which every request is sent, whatever its URI says; for tests.
     pub next_hop: Option<SocketAddr>,
-    /// Makes what sees every SIP message of the phone, and may change, answer or drop it (the seed's
-    /// `sip_class`); `None` for nothing. The seed's `call_class` is natively
+    /// Makes what sees every SIP message of the phone, and may change, answer or drop it (pyVoIP's
+    /// `sip_class`); `None` for nothing. pyVoIP's `call_class` is natively
     /// `offhook::Phone::set_call_handler`; elsewhere [`Event`](crate::event::Event)s say the same.
     pub sip_class: Option<SipClass>,
 }

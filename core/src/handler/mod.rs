@@ -1,4 +1,4 @@
-//! A look at, and a hand in, every SIP message of a phone: [`SipHandler`] (what the seed's `sip_class`
+//! A look at, and a hand in, every SIP message of a phone: [`SipHandler`] (what pyVoIP's `sip_class`
 //! is for).
 //!
 //! A handler is given to a phone by [`PhoneParameters::sip_class`]; each start makes a new one. It is

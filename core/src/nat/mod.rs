@@ -1,4 +1,4 @@
-//! Behind a NAT: what address to tell a peer (the seed's `bind_network`, `hostname` and
+//! Behind a NAT: what address to tell a peer (pyVoIP's `bind_network`, `hostname` and
 //! `remote_hostname`), and how to learn it (STUN).
 
 mod keep_alive;

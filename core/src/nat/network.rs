@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
 
-/// A block of addresses, IPv4 or IPv6 (the seed's `bind_network`): `192.168.0.0/16`. A block of
+/// A block of addresses, IPv4 or IPv6 (pyVoIP's `bind_network`): `192.168.0.0/16`. A block of
 /// prefix length 0 holds every address of both families; the default is `0.0.0.0/0`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Network {

@@ -96,7 +96,7 @@ impl Phone {
         self.command(call, "progress", Some(incoming), &states, CallState::Progress, intent)
     }
 
-    /// Refuses a call that is RINGING or PROGRESS with `code` (400 to 699; the seed's is 603) and
+    /// Refuses a call that is RINGING or PROGRESS with `code` (400 to 699; pyVoIP's is 603) and
     /// `reason`, or the code's own phrase.
     ///
     /// # Errors

@@ -444,7 +444,7 @@ mod tests {
             for i in 0..100u16 {
                 latch.check(at(4_000 + 20 * u64::from(i)), address(ROGUE), 2, i);
             }
-            // SECURITY.md lets a long silence be filled; only where another host may be at all.
+            // The rule lets a long silence be filled; only where another host may be at all.
             let filled = mode == SymmetricRtp::FirstPacket;
             assert_eq!(latch.target(), address(if filled { ROGUE } else { TOLD }), "{mode:?}");
             latch.check(at(7_000), address(TOLD), 1, 1);

@@ -311,7 +311,7 @@ impl MediaSession {
         count
     }
 
-    /// As [`read_audio`](Self::read_audio), and fills the rest of `out` with silence: the seed's
+    /// As [`read_audio`](Self::read_audio), and fills the rest of `out` with silence: pyVoIP's
     /// `read_audio` that does not block. Returns how many samples were heard.
     pub fn read_audio_or_silence(&mut self, rate: u32, out: &mut [i16]) -> usize {
         let count = self.read_audio(rate, out);

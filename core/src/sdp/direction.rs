@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Which way a stream flows, from the one who says it (RFC 8866 §6.7; the seed's TransmitType).
+/// Which way a stream flows, from the one who says it (RFC 8866 §6.7; pyVoIP's TransmitType).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Direction {
     /// Both ways.

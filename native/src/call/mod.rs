@@ -321,7 +321,7 @@ impl Call {
     }
 
     /// Takes digits that came and were not read, oldest first: at most `length`, or all with `None`.
-    /// Never waits: empty when there is none. The seed's `get_dtmf`; after 1-9-5
+    /// Never waits: empty when there is none. pyVoIP's `get_dtmf`; after 1-9-5
     /// `take_dtmf(Some(1))` is "1", `take_dtmf(Some(2))` "95" and `take_dtmf(Some(1))` "".
     pub fn take_dtmf(&self, length: Option<usize>) -> String {
         let mut digits = self.shared().digits();

@@ -139,7 +139,7 @@ impl Call {
     }
 
     /// As [`take_audio`](Self::take_audio), and fills the rest of `out` with silence; says how much was
-    /// heard. The seed's `read_audio(blocking=False)`.
+    /// heard. pyVoIP's `read_audio(blocking=False)`.
     pub fn read_audio_or_silence(&self, rate: u32, out: &mut [i16]) -> usize {
         self.shared().session().read_audio_or_silence(rate, out)
     }

@@ -1,4 +1,4 @@
-//! PYVOIP.md: what is broken there in how a call begins, goes on and ends.
+//! What is broken in pyVoIP: how a call begins, goes on and ends.
 
 use offhook_core::event::{CallState, EndedBy};
 use offhook_core::time::Duration;

@@ -1,4 +1,4 @@
-//! PYVOIP.md: what is broken there in session descriptions and RTP.
+//! What is broken in pyVoIP: session descriptions and RTP.
 
 use std::net::Ipv6Addr;
 

@@ -1,4 +1,4 @@
-//! PYVOIP.md: messages that its parser drops whole. Here each is read, and a stranger gets the answer
+//! Messages that pyVoIP's parser drops whole. Here each is read, and a stranger gets the answer
 //! that it waits for (a tolerant parser: pyVoIP #301 #256 #154 #238).
 
 use offhook_core::event::{CallState, Event};

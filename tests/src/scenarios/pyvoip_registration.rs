@@ -1,4 +1,4 @@
-//! PYVOIP.md: what is broken there in registering and in finding the way back.
+//! What is broken in pyVoIP: registering and in finding the way back.
 
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error;

@@ -1,4 +1,4 @@
-//! PYVOIP.md: transfers, which its users want authenticated and followed.
+//! Transfers, which pyVoIP's users want authenticated and followed.
 
 use offhook_core::call::{TransferMode, TransferOptions};
 use offhook_core::event::{CallId, CallState, EndedBy, Event, ReferralId, TransferOutcome};
@@ -54,7 +54,7 @@ pub(super) const AUTHENTICATED: Scenario = Scenario {
 
 pub(super) const SUCCEEDS: Scenario = Scenario {
     name: "transfer_succeeds",
-    shows: "the seed's transfer(blind=False): the target answers, is told of, and the call ends (pyVoIP)",
+    shows: "pyVoIP's transfer(blind=False): the target answers, is told of, and the call ends (pyVoIP)",
     play: |seed| {
         let (three, to_carol) = sent_to_carol(seed)?;
         let Three { mut world, alice, bob, carol, calling, called } = three;
@@ -74,7 +74,7 @@ pub(super) const SUCCEEDS: Scenario = Scenario {
 
 pub(super) const FAILS: Scenario = Scenario {
     name: "transfer_fails",
-    shows: "the seed's transfer(blind=False): the target is busy, is told of, and the call goes on (pyVoIP)",
+    shows: "pyVoIP's transfer(blind=False): the target is busy, is told of, and the call goes on (pyVoIP)",
     play: |seed| {
         let (three, to_carol) = sent_to_carol(seed)?;
         let Three { mut world, alice, bob, carol, calling, called } = three;

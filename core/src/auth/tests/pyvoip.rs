@@ -1,4 +1,4 @@
-//! PYVOIP.md, "Broken there": each of its digest faults.
+//! What is broken in pyVoIP: each of its digest faults.
 
 use super::*;
 
