@@ -4,17 +4,9 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use offhook_core::codec::PayloadFormat;
 use offhook_core::codec::measure::Tone;
 use offhook_core::codec::resampler::Resampler;
 use offhook_core::codec::{Codec, g711};
-<<<<<<< 1a1f690
-use offhook_core::host::{
-    Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
-};
-use offhook_core::media::{MediaControl, MediaParameters};
-=======
->>>>>>> d30ac4f
 use offhook_core::rtp::jitter::{Arrived, JitterBuffer, Taken};
 use offhook_core::rtp::packet::{Header, Packet};
 use offhook_core::time::Duration;

@@ -3,11 +3,8 @@
 
 mod checks;
 mod imports;
-<<<<<<< 1a1f690
-mod layers;
-=======
 mod instructions;
->>>>>>> d30ac4f
+mod layers;
 mod run;
 mod steps;
 mod tools;
