@@ -444,7 +444,8 @@ fn refuse(host: &mut dyn Host, flow: Flow, from: SocketAddr, error: &ParseError)
     let mut answer = Vec::new();
     let answered = error.respond(&mut answer, &tag, from);
     if answered {
-        host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
+        let to = error.via().map_or(from, |via| via.return_address(flow.transport, from));
+        host.send(Outbound::Datagram { flow, to, bytes: &answer });
     }
     Heard::Malformed { answered }
 }
