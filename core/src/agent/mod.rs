@@ -10,6 +10,7 @@ mod binding;
 mod counters;
 mod deferred;
 mod flows;
+mod in_dialog;
 mod inspection;
 mod learned;
 mod line_id;
@@ -31,6 +32,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use binding::Binding;
 pub(crate) use binding::granted;
 pub use counters::Counters;
+pub(crate) use in_dialog::InDialogRequest;
 pub(crate) use inspection::Inspection;
 pub(crate) use learned::News;
 pub use line_id::LineId;
@@ -112,14 +114,14 @@ pub(crate) enum CallAlarm {
     Unanswered,
     /// The caller wants a sign of life each minute (RFC 3261 §13.3.1.1).
     Remind,
-    /// The 2xx has to be sent again (§13.3.1.4).
-    Repeat,
+    /// A response that nobody has acknowledged has to be sent again (§13.3.1.4).
+    RepeatResponse,
     /// No 2xx comes again: the ACK need not be kept (§13.2.2.4).
-    Forget,
-    /// Nobody has said what became of a transfer.
-    Untold,
-    /// The application has not said whether to follow a referral.
-    Undecided,
+    DropAck,
+    /// The far end has not said in time what became of a transfer.
+    TransferTimeout,
+    /// The application has not said in time whether to follow a referral.
+    ReferralTimeout,
     /// The next report of a referral is due.
     Report,
     /// A re-INVITE may be tried again, or has had no final response for too long (§14.1).

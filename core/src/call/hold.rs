@@ -1,6 +1,7 @@
 //! Our own hold (RFC 3264 §8.4). It is a wish of ours that every offer and answer expresses,
 //! whatever the far end wishes: RFC 6337 §5.3, which reads §8.4 so.
 
+use super::Call;
 use crate::agent::Context;
 use crate::event::{CallId, Cause, Event, HoldBy};
 use crate::sdp::Direction;
@@ -15,6 +16,17 @@ pub(super) struct Hold {
     agreed: bool,
     /// Whether the application waits to be told.
     asked: bool,
+}
+
+impl Call {
+    /// Puts the far end on hold, or takes it off it.
+    pub(crate) fn hold(&mut self, cx: &mut Context<'_>, held: bool) {
+        self.in_session(cx, |session, call, cx| {
+            call.media.hold.set(cx, call.id, held);
+            session.wish_change();
+            session.advance(call, cx)
+        });
+    }
 }
 
 impl Hold {
@@ -58,7 +70,7 @@ impl Hold {
     }
 
     /// The far end knows our wish: by our answer to its offer, or because nothing has changed.
-    pub(super) fn settle(&mut self, cx: &mut Context<'_>, call: CallId) {
+    pub(super) fn confirm(&mut self, cx: &mut Context<'_>, call: CallId) {
         self.agree(cx, call, self.wished);
     }
 
@@ -70,7 +82,7 @@ impl Hold {
             self.wished = self.agreed;
             self.asked = false;
         }
-        self.settle(cx, call);
+        self.confirm(cx, call);
     }
 
     fn agree(&mut self, cx: &mut Context<'_>, call: CallId, held: bool) {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::common::Common;
 use super::media::Body;
-use super::queries;
 use super::session::Session;
-use super::{Call, CallAlarm, Ending, Stage};
-use crate::agent::{Alarm, Context, Hop, Lost, MediaPorts, Owner, Path, Query, Reach, Response};
+use super::{Call, Ending, Stage, Step, queries};
+use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy, Event};
@@ -24,7 +24,7 @@ pub(super) struct Incoming {
 }
 
 /// ```text
-///   INVITE ─► Seeking ── path ──► Binding ── ports ──► Ringing ── answer ──► (session)
+///   INVITE ─► Seeking ── path ──► Binding ── ports ──► Ringing ── answer ──► Answered (session)
 ///                │                   │                 │ ▲ │
 ///                │ none: 500         │ none: 503       │ └─┘ progress: 183, a minute: 180
 ///                ▼                   ▼                 ▼
@@ -33,9 +33,16 @@ pub(super) struct Incoming {
 /// Until it rings the application knows nothing of it.
 #[derive(Debug)]
 enum State {
-    Seeking { body: Body },
-    Binding { body: Body, path: Arc<Path> },
+    Seeking {
+        body: Body,
+    },
+    Binding {
+        body: Body,
+        path: Arc<Path>,
+    },
     Ringing(Ringing),
+    /// The session has what there was.
+    Answered,
 }
 
 #[derive(Debug)]
@@ -60,6 +67,38 @@ const REMIND_AFTER: Duration = Duration::from_secs(60);
 /// ring for ever.
 const RING_LIMIT: Duration = Duration::from_secs(600);
 
+impl Call {
+    /// Begins a call that came in: looks for the address by which the caller reaches us.
+    pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {
+        self.in_incoming(cx, Incoming::arrive);
+    }
+
+    /// Answers (§13.3.1.4); the application has been told the state.
+    pub(crate) fn answer(&mut self, cx: &mut Context<'_>) {
+        self.in_incoming(cx, Incoming::answer);
+    }
+
+    /// Sends 183 with our answer, if there is an offer, and opens media (§13.3.1.1).
+    pub(crate) fn progress(&mut self, cx: &mut Context<'_>) {
+        self.in_incoming(cx, |incoming, call, cx| {
+            incoming.progress(call, cx);
+            Step::Stay
+        });
+    }
+
+    /// Refuses by the application's wish.
+    pub(crate) fn deny(&mut self, cx: &mut Context<'_>, response: Response<'_>) {
+        self.in_incoming(cx, |incoming, call, cx| {
+            incoming.refuse(call, cx, response, EndedBy::Local)
+        });
+    }
+
+    /// Takes a CANCEL of the INVITE that has been answered (§9.2).
+    pub(crate) fn handle_cancel(&mut self, cx: &mut Context<'_>) {
+        self.in_incoming(cx, Incoming::give_up);
+    }
+}
+
 impl Incoming {
     pub(super) fn new(query: Query, body: Body) -> Self {
         Self { query, state: State::Seeking { body } }
@@ -70,157 +109,159 @@ impl Incoming {
         self.query.flow == flow
     }
 
-    pub(super) fn close(self, cx: &mut Context<'_>) {
-        if let State::Ringing(ringing) = self.state {
-            cx.cancel_timer(ringing.remind);
-            cx.cancel_timer(ringing.unanswered);
-        }
-    }
-}
-
-impl Call {
-    /// Begins: looks for the address by which the caller reaches us.
-    pub(crate) fn arrive(&mut self, cx: &mut Context<'_>) {
-        let Stage::Incoming(incoming) = &self.stage else { return };
-        match cx.reach_back(&incoming.query, Owner::Call(self.id)) {
-            Reach::Open(path) => self.incoming_path(cx, Ok(path)),
-            Reach::Later => {}
-            Reach::Never(lost) => self.incoming_path(cx, Err(lost)),
+    /// Begins.
+    fn arrive(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        match cx.reach_back(&self.query, call.owner()) {
+            Reach::Open(path) => self.handle_path(call, cx, Ok(path)),
+            Reach::Later => Step::Stay,
+            Reach::Never(lost) => self.handle_path(call, cx, Err(lost)),
         }
     }
 
-    /// Answers (§13.3.1.4); the application has been told the state.
-    pub(crate) fn answer(&mut self, cx: &mut Context<'_>) {
-        let tag = self.tag(cx);
-        let Stage::Incoming(incoming) = core::mem::replace(&mut self.stage, Stage::Over) else {
-            return;
+    /// Sends 2xx: a session follows.
+    fn answer(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        let tag = call.tag(cx);
+        let ringing = match core::mem::replace(&mut self.state, State::Answered) {
+            State::Ringing(ringing) => ringing,
+            // It rings before the application can answer.
+            state => {
+                self.state = state;
+                return Step::Stay;
+            }
         };
-        let Incoming { query, state: State::Ringing(ringing) } = *incoming else { return };
         cx.cancel_timer(ringing.remind);
         cx.cancel_timer(ringing.unanswered);
         let (sdp, agreed) = match ringing.answer {
             Some((answer, agreed)) => (Some(answer), agreed),
-            None => (self.media.offer(cx), Vec::new()),
+            None => (call.media.offer(cx), Vec::new()),
         };
         let mut session = Session::new(ringing.dialog, ringing.contact);
         let response = Response::new(200).tag(tag).body(sdp.as_deref());
-        session.accept(cx, self.id, &query, response);
-        self.stage = Stage::Session(Box::new(session));
+        session.accept(call, cx, &self.query, response);
         if !agreed.is_empty() {
-            self.media.configure(cx, &agreed);
+            call.media.configure(cx, &agreed);
         }
         if ringing.moved {
-            self.relocate(cx);
+            session.begin_relocation(call, cx);
         }
+        Step::Become(Stage::Session(Box::new(session)))
     }
 
-    /// The network has changed. What the caller was told first holds (§13.2.1), so its new ports are
-    /// told when the call is answered; the Contact is then right already.
-    pub(super) fn incoming_moved(&mut self, cx: &mut Context<'_>) {
-        let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let hop = match incoming.query.link() {
-            // At the other end of its connection the caller does not listen.
-            Some(link) => link.sender().clone(),
-            None => Hop::at(incoming.query.flow.transport, incoming.query.from),
-        };
-        let State::Ringing(ringing) = &mut incoming.state else { return };
-        ringing.moved = true;
-        if let Reach::Open(path) = cx.reach(&hop, Owner::Call(self.id)) {
-            self.incoming_path(cx, Ok(path));
-        }
-    }
-
-    /// Sends 183 with our answer, if there is an offer, and opens media (§13.3.1.1).
-    pub(crate) fn progress(&mut self, cx: &mut Context<'_>) {
-        let tag = self.tag(cx);
-        let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let State::Ringing(ringing) = &mut incoming.state else { return };
+    fn progress(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+        let tag = call.tag(cx);
+        let State::Ringing(ringing) = &mut self.state else { return };
         let answer = ringing.answer.as_ref().map(|(answer, _)| answer.as_str());
         let response = Response::new(183)
             .tag(tag)
             .field(HeaderName::Contact, ringing.contact.as_ref())
             .body(answer);
-        cx.respond(&incoming.query, response);
+        cx.respond(&self.query, response);
         if let Some((_, agreed)) = &ringing.answer {
-            self.media.configure(cx, agreed);
+            call.media.configure(cx, agreed);
         }
     }
 
     /// Refuses: by the application's wish, or because something here forbids the call.
-    pub(crate) fn refuse(&mut self, cx: &mut Context<'_>, response: Response<'_>, by: EndedBy) {
-        let tag = self.tag(cx);
-        let Stage::Incoming(incoming) = &self.stage else { return };
+    pub(super) fn refuse(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        response: Response<'_>,
+        by: EndedBy,
+    ) -> Step {
+        let tag = call.tag(cx);
         let (code, reason) = (response.status(), response.words().map(str::to_owned));
-        cx.respond(&incoming.query, response.tag(tag));
+        cx.respond(&self.query, response.tag(tag));
         let reason = reason.unwrap_or_else(|| reason_phrase(code).to_owned());
         let cause = Some(Cause::new(code, reason));
-        self.finish(cx, Ending { cause, ..Ending::new(by) });
+        Step::End(Ending { cause, ..Ending::new(by) })
     }
 
-    /// The caller gives up: a CANCEL that has been answered, or BYE (§9.2, §15.1.2).
-    pub(crate) fn cancelled(&mut self, cx: &mut Context<'_>) {
-        self.refuse(cx, Response::new(487), EndedBy::Remote);
+    /// The caller gives up, by CANCEL or BYE (§9.2, §15.1.2).
+    fn give_up(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        self.refuse(call, cx, Response::new(487), EndedBy::Remote)
     }
 
-    pub(super) fn incoming_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
-        let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let body = match &mut incoming.state {
+    /// Takes the path back to the caller.
+    pub(super) fn handle_path(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        path: Result<Arc<Path>, Lost>,
+    ) -> Step {
+        let body = match &mut self.state {
             State::Seeking { body } => body,
             State::Ringing(ringing) => {
                 if let Ok(path) = path {
                     ringing.contact = cx.contact(&path).into();
                 }
-                return;
+                return Step::Stay;
             }
-            State::Binding { .. } => return,
+            State::Binding { .. } | State::Answered => return Step::Stay,
         };
-        match path {
-            Ok(path) => {
-                let body = core::mem::replace(body, Body::None);
-                let streams = match &body {
-                    Body::Session(offer) => self.media.streams_in(offer),
-                    _ => 1,
-                };
-                self.media.bind(cx, path.to.ip(), streams);
-                incoming.state = State::Binding { body, path };
-            }
-            Err(_) => self.refuse(cx, Response::new(500), EndedBy::Error),
+        let Ok(path) = path else {
+            return self.refuse(call, cx, Response::new(500), EndedBy::Error);
+        };
+        let body = core::mem::replace(body, Body::None);
+        let streams = match &body {
+            Body::Session(offer) => call.media.streams_in(offer),
+            _ => 1,
+        };
+        call.media.bind(cx, path.to.ip(), streams);
+        self.state = State::Binding { body, path };
+        Step::Stay
+    }
+
+    /// The network has changed. What the caller was told first holds (§13.2.1), so its new ports are
+    /// told when the call is answered; the Contact is then right already.
+    pub(super) fn handle_network_change(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let hop = match self.query.link() {
+            // At the other end of its connection the caller does not listen.
+            Some(link) => link.sender().clone(),
+            None => Hop::at(self.query.flow.transport, self.query.from),
+        };
+        let State::Ringing(ringing) = &mut self.state else { return Step::Stay };
+        ringing.moved = true;
+        match cx.reach(&hop, call.owner()) {
+            Reach::Open(path) => self.handle_path(call, cx, Ok(path)),
+            Reach::Later | Reach::Never(_) => Step::Stay,
         }
     }
 
-    pub(super) fn incoming_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
-        let tag = self.tag(cx);
-        if !self.media.handle_ports(cx, ports) {
-            return;
-        }
-        let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let State::Binding { body, path } = &mut incoming.state else { return };
+    /// Takes the ports for media: it rings.
+    pub(super) fn handle_ports(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        let State::Binding { body, path } = &mut self.state else { return Step::Stay };
         let (body, path) = (core::mem::replace(body, Body::None), Arc::clone(path));
-        match self.media.open(cx) {
+        let tag = call.tag(cx);
+        match call.media.open(cx) {
             Ok(()) => {}
             Err(Error::NoPortsAvailable { .. }) => {
-                return self.refuse(cx, Response::new(503), EndedBy::Error);
+                return self.refuse(call, cx, Response::new(503), EndedBy::Error);
             }
-            Err(_) => return self.refuse(cx, Response::new(500), EndedBy::Error),
+            Err(_) => return self.refuse(call, cx, Response::new(500), EndedBy::Error),
         }
         let answer = match body {
-            Body::Session(offer) => match self.media.answer(cx, &offer) {
+            Body::Session(offer) => match call.media.answer(cx, &offer) {
                 Ok(answer) => Some(answer),
                 Err(why) => {
                     let warning = queries::warning(&why);
                     let response = Response::new(488).field(HeaderName::Warning, warning);
-                    return self.refuse(cx, response, EndedBy::Error);
+                    return self.refuse(call, cx, response, EndedBy::Error);
                 }
             },
             _ => None,
         };
-        let request = &incoming.query.request;
-        let mut dialog = match Dialog::of_callee(request, &self.call_id, &tag.to_string()) {
+        let request = &self.query.request;
+        let mut dialog = match Dialog::of_callee(request, &call.call_id, &tag.to_string()) {
             Ok(dialog) => dialog,
-            Err(_) => return self.refuse(cx, Response::new(400), EndedBy::Error),
+            Err(_) => return self.refuse(call, cx, Response::new(400), EndedBy::Error),
         };
-        dialog.set_link(incoming.query.link());
-        let contact: Box<str> = cx.contact_by(&path, incoming.query.wants_sips()).into();
+        dialog.set_link(self.query.link());
+        let contact: Box<str> = cx.contact_by(&path, self.query.wants_sips()).into();
         // §13.3.1: an INVITE may say itself how long it is good for.
         let (limit, too_late) = match request.expires() {
             Some(secs) if Duration::from_secs(secs.into()) < RING_LIMIT => {
@@ -228,73 +269,86 @@ impl Call {
             }
             _ => (RING_LIMIT, 480),
         };
-        let alarm = |alarm| Alarm::Call(self.id, alarm);
         let ringing = Ringing {
             dialog,
             contact,
             answer,
-            remind: cx.set_timer(REMIND_AFTER, alarm(CallAlarm::Remind)),
-            unanswered: cx.set_timer(limit, alarm(CallAlarm::Unanswered)),
+            remind: cx.set_timer(REMIND_AFTER, call.alarm(CallAlarm::Remind)),
+            unanswered: cx.set_timer(limit, call.alarm(CallAlarm::Unanswered)),
             too_late,
             moved: false,
         };
         let (from, to) = (request.from().uri_str().to_owned(), request.to().uri_str().to_owned());
-        incoming.state = State::Ringing(ringing);
-        self.ring(cx);
-        self.announced = true;
-        cx.emit(Event::Incoming { call: self.id, from, to });
+        self.state = State::Ringing(ringing);
+        self.ring(call, cx);
+        call.announced = true;
+        cx.emit(Event::Incoming { call: call.id, from, to });
+        Step::Stay
     }
 
     /// Says that it rings (§13.3.1.1).
-    fn ring(&mut self, cx: &mut Context<'_>) {
-        let tag = self.tag(cx);
-        let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let State::Ringing(ringing) = &mut incoming.state else { return };
+    fn ring(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+        let tag = call.tag(cx);
+        let State::Ringing(ringing) = &mut self.state else { return };
         let contact = ringing.contact.as_ref();
         let response = Response::new(180).tag(tag).field(HeaderName::Contact, contact);
-        cx.respond(&incoming.query, response);
+        cx.respond(&self.query, response);
     }
 
-    pub(super) fn incoming_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
-        let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let State::Ringing(ringing) = &mut incoming.state else { return };
+    /// A timer fired.
+    pub(super) fn handle_alarm(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        alarm: CallAlarm,
+    ) -> Step {
+        let State::Ringing(ringing) = &mut self.state else { return Step::Stay };
         match alarm {
             CallAlarm::Remind => {
-                let alarm = Alarm::Call(self.id, CallAlarm::Remind);
-                ringing.remind = cx.set_timer(REMIND_AFTER, alarm);
-                match self.state {
-                    CallState::Progress => self.progress(cx),
-                    _ => self.ring(cx),
+                ringing.remind = cx.set_timer(REMIND_AFTER, call.alarm(CallAlarm::Remind));
+                match call.state {
+                    CallState::Progress => self.progress(call, cx),
+                    _ => self.ring(call, cx),
                 }
+                Step::Stay
             }
             CallAlarm::Unanswered => {
                 let code = ringing.too_late;
-                self.refuse(cx, Response::new(code), EndedBy::Timeout);
+                self.refuse(call, cx, Response::new(code), EndedBy::Timeout)
             }
-            _ => {}
+            _ => Step::Stay,
         }
     }
 
     /// A request of the caller within the early dialog.
-    pub(super) fn incoming_request(&mut self, cx: &mut Context<'_>, query: &Query) {
-        let Stage::Incoming(incoming) = &mut self.stage else { return };
-        let State::Ringing(ringing) = &mut incoming.state else {
-            return queries::no_dialog(cx, query);
-        };
+    pub(super) fn handle_request(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        query: &Query,
+    ) -> Step {
         let request = &query.request;
-        if !ringing.dialog.is_of(request.call_id(), request.from_tag()) {
-            return queries::no_dialog(cx, query);
-        }
+        let ringing = match &mut self.state {
+            State::Ringing(ringing)
+                if ringing.dialog.is_of(request.call_id(), request.from_tag()) =>
+            {
+                ringing
+            }
+            _ => {
+                queries::no_dialog(cx, query);
+                return Step::Stay;
+            }
+        };
         if ringing.dialog.handle_request(request).is_err() {
             cx.respond(query, Response::new(500));
-            return;
+            return Step::Stay;
         }
         ringing.dialog.set_link(query.link());
         let offers = !request.body().is_empty();
         match request.method() {
             Method::Bye => {
                 cx.respond(query, Response::new(200));
-                self.cancelled(cx);
+                return self.give_up(call, cx);
             }
             // §14.2, RFC 3311 §5.2: the first offer has not been answered yet.
             method if *method == Method::Invite || (*method == Method::Update && offers) => {
@@ -311,6 +365,15 @@ impl Call {
                 }
             },
             _ => queries::answer(cx, query),
+        }
+        Step::Stay
+    }
+
+    /// Gives back what it holds.
+    pub(super) fn close(self, cx: &mut Context<'_>) {
+        if let State::Ringing(ringing) = self.state {
+            cx.cancel_timer(ringing.remind);
+            cx.cancel_timer(ringing.unanswered);
         }
     }
 }

@@ -4,7 +4,7 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::hold::Hold;
-use super::{Call, queries};
+use super::queries;
 use crate::agent::{Context, MediaPorts, Query, Response};
 use crate::codec::Codec;
 use crate::error::Error;
@@ -322,7 +322,7 @@ impl CallMedia {
     }
 
     /// No further answer to our offer can come: it need not be kept.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn forget_offer(&mut self) {
         if !self.is_offering() {
             self.withdraw();
         }
@@ -358,7 +358,7 @@ impl CallMedia {
     }
 
     /// One dialog has become the call: the streams of all others are over.
-    pub(crate) fn settle_on(&mut self, cx: &mut Context<'_>, dialog: u8) {
+    pub(crate) fn choose_dialog(&mut self, cx: &mut Context<'_>, dialog: u8) {
         self.dialog = dialog;
         self.retain(cx, |live| live.dialog() == dialog);
     }
@@ -472,6 +472,29 @@ impl CallMedia {
         self.held
     }
 
+    /// Whether an offer within the dialog has to wait: for pairs of ports, when it brings streams
+    /// that have none yet. It is taken up again when they have come, or there are none.
+    pub(crate) fn defer(&mut self, cx: &mut Context<'_>, query: &Query, body: &Body) -> bool {
+        if self.deferred.is_some() || (self.is_binding() && matches!(body, Body::Session(_))) {
+            // §14.2: one at a time.
+            queries::later(cx, query);
+            return true;
+        }
+        let Body::Session(offer) = body else { return false };
+        let missing = usize::from(self.streams_in(offer)).saturating_sub(self.ports.len());
+        if missing == 0 || self.is_offering() {
+            return false;
+        }
+        self.deferred = Some(Box::new(query.clone()));
+        self.ask(cx, missing as u8);
+        true
+    }
+
+    /// The offer that has waited for ports, once.
+    pub(crate) fn take_deferred(&mut self) -> Option<Box<Query>> {
+        self.deferred.take()
+    }
+
     /// Whether an offer of the far end waits for ports.
     pub(crate) fn is_deferring(&self) -> bool {
         self.deferred.is_some()
@@ -486,37 +509,5 @@ pub(super) fn decline(offer: &SessionDescription) -> String {
 impl Live {
     fn dialog(&self) -> u8 {
         self.number / MAX_STREAMS
-    }
-}
-
-impl Call {
-    /// Whether an offer within the dialog has to wait: for pairs of ports, when it brings streams
-    /// that have none yet. It is taken up again when they have come, or there are none.
-    pub(super) fn defer(&mut self, cx: &mut Context<'_>, query: &Query, body: &Body) -> bool {
-        let media = &mut self.media;
-        if media.deferred.is_some() || (media.is_binding() && matches!(body, Body::Session(_))) {
-            // §14.2: one at a time.
-            queries::later(cx, query);
-            return true;
-        }
-        let Body::Session(offer) = body else { return false };
-        let missing = usize::from(media.streams_in(offer)).saturating_sub(media.ports.len());
-        if missing == 0 || media.is_offering() {
-            return false;
-        }
-        media.deferred = Some(Box::new(query.clone()));
-        media.ask(cx, missing as u8);
-        true
-    }
-
-    /// Takes a pair of ports for an offer that waits.
-    pub(super) fn session_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
-        if !self.media.handle_ports(cx, ports) || self.relocation_ports(cx) {
-            return;
-        }
-        if let Some(query) = self.media.deferred.take() {
-            self.reoffered(cx, &query, Body::of(&query.request));
-        }
-        self.advance(cx);
     }
 }

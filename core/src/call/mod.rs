@@ -1,15 +1,15 @@
 //! Calls (RFC 3261 §13 to §15): what an application asks of one, and the machine behind it.
 //!
-//! A `Call` is one of three things in turn, each in a file of its own under a diagram of its
-//! states: an `outgoing` INVITE or an `incoming` one, and then a `session`. They share the
-//! call's `media`. Beside a session stand a `transfer` that we ask for (REFER, with `notice` for the
-//! reports on it) and a `referral`, one that the far end asks for (`reference` is where to). What a
-//! handler is told it turns into messages and events at once; when a call is
-//! over it has told so.
+//! A [`Call`] is in one of three stages, each in a file of its own under a diagram of its states: an
+//! `outgoing` INVITE or an `incoming` one, and then a `session`. A stage is lent what all of them have
+//! (`common`), takes an event and returns a [`Step`]: it stays, becomes another stage, or the call ends.
+//! What a stage does meanwhile it does at once: messages go out, and the application's events are
+//! queued. Commands stand in the file of their name (`hold`), or of the stage that takes them.
 
+mod common;
+mod ending;
 mod hold;
 mod incoming;
-mod inquiry;
 mod media;
 mod notice;
 mod options;
@@ -18,73 +18,47 @@ mod profile;
 pub(crate) mod queries;
 mod redirection;
 mod reference;
-mod referral;
+mod referrer;
+mod repeated;
 mod session;
 mod sipfrag;
-mod transfer;
 
 use std::sync::Arc;
 
 pub use options::{CallInfo, CallOptions, TransferMode, TransferOptions};
 pub use profile::CallProfile;
 
-pub(crate) use inquiry::MAX_INQUIRIES;
+pub(crate) use ending::Ending;
 pub(crate) use media::{Body, MAX_STREAMS};
 pub(crate) use notice::parameter;
 pub(crate) use reference::Reference;
-pub(crate) use referral::decline;
-pub(crate) use transfer::Order;
+pub(crate) use session::{MAX_REQUESTS, Order};
 
-use crate::agent::{
-    CallAlarm, Context, Lost, MediaPorts, Owner, Path, Query, Response, Tag, Target,
-};
-use crate::error::Error;
-use crate::event::{CallDirection, CallId, CallState, Cause, EndedBy, Event};
+use crate::agent::{CallAlarm, Context, Lost, MediaPorts, Path, Query, Response, Tag, Target};
+use crate::event::{CallDirection, CallId, CallState, EndedBy, Event};
 use crate::host::Flow;
-use crate::sip::{Message, Method};
+use crate::sip::Message;
 use crate::transaction::{ClientId, FailureCause, ServerId};
+use common::Common;
 use incoming::Incoming;
-use inquiry::Inquiry;
 use media::CallMedia;
 use outgoing::Outgoing;
-use profile::Parties;
-use referral::{Referral, Referrer};
 use session::Session;
-use transfer::Transfer;
 
 /// One call.
 #[derive(Debug)]
 pub(crate) struct Call {
-    id: CallId,
-    direction: CallDirection,
-    /// What the application sees.
-    state: CallState,
-    /// Our tag, and the Call-ID: set when the call first crosses.
-    tag: Option<Tag>,
-    call_id: Arc<str>,
-    /// The far end of a call of ours: a name-addr without its tag.
-    remote: Arc<str>,
-    /// Ourselves likewise.
-    local: Arc<str>,
-    /// The INVITE that came, which says who calls whom: as text, for a parsed message is larger and
-    /// calls are many.
-    invite: Option<Arc<[u8]>>,
-    /// Its transaction, until the INVITE is answered.
-    server: Option<ServerId>,
-    /// Whether the application knows of it.
-    announced: bool,
-    media: CallMedia,
-    /// The latest transfer that we asked for.
-    transfer: Option<Box<Transfer>>,
-    /// The latest that the far end asked for.
-    referral: Option<Box<Referral>>,
-    /// The call whose far end sent us here.
-    referrer: Option<Box<Referrer>>,
-    /// What the application asks the far end.
-    inquiries: Vec<Inquiry>,
+    common: Common,
     stage: Stage,
 }
 
+/// ```text
+///   place ──► Outgoing ── 2xx ─────┐
+///                │                 ├──► Session
+///   INVITE ─► Incoming ── answer ──┘       │
+///                │                         │
+///                └────────► Over ◄─────────┘
+/// ```
 #[derive(Debug)]
 enum Stage {
     Outgoing(Box<Outgoing>),
@@ -93,59 +67,21 @@ enum Stage {
     Over,
 }
 
-/// How a call ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Ending {
-    pub(crate) by: EndedBy,
-    pub(crate) cause: Option<Cause>,
-    pub(crate) error: Option<Error>,
-}
-
-impl Ending {
-    pub(crate) fn new(by: EndedBy) -> Self {
-        Self { by, cause: None, error: None }
-    }
-
-    /// Because of a response.
-    pub(crate) fn of(by: EndedBy, response: &Message) -> Self {
-        Self { cause: Some(Cause::of(response)), ..Self::new(by) }
-    }
-
-    /// Because of something here.
-    pub(crate) fn error(error: Option<Error>) -> Self {
-        Self { error, ..Self::new(EndedBy::Error) }
-    }
-
-    /// With the response that said so, if nothing else did.
-    pub(crate) fn or_cause(mut self, response: &Message) -> Self {
-        self.cause = self.cause.or_else(|| Some(Cause::of(response)));
-        self
-    }
-}
-
-impl From<Lost> for Ending {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Unreachable => Self::error(None),
-            Lost::Because(error) => Self::error(Some(error)),
-        }
-    }
-}
-
-impl From<FailureCause> for Ending {
-    fn from(cause: FailureCause) -> Self {
-        match cause {
-            FailureCause::Timeout => Self::new(EndedBy::Timeout),
-            _ => Self::error(None),
-        }
-    }
+/// What comes after an event.
+#[derive(Debug)]
+enum Step {
+    /// The stage goes on.
+    Stay,
+    /// Another stage follows.
+    Become(Stage),
+    /// The call is over.
+    End(Ending),
 }
 
 impl Call {
     /// A call to `target`, not yet begun.
     pub(crate) fn outgoing(id: CallId, target: Target, options: CallOptions) -> Self {
-        let media = CallMedia::new(id, options.codecs.clone(), options.direction);
-        Self {
+        let common = Common {
             id,
             direction: CallDirection::Outgoing,
             state: CallState::Dialing,
@@ -156,51 +92,46 @@ impl Call {
             invite: None,
             server: None,
             announced: true,
-            media,
-            transfer: None,
-            referral: None,
+            media: CallMedia::new(id, options.codecs.clone(), options.direction),
             referrer: None,
-            inquiries: Vec::new(),
-            stage: Stage::Outgoing(Box::new(Outgoing::new(target, options))),
-        }
+            queue: Vec::new(),
+        };
+        Self { common, stage: Stage::Outgoing(Box::new(Outgoing::new(target, options))) }
     }
 
     /// A call that has just come in; the INVITE has been checked.
     pub(crate) fn incoming(id: CallId, query: Query, body: Body) -> Self {
-        let (request, server) = (query.request.clone(), query.id);
-        Self {
+        let common = Common {
             id,
             direction: CallDirection::Incoming,
             state: CallState::Ringing,
             tag: None,
-            call_id: Arc::from(request.call_id()),
+            call_id: Arc::from(query.request.call_id()),
             remote: Arc::default(),
             local: Arc::default(),
-            media: CallMedia::new(id, None, Default::default()),
-            transfer: None,
-            referral: None,
-            referrer: None,
-            inquiries: Vec::new(),
-            stage: Stage::Incoming(Box::new(Incoming::new(query, body))),
-            invite: Some(request.bytes().into()),
-            server: Some(server),
+            invite: Some(query.request.bytes().into()),
+            server: Some(query.id),
             announced: false,
-        }
+            media: CallMedia::new(id, None, Default::default()),
+            referrer: None,
+            queue: Vec::new(),
+        };
+        Self { common, stage: Stage::Incoming(Box::new(Incoming::new(query, body))) }
     }
 
     /// What the application sees.
     pub(crate) fn state(&self) -> CallState {
-        self.state
+        self.common.state
     }
 
     /// Who began it.
     pub(crate) fn direction(&self) -> CallDirection {
-        self.direction
+        self.common.direction
     }
 
-    /// Whether the application knows of it: an incoming call is told once it rings.
+    /// Whether the application knows of it: of an incoming call from when it rings.
     pub(crate) fn is_announced(&self) -> bool {
-        self.announced
+        self.common.announced
     }
 
     /// Whether nothing more happens in it.
@@ -209,144 +140,27 @@ impl Call {
     }
 
     /// The INVITE transaction that a CANCEL need no longer look for: once, when it was answered.
-    pub(crate) fn settled_invite(&mut self) -> Option<ServerId> {
+    pub(crate) fn take_answered_invite(&mut self) -> Option<ServerId> {
         match &self.stage {
             Stage::Incoming(_) => None,
-            _ => self.server.take(),
+            _ => self.common.server.take(),
         }
     }
 
     /// Our tag as a callee in calls with this Call-ID.
     pub(crate) fn tag_for(&self, call_id: &str) -> Option<Tag> {
-        self.tag.filter(|_| self.direction == CallDirection::Incoming && *self.call_id == *call_id)
+        let Common { direction, tag, .. } = self.common;
+        tag.filter(|_| direction == CallDirection::Incoming && *self.common.call_id == *call_id)
+    }
+
+    /// Our tag, made when first needed.
+    pub(crate) fn tag(&mut self, cx: &mut Context<'_>) -> Tag {
+        self.common.tag(cx)
     }
 
     /// What is known about it.
     pub(crate) fn profile(&self) -> CallProfile {
-        let parties = match &self.invite {
-            Some(invite) => Parties::Theirs(Arc::clone(invite)),
-            None => Parties::Ours {
-                remote: Arc::clone(&self.remote),
-                local: Arc::clone(&self.local),
-                call_id: Arc::clone(&self.call_id),
-            },
-        };
-        CallProfile {
-            id: self.id,
-            direction: self.direction,
-            state: self.state,
-            parties,
-            codec: self.media.codec(),
-            streams: self.media.streams(),
-            media: self.media.direction(),
-            held: self.media.is_held(),
-            holding: self.media.hold.is_agreed(),
-        }
-    }
-
-    /// Changes what the application sees, when a command is taken; the next crossing carries it out.
-    pub(crate) fn command(&mut self, state: CallState) -> Option<Event> {
-        (self.state != state).then(|| {
-            self.state = state;
-            Event::State { call: self.id, state, cause: None }
-        })
-    }
-
-    /// Takes the path that was looked for.
-    pub(crate) fn handle_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
-        match &self.stage {
-            Stage::Outgoing(_) => self.outgoing_path(cx, path),
-            Stage::Incoming(_) => self.incoming_path(cx, path),
-            Stage::Session(_) => self.session_path(cx, path),
-            Stage::Over => {}
-        }
-    }
-
-    /// Takes the ports that were asked for; `None` when there are none.
-    pub(crate) fn handle_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
-        match &self.stage {
-            Stage::Outgoing(_) => self.outgoing_ports(cx, ports),
-            Stage::Incoming(_) => self.incoming_ports(cx, ports),
-            Stage::Session(_) | Stage::Over => self.session_ports(cx, ports),
-        }
-    }
-
-    /// Takes a response to a request of ours. `client` is absent for one that came after its
-    /// transaction: a 2xx to INVITE that is repeated, or that a fork sends late.
-    pub(crate) fn handle_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: Option<ClientId>,
-        response: &Message,
-    ) {
-        if let Some(client) = client
-            && (self.inquiry_response(cx, client, response)
-                || self.transfer_response(cx, client, response)
-                || self.referral_response(cx, client, response))
-        {
-            return;
-        }
-        match (&self.stage, client) {
-            (Stage::Outgoing(_), Some(client)) => self.outgoing_response(cx, client, response),
-            (Stage::Session(_), _) => self.session_response(cx, client, response),
-            _ => {}
-        }
-    }
-
-    /// A request of ours failed.
-    pub(crate) fn handle_failure(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: ClientId,
-        cause: FailureCause,
-    ) {
-        if self.inquiry_failure(cx, client)
-            || self.transfer_failure(cx, client)
-            || self.referral_failure(cx, client)
-        {
-            return;
-        }
-        match &self.stage {
-            Stage::Outgoing(_) => self.outgoing_failure(cx, client, cause),
-            Stage::Session(_) => self.session_failure(cx, client, cause),
-            Stage::Incoming(_) | Stage::Over => {}
-        }
-    }
-
-    /// Takes a request whose To carries our tag.
-    pub(crate) fn handle_request(&mut self, cx: &mut Context<'_>, query: &Query) {
-        if *query.request.call_id() != *self.call_id {
-            return self.notified_beside(cx, query);
-        }
-        match &self.stage {
-            Stage::Outgoing(_) => self.outgoing_request(cx, query),
-            Stage::Incoming(_) => self.incoming_request(cx, query),
-            Stage::Session(_) => self.session_request(cx, query),
-            Stage::Over => queries::no_dialog(cx, query),
-        }
-    }
-
-    /// Takes the ACK of our 2xx.
-    pub(crate) fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Message) {
-        if let Stage::Session(_) = &self.stage {
-            self.session_ack(cx, ack);
-        }
-    }
-
-    /// A timer fired.
-    pub(crate) fn handle_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
-        match alarm {
-            CallAlarm::Untold => return self.close_transfer(cx),
-            CallAlarm::Undecided => return self.decline(cx),
-            CallAlarm::Report => return self.report_due(cx),
-            _ => {}
-        }
-        match &self.stage {
-            Stage::Outgoing(_) => self.outgoing_alarm(cx, alarm),
-            Stage::Incoming(_) => self.incoming_alarm(cx, alarm),
-            Stage::Session(_) => self.session_alarm(cx, alarm),
-            Stage::Over => {}
-        }
+        self.common.profile()
     }
 
     /// Whether it goes by that connection.
@@ -359,98 +173,218 @@ impl Call {
         }
     }
 
-    /// The network has changed: it goes on from the new one.
-    pub(crate) fn network_changed(&mut self, cx: &mut Context<'_>) {
-        match &self.stage {
-            Stage::Outgoing(_) => self.outgoing_moved(cx),
-            Stage::Incoming(_) => self.incoming_moved(cx),
-            Stage::Session(_) => self.relocate(cx),
-            Stage::Over => {}
+    /// Changes what the application sees, when a command is taken; the next crossing carries it out.
+    pub(crate) fn command(&mut self, state: CallState) -> Option<Event> {
+        let call = &mut self.common;
+        (call.state != state).then(|| {
+            call.state = state;
+            Event::State { call: call.id, state, cause: None }
+        })
+    }
+
+    /// Takes the path that was looked for.
+    pub(crate) fn handle_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
+        let call = &mut self.common;
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_path(call, cx, path),
+            Stage::Incoming(incoming) => incoming.handle_path(call, cx, path),
+            Stage::Session(session) => session.handle_path(call, cx, path),
+            Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
+    }
+
+    /// Takes the ports that were asked for; `None` when there are none.
+    pub(crate) fn handle_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
+        let call = &mut self.common;
+        if !call.media.handle_ports(cx, ports) {
+            return;
         }
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_ports(call, cx),
+            Stage::Incoming(incoming) => incoming.handle_ports(call, cx),
+            Stage::Session(session) => session.handle_ports(call, cx),
+            Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
+    }
+
+    /// Takes a response to a request of ours. `client` is absent for one that came after its
+    /// transaction: a 2xx to INVITE that is repeated, or that a fork sends late.
+    pub(crate) fn handle_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: Option<ClientId>,
+        response: &Message,
+    ) {
+        let call = &mut self.common;
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_response(call, cx, client, response),
+            Stage::Session(session) => session.handle_response(call, cx, client, response),
+            Stage::Incoming(_) | Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
+    }
+
+    /// A request of ours failed.
+    pub(crate) fn handle_failure(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: ClientId,
+        cause: FailureCause,
+    ) {
+        let call = &mut self.common;
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_failure(call, cx, client, cause),
+            Stage::Session(session) => session.handle_failure(call, cx, client, cause),
+            Stage::Incoming(_) | Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
+    }
+
+    /// Takes a request whose To carries our tag.
+    pub(crate) fn handle_request(&mut self, cx: &mut Context<'_>, query: &Query) {
+        let call = &mut self.common;
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_request(call, cx, query),
+            Stage::Incoming(incoming) => incoming.handle_request(call, cx, query),
+            Stage::Session(session) => session.handle_request(call, cx, query),
+            Stage::Over => {
+                queries::no_dialog(cx, query);
+                Step::Stay
+            }
+        };
+        self.apply(cx, step);
+    }
+
+    /// Takes the ACK of our 2xx.
+    pub(crate) fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Message) {
+        self.in_session(cx, |session, call, cx| session.handle_ack(call, cx, ack));
+    }
+
+    /// A timer fired.
+    pub(crate) fn handle_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
+        let call = &mut self.common;
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_alarm(call, cx, alarm),
+            Stage::Incoming(incoming) => incoming.handle_alarm(call, cx, alarm),
+            Stage::Session(session) => session.handle_alarm(call, cx, alarm),
+            Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
+    }
+
+    /// The network has changed: it goes on from the new one.
+    pub(crate) fn handle_network_change(&mut self, cx: &mut Context<'_>) {
+        let call = &mut self.common;
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_network_change(call, cx),
+            Stage::Incoming(incoming) => incoming.handle_network_change(call, cx),
+            Stage::Session(session) => session.relocate(call, cx),
+            Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
     }
 
     /// A connection is over, and with it what was under way on it.
     pub(crate) fn handle_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) {
-        match &self.stage {
-            Stage::Outgoing(_) => self.outgoing_flow_lost(cx, flow),
-            Stage::Session(_) => self.session_flow_lost(cx, flow),
-            Stage::Incoming(_) | Stage::Over => {}
+        let call = &mut self.common;
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.handle_flow_lost(call, cx, flow),
+            Stage::Session(session) => session.handle_flow_lost(call, cx, flow),
+            Stage::Incoming(_) | Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
+    }
+
+    /// Its media has been silent for too long: that ends it.
+    pub(crate) fn handle_silence(&mut self, cx: &mut Context<'_>) {
+        if self.common.state == CallState::Answered {
+            let ending = Ending::new(EndedBy::Timeout);
+            self.in_session(cx, |session, call, cx| session.terminate(call, cx, ending));
         }
     }
 
     /// Ends it because the phone stops, whatever its state.
     pub(crate) fn shut_down(&mut self, cx: &mut Context<'_>) {
-        match &self.stage {
-            Stage::Outgoing(_) => self.withdraw(cx, Ending::new(EndedBy::Local)),
-            Stage::Incoming(_) => self.refuse(cx, Response::new(480), EndedBy::Local),
-            Stage::Session(_) => self.part(cx, Ending::new(EndedBy::Local)),
-            Stage::Over => {}
-        }
+        let call = &mut self.common;
+        let ending = Ending::new(EndedBy::Local);
+        let step = match &mut self.stage {
+            Stage::Outgoing(outgoing) => outgoing.withdraw(call, cx, ending),
+            Stage::Incoming(incoming) => {
+                incoming.refuse(call, cx, Response::new(480), EndedBy::Local)
+            }
+            Stage::Session(session) => session.terminate(call, cx, ending),
+            Stage::Over => Step::Stay,
+        };
+        self.apply(cx, step);
     }
 
     /// Ends it without a further word to the peer: the phone has waited long enough.
     pub(crate) fn abandon(&mut self, cx: &mut Context<'_>) {
         if !self.is_over() {
-            self.finish(cx, Ending::new(EndedBy::Local));
+            self.apply(cx, Step::End(Ending::new(EndedBy::Local)));
         }
     }
 
-    /// Ends a call whose media has fallen silent.
-    pub(crate) fn silent(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.stage, Stage::Session(_)) && self.state == CallState::Answered {
-            self.part(cx, Ending::new(EndedBy::Timeout));
+    /// Has the caller's INVITE act, if that is the stage.
+    fn in_outgoing(
+        &mut self,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut Outgoing, &mut Common, &mut Context<'_>) -> Step,
+    ) {
+        if let Stage::Outgoing(outgoing) = &mut self.stage {
+            let step = act(outgoing, &mut self.common, cx);
+            self.apply(cx, step);
         }
     }
 
-    /// Tells a new state, or more about the old one.
-    fn set_state(&mut self, cx: &mut Context<'_>, state: CallState, cause: Option<Cause>) {
-        if self.state != state || cause.is_some() {
-            self.state = state;
-            if let Some(cause) = &cause {
-                self.note(cause);
+    /// Has the callee's INVITE act, if that is the stage.
+    fn in_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut Incoming, &mut Common, &mut Context<'_>) -> Step,
+    ) {
+        if let Stage::Incoming(incoming) = &mut self.stage {
+            let step = act(incoming, &mut self.common, cx);
+            self.apply(cx, step);
+        }
+    }
+
+    /// Has the session act, if that is the stage.
+    fn in_session(
+        &mut self,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut Session, &mut Common, &mut Context<'_>) -> Step,
+    ) {
+        if let Stage::Session(session) = &mut self.stage {
+            let step = act(session, &mut self.common, cx);
+            self.apply(cx, step);
+        }
+    }
+
+    /// Carries out what a stage has returned.
+    fn apply(&mut self, cx: &mut Context<'_>, step: Step) {
+        match step {
+            Step::Stay => {}
+            Step::Become(stage) => {
+                self.leave(cx, stage);
+                self.in_session(cx, Session::advance);
             }
-            cx.emit(Event::State { call: self.id, state, cause });
+            Step::End(ending) => {
+                self.leave(cx, Stage::Over);
+                self.common.finish(cx, ending);
+            }
         }
     }
 
-    /// It is over: media stops, everything goes back, and the application is told.
-    fn finish(&mut self, cx: &mut Context<'_>, ending: Ending) {
-        self.forget_transfer(cx);
-        self.forget_referral(cx);
-        self.close_inquiries(cx);
-        match core::mem::replace(&mut self.stage, Stage::Over) {
+    /// Goes on to another stage; the one before gives back what it holds.
+    fn leave(&mut self, cx: &mut Context<'_>, next: Stage) {
+        match core::mem::replace(&mut self.stage, next) {
             Stage::Outgoing(outgoing) => outgoing.close(cx),
             Stage::Incoming(incoming) => incoming.close(cx),
-            Stage::Session(session) => session.close(cx),
-            Stage::Over => return,
-        }
-        self.media.close(cx);
-        if let Some(tag) = self.tag.take() {
-            cx.agent.forget_tag(tag);
-        }
-        if !self.announced {
-            self.state = CallState::Ended;
-            return;
-        }
-        let cause = ending.cause.clone().filter(|_| self.state != CallState::Ended);
-        self.set_state(cx, CallState::Ended, cause);
-        if ending.cause.is_none() {
-            self.note_end(ending.by);
-        }
-        let Ending { by, cause, error } = ending;
-        cx.emit(Event::Ended { call: self.id, by, cause, error });
-    }
-
-    /// Our tag, made when first needed.
-    pub(crate) fn tag(&mut self, cx: &mut Context<'_>) -> Tag {
-        match self.tag {
-            Some(tag) => tag,
-            None => *self.tag.insert(cx.new_tag(Owner::Call(self.id))),
+            Stage::Session(session) => session.close(&self.common, cx),
+            Stage::Over => {}
         }
     }
-}
-
-/// Whether a request of this method can carry an offer within a dialog.
-fn carries_offer(method: &Method) -> bool {
-    matches!(method, Method::Invite | Method::Update)
 }

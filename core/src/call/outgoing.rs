@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use early::Early;
 
+use super::common::Common;
 use super::media::Body;
 use super::redirection::Redirection;
 use super::session::Session;
-use super::{Call, CallAlarm, CallOptions, Ending, Stage};
+use super::{Call, CallOptions, Ending, Stage, Step};
 use crate::agent::{
-    ACCEPTED, ALLOWED, Alarm, Attempt, Context, Lost, MediaPorts, Owner, Path, Reach, Request,
-    SUPPORTED, Target,
+    ACCEPTED, ALLOWED, Attempt, CallAlarm, Context, Lost, Path, Reach, Request, SUPPORTED, Target,
 };
 use crate::dialog::Dialog;
 use crate::error::Error;
@@ -91,6 +91,19 @@ struct Calling {
 /// Over how many further connections a call is placed when one has ended.
 const MAX_LOSSES: u8 = 3;
 
+impl Call {
+    /// Begins a call of ours.
+    pub(crate) fn place(&mut self, cx: &mut Context<'_>) {
+        self.in_outgoing(cx, Outgoing::place);
+    }
+
+    /// Gives it up at the application's wish.
+    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>) {
+        let ending = Ending::new(EndedBy::Local);
+        self.in_outgoing(cx, |outgoing, call, cx| outgoing.withdraw(call, cx, ending));
+    }
+}
+
 impl Outgoing {
     pub(super) fn new(target: Target, options: CallOptions) -> Self {
         let CallOptions { headers, streams, late_offer, max_redirects, .. } = options;
@@ -108,233 +121,138 @@ impl Outgoing {
         }
     }
 
-    /// How the call ends if its target cannot be reached any more.
-    fn unreachable(&self, problem: &str) -> Ending {
-        let (peer, problem) = (self.target.uri.clone(), problem.to_owned());
-        Ending::error(Some(Error::Unreachable { peer, problem }))
-    }
-
-    pub(super) fn close(self, cx: &mut Context<'_>) {
-        // The transaction lives on to acknowledge a repeated rejection.
-        if let State::Calling(calling) = self.state {
-            cx.cancel_timer(calling.unanswered);
-        }
-    }
-}
-
-impl Call {
     /// Begins.
-    pub(crate) fn place(&mut self, cx: &mut Context<'_>) {
-        let Stage::Outgoing(outgoing) = &self.stage else { return };
-        self.call_id = cx.new_call_id().into();
-        match cx.reach(&outgoing.target.hop, Owner::Call(self.id)) {
-            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
-            Reach::Later => {}
-            Reach::Never(lost) => self.finish(cx, lost.into()),
+    fn place(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        call.call_id = cx.new_call_id().into();
+        match cx.reach(&self.target.hop, call.owner()) {
+            Reach::Open(path) => self.handle_path(call, cx, Ok(path)),
+            Reach::Later => Step::Stay,
+            Reach::Never(lost) => Step::End(lost.into()),
         }
-    }
-
-    /// Gives it up at the application's wish.
-    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>) {
-        self.withdraw(cx, Ending::new(EndedBy::Local));
     }
 
     /// Gives it up: at once while nothing was sent, else as §9.1 allows.
-    pub(super) fn withdraw(&mut self, cx: &mut Context<'_>, ending: Ending) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else {
-            return self.finish(cx, ending);
-        };
+    pub(super) fn withdraw(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        ending: Ending,
+    ) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::End(ending) };
         if calling.seeking.is_some() && !calling.heard {
-            return self.finish(cx, ending);
+            return Step::End(ending);
         }
         calling.withdrawal.get_or_insert(ending);
         calling.cancel_if_heard(cx);
-        self.set_state(cx, CallState::Canceling, None);
+        call.set_state(cx, CallState::Canceling, None);
+        Step::Stay
     }
 
-    pub(super) fn outgoing_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
+    /// Takes the path to the target.
+    pub(super) fn handle_path(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        path: Result<Arc<Path>, Lost>,
+    ) -> Step {
         let path = match path {
             Ok(path) => path,
-            Err(lost) => return self.unreached(cx, lost.into()),
+            Err(lost) => return self.try_next_target(call, cx, lost.into()),
         };
-        match &mut outgoing.state {
+        match &mut self.state {
             State::Seeking => {
-                self.media.bind(cx, path.to.ip(), outgoing.streams);
-                outgoing.state = State::Binding(path);
+                call.media.bind(cx, path.to.ip(), self.streams);
+                self.state = State::Binding(path);
             }
             State::Calling(calling) if calling.tried.contains(&path.server()) => {
                 if let Some(ending) = calling.seeking.take() {
-                    self.unreached(cx, ending);
+                    return self.try_next_target(call, cx, ending);
                 }
             }
             State::Calling(calling) if calling.seeking.is_some() => {
                 calling.path = path;
                 if let Some(ending) = calling.withdrawal.take() {
                     cx.cancel_invite_by(&calling.path, &calling.attempt);
-                    return self.finish(cx, ending);
+                    return Step::End(ending);
                 }
                 match calling.moved {
-                    true if self.media.is_binding() => {}
-                    true => self.media.rebind(cx, calling.path.to.ip()),
+                    true if call.media.is_binding() => {}
+                    true => call.media.rebind(cx, calling.path.to.ip()),
                     false => {
-                        self.media.retarget(&calling.path.advertised);
-                        self.invite_anew(cx);
+                        call.media.retarget(&calling.path.advertised);
+                        self.invite_anew(call, cx);
                     }
                 }
             }
             _ => {}
         }
-    }
-
-    /// Sends INVITE by the path that was found, with an offer of its own.
-    fn invite_anew(&mut self, cx: &mut Context<'_>) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        (calling.seeking, calling.moved) = (None, false);
-        // The one before is withdrawn, if it may still be ringing.
-        if calling.heard {
-            cx.cancel_invite_by(&calling.path, &calling.attempt);
-        }
-        cx.abandon(&mut calling.attempt);
-        calling.attempt = Attempt::default();
-        if calling.offer.is_some() {
-            calling.offer = self.media.offer(cx);
-        }
-        self.invite(cx);
+        Step::Stay
     }
 
     /// The network has changed, and no answer to the INVITE would find us: it is withdrawn, and sent
     /// once more from the new one.
-    pub(super) fn outgoing_moved(&mut self, cx: &mut Context<'_>) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
+    pub(super) fn handle_network_change(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::Stay };
         if calling.withdrawal.is_some() {
-            return;
+            return Step::Stay;
         }
         calling.moved = true;
         calling.tried.clear();
-        if calling.seeking.is_none() {
-            self.place_again(cx, "the network has changed");
+        match calling.seeking.is_none() {
+            true => self.place_again(call, cx, "the network has changed"),
+            false => Step::Stay,
         }
     }
 
     /// The connection to where the INVITE went is over. Neither its answer nor what else is needed can
     /// come, so it is sent once more over another.
-    pub(super) fn outgoing_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
+    pub(super) fn handle_flow_lost(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        flow: Flow,
+    ) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::Stay };
         if calling.path.flow != flow || calling.seeking.is_some() {
-            return;
+            return Step::Stay;
         }
         calling.losses += 1;
         let problem = "the connection to it was lost";
         match calling.losses > MAX_LOSSES {
             true => {
                 let ending = calling.withdrawal.take();
-                let ending = ending.unwrap_or_else(|| outgoing.unreachable(problem));
-                self.finish(cx, ending);
+                Step::End(ending.unwrap_or_else(|| unreachable(&self.target, problem)))
             }
-            false => self.place_again(cx, problem),
+            false => self.place_again(call, cx, problem),
         }
     }
 
-    /// Looks for a path to send INVITE once more; that there is none is because of `problem`.
-    fn place_again(&mut self, cx: &mut Context<'_>, problem: &str) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let ending = outgoing.unreachable(problem);
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        if !calling.heard {
-            cx.abandon(&mut calling.attempt);
-        }
-        for early in calling.early.drain(..) {
-            self.media.drop_early(cx, early.number);
-        }
-        let withdrawn = calling.withdrawal.is_some();
-        calling.seeking = Some(ending);
-        let reach = cx.reach(&outgoing.target.hop, Owner::Call(self.id));
-        if !withdrawn {
-            self.set_state(cx, CallState::Dialing, None);
-        }
-        match reach {
-            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
-            Reach::Later => {}
-            Reach::Never(lost) => self.outgoing_path(cx, Err(lost)),
-        }
-    }
-
-    /// A server has failed: on to another that the target can be reached by (RFC 3263 §4.3), unless
-    /// the request has gone further already.
-    fn fail_over(&mut self, cx: &mut Context<'_>, ending: Ending, retry_after: Option<u32>) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        let (hop, now) = (&outgoing.target.hop, cx.now());
-        cx.agent.avoid(&calling.path, retry_after, now);
-        calling.tried.push(calling.path.server());
-        if calling.progressed || !cx.agent.leads_elsewhere(hop, &calling.tried, now) {
-            return self.unreached(cx, ending);
-        }
-        calling.seeking = Some(ending);
-        match cx.reach(hop, Owner::Call(self.id)) {
-            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
-            Reach::Later => {}
-            Reach::Never(lost) => self.outgoing_path(cx, Err(lost)),
-        }
-    }
-
-    /// The target was not reached: on to the next, or that is how the call ends (§8.1.3.4).
-    fn unreached(&mut self, cx: &mut Context<'_>, ending: Ending) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else {
-            return self.finish(cx, ending);
+    /// Takes the ports for media.
+    pub(super) fn handle_ports(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        let path = match &self.state {
+            State::Binding(path) => Arc::clone(path),
+            State::Calling(calling) if calling.moved => {
+                call.media.move_to_new_ports(cx);
+                self.invite_anew(call, cx);
+                return Step::Stay;
+            }
+            _ => return Step::Stay,
         };
-        if let Some(ending) = calling.withdrawal.take() {
-            return self.finish(cx, ending);
+        if let Err(error) = call.media.open(cx) {
+            return Step::End(Ending::error(Some(error)));
         }
-        // A target that no path leads to has said nothing; the one before has.
-        let ending = calling.seeking.take().unwrap_or(ending);
-        let Some(target) = outgoing.redirection.next() else { return self.finish(cx, ending) };
-        for early in calling.early.drain(..) {
-            self.media.drop_early(cx, early.number);
-        }
-        let cause = ending.cause.clone();
-        calling.seeking = Some(ending);
-        outgoing.target = target;
-        (calling.tried, calling.progressed) = (Vec::new(), false);
-        let reach = cx.reach(&outgoing.target.hop, Owner::Call(self.id));
-        self.set_state(cx, CallState::Dialing, cause);
-        match reach {
-            Reach::Open(path) => self.outgoing_path(cx, Ok(path)),
-            Reach::Later => {}
-            Reach::Never(lost) => self.outgoing_path(cx, Err(lost)),
-        }
-    }
-
-    pub(super) fn outgoing_ports(&mut self, cx: &mut Context<'_>, ports: Option<MediaPorts>) {
-        if !self.media.handle_ports(cx, ports) {
-            return;
-        }
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        if let State::Calling(calling) = &outgoing.state
-            && calling.moved
-        {
-            self.media.move_to_new_ports(cx);
-            return self.invite_anew(cx);
-        }
-        let State::Binding(path) = &outgoing.state else { return };
-        let path = Arc::clone(path);
-        if let Err(error) = self.media.open(cx) {
-            return self.finish(cx, Ending::error(Some(error)));
-        }
-        let offer = match outgoing.late_offer {
+        let offer = match self.late_offer {
             true => None,
-            false => self.media.offer(cx),
+            false => call.media.offer(cx),
         };
         let identity = cx.agent.identity(&path.advertised);
-        let from = format!("{identity};tag={}", self.tag(cx)).into();
-        self.local = identity.into();
-        let alarm = Alarm::Call(self.id, CallAlarm::Unanswered);
+        let from = format!("{identity};tag={}", call.tag(cx)).into();
+        call.local = identity.into();
+        let alarm = call.alarm(CallAlarm::Unanswered);
         let unanswered = cx.set_timer(cx.agent.parameters.answer_timeout, alarm);
         let calling = Calling {
             path,
@@ -353,27 +271,211 @@ impl Call {
             losses: 0,
             unanswered,
         };
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        outgoing.state = State::Calling(Box::new(calling));
-        self.invite(cx);
+        self.state = State::Calling(Box::new(calling));
+        self.invite(call, cx);
+        Step::Stay
+    }
+
+    /// Takes a response to the INVITE.
+    pub(super) fn handle_response(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        client: Option<ClientId>,
+        response: &Message,
+    ) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::Stay };
+        if !client.is_some_and(|client| calling.attempt.is(client)) {
+            return Step::Stay;
+        }
+        let status = response.status().unwrap_or_default();
+        match status {
+            ..=199 => {
+                calling.heard = true;
+                calling.cancel_if_heard(cx);
+                if status > 100 {
+                    calling.progressed = true;
+                    calling.handle_provisional(call, cx, &self.target.uri, response);
+                }
+                Step::Stay
+            }
+            200..=299 => calling.handle_success(call, cx, &self.target.uri, response),
+            // It is placed again already.
+            _ if calling.seeking.is_some() => {
+                calling.attempt = Attempt::default();
+                Step::Stay
+            }
+            401 | 407 if calling.withdrawal.is_none() => {
+                let path = Arc::clone(&calling.path);
+                match cx.handle_challenge(&path, response, &mut calling.attempt) {
+                    Ok(()) => {
+                        self.invite(call, cx);
+                        Step::Stay
+                    }
+                    Err(_) => self.handle_rejection(call, cx, response),
+                }
+            }
+            _ => self.handle_rejection(call, cx, response),
+        }
+    }
+
+    /// A transaction failed.
+    pub(super) fn handle_failure(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        client: ClientId,
+        cause: FailureCause,
+    ) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::Stay };
+        if !calling.attempt.is(client) {
+            return Step::Stay;
+        }
+        if calling.seeking.is_some() {
+            calling.attempt = Attempt::default();
+            return Step::Stay;
+        }
+        match (calling.withdrawal.take(), cause) {
+            (Some(ending), _) => Step::End(ending),
+            (None, FailureCause::Refused) => self.try_next_target(call, cx, cause.into()),
+            (None, FailureCause::Transport) => {
+                let peer = self.target.hop.host().to_owned();
+                let problem = "the network has refused what was sent there".to_owned();
+                let ending = Ending::error(Some(Error::Unreachable { peer, problem }));
+                self.fail_over(call, cx, ending, None)
+            }
+            (None, _) => self.fail_over(call, cx, cause.into(), None),
+        }
+    }
+
+    /// A timer fired.
+    pub(super) fn handle_alarm(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        alarm: CallAlarm,
+    ) -> Step {
+        match alarm {
+            CallAlarm::Unanswered => self.withdraw(call, cx, Ending::new(EndedBy::Timeout)),
+            _ => Step::Stay,
+        }
+    }
+
+    /// A 3xx to 6xx (§13.2.2.2, §13.2.2.3); the transaction has acknowledged it.
+    fn handle_rejection(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        response: &Message,
+    ) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::Stay };
+        if let Some(ending) = calling.withdrawal.take() {
+            return Step::End(ending.or_cause(response));
+        }
+        let error = self.redirection.add_contacts(cx.agent, &self.target, response);
+        let ending = Ending { error, ..Ending::of(EndedBy::Remote, response) };
+        match response.status() {
+            Some(503) => self.fail_over(call, cx, ending, response.retry_after()),
+            // §21.6: that holds for the callee wherever he is.
+            Some(600..) => Step::End(ending),
+            _ => self.try_next_target(call, cx, ending),
+        }
+    }
+
+    /// Looks for a path to send INVITE once more; that there is none is because of `problem`.
+    fn place_again(&mut self, call: &mut Common, cx: &mut Context<'_>, problem: &str) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::Stay };
+        if !calling.heard {
+            cx.abandon(&mut calling.attempt);
+        }
+        calling.drop_early(call, cx);
+        let withdrawn = calling.withdrawal.is_some();
+        calling.seeking = Some(unreachable(&self.target, problem));
+        let reach = cx.reach(&self.target.hop, call.owner());
+        if !withdrawn {
+            call.set_state(cx, CallState::Dialing, None);
+        }
+        self.handle_reach(call, cx, reach)
+    }
+
+    /// A server has failed: on to another that the target can be reached by (RFC 3263 §4.3), unless
+    /// the request has gone further already.
+    fn fail_over(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        ending: Ending,
+        retry_after: Option<u32>,
+    ) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::Stay };
+        let (hop, now) = (&self.target.hop, cx.now());
+        cx.agent.avoid(&calling.path, retry_after, now);
+        calling.tried.push(calling.path.server());
+        if calling.progressed || !cx.agent.leads_elsewhere(hop, &calling.tried, now) {
+            return self.try_next_target(call, cx, ending);
+        }
+        calling.seeking = Some(ending);
+        let reach = cx.reach(hop, call.owner());
+        self.handle_reach(call, cx, reach)
+    }
+
+    /// The target was not reached: on to the next, or that is how the call ends (§8.1.3.4).
+    fn try_next_target(&mut self, call: &mut Common, cx: &mut Context<'_>, ending: Ending) -> Step {
+        let State::Calling(calling) = &mut self.state else { return Step::End(ending) };
+        if let Some(ending) = calling.withdrawal.take() {
+            return Step::End(ending);
+        }
+        // A target that no path leads to has said nothing; the one before has.
+        let ending = calling.seeking.take().unwrap_or(ending);
+        let Some(target) = self.redirection.next() else { return Step::End(ending) };
+        calling.drop_early(call, cx);
+        let cause = ending.cause.clone();
+        calling.seeking = Some(ending);
+        self.target = target;
+        (calling.tried, calling.progressed) = (Vec::new(), false);
+        let reach = cx.reach(&self.target.hop, call.owner());
+        call.set_state(cx, CallState::Dialing, cause);
+        self.handle_reach(call, cx, reach)
+    }
+
+    /// Goes on with a path that is there, or with the news that there is none.
+    fn handle_reach(&mut self, call: &mut Common, cx: &mut Context<'_>, reach: Reach) -> Step {
+        match reach {
+            Reach::Open(path) => self.handle_path(call, cx, Ok(path)),
+            Reach::Later => Step::Stay,
+            Reach::Never(lost) => self.handle_path(call, cx, Err(lost)),
+        }
+    }
+
+    /// Sends INVITE by the path that was found, with an offer of its own.
+    fn invite_anew(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+        let State::Calling(calling) = &mut self.state else { return };
+        (calling.seeking, calling.moved) = (None, false);
+        // The one before is withdrawn, if it may still be ringing.
+        if calling.heard {
+            cx.cancel_invite_by(&calling.path, &calling.attempt);
+        }
+        cx.abandon(&mut calling.attempt);
+        calling.attempt = Attempt::default();
+        if calling.offer.is_some() {
+            calling.offer = call.media.offer(cx);
+        }
+        self.invite(call, cx);
     }
 
     /// Sends INVITE, for the first time or with credentials.
-    fn invite(&mut self, cx: &mut Context<'_>) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
+    fn invite(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+        let State::Calling(calling) = &mut self.state else { return };
         calling.seq += 1;
         calling.heard = false;
-        for early in calling.early.drain(..) {
-            self.media.drop_early(cx, early.number);
-        }
-        let target = &outgoing.target;
+        calling.drop_early(call, cx);
+        let target = &self.target;
         let request = Request {
             method: Method::Invite,
             course: target.routes.course(&target.uri),
             from: &calling.from,
-            to: &outgoing.to,
-            call_id: &self.call_id,
+            to: &self.to,
+            call_id: &call.call_id,
             seq: calling.seq,
             fields: vec![
                 (HeaderName::Contact, cx.contact(&calling.path)),
@@ -381,205 +483,141 @@ impl Call {
                 (HeaderName::Accept, ACCEPTED.to_owned()),
                 (HeaderName::Supported, SUPPORTED.join(", ")),
             ],
-            extensions: &outgoing.headers,
+            extensions: &self.headers,
             body: calling.offer.as_ref().map(|offer| (ACCEPTED, offer.as_bytes())),
         };
-        cx.send(&calling.path, &request, &mut calling.attempt, Owner::Call(self.id));
+        cx.send(&calling.path, &request, &mut calling.attempt, call.owner());
     }
 
-    pub(super) fn outgoing_response(
+    /// Gives back what it holds. The transaction lives on to acknowledge a repeated rejection.
+    pub(super) fn close(self, cx: &mut Context<'_>) {
+        if let State::Calling(calling) = self.state {
+            cx.cancel_timer(calling.unanswered);
+        }
+    }
+}
+
+impl Calling {
+    /// A response from 101 to 199 (§13.2.2.1).
+    fn handle_provisional(
         &mut self,
+        call: &mut Common,
         cx: &mut Context<'_>,
-        client: ClientId,
+        target: &str,
         response: &Message,
     ) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        let status = response.status().unwrap_or_default();
-        if !calling.attempt.is(client) {
-            return;
-        }
-        match status {
-            ..=199 => {
-                calling.heard = true;
-                calling.cancel_if_heard(cx);
-                if status > 100 {
-                    calling.progressed = true;
-                    self.provisional(cx, response);
-                }
-            }
-            200..=299 => self.answered(cx, response),
-            // It is placed again already.
-            _ if calling.seeking.is_some() => calling.attempt = Attempt::default(),
-            401 | 407 if calling.withdrawal.is_none() => {
-                let path = Arc::clone(&calling.path);
-                match cx.handle_challenge(&path, response, &mut calling.attempt) {
-                    Ok(()) => self.invite(cx),
-                    Err(_) => self.rejected(cx, response),
-                }
-            }
-            _ => self.rejected(cx, response),
-        }
-    }
-
-    /// A response from 101 to 199 (§13.2.2.1).
-    fn provisional(&mut self, cx: &mut Context<'_>, response: &Message) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        if calling.withdrawal.is_some() {
+        if self.withdrawal.is_some() {
             return;
         }
         let mut early_media = false;
-        if let Some(early) = calling.early(&outgoing.target.uri, &self.call_id, response)
+        if let Some(early) = self.early(target, &call.call_id, response)
             && let Body::Session(answer) = Body::of(response)
         {
-            let so_far = early.negotiation.as_ref().or(self.media.negotiator());
+            let so_far = early.negotiation.as_ref().or(call.media.negotiator());
             if let Some(mut negotiation) = so_far.cloned()
                 && let Ok(agreed) = negotiation.accept(&answer)
             {
                 early.negotiation = Some(negotiation);
-                self.media.configure_early(cx, early.number, &agreed);
+                call.media.configure_early(cx, early.number, &agreed);
                 early_media = true;
             }
         }
         let state = match early_media || response.status() == Some(183) {
             true => CallState::Progress,
-            false => self.state,
+            false => call.state,
         };
-        self.set_state(cx, state, Some(Cause::of(response)));
-    }
-
-    /// A 3xx to 6xx (§13.2.2.2, §13.2.2.3); the transaction has acknowledged it.
-    fn rejected(&mut self, cx: &mut Context<'_>, response: &Message) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        if let Some(ending) = calling.withdrawal.take() {
-            return self.finish(cx, ending.or_cause(response));
-        }
-        let error = outgoing.redirection.take(cx.agent, &outgoing.target, response);
-        let ending = Ending { error, ..Ending::of(EndedBy::Remote, response) };
-        match response.status() {
-            Some(503) => self.fail_over(cx, ending, response.retry_after()),
-            // §21.6: that holds for the callee wherever he is.
-            Some(600..) => self.finish(cx, ending),
-            _ => self.unreached(cx, ending),
-        }
+        call.set_state(cx, state, Some(Cause::of(response)));
     }
 
     /// The first 2xx (§13.2.2.4): its dialog is the call; those of further ones are ended.
-    fn answered(&mut self, cx: &mut Context<'_>, response: &Message) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        cx.handle_success(&calling.path, response);
-        cx.agent.forgive(&calling.path);
+    fn handle_success(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        target: &str,
+        response: &Message,
+    ) -> Step {
+        cx.handle_success(&self.path, response);
+        cx.agent.forgive(&self.path);
         // The route set and target of the 2xx replace those of the early dialog (§13.2.2.4).
-        let (from, target) = (&calling.from, &outgoing.target.uri);
-        let dialog = Dialog::of_caller(from, &self.call_id, calling.seq, target, response);
+        let dialog = Dialog::of_caller(&self.from, &call.call_id, self.seq, target, response);
         let Ok(mut dialog) = dialog else {
             // Whoever cannot be addressed cannot be acknowledged either, and will give up.
             let ending = Ending::of(EndedBy::Error, response);
-            let ending = calling.withdrawal.take().unwrap_or(ending);
-            return self.finish(cx, ending);
+            return Step::End(self.withdrawal.take().unwrap_or(ending));
         };
-        let Stage::Outgoing(outgoing) = core::mem::replace(&mut self.stage, Stage::Over) else {
-            return;
-        };
-        let State::Calling(mut calling) = outgoing.state else { return };
-        cx.cancel_timer(calling.unanswered);
         let tag = response.to_tag();
-        let new = calling.free_number();
-        let early = calling.early.iter_mut().find(|early| early.is_of(&self.call_id, tag));
-        dialog.set_link(calling.path.link());
+        let new = self.free_number();
+        let early = self.early.iter_mut().find(|early| early.is_of(&call.call_id, tag));
+        dialog.set_link(self.path.link());
         dialog.set_remote_seq(early.as_ref().and_then(|early| early.dialog.remote_seq()));
         let number = early.as_ref().map_or(new, |early| early.number);
         let early = early.and_then(|early| early.negotiation.take());
-        let contact = cx.contact(&calling.path);
-        self.media.settle_on(cx, number);
+        let contact = cx.contact(&self.path);
+        call.media.choose_dialog(cx, number);
         if let Some(negotiation) = early {
-            self.media.set_negotiator(negotiation);
+            call.media.set_negotiator(negotiation);
         }
-        let withdrawal = calling.withdrawal;
+        let late = self.offer.is_none();
         let body = Body::of(response);
         let (answer, agreed) = match &body {
-            Body::Session(offer) if calling.offer.is_none() => {
-                let (answer, agreed) = self.media.answer_2xx(cx, offer);
+            Body::Session(offer) if late => {
+                let (answer, agreed) = call.media.answer_2xx(cx, offer);
                 (Some(answer), agreed)
             }
             _ => (None, None),
         };
-        let late = calling.offer.is_none();
-        let invite = (calling.seq, calling.attempt);
-        let session = Session::of_caller(cx, self.id, dialog, contact, invite, answer);
-        self.stage = Stage::Session(Box::new(session));
-        if let Some(ending) = withdrawal {
+        let invite = (self.seq, core::mem::take(&mut self.attempt));
+        let mut session = Session::of_caller(call, cx, dialog, contact, invite, answer);
+        if let Some(ending) = self.withdrawal.take() {
             // CANCEL and the answer crossed: ACK, then BYE.
-            return self.part(cx, ending);
+            session.begin_termination(call, cx, ending);
+            return Step::Become(Stage::Session(Box::new(session)));
         }
         let problem = match (body, agreed) {
             (_, Some(agreed)) => {
-                self.media.configure(cx, &agreed);
+                call.media.configure(cx, &agreed);
                 None
             }
             (Body::Session(_), None) if late => Some("the answer's offer has nothing in common"),
-            (Body::Session(answer), None) => match self.media.accept(cx, &answer) {
+            (Body::Session(answer), None) => match call.media.accept(cx, &answer) {
                 Some(_) => None,
                 None => Some("the answer's session description cannot be used"),
             },
-            (Body::None, None) if self.media.streams() > 0 => None,
+            (Body::None, None) if call.media.streams() > 0 => None,
             (Body::None, None) => Some("the answer has no session description"),
             (Body::Malformed | Body::Unsupported, None) => {
                 Some("the answer's session description cannot be read")
             }
         };
         match problem {
-            None => {
-                self.set_state(cx, CallState::Answered, Some(Cause::of(response)));
-                self.advance(cx);
-            }
+            None => call.set_state(cx, CallState::Answered, Some(Cause::of(response))),
             // §13.2.2.4: an answer that cannot be used is acknowledged, and the session ended.
             Some(problem) => {
-                self.part(cx, Ending::error(Some(Error::NoMedia { problem })));
+                let ending = Ending::error(Some(Error::NoMedia { problem }));
+                session.begin_termination(call, cx, ending);
             }
         }
+        Step::Become(Stage::Session(Box::new(session)))
     }
 
-    pub(super) fn outgoing_failure(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: ClientId,
-        cause: FailureCause,
-    ) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else { return };
-        if calling.attempt.is(client) && calling.seeking.is_some() {
-            calling.attempt = Attempt::default();
-        } else if calling.attempt.is(client) {
-            match calling.withdrawal.take() {
-                Some(ending) => self.finish(cx, ending),
-                None if cause == FailureCause::Refused => self.unreached(cx, cause.into()),
-                None if cause == FailureCause::Transport => {
-                    let peer = outgoing.target.hop.host().to_owned();
-                    let problem = "the network has refused what was sent there".to_owned();
-                    let ending = Ending::error(Some(Error::Unreachable { peer, problem }));
-                    self.fail_over(cx, ending, None);
-                }
-                None => self.fail_over(cx, cause.into(), None),
-            }
-        }
-    }
-
-    pub(super) fn outgoing_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
-        if alarm == CallAlarm::Unanswered {
-            self.withdraw(cx, Ending::new(EndedBy::Timeout));
-        }
-    }
-}
-
-impl Calling {
     /// Sends CANCEL once it is wanted and allowed.
     fn cancel_if_heard(&mut self, cx: &mut Context<'_>) {
         if self.withdrawal.is_some() && self.heard && !self.cancelled {
             self.cancelled = cx.cancel_invite(&self.attempt);
         }
     }
+
+    /// The INVITE that made the early dialogs is over, and they with it.
+    fn drop_early(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+        for early in self.early.drain(..) {
+            call.media.drop_early(cx, early.number);
+        }
+    }
+}
+
+/// How a call ends if its target cannot be reached any more.
+fn unreachable(target: &Target, problem: &str) -> Ending {
+    let (peer, problem) = (target.uri.clone(), problem.to_owned());
+    Ending::error(Some(Error::Unreachable { peer, problem }))
 }

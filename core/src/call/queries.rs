@@ -19,7 +19,7 @@ pub(crate) fn answer(cx: &mut Context<'_>, query: &Query) {
         // RFC 6665 §4.1.3: there is no subscription that it could belong to.
         Method::Notify => no_dialog(cx, query),
         // Outside of an answered call there is nothing to transfer.
-        Method::Refer => super::referral::decline(cx, query),
+        Method::Refer => decline(cx, query),
         // §8.2.1: a method that nobody here knows, and one that is known and not taken.
         Method::Other(_) => {
             cx.respond(query, Response::new(501).field(HeaderName::Allow, ALLOWED));
@@ -28,6 +28,11 @@ pub(crate) fn answer(cx: &mut Context<'_>, query: &Query) {
             cx.respond(query, Response::new(405).field(HeaderName::Allow, ALLOWED));
         }
     }
+}
+
+/// 603 to a REFER: nobody here wants to follow (RFC 3515 §2.4.2).
+pub(crate) fn decline(cx: &mut Context<'_>, query: &Query) {
+    cx.respond(query, Response::new(603));
 }
 
 /// OPTIONS (§11.2).

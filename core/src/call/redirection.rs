@@ -31,9 +31,9 @@ impl Redirection {
         Self { waiting: Vec::new(), known: vec![first.uri.clone()], left: limit, secure }
     }
 
-    /// Takes the Contacts of a 3xx to a request for `current`. A call to a `sips` URI does not go on in
+    /// Adds the Contacts of a 3xx to a request for `current`. A call to a `sips` URI does not go on in
     /// the clear (§8.1.3.4, §26.2.2): the error is that of a Contact that was passed over for it.
-    pub(super) fn take(
+    pub(super) fn add_contacts(
         &mut self,
         agent: &Agent,
         current: &Target,

@@ -190,9 +190,9 @@ impl Dialog {
         self.link = None;
     }
 
-    /// What a request outside this dialog, but by the same way to the same party, begins with:
-    /// `local` has our tag, `remote` none (RFC 4538 §3).
-    pub(crate) fn beside(&self, call_id: Arc<str>, local: Arc<str>, remote: &str) -> Self {
+    /// A dialog of its own with the same party, by the same way, before its first response: `local` has
+    /// our tag, `remote` none (RFC 4538 §3).
+    pub(crate) fn separate(&self, call_id: Arc<str>, local: Arc<str>, remote: &str) -> Self {
         Self {
             call_id,
             local,

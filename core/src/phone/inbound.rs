@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use super::Phone;
 use crate::agent::{ALLOWED, Context, Owner, Query, Response, SUPPORTED};
-use crate::call::{Body, Call, decline, parameter, queries};
+use crate::call::{Body, Call, parameter, queries};
 use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
 use crate::host::{Flow, Host};
@@ -161,9 +161,9 @@ impl Phone {
         let target = query.request.header(HeaderName::TargetDialog).unwrap_or_default();
         match self.agent.owner_of_tag(parameter(target, "local-tag")) {
             Some(Owner::Call(id)) => {
-                self.with_call(host, id, |call, cx| call.referred_beside(cx, query));
+                self.with_call(host, id, |call, cx| call.handle_separate_refer(cx, query));
             }
-            _ => decline(&mut Context { host, agent: &mut self.agent }, query),
+            _ => queries::decline(&mut Context { host, agent: &mut self.agent }, query),
         }
     }
 
@@ -188,7 +188,7 @@ impl Phone {
         };
         self.respond(host, query, response);
         if let Some(call) = call {
-            self.with_call(host, call, Call::cancelled);
+            self.with_call(host, call, Call::handle_cancel);
         }
     }
 

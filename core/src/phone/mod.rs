@@ -108,7 +108,7 @@ enum Intent {
     Decline(CallId),
     Silent(CallId),
     Errand(ErrandId),
-    Inquire(CallId),
+    RequestWithin(CallId),
     Move,
 }
 

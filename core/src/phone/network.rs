@@ -54,7 +54,7 @@ impl Phone {
         self.with_registration(host, Registration::handle_network_change);
         let ids: Vec<CallId> = self.calls.keys().copied().collect();
         for id in ids {
-            self.with_call(host, id, Call::network_changed);
+            self.with_call(host, id, Call::handle_network_change);
         }
     }
 }

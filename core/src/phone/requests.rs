@@ -4,7 +4,7 @@ use super::errand::Errand;
 use super::fields::check_field;
 use super::{Intent, Phone};
 use crate::agent::{Content, MAX_MESSAGE};
-use crate::call::{Call, MAX_INQUIRIES};
+use crate::call::{Call, MAX_REQUESTS};
 use crate::error::Error;
 use crate::event::{CallId, ErrandId, MessageId, PingId};
 use crate::sip::{HeaderName, MAX_METHOD_BYTES, Method, check_name, is_media_type};
@@ -148,13 +148,13 @@ impl Phone {
         options.check()?;
         let RequestOptions { headers, body } = options;
         let content = body.map(|(kind, bytes)| Content { kind, bytes });
-        self.change(call, "send a request within", Intent::Inquire(call))?;
+        self.change(call, "send a request within", Intent::RequestWithin(call))?;
         self.last_errand += 1;
         let id = ErrandId(self.last_errand);
-        let taken = |call: &mut Box<Call>| call.inquire(id, method, headers, content);
+        let taken = |call: &mut Box<Call>| call.queue_request(id, method, headers, content);
         match self.calls.get_mut(&call).is_some_and(taken) {
             true => Ok(id),
-            false => Err(Error::TooManyRequests { limit: MAX_INQUIRIES }),
+            false => Err(Error::TooManyRequests { limit: MAX_REQUESTS }),
         }
     }
 

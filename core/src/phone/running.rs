@@ -6,7 +6,7 @@ use super::errand::{Errand, Outcome as Answered};
 use super::{Intent, Phone, Stopping};
 use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
-use crate::event::{CallId, EndedBy, ErrandId, Event, PhoneStatus};
+use crate::event::{CallId, ErrandId, Event, PhoneStatus};
 use crate::host::{FlowFailure, Host, Inbound, MediaPort, Outbound, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;
@@ -37,15 +37,15 @@ impl Phone {
                 }
                 Intent::Follow(id) => self.with_call(host, id, Call::follow),
                 Intent::Decline(id) => self.with_call(host, id, Call::decline),
-                Intent::Silent(id) => self.with_call(host, id, Call::silent),
+                Intent::Silent(id) => self.with_call(host, id, Call::handle_silence),
                 Intent::Deny(id, denial) => self.with_call(host, id, |call, cx| {
                     let mut response = Response::new(denial.code).reason(denial.reason.as_deref());
                     if let Some(contact) = denial.contact {
                         response = response.field(HeaderName::Contact, contact);
                     }
-                    call.refuse(cx, response, EndedBy::Local);
+                    call.deny(cx, response);
                 }),
-                Intent::Inquire(id) => self.with_call(host, id, Call::advance_inquiries),
+                Intent::RequestWithin(id) => self.with_call(host, id, Call::send_requests),
                 Intent::Move => self.change_network(host),
                 Intent::Errand(id) if self.must_wait(id) => {}
                 Intent::Errand(id) => self.with_errand(host, id, Errand::start),
@@ -238,10 +238,10 @@ impl Phone {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         act(call, &mut Context { host, agent: &mut self.agent });
-        if let Some(server) = call.settled_invite() {
+        if let Some(server) = call.take_answered_invite() {
             self.invites.remove(&server);
         }
-        let report = call.take_report();
+        let report = call.next_report();
         // Nobody was told that it began.
         if call.is_over() && !call.is_announced() {
             self.calls.remove(&id);

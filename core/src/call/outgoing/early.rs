@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Calling, State};
+use super::{Calling, Outgoing, State};
 use crate::agent::{Context, Query, Response};
-use crate::call::{Call, Stage, queries};
+use crate::call::common::Common;
+use crate::call::{Step, queries};
 use crate::dialog::Dialog;
 use crate::sdp::Negotiator;
 use crate::sip::{HeaderName, Message, Method};
@@ -58,16 +59,27 @@ impl Early {
     }
 }
 
-impl Call {
+impl Outgoing {
     /// A request of the callee within an early dialog.
-    pub(in crate::call) fn outgoing_request(&mut self, cx: &mut Context<'_>, query: &Query) {
-        let Stage::Outgoing(outgoing) = &mut self.stage else { return };
-        let State::Calling(calling) = &mut outgoing.state else {
-            return queries::no_dialog(cx, query);
-        };
+    pub(in crate::call) fn handle_request(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        query: &Query,
+    ) -> Step {
+        match &mut self.state {
+            State::Calling(calling) => calling.handle_request(call, cx, query),
+            State::Seeking | State::Binding(_) => queries::no_dialog(cx, query),
+        }
+        Step::Stay
+    }
+}
+
+impl Calling {
+    fn handle_request(&mut self, call: &mut Common, cx: &mut Context<'_>, query: &Query) {
         let request = &query.request;
         let (call_id, tag) = (request.call_id(), request.from_tag());
-        let Some(early) = calling.early.iter_mut().find(|early| early.is_of(call_id, tag)) else {
+        let Some(early) = self.early.iter_mut().find(|early| early.is_of(call_id, tag)) else {
             return queries::no_dialog(cx, query);
         };
         if early.dialog.handle_request(request).is_err() {
@@ -85,11 +97,11 @@ impl Call {
             // §15: a callee does not end an early dialog so, but some do: it is out of the race.
             Method::Bye => {
                 cx.respond(query, Response::new(200));
-                self.media.drop_early(cx, early.number);
-                calling.early.retain(|early| !early.is_of(call_id, tag));
+                call.media.drop_early(cx, early.number);
+                self.early.retain(|early| !early.is_of(call_id, tag));
             }
             Method::Update => {
-                let contact = cx.contact(&calling.path);
+                let contact = cx.contact(&self.path);
                 let response = match Dialog::target_of(request) {
                     Ok(target) => {
                         early.dialog.set_target(target);

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::ask::within;
-use crate::agent::{ACCEPTED, Alarm, Attempt, CallAlarm, Context, Path, TRANSACTION};
+use crate::agent::{ACCEPTED, Attempt, CallAlarm, Context, Path, Request, TRANSACTION};
 use crate::call::Ending;
+use crate::call::common::Common;
 use crate::call::media::{Body, decline};
 use crate::dialog::Dialog;
-use crate::event::{CallId, EndedBy};
+use crate::event::EndedBy;
 use crate::host::Flow;
 use crate::sip::{Message, Method};
 use crate::time::Instant;
@@ -28,7 +28,7 @@ pub(super) struct Invite {
     lost: bool,
     /// When no 2xx comes any more.
     until: Instant,
-    forget: TimerId,
+    stale: TimerId,
 }
 
 /// How many late answers of a fork are ended properly; further ones are left to time out.
@@ -39,15 +39,15 @@ const MAX_INVITES: usize = 8;
 
 impl Invite {
     pub(super) fn new(
+        call: &Common,
         cx: &mut Context<'_>,
-        call: CallId,
         (seq, attempt): (u32, Attempt),
         answer: Option<String>,
     ) -> Self {
         // No 2xx comes later than that (§13.2.2.4).
-        let forget = cx.set_timer(TRANSACTION, Alarm::Call(call, CallAlarm::Forget));
+        let stale = cx.set_timer(TRANSACTION, call.alarm(CallAlarm::DropAck));
         let until = cx.now() + TRANSACTION;
-        Self { seq, attempt, answer: answer.map(Into::into), ack: None, lost: false, until, forget }
+        Self { seq, attempt, answer: answer.map(Into::into), ack: None, lost: false, until, stale }
     }
 
     /// Whether its ACK has not been sent yet.
@@ -56,7 +56,7 @@ impl Invite {
     }
 
     pub(super) fn acknowledge(&mut self, cx: &mut Context<'_>, path: &Arc<Path>, dialog: &Dialog) {
-        let mut request = within(dialog, Method::Ack, self.seq);
+        let mut request = Request::within(dialog, Method::Ack, self.seq);
         request.body = self.answer.as_ref().map(|answer| (ACCEPTED, answer.as_bytes()));
         let bytes = cx.send_ack(path, &request, &self.attempt);
         (self.ack, self.lost) = (Some((Arc::clone(path), bytes)), false);
@@ -83,7 +83,7 @@ impl Invite {
     }
 
     pub(super) fn close(self, cx: &mut Context<'_>) {
-        cx.cancel_timer(self.forget);
+        cx.cancel_timer(self.stale);
     }
 }
 
@@ -100,8 +100,8 @@ impl Session {
     /// Takes a 2xx to an INVITE that is not the first: a copy, or that of another fork.
     pub(super) fn handle_further_2xx(
         &mut self,
+        call: &Common,
         cx: &mut Context<'_>,
-        call: CallId,
         response: &Message,
     ) {
         let invite = self.invites.iter().find(|invite| invite.seq == response.cseq());
@@ -114,7 +114,7 @@ impl Session {
         let mut forks = self.forks.iter_mut();
         let tag = response.to_tag();
         if let Some(fork) = forks.find(|fork| fork.dialog.is_of(response.call_id(), tag)) {
-            return fork.handle_further_2xx(cx, call, response);
+            return fork.handle_further_2xx(call, cx, response);
         }
         let Some(invite) = invite.filter(|_| self.forks.len() < MAX_FORKS) else { return };
         let Ok(dialog) = self.dialog.fork(invite.seq, response) else { return };
@@ -124,10 +124,10 @@ impl Session {
             Body::Session(offer) if invite.answer.is_some() => Some(decline(&offer)),
             _ => None,
         };
-        let invite = Invite::new(cx, call, (seq, attempt), answer);
+        let invite = Invite::new(call, cx, (seq, attempt), answer);
         let mut fork = Self::new(dialog, self.contact.clone());
         fork.keep(cx, invite);
-        fork.part(Ending::new(EndedBy::Local));
+        fork.push_bye(call.owner(), Ending::new(EndedBy::Local));
         self.forks.push(fork);
     }
 }

@@ -1,49 +1,57 @@
 //! A confirmed dialog, from 2xx to BYE (RFC 3261 §12.2, §13 to §15).
 //!
-//! What it consists of stands in files of their own: `ask`, a request of ours within the dialog;
-//! `invite`, the caller's side of a 2xx; `accepted`, the callee's; `reoffer`, a change that the peer
-//! wishes, and `change`, one that we wish; `relocation`, our move to another network; `termination`, the
-//! end by us.
+//! What it consists of stands in files of their own: `requests`, the table of our requests within the
+//! dialog, whatever their purpose; `invite`, the caller's side of a 2xx; `accepted`, the callee's;
+//! `reoffer`, a change that the peer wishes, and `change`, one that we wish; `relocation`, our move to
+//! another network; `transfer`, which we ask for by REFER, and `referral`, which the far end asks for;
+//! `application`, what the application asks; `termination`, the end by us.
 
 mod accepted;
-mod ask;
+mod application;
 mod change;
 mod invite;
+mod referral;
 mod relocation;
 mod reoffer;
+mod requests;
+mod separate_dialog;
 mod termination;
+mod transfer;
 
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-pub(super) use ask::Ask;
+pub(crate) use application::MAX_REQUESTS;
+pub(crate) use transfer::Order;
 
+use super::common::Common;
 use super::media::Body;
-use super::queries;
-use super::{Call, CallAlarm, Ending, Stage, carries_offer};
-use crate::agent::{Answer, Attempt, Context, Hop, Lost, Path, Query, Reach, Response};
+use super::repeated::RepeatedResponse;
+use super::{Ending, Step, queries};
+use crate::agent::{Attempt, CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
-use crate::event::{CallId, CallState, EndedBy};
+use crate::event::EndedBy;
 use crate::host::Flow;
 use crate::sip::{Message, Method, Uri};
 use crate::transaction::{ClientId, FailureCause};
-use accepted::Accepted;
 use change::Change;
 use invite::Invite;
+use referral::Referral;
 use relocation::Relocation;
-use termination::Termination;
+use requests::{Purpose, Requests};
+use transfer::Transfer;
 
 /// A call that was answered.
 ///
 /// ```text
-///         hangup, silence, no ACK       ACK has come, a path is there
-///   up ─────────────────────────► Termination ───────────────► BYE sent ─► 401 ─┐
-///   │  re-INVITE, UPDATE, ...        │                       │   ▲          │
-///   │  answered here                 │ BYE                   │   └──────────┘
-///   └── BYE ─────────────────────────┴───────► (over) ◄──────┘ response, none, BYE
+///         hangup, silence, no ACK         ACK has come, a path is there
+///   up ─────────────────────────► terminating ───────────────► BYE sent ─► 401 ─┐
+///   │  re-INVITE, UPDATE, ...        │                         │   ▲          │
+///   │  answered here                 │ BYE                     │   └──────────┘
+///   └── BYE ─────────────────────────┴───────► (over) ◄────────┘ response, none, BYE
 /// ```
-/// Beside that an ACK of ours is kept while 2xx may come again, and a 2xx of ours is repeated until
-/// its ACK comes.
+/// Meanwhile an ACK of ours is kept while 2xx may come again, and a 2xx of ours is repeated until its
+/// ACK comes.
 #[derive(Debug)]
 pub(super) struct Session {
     dialog: Dialog,
@@ -52,13 +60,17 @@ pub(super) struct Session {
     /// Our INVITEs to which a 2xx may still come.
     invites: Vec<Invite>,
     /// Our 2xx, until its ACK.
-    accepted: Option<Box<Accepted>>,
+    accepted: Option<Box<RepeatedResponse>>,
+    /// What we have asked of the far end; BYE among it once the call ends by us.
+    requests: Requests,
     /// A change that we wish.
     change: Option<Box<Change>>,
     /// Once the network has changed, until the far end can be told.
     relocation: Option<Relocation>,
-    /// Once it ends by us.
-    termination: Option<Box<Termination>>,
+    /// The latest transfer that we asked for.
+    transfer: Option<Box<Transfer>>,
+    /// The latest that the far end asked for.
+    referral: Option<Box<Referral>>,
     /// Dialogs of others that answered too late; each only waits for its end (§13.2.2.4).
     forks: Vec<Session>,
 }
@@ -67,38 +79,237 @@ impl Session {
     /// The caller's, from a 2xx to the INVITE with that number and attempt;
     /// [`advance`](Self::advance) acknowledges it, with our `answer` if the offer was theirs.
     pub(super) fn of_caller(
+        call: &Common,
         cx: &mut Context<'_>,
-        call: CallId,
         dialog: Dialog,
         contact: String,
         invite: (u32, Attempt),
         answer: Option<String>,
     ) -> Self {
         let mut session = Self::new(dialog, contact.into());
-        let invite = Invite::new(cx, call, invite, answer);
+        let invite = Invite::new(call, cx, invite, answer);
         session.keep(cx, invite);
         session
     }
 
     /// The callee's; [`accept`](Self::accept) sends the 2xx.
     pub(super) fn new(dialog: Dialog, contact: Box<str>) -> Self {
-        let (invites, forks) = (Vec::new(), Vec::new());
-        let (accepted, change, relocation, termination) = (None, None, None, None);
-        Self { dialog, contact, invites, accepted, change, relocation, termination, forks }
-    }
-
-    /// Sends what is due and can be sent. Returns how the call ended, if it did.
-    fn advance(&mut self, cx: &mut Context<'_>, call: CallId) -> Option<Ending> {
-        self.forks.retain_mut(|fork| fork.advance(cx, call).is_none());
-        if let Err(lost) = self.send_due(cx, call) {
-            return Some(self.lost(lost));
+        Self {
+            dialog,
+            contact,
+            invites: Vec::new(),
+            accepted: None,
+            requests: Requests::default(),
+            change: None,
+            relocation: None,
+            transfer: None,
+            referral: None,
+            forks: Vec::new(),
         }
-        None
     }
 
-    fn send_due(&mut self, cx: &mut Context<'_>, call: CallId) -> Result<(), Lost> {
+    /// Whether it goes by that connection.
+    pub(super) fn uses(&self, flow: Flow) -> bool {
+        let linked = self.dialog.link().is_some_and(|link| link.flow() == flow);
+        linked || self.forks.iter().any(|fork| fork.uses(flow))
+    }
+
+    /// Sends what is due and can be sent.
+    pub(super) fn advance(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        self.forks.retain_mut(|fork| fork.advance_fork(call, cx));
+        if let Err(lost) = self.acknowledge(call, cx) {
+            return Step::End(self.ending_of(lost));
+        }
+        self.advance_relocation(call, cx);
+        self.advance_change(call, cx);
+        self.advance_report(call, cx);
+        self.take_queue(call);
+        self.send_requests(call, cx)
+    }
+
+    /// The same for the dialog of another who answered; false when it is over.
+    fn advance_fork(&mut self, call: &mut Common, cx: &mut Context<'_>) -> bool {
+        self.acknowledge(call, cx).is_ok() && matches!(self.send_requests(call, cx), Step::Stay)
+    }
+
+    /// Takes a path to the next hop.
+    pub(super) fn handle_path(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        path: Result<Arc<Path>, Lost>,
+    ) -> Step {
+        let lost = match path {
+            Ok(_) => return self.advance(call, cx),
+            Err(_) if cx.fall_back(&mut self.dialog) => return self.advance(call, cx),
+            Err(lost) => lost,
+        };
+        self.invites.iter_mut().for_each(Invite::forget_lost_ack);
+        self.forks.retain(|fork| !fork.needs_path());
+        if self.needs_path() {
+            return Step::End(self.ending_of(lost));
+        }
+        self.put_off_relocation(call, cx);
+        self.handle_change_path_lost(call, cx);
+        self.drop_unsent_requests(call, cx);
+        Step::Stay
+    }
+
+    /// Takes the ports that were asked for: for our move, or for an offer that has waited.
+    pub(super) fn handle_ports(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        if !self.move_to_new_ports(call, cx)
+            && let Some(query) = call.media.take_deferred()
+        {
+            self.handle_reoffer(call, cx, &query, Body::of(&query.request));
+        }
+        self.advance(call, cx)
+    }
+
+    /// Takes a response.
+    pub(super) fn handle_response(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        client: Option<ClientId>,
+        response: &Message,
+    ) -> Step {
+        if let Some(client) = client.filter(|client| self.has_requested(*client)) {
+            return match self.take_answered(cx, client, response) {
+                Some(pending) => self.handle_final(call, cx, pending, response),
+                None => Step::Stay,
+            };
+        }
+        if *response.method() == Method::Invite {
+            if response.status().is_some_and(|status| (200..300).contains(&status)) {
+                self.handle_further_2xx(call, cx, response);
+                return self.advance(call, cx);
+            }
+        } else if let Some(client) = client {
+            // The fork's ACK is kept while its 2xx may come again.
+            self.forks.retain_mut(|fork| {
+                fork.take_answered(cx, client, response).is_none() || !fork.invites.is_empty()
+            });
+        }
+        Step::Stay
+    }
+
+    /// A transaction failed.
+    pub(super) fn handle_failure(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        client: ClientId,
+        cause: FailureCause,
+    ) -> Step {
+        self.forks.retain_mut(|fork| {
+            fork.take_failed(client, cause).is_none() || !fork.invites.is_empty()
+        });
+        match self.take_failed(client, cause) {
+            Some(pending) => self.handle_no_answer(call, cx, pending.purpose, Some(cause)),
+            None => self.advance(call, cx),
+        }
+    }
+
+    /// A connection is over: what may have been lost on it is sent over another.
+    pub(super) fn handle_flow_lost(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        flow: Flow,
+    ) -> Step {
+        let forks = self.forks.iter_mut().flat_map(|fork| &mut fork.invites);
+        self.invites.iter_mut().chain(forks).for_each(|invite| invite.handle_flow_lost(flow));
+        self.handle_change_flow_lost(call, cx, flow);
+        self.advance(call, cx)
+    }
+
+    /// A timer fired.
+    pub(super) fn handle_alarm(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        alarm: CallAlarm,
+    ) -> Step {
+        match alarm {
+            CallAlarm::RepeatResponse => return self.repeat_accepted(call, cx),
+            CallAlarm::DropAck => {
+                self.forks.retain_mut(|fork| !fork.drop_acks(cx) || fork.is_terminating());
+                if self.drop_acks(cx) {
+                    call.media.forget_offer();
+                }
+            }
+            CallAlarm::TransferTimeout => self.fail_transfer(call, cx, None),
+            CallAlarm::ReferralTimeout => self.decline(cx),
+            CallAlarm::Report => return self.handle_report_alarm(call, cx),
+            CallAlarm::Change => return self.handle_change_alarm(call, cx),
+            CallAlarm::Relocate => return self.retry_relocation(call, cx),
+            CallAlarm::Unanswered | CallAlarm::Remind => {}
+        }
+        Step::Stay
+    }
+
+    /// Takes a request of the far end.
+    pub(super) fn handle_request(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        query: &Query,
+    ) -> Step {
+        let request = &query.request;
+        if *request.call_id() != *call.call_id {
+            return self.handle_separate_request(call, cx, query);
+        }
+        if !self.dialog.is_of(request.call_id(), request.from_tag()) {
+            queries::no_dialog(cx, query);
+            return Step::Stay;
+        }
+        if self.dialog.handle_request(request).is_err() {
+            cx.respond(query, Response::new(500));
+            return Step::Stay;
+        }
+        self.dialog.set_link(query.link());
+        match request.method() {
+            // §15.1.2. One that crosses ours finds the call ending: it ends now.
+            Method::Bye => {
+                cx.respond(query, Response::new(200));
+                return Step::End(match self.is_terminating() {
+                    true => self.ending_of(Lost::Unreachable),
+                    false => Ending::new(EndedBy::Remote),
+                });
+            }
+            Method::Notify => return self.handle_notify(call, cx, query),
+            _ if self.is_terminating() => queries::no_dialog(cx, query),
+            Method::Refer => self.handle_refer(call, cx, query),
+            Method::Invite | Method::Update => {
+                let body = Body::of(request);
+                if !call.media.defer(cx, query, &body) {
+                    self.handle_reoffer(call, cx, query, body);
+                    return self.advance(call, cx);
+                }
+            }
+            _ => queries::answer(cx, query),
+        }
+        Step::Stay
+    }
+
+    /// Gives back what it holds; what is not decided has failed.
+    pub(super) fn close(mut self, call: &Common, cx: &mut Context<'_>) {
+        self.close_transfer(call, cx);
+        self.forget_referral(cx);
+        self.close_requests(cx);
+        self.forget_accepted(cx);
+        self.close_change(cx);
+        if let Some(relocation) = self.relocation {
+            relocation.close(cx);
+        }
+        self.invites.into_iter().for_each(|invite| invite.close(cx));
+        self.forks.into_iter().for_each(|fork| fork.close(call, cx));
+    }
+
+    /// Sends each ACK that is due.
+    fn acknowledge(&mut self, call: &Common, cx: &mut Context<'_>) -> Result<(), Lost> {
         if self.owes_ack() {
-            let path = match ask::reach(cx, call, &self.dialog) {
+            let path = match cx.reach_dialog(&self.dialog, call.owner()) {
                 Reach::Open(path) => path,
                 Reach::Later => return Ok(()),
                 Reach::Never(lost) => return Err(lost),
@@ -108,7 +319,7 @@ impl Session {
             }
         }
         if self.invites.iter().any(Invite::has_lost_ack) {
-            match ask::reach(cx, call, &self.dialog) {
+            match cx.reach_dialog(&self.dialog, call.owner()) {
                 Reach::Open(path) => {
                     let lost = self.invites.iter_mut().filter(|invite| invite.has_lost_ack());
                     lost.for_each(|invite| invite.acknowledge(cx, &path, &self.dialog));
@@ -117,42 +328,17 @@ impl Session {
                 Reach::Never(_) => self.invites.iter_mut().for_each(Invite::forget_lost_ack),
             }
         }
-        let ready = self.accepted.is_none();
-        if let Some(termination) = self.termination.as_mut().filter(|_| ready) {
-            termination.bye.send(cx, call, &mut self.dialog)?;
-        }
         Ok(())
     }
 
     /// Whether it is confirmed on both sides, and goes on.
-    pub(super) fn is_up(&self) -> bool {
-        self.accepted.is_none() && self.termination.is_none() && !self.owes_ack()
-    }
-
-    /// The dialog.
-    pub(super) fn dialog(&self) -> &Dialog {
-        &self.dialog
-    }
-
-    /// The dialog, to ask something within it.
-    pub(super) fn dialog_mut(&mut self) -> &mut Dialog {
-        &mut self.dialog
-    }
-
-    /// What we write as Contact.
-    pub(super) fn contact(&self) -> &str {
-        &self.contact
+    fn is_up(&self) -> bool {
+        self.accepted.is_none() && !self.is_terminating() && !self.owes_ack()
     }
 
     /// Where our requests go, if their next hop is named by an address.
-    pub(super) fn next_hop(&self) -> Option<SocketAddr> {
+    fn next_hop(&self) -> Option<SocketAddr> {
         Hop::of(&Uri::parse(self.dialog.course().next_hop).ok()?).ok()?.address()
-    }
-
-    /// Whether it goes by that connection.
-    pub(super) fn uses(&self, flow: Flow) -> bool {
-        let linked = self.dialog.link().is_some_and(|link| link.flow() == flow);
-        linked || self.forks.iter().any(|fork| fork.uses(flow))
     }
 
     /// Whether an ACK of ours has not been sent yet.
@@ -160,235 +346,18 @@ impl Session {
         self.invites.iter().any(Invite::owes_ack)
     }
 
-    /// Whether something waits for a path.
+    /// Whether it cannot go on, or not end, without a path.
     fn needs_path(&self) -> bool {
-        let leaves =
-            self.termination.as_ref().is_some_and(|termination| !termination.bye.is_sent());
+        let bye = self.requests.find(Purpose::is_termination);
+        let leaves = bye.is_some_and(|bye| !bye.is_sent());
         self.owes_ack() || (leaves && self.accepted.is_none())
     }
 
-    /// What cannot be sent ends the call.
-    fn lost(&mut self, lost: Lost) -> Ending {
-        self.termination.take().map_or_else(|| lost.into(), |termination| termination.ending)
-    }
-
-    /// Begins to end it, unless that has begun.
-    fn part(&mut self, ending: Ending) {
-        self.termination.get_or_insert_with(|| Box::new(Termination::new(ending)));
-    }
-
-    /// Takes a response to our BYE; how the call ended, if it did.
-    fn handle_bye_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        call: CallId,
-        client: ClientId,
-        response: &Message,
-    ) -> Option<Ending> {
-        let termination = self.termination.as_mut()?;
-        match termination.bye.handle_response(cx, call, &mut self.dialog, client, response)? {
-            Answer::Pending => None,
-            // §15.1.1: 481, 408 and no response at all end the session as well as 200 does.
-            Answer::Final(_) => self.termination.take().map(|termination| termination.ending),
-        }
-    }
-
-    /// Takes the failure of our BYE, if it is that; how the call ended, unless it is sent once more.
-    fn handle_bye_failure(&mut self, client: ClientId, cause: FailureCause) -> Option<Ending> {
-        let over = |termination: &mut Box<Termination>| {
-            termination.bye.is_of(client) && !termination.bye.is_worth_repeating(cause)
-        };
-        Some(self.termination.take_if(over)?.ending)
-    }
-
-    /// Forgets the INVITEs to which no 2xx comes any more; true when there was one.
-    fn forget_invites(&mut self, cx: &Context<'_>) -> bool {
+    /// Drops the ACKs of INVITEs to which no 2xx comes any more; true when there was one.
+    fn drop_acks(&mut self, cx: &Context<'_>) -> bool {
         let kept = self.invites.len();
         self.invites.retain(|invite| !invite.is_stale(cx.now()));
         self.invites.shrink_to_fit();
         self.invites.len() < kept
-    }
-
-    pub(super) fn close(mut self, cx: &mut Context<'_>) {
-        self.forget_accepted(cx);
-        self.forget_change(cx);
-        if let Some(relocation) = self.relocation {
-            relocation.close(cx);
-        }
-        self.invites.into_iter().for_each(|invite| invite.close(cx));
-        self.forks.into_iter().for_each(|fork| fork.close(cx));
-    }
-}
-
-impl Call {
-    /// Ends an answered call.
-    pub(crate) fn hangup(&mut self, cx: &mut Context<'_>) {
-        self.part(cx, Ending::new(EndedBy::Local));
-    }
-
-    /// Ends it: media stops now, BYE goes out as soon as it may.
-    pub(super) fn part(&mut self, cx: &mut Context<'_>, ending: Ending) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        session.part(ending);
-        self.close_transfer(cx);
-        self.media.close(cx);
-        self.set_state(cx, CallState::Ended, None);
-        self.advance(cx);
-    }
-
-    /// Ends it when the far end says that it knows nothing of it (RFC 3261 §12.2.1.2, RFC 5057 §5.1).
-    pub(super) fn end_if_gone(&mut self, cx: &mut Context<'_>, response: &Message) {
-        let Stage::Session(session) = &self.stage else { return };
-        if response.status() == Some(481) && session.termination.is_none() {
-            self.part(cx, Ending::of(EndedBy::Remote, response));
-        }
-    }
-
-    /// Sends what is due.
-    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        match session.advance(cx, self.id) {
-            Some(ending) => self.finish(cx, ending),
-            None => {
-                self.advance_relocation(cx);
-                self.advance_change(cx);
-                self.advance_transfer(cx);
-                self.advance_referral(cx);
-                self.advance_inquiries(cx);
-            }
-        }
-    }
-
-    pub(super) fn session_path(&mut self, cx: &mut Context<'_>, path: Result<Arc<Path>, Lost>) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        match path {
-            Ok(_) => self.advance(cx),
-            Err(_) if ask::falls_back(cx, &mut session.dialog) => self.advance(cx),
-            Err(lost) => {
-                session.invites.iter_mut().for_each(Invite::forget_lost_ack);
-                session.forks.retain(|fork| !fork.needs_path());
-                if session.needs_path() {
-                    let ending = session.lost(lost);
-                    return self.finish(cx, ending);
-                }
-                self.relocation_lost(cx);
-                self.change_lost(cx);
-                self.transfer_lost(cx);
-                self.referral_lost(cx);
-                self.inquiries_lost(cx);
-            }
-        }
-    }
-
-    pub(super) fn session_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: Option<ClientId>,
-        response: &Message,
-    ) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        if *response.method() == Method::Invite {
-            if let Some(client) = client.filter(|client| session.is_changing_by(*client)) {
-                return self.change_response(cx, client, response);
-            }
-            if response.status().is_some_and(|status| (200..300).contains(&status)) {
-                session.handle_further_2xx(cx, self.id, response);
-                self.advance(cx);
-            }
-            return;
-        }
-        let Some(client) = client else { return };
-        let id = self.id;
-        session.forks.retain_mut(|fork| {
-            let over = fork.handle_bye_response(cx, id, client, response).is_some();
-            // The fork's ACK is kept while its 2xx may come again.
-            !over || !fork.invites.is_empty()
-        });
-        if let Some(ending) = session.handle_bye_response(cx, id, client, response) {
-            self.finish(cx, ending);
-        }
-    }
-
-    pub(super) fn session_failure(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: ClientId,
-        cause: FailureCause,
-    ) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        session.forks.retain_mut(|fork| {
-            fork.handle_bye_failure(client, cause).is_none() || !fork.invites.is_empty()
-        });
-        if let Some(ending) = session.handle_bye_failure(client, cause) {
-            self.finish(cx, ending);
-        } else if session.is_changing_by(client) {
-            self.change_failure(cx, cause);
-        } else {
-            self.advance(cx);
-        }
-    }
-
-    /// A connection is over: what may have been lost on it is sent over another.
-    pub(super) fn session_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        let forks = session.forks.iter_mut().flat_map(|fork| &mut fork.invites);
-        session.invites.iter_mut().chain(forks).for_each(|invite| invite.handle_flow_lost(flow));
-        self.change_flow_lost(cx, flow);
-        self.advance(cx);
-    }
-
-    pub(super) fn session_alarm(&mut self, cx: &mut Context<'_>, alarm: CallAlarm) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        match alarm {
-            CallAlarm::Repeat => self.repeat_accepted(cx),
-            CallAlarm::Forget => {
-                session.forks.retain_mut(|fork| {
-                    let forgotten = fork.forget_invites(cx);
-                    !forgotten || fork.termination.is_some()
-                });
-                if session.forget_invites(cx) {
-                    self.media.settle();
-                }
-            }
-            CallAlarm::Change => self.change_alarm(cx),
-            CallAlarm::Relocate => self.relocation_alarm(cx),
-            _ => {}
-        }
-    }
-
-    pub(super) fn session_request(&mut self, cx: &mut Context<'_>, query: &Query) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        let request = &query.request;
-        if !session.dialog.is_of(request.call_id(), request.from_tag()) {
-            return queries::no_dialog(cx, query);
-        }
-        if session.dialog.handle_request(request).is_err() {
-            cx.respond(query, Response::new(500));
-            return;
-        }
-        session.dialog.set_link(query.link());
-        let termination = session.termination.is_some();
-        match request.method() {
-            // §15.1.2. One that crosses ours finds the call ending: it ends now.
-            Method::Bye => {
-                cx.respond(query, Response::new(200));
-                let ending = match termination {
-                    true => session.lost(Lost::Unreachable),
-                    false => Ending::new(EndedBy::Remote),
-                };
-                self.finish(cx, ending);
-            }
-            Method::Notify => self.notified(cx, query),
-            _ if termination => queries::no_dialog(cx, query),
-            Method::Refer => self.referred(cx, query),
-            method if carries_offer(method) => {
-                let body = Body::of(request);
-                if !self.defer(cx, query, &body) {
-                    self.reoffered(cx, query, body);
-                    self.advance(cx);
-                }
-            }
-            _ => queries::answer(cx, query),
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! Our move to another network in the middle of a session: new ports, a new Contact, and a re-INVITE
 //! that tells the far end of both (RFC 3261 §14.1).
 
-use super::ask::reach;
-use crate::agent::{Alarm, CallAlarm, Context, Reach};
-use crate::call::{Call, Stage};
+use super::Session;
+use crate::agent::{CallAlarm, Context, Reach};
+use crate::call::common::Common;
+use crate::call::{Call, Step};
 use crate::time::Duration;
 use crate::timers::TimerId;
 
@@ -48,79 +49,79 @@ impl Relocation {
 }
 
 impl Call {
+    /// Our NAT has moved: the far end is told where we are now.
+    pub(crate) fn relocate(&mut self, cx: &mut Context<'_>) {
+        self.in_session(cx, Session::relocate);
+    }
+}
+
+impl Session {
     /// The network has changed. What was asked of the far end, and has not been answered, is asked
     /// again from the new one.
-    pub(crate) fn relocate(&mut self, cx: &mut Context<'_>) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        if session.termination.is_some() {
-            return;
+    pub(in crate::call) fn relocate(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        if self.is_terminating() {
+            return Step::Stay;
         }
-        session.dialog.forget_link();
-        if session.withdraw_change(cx) {
-            self.media.withdraw();
+        self.begin_relocation(call, cx);
+        self.advance(call, cx)
+    }
+
+    /// The same, but that the path is left to [`advance`](Self::advance).
+    pub(in crate::call) fn begin_relocation(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+        self.dialog.forget_link();
+        if self.withdraw_change(cx) {
+            call.media.withdraw();
         }
-        if let Some(relocation) = session.relocation.replace(Relocation::new()) {
+        if let Some(relocation) = self.relocation.replace(Relocation::new()) {
             relocation.close(cx);
         }
-        self.advance(cx);
     }
 
     /// Looks for a path, and asks for ports.
-    pub(super) fn advance_relocation(&mut self, cx: &mut Context<'_>) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        let Some(relocation) = &mut session.relocation else { return };
-        if !matches!(relocation.state, State::Seeking)
-            || session.termination.is_some()
-            || self.media.is_binding()
-        {
-            return;
-        }
-        match reach(cx, self.id, &session.dialog) {
+    pub(super) fn advance_relocation(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+        let is_held_up = self.is_terminating() || call.media.is_binding();
+        let Some(relocation) = self.relocation.as_mut().filter(|_| !is_held_up) else { return };
+        let State::Seeking = relocation.state else { return };
+        match cx.reach_dialog(&self.dialog, call.owner()) {
             Reach::Open(path) => {
                 relocation.state = State::Binding;
-                session.contact = cx.contact(&path).into();
-                self.media.rebind(cx, path.to.ip());
+                self.contact = cx.contact(&path).into();
+                call.media.rebind(cx, path.to.ip());
             }
             Reach::Later => {}
-            Reach::Never(_) => self.relocation_lost(cx),
+            Reach::Never(_) => self.put_off_relocation(call, cx),
         }
     }
 
     /// There is no path yet.
-    pub(super) fn relocation_lost(&mut self, cx: &mut Context<'_>) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        let Some(relocation) = session.relocation.as_mut() else { return };
-        if !matches!(relocation.state, State::Seeking) {
-            return;
-        }
+    pub(super) fn put_off_relocation(&mut self, call: &Common, cx: &mut Context<'_>) {
+        let Some(relocation) = self.relocation.as_mut() else { return };
+        let State::Seeking = relocation.state else { return };
         relocation.misses += 1;
         if relocation.misses > MAX_MISSES {
-            session.relocation = None;
+            self.relocation = None;
             return;
         }
-        let timer = cx.set_timer(WAIT, Alarm::Call(self.id, CallAlarm::Relocate));
+        let timer = cx.set_timer(WAIT, call.alarm(CallAlarm::Relocate));
         relocation.state = State::Waiting(timer);
     }
 
-    pub(super) fn relocation_alarm(&mut self, cx: &mut Context<'_>) {
-        let Stage::Session(session) = &mut self.stage else { return };
-        if let Some(relocation) = &mut session.relocation {
-            relocation.state = State::Seeking;
-            self.advance(cx);
-        }
+    /// It is time to look for a path again.
+    pub(super) fn retry_relocation(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
+        let Some(relocation) = &mut self.relocation else { return Step::Stay };
+        relocation.state = State::Seeking;
+        self.advance(call, cx)
     }
 
-    /// The ports are there, or there are none and the old ones have to do. Whether it was waiting for
-    /// them.
-    pub(in crate::call) fn relocation_ports(&mut self, cx: &mut Context<'_>) -> bool {
-        let Stage::Session(session) = &mut self.stage else { return false };
-        let binding = |relocation: &mut Relocation| matches!(relocation.state, State::Binding);
-        if session.relocation.take_if(binding).is_none() {
+    /// The ports are there, or there are none and the old ones have to do. False when it was not
+    /// waiting for them.
+    pub(super) fn move_to_new_ports(&mut self, call: &mut Common, cx: &mut Context<'_>) -> bool {
+        let is_binding = |relocation: &mut Relocation| matches!(relocation.state, State::Binding);
+        if self.relocation.take_if(is_binding).is_none() {
             return false;
         }
-        session.wish_moved();
-        self.media.move_to_new_ports(cx);
-        self.advance(cx);
+        self.wish_to_tell_move();
+        call.media.move_to_new_ports(cx);
         true
     }
 }

@@ -1,26 +1,33 @@
 //! The peer's wish to change the session: re-INVITE and UPDATE (RFC 3261 §14.2, RFC 3311 §5.2).
 
+use super::Session;
 use crate::agent::{Context, Query, Response};
+use crate::call::common::Common;
 use crate::call::media::Body;
-use crate::call::{Call, Stage, queries};
+use crate::call::queries;
 use crate::dialog::Dialog;
 use crate::event::Event;
 use crate::sip::{HeaderName, Method};
 
-impl Call {
+impl Session {
     /// Answers it.
-    pub(in crate::call) fn reoffered(&mut self, cx: &mut Context<'_>, query: &Query, body: Body) {
-        let Stage::Session(session) = &mut self.stage else { return };
+    pub(super) fn handle_reoffer(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        query: &Query,
+        body: Body,
+    ) {
         let request = &query.request;
         let invite = *request.method() == Method::Invite;
         let body = match body {
             Body::Malformed => return drop(cx.respond(query, Response::new(400))),
             Body::Unsupported => return queries::unsupported_body(cx, query),
             // Glare: an offer of ours waits for its answer.
-            Body::Session(_) if self.media.is_offering() => {
+            Body::Session(_) if call.media.is_offering() => {
                 return drop(cx.respond(query, Response::new(491)));
             }
-            Body::None if invite && self.media.is_offering() => {
+            Body::None if invite && call.media.is_offering() => {
                 return drop(cx.respond(query, Response::new(491)));
             }
             body => body,
@@ -29,32 +36,32 @@ impl Call {
             return drop(cx.respond(query, Response::new(400)));
         };
         let (sdp, agreed) = match body {
-            Body::Session(offer) => match self.media.answer(cx, &offer) {
+            Body::Session(offer) => match call.media.answer(cx, &offer) {
                 Ok((answer, agreed)) => (Some(answer), Some(agreed)),
                 // §14.2: the session stays as it was.
                 Err(error) => return queries::not_acceptable(cx, query, &error),
             },
-            _ if invite => (self.media.offer(cx), None),
+            _ if invite => (call.media.offer(cx), None),
             _ => (None, None),
         };
-        session.dialog.set_target(target);
+        self.dialog.set_target(target);
         let response = Response::new(200).body(sdp.as_deref());
         if invite {
-            session.accept(cx, self.id, query, response);
+            self.accept(call, cx, query, response);
         } else {
-            cx.respond(query, response.field(HeaderName::Contact, session.contact.as_ref()));
+            cx.respond(query, response.field(HeaderName::Contact, self.contact.as_ref()));
         }
         if let Some(agreed) = agreed {
-            let changed = self.media.configure(cx, &agreed);
-            self.media.hold.settle(cx, self.id);
-            self.renegotiated(cx, changed);
+            let changed = call.media.configure(cx, &agreed);
+            call.media.hold.confirm(cx, call.id);
+            emit_renegotiated(call, cx, changed);
         }
     }
+}
 
-    /// Tells that the peer has changed the session.
-    pub(super) fn renegotiated(&mut self, cx: &mut Context<'_>, changed: bool) {
-        if changed {
-            cx.emit(Event::Renegotiated { call: self.id });
-        }
+/// Tells the application that the far end has changed the session, if it has.
+pub(super) fn emit_renegotiated(call: &Common, cx: &mut Context<'_>, changed: bool) {
+    if changed {
+        cx.emit(Event::Renegotiated { call: call.id });
     }
 }

@@ -1,30 +1,89 @@
 //! The end of a session by us (RFC 3261 §15.1.1).
 
-use super::ask::Ask;
-use crate::call::Ending;
+use super::Session;
+use super::requests::{Pending, Purpose};
+use crate::agent::{Context, InDialogRequest, Lost, Owner};
+use crate::call::common::Common;
+use crate::call::{Call, Ending, Step};
 use crate::error::Error;
-use crate::sip::{HeaderName, Method};
-
-/// BYE, from the wish to its answer. It waits for the ACK of our 2xx (§15 forbids BYE before that)
-/// and for a path.
-#[derive(Debug)]
-pub(super) struct Termination {
-    pub(super) bye: Ask,
-    pub(super) ending: Ending,
-}
+use crate::event::{CallState, EndedBy};
+use crate::sip::{HeaderName, Message, Method};
 
 /// Why a call is hung up that nobody could hear.
 const NO_MEDIA: &str = "SIP ;cause=488 ;text=\"Not Acceptable Here\"";
 
-impl Termination {
-    pub(super) fn new(ending: Ending) -> Self {
-        let bye = match ending.error {
-            // RFC 3326: a far end that has just answered wants to know.
-            Some(Error::NoMedia { .. }) => {
-                Ask::new(Method::Bye).field(HeaderName::Reason, NO_MEDIA)
+impl Call {
+    /// Ends an answered call.
+    pub(crate) fn hangup(&mut self, cx: &mut Context<'_>) {
+        let ending = Ending::new(EndedBy::Local);
+        self.in_session(cx, |session, call, cx| session.terminate(call, cx, ending));
+    }
+}
+
+impl Session {
+    /// Ends it: media stops now, BYE goes out as soon as it may.
+    pub(in crate::call) fn terminate(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        ending: Ending,
+    ) -> Step {
+        self.begin_termination(call, cx, ending);
+        self.advance(call, cx)
+    }
+
+    /// The same, but that BYE is left to [`advance`](Self::advance).
+    pub(in crate::call) fn begin_termination(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        ending: Ending,
+    ) {
+        self.push_bye(call.owner(), ending);
+        self.fail_transfer(call, cx, None);
+        call.media.close(cx);
+        call.set_state(cx, CallState::Ended, None);
+    }
+
+    /// Ends it when the far end says that it knows nothing of it (§12.2.1.2, RFC 5057 §5.1).
+    pub(super) fn end_if_gone(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        response: &Message,
+    ) -> Step {
+        match response.status() {
+            Some(481) if !self.is_terminating() => {
+                self.terminate(call, cx, Ending::of(EndedBy::Remote, response))
             }
-            _ => Ask::new(Method::Bye),
-        };
-        Self { bye, ending }
+            _ => Step::Stay,
+        }
+    }
+
+    /// Whether it ends by us: BYE has no final response yet.
+    pub(super) fn is_terminating(&self) -> bool {
+        self.requests.find(Purpose::is_termination).is_some()
+    }
+
+    /// Asks for BYE, unless that was done. It waits for the ACK of our 2xx (§15 forbids BYE before
+    /// that) and for a path.
+    pub(super) fn push_bye(&mut self, owner: Owner, ending: Ending) {
+        if self.is_terminating() {
+            return;
+        }
+        let mut bye = InDialogRequest::new(owner, Method::Bye);
+        if let Some(Error::NoMedia { .. }) = ending.error {
+            // RFC 3326: a far end that has just answered wants to know.
+            bye = bye.field(HeaderName::Reason, NO_MEDIA);
+        }
+        self.requests.push(Purpose::Termination(ending), bye);
+    }
+
+    /// How the call has ended if what it needs cannot be sent: as was wished, if it was to end anyhow.
+    pub(super) fn ending_of(&mut self, lost: Lost) -> Ending {
+        match self.requests.take(Purpose::is_termination) {
+            Some(Pending { purpose: Purpose::Termination(ending), .. }) => ending,
+            _ => lost.into(),
+        }
     }
 }

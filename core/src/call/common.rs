@@ -1,0 +1,127 @@
+//! What every stage of a call has: whose call it is, what the application sees of it, its media.
+
+use std::sync::Arc;
+
+use super::media::CallMedia;
+use super::profile::Parties;
+use super::referrer::Referrer;
+use super::{CallProfile, Ending};
+use crate::agent::{Alarm, CallAlarm, Context, InDialogRequest, Owner, Tag};
+use crate::event::{CallDirection, CallId, CallState, Cause, ErrandId, Event, Reply};
+use crate::transaction::ServerId;
+
+/// The part of a call that lasts from stage to stage; lent to the stage with every event.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) id: CallId,
+    pub(super) direction: CallDirection,
+    /// What the application sees.
+    pub(super) state: CallState,
+    /// Our tag, once a message needed it.
+    pub(super) tag: Option<Tag>,
+    /// The Call-ID; of a call of ours empty until it is placed.
+    pub(super) call_id: Arc<str>,
+    /// The far end of a call of ours: a name-addr without its tag.
+    pub(super) remote: Arc<str>,
+    /// Ourselves likewise.
+    pub(super) local: Arc<str>,
+    /// The INVITE that came, which says who calls whom: as text, for a parsed message is larger and
+    /// calls are many.
+    pub(super) invite: Option<Arc<[u8]>>,
+    /// Its transaction, until the INVITE is answered.
+    pub(super) server: Option<ServerId>,
+    /// Whether the application knows of the call.
+    pub(super) announced: bool,
+    pub(super) media: CallMedia,
+    /// Whose referral this call follows.
+    pub(super) referrer: Option<Box<Referrer>>,
+    /// Requests of the application for the next crossing: it may ask before there is a session, for a
+    /// call counts as answered from the command on.
+    pub(super) queue: Vec<(ErrandId, InDialogRequest)>,
+}
+
+impl Common {
+    /// Who owns what the call asks the agent for.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::Call(self.id)
+    }
+
+    /// A timer's alarm for this call.
+    pub(super) fn alarm(&self, alarm: CallAlarm) -> Alarm {
+        Alarm::Call(self.id, alarm)
+    }
+
+    /// Our tag, made when first needed.
+    pub(super) fn tag(&mut self, cx: &mut Context<'_>) -> Tag {
+        match self.tag {
+            Some(tag) => tag,
+            None => *self.tag.insert(cx.new_tag(self.owner())),
+        }
+    }
+
+    /// What is known about the call.
+    pub(super) fn profile(&self) -> CallProfile {
+        let parties = match &self.invite {
+            Some(invite) => Parties::Theirs(Arc::clone(invite)),
+            None => Parties::Ours {
+                remote: Arc::clone(&self.remote),
+                local: Arc::clone(&self.local),
+                call_id: Arc::clone(&self.call_id),
+            },
+        };
+        CallProfile {
+            id: self.id,
+            direction: self.direction,
+            state: self.state,
+            parties,
+            codec: self.media.codec(),
+            streams: self.media.streams(),
+            media: self.media.direction(),
+            held: self.media.is_held(),
+            holding: self.media.hold.is_agreed(),
+        }
+    }
+
+    /// Shows the application a new state, or more about the old one.
+    pub(super) fn set_state(
+        &mut self,
+        cx: &mut Context<'_>,
+        state: CallState,
+        cause: Option<Cause>,
+    ) {
+        if self.state != state || cause.is_some() {
+            self.state = state;
+            if let Some(cause) = &cause {
+                self.note_report(cause);
+            }
+            cx.emit(Event::State { call: self.id, state, cause });
+        }
+    }
+
+    /// Shows the application what became of a request of its own; `None` when there is no answer.
+    pub(super) fn emit_reply(cx: &mut Context<'_>, request: ErrandId, reply: Option<Reply>) {
+        cx.emit(Event::Response { request, reply, error: None });
+    }
+
+    /// The call is over: media stops, everything goes back, and the application is told.
+    pub(super) fn finish(&mut self, cx: &mut Context<'_>, ending: Ending) {
+        for (request, _) in core::mem::take(&mut self.queue) {
+            Self::emit_reply(cx, request, None);
+        }
+        self.media.close(cx);
+        if let Some(tag) = self.tag.take() {
+            cx.agent.forget_tag(tag);
+        }
+        if !self.announced {
+            self.state = CallState::Ended;
+            return;
+        }
+        let cause = ending.cause.clone().filter(|_| self.state != CallState::Ended);
+        self.set_state(cx, CallState::Ended, cause);
+        if ending.cause.is_none() {
+            self.note_end(ending.by);
+        }
+        let Ending { by, cause, error } = ending;
+        cx.emit(Event::Ended { call: self.id, by, cause, error });
+    }
+}

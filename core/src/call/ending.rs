@@ -1,0 +1,55 @@
+//! How a call ends.
+
+use crate::agent::Lost;
+use crate::error::Error;
+use crate::event::{Cause, EndedBy};
+use crate::sip::Message;
+use crate::transaction::FailureCause;
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Ending {
+    pub(crate) by: EndedBy,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) error: Option<Error>,
+}
+
+impl Ending {
+    pub(crate) fn new(by: EndedBy) -> Self {
+        Self { by, cause: None, error: None }
+    }
+
+    /// Because of a response.
+    pub(crate) fn of(by: EndedBy, response: &Message) -> Self {
+        Self { cause: Some(Cause::of(response)), ..Self::new(by) }
+    }
+
+    /// Because of something here.
+    pub(crate) fn error(error: Option<Error>) -> Self {
+        Self { error, ..Self::new(EndedBy::Error) }
+    }
+
+    /// With the response that said so, if nothing else did.
+    pub(crate) fn or_cause(mut self, response: &Message) -> Self {
+        self.cause = self.cause.or_else(|| Some(Cause::of(response)));
+        self
+    }
+}
+
+impl From<Lost> for Ending {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Unreachable => Self::error(None),
+            Lost::Because(error) => Self::error(Some(error)),
+        }
+    }
+}
+
+impl From<FailureCause> for Ending {
+    fn from(cause: FailureCause) -> Self {
+        match cause {
+            FailureCause::Timeout => Self::new(EndedBy::Timeout),
+            _ => Self::error(None),
+        }
+    }
+}
