@@ -2,15 +2,17 @@
 //! everything in one thread. Elsewhere [`Phone`] and [`MediaSession`] run apart, joined by
 //! [`Event::Media`] and [`Phone::handle_media_event`].
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallId, Event};
-use crate::host::{Endpoint, Host, Inbound, MediaPort};
+use crate::host::{Endpoint, Flow, Host, Inbound, MediaPort};
 use crate::media::{MediaControl, MediaEvent};
 use crate::phone::Phone;
 use crate::rtp::{MediaOptions, MediaSession, MediaStats};
+use crate::stream::Decoded;
 use crate::time::Instant;
 use crate::timers::{TimerId, Timers};
 
@@ -111,6 +113,18 @@ impl Softphone {
             self.forget(*call);
         }
         Some(event)
+    }
+
+    /// Takes what a switchboard has decoded of what came on a flow.
+    pub(crate) fn handle_decoded(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        decoded: Decoded,
+    ) {
+        self.phone.handle_decoded(host, flow, from, decoded);
+        self.settle(host);
     }
 
     /// Passes on what signalling and media tell each other, until both are silent.

@@ -134,7 +134,7 @@ impl Context<'_> {
     pub(super) fn defers_response(&mut self, id: ServerId, status: u16, bytes: &[u8]) -> bool {
         let Some((flow, from)) = self.transactions().peer_of(id) else { return false };
         // A client of WebSocket listens nowhere (RFC 7118 §5).
-        if !flow.transport.is_stream() || self.agent.streams.contains(flow) {
+        if !flow.transport.is_stream() || self.agent.connections.contains(flow) {
             return false;
         }
         if let Some(waiting) = self.agent.deferred.responses.get_mut(&id) {

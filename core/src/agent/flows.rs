@@ -18,7 +18,8 @@ impl Agent {
         in_a_call: impl Fn(Flow) -> bool,
     ) {
         let paths = &self.paths;
-        self.streams.handle_deadline(host, |flow| paths.lead_home_on(flow) || in_a_call(flow));
+        self.connections
+            .handle_deadline(host, |flow, _| paths.lead_home_on(flow) || in_a_call(flow));
     }
 
     /// A connection is over: whoever has something under way on it is told (RFC 3261 §17.1.4, §18.4),
@@ -44,14 +45,5 @@ impl Agent {
                 transactions.reroute_answers(host, over, path.flow, path.to);
             }
         }
-    }
-
-    /// Closes every connection.
-    pub(super) fn close_flows(&mut self, host: &mut dyn Host) {
-        let flows: Vec<Flow> = self.streams.flows().collect();
-        for flow in flows {
-            self.streams.close(host, flow);
-        }
-        while self.streams.next_closed().is_some() {}
     }
 }

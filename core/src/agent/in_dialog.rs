@@ -85,7 +85,7 @@ impl InDialogRequest {
         }
         match cx.reach_dialog(dialog, self.owner) {
             Reach::Open(path) => {
-                if !dialog.link().is_some_and(|link| cx.agent.streams.contains(link.flow())) {
+                if !dialog.link().is_some_and(|link| cx.agent.connections.contains(link.flow())) {
                     dialog.set_link(path.link());
                 }
                 self.path = Some(path);

@@ -51,7 +51,7 @@ use crate::event::{CallId, ErrandId, Event, ReferralId};
 use crate::host::{Flow, Host, MediaPort, RequestId};
 pub(crate) use crate::locate::Hop;
 use crate::sip::BRANCH_COOKIE;
-use crate::stream::Streams;
+use crate::stream::Connections;
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
 use crate::transaction::{ClientId, Failure, Layer, Limits, ServerId, Timing};
@@ -148,7 +148,7 @@ pub(crate) struct Agent {
     /// The application's look at every message, if it wants one.
     pub(crate) inspection: Option<Inspection>,
     /// The connections.
-    pub(crate) streams: Streams,
+    pub(crate) connections: Connections,
     /// The connections to the server that are over, the latest first, while we are not registered anew.
     lost_home: Vec<Flow>,
     /// Which line of a switchboard it is, if it shares its host with others.
@@ -181,7 +181,7 @@ impl Agent {
             tags: BTreeMap::new(),
             binding: None,
             inspection: None,
-            streams: Streams::default(),
+            connections: Connections::default(),
             lost_home: Vec::new(),
             line: None,
             deferred: deferred::Deferred::default(),
@@ -202,7 +202,7 @@ impl Agent {
     pub(crate) fn close(&mut self, host: &mut dyn Host) {
         self.close_paths();
         self.deferred = deferred::Deferred::default();
-        self.close_flows(host);
+        self.connections.close_all(host);
         self.forget_all_learned();
         self.close_ports(host);
         self.lost_home.clear();
@@ -220,8 +220,8 @@ impl Agent {
     /// When the next timer or transaction is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let transactions = self.transactions.as_ref().and_then(Layer::next_deadline);
-        let deadlines = [self.timers.next_deadline(), transactions, self.streams.next_deadline()];
-        deadlines.into_iter().flatten().min()
+        let connections = self.connections.next_deadline();
+        [self.timers.next_deadline(), transactions, connections].into_iter().flatten().min()
     }
 
     /// Who waits for the outcome of a client transaction. With its first final response or its

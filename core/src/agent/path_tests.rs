@@ -110,9 +110,12 @@ impl Bench {
                 _ => Records::Addresses(&addresses),
             };
             let ttl = Duration::from_secs(3_600);
-            let id = self.host.id;
+            let (id, count) = (self.host.id, self.host.count);
             let settled = self.agent.handle_resolved(&mut self.host, id, records, ttl);
             self.outcome = settled.map(|(_, outcome)| outcome);
+            if self.host.count == count {
+                break;
+            }
         }
         &self.host.what
     }
@@ -120,16 +123,16 @@ impl Bench {
     /// The flow that is wanted cannot be had: says which is wanted next.
     fn fail(&mut self, failure: FlowFailure<'_>) -> &str {
         let id = self.host.id;
-        let settled = self.agent.handle_flow_failed(&mut self.host, id, failure);
-        self.outcome = settled.map(|(_, outcome)| outcome);
+        let mut settled = self.agent.handle_flow_failed(&mut self.host, id, failure);
+        self.outcome = settled.pop().map(|(_, outcome)| outcome);
         self.look_up()
     }
 
     fn open(&mut self, transport: Transport, local: &str) -> Vec<Owner> {
         let (id, flow) = (self.host.id, Flow { transport, id: self.host.count as u64 });
         let local: SocketAddr = local.parse().unwrap();
-        let settled = self.agent.handle_flow_opened(&mut self.host, id, flow, local, None);
-        let (owners, outcome) = settled.expect("it was waited for");
+        let mut settled = self.agent.handle_flow_opened(&mut self.host, id, flow, local, None);
+        let (owners, outcome) = settled.pop().expect("it was waited for");
         self.outcome = Some(outcome);
         owners
     }
@@ -177,7 +180,7 @@ fn a_good_certificate_ends_the_distrust() {
     assert_eq!(bench.ask(), "Tls 10.0.0.9:5061");
     bench.open(Transport::Tls, LOCAL);
     let Some(Ok(path)) = bench.outcome.take() else { panic!("it is open") };
-    bench.agent.streams.close(&mut bench.host, path.flow);
+    bench.agent.connections.close(&mut bench.host, path.flow);
     bench.agent.forget_paths(path.flow);
     assert_eq!(bench.ask(), "Tls 10.0.0.9:5061");
     assert_eq!(bench.fail(GONE), "Udp 10.0.0.9:5060", "as the domain allows");
@@ -194,7 +197,7 @@ fn a_connection_to_an_avoided_server_is_found_again() {
     bench.ask();
     assert_eq!((&bench.outcome, bench.host.count), (&Some(Ok(Arc::clone(&path))), count));
     // Once it is over there is another.
-    bench.agent.streams.close(&mut bench.host, path.flow);
+    bench.agent.connections.close(&mut bench.host, path.flow);
     bench.agent.forget_paths(path.flow);
     bench.ask();
     assert_eq!((&bench.outcome, bench.host.count), (&None, count + 1));
@@ -239,7 +242,7 @@ fn a_connection_that_is_of_no_use_is_closed() {
     bench.open(Transport::Tcp, "0.0.0.0:5060");
     let error = bench.outcome.take();
     assert!(matches!(error, Some(Err(Lost::Because(Error::Nat { .. })))), "{error:?}");
-    assert_eq!((bench.host.closed.len(), bench.agent.streams.len()), (1, 0));
+    assert_eq!((bench.host.closed.len(), bench.agent.connections.flows().len()), (1, 0));
 }
 
 #[test]
@@ -248,4 +251,39 @@ fn who_asks_twice_is_told_once() {
     bench.ask();
     bench.ask();
     assert_eq!(bench.open(Transport::Tcp, LOCAL), [OWNER]);
+}
+
+#[test]
+fn two_searches_that_lead_to_the_same_server_wait_for_one_connection() {
+    let mut bench = Bench::new(tcp());
+    assert_eq!(bench.ask(), "Tcp 10.0.0.9:5060");
+    let first = bench.host.id;
+    // The same server, found by another way.
+    bench.hop = Hop::new("pbx.example", None, Some(Transport::Tcp));
+    assert!(!bench.ask().starts_with("Tcp"), "no second flow is asked for");
+    let flow = Flow { transport: Transport::Tcp, id: 1 };
+    let local = LOCAL.parse().unwrap();
+    let settled = bench.agent.handle_flow_opened(&mut bench.host, first, flow, local, None);
+    let on_it = |(_, path): &(Vec<Owner>, Result<Arc<Path>, Lost>)| {
+        path.as_ref().is_ok_and(|path| path.flow == flow)
+    };
+    assert_eq!((settled.len(), settled.iter().all(on_it)), (2, true));
+    assert!(bench.agent.timers.is_empty());
+}
+
+#[test]
+fn a_search_that_gives_up_leaves_the_opening_to_the_others() {
+    let mut bench = Bench::new(tcp());
+    bench.ask();
+    let first = bench.host.id;
+    bench.host.now += Duration::from_secs(5);
+    bench.hop = Hop::new("pbx.example", None, Some(Transport::Tcp));
+    bench.ask();
+    bench.host.now += Duration::from_secs(5);
+    let settled = bench.agent.handle_host_timeout(&mut bench.host, first);
+    assert!(matches!(settled, Some((_, Err(_)))), "{settled:?}");
+    let flow = Flow { transport: Transport::Tcp, id: 1 };
+    let local = LOCAL.parse().unwrap();
+    let settled = bench.agent.handle_flow_opened(&mut bench.host, first, flow, local, None);
+    assert_eq!((settled.len(), bench.host.closed.len()), (1, 0));
 }

@@ -95,7 +95,7 @@ const MAX_DISTRUSTED: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     pub(super) known: BTreeMap<Hop, State>,
-    /// Which path an answer of the host belongs to.
+    /// Which search waits for an answer of the host.
     pub(super) asked: BTreeMap<RequestId, Hop>,
     /// What the domain name system has said.
     pub(super) answers: Cache,
@@ -107,9 +107,6 @@ pub(crate) struct Paths {
     pub(super) draw: Option<Draw>,
     /// The addresses at which the configured server and proxy were found.
     pub(super) homes: Vec<SocketAddr>,
-    /// Whom each connection of ours was opened for, by name or address: kept as long as the connection,
-    /// whatever becomes of the hops that led to it.
-    pub(super) names: BTreeMap<Flow, String>,
     /// The hops where somebody has shown a certificate that is not to be trusted, until when that
     /// counts, and what was wrong with it.
     pub(super) distrusted: BTreeMap<Hop, (Instant, String)>,
@@ -329,13 +326,13 @@ impl Agent {
     pub(crate) fn forget_paths(&mut self, over: Flow) {
         let on_it = |state: &State| matches!(state, State::Open { path, .. } if path.flow == over);
         self.paths.known.retain(|_, state| !on_it(state));
-        self.paths.names.remove(&over);
         self.forget_learned(over);
     }
 
     /// The network has changed: no path leads anywhere any more. Whoever waits for one goes on to.
     pub(crate) fn renew_paths(&mut self, host: &mut dyn Host) {
         self.forget_all_learned();
+        self.connections.renew();
         let Paths { known, homes, draw, distrusted, .. } = core::mem::take(&mut self.paths);
         // What servers and names have said was said of the network that is no more; but who was to be
         // asked in private still is.

@@ -130,8 +130,7 @@ impl Context<'_> {
             Some(body) => writer.body("application/sdp", body.as_bytes()),
             None => writer.finish(),
         }
-        let to = request.via().return_address(query.flow.transport, from);
-        if !self.agent.inspect_response_out(&mut buffer, to) {
+        if !self.agent.inspect_response_out(&mut buffer, from) {
             buffer.clear();
             if status >= 200 {
                 self.transactions().forget(query.id);

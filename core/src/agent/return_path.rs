@@ -11,7 +11,7 @@ use crate::host::Flow;
 impl Agent {
     /// The way back by a connection, if that lives.
     pub(super) fn path_on(&self, flow: Flow, to: SocketAddr) -> Option<Result<Path, Error>> {
-        let (_, local) = self.streams.addresses(flow)?;
+        let (_, local) = self.connections.addresses(flow)?;
         let advertised = self.advertised_on(flow, to, local);
         Some(advertised.map(|advertised| Path { flow, to, local, advertised, secure: false }))
     }
@@ -27,7 +27,7 @@ impl Agent {
     /// to be private is said to nobody whose name was not verified.
     pub(crate) fn falls_back_on(&self, link: &mut Link, hop: &Hop) -> bool {
         let trusted = !hop.is_secure() || hop.ip().is_some();
-        let fit = trusted && link.is_fit_for(hop) && self.streams.contains(link.flow());
+        let fit = trusted && link.is_fit_for(hop) && self.connections.contains(link.flow());
         !link.set_only(fit) && fit
     }
 }

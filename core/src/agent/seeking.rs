@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use super::paths::{Lost, Path, State};
 use super::{Agent, Alarm, Hop, Owner, TRANSACTION};
-use crate::certificate::{Identities, distrust};
+use crate::certificate::Identities;
 use crate::dialog::NOWHERE;
 use crate::error::Error;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
 use crate::locate::{Answer, Candidate, Draw, Question, Search, Step};
+use crate::stream::Destination;
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
 
@@ -71,7 +72,7 @@ impl Agent {
         self.seek(host, hop, seeking)
     }
 
-    /// Takes [`crate::host::Inbound::FlowOpened`]; false says that nobody wants the flow.
+    /// Takes [`crate::host::Inbound::FlowOpened`], for every search that waits for it.
     pub(crate) fn handle_flow_opened(
         &mut self,
         host: &mut dyn Host,
@@ -79,20 +80,62 @@ impl Agent {
         flow: Flow,
         local: SocketAddr,
         certificate: Option<&Identities>,
-    ) -> Option<Settled> {
-        if let Some(problem) = self.mistrust(request, flow, certificate) {
+    ) -> Vec<Settled> {
+        let problem = match self.parameters.tls_insecure {
+            true => None,
+            false => self.connections.distrust(request, flow, certificate),
+        };
+        if let Some(problem) = problem {
             host.send(Outbound::CloseFlow { flow });
             return self.handle_flow_failed(host, request, FlowFailure::Untrusted(&problem));
         }
-        let Some((hop, mut seeking)) = self.take_asked(request) else {
-            // Late: its owner has given up. A UDP flow is the host's one socket and stays.
-            if flow.transport.is_reliable() {
-                host.send(Outbound::CloseFlow { flow });
-            }
-            return None;
-        };
+        let opening = self.connections.opened(host, request, flow, local, certificate);
+        let waiters = opening.map(|opening| opening.waiters).unwrap_or_default();
+        waiters.into_iter().filter_map(|search| self.reached(host, search, flow, local)).collect()
+    }
+
+    /// Takes [`crate::host::Inbound::FlowFailed`], for every search that waits for the flow.
+    pub(crate) fn handle_flow_failed(
+        &mut self,
+        host: &mut dyn Host,
+        request: RequestId,
+        failure: FlowFailure<'_>,
+    ) -> Vec<Settled> {
+        let opening = self.connections.failed(request);
+        let waiters = opening.map(|opening| opening.waiters).unwrap_or_default();
+        waiters.into_iter().filter_map(|search| self.failed(host, search, failure)).collect()
+    }
+
+    /// Takes [`crate::host::Inbound::ResolveFailed`].
+    pub(crate) fn handle_resolve_failed(
+        &mut self,
+        host: &mut dyn Host,
+        request: RequestId,
+        problem: &str,
+    ) -> Option<Settled> {
+        self.failed(host, request, FlowFailure::Unreachable(problem))
+    }
+
+    /// Takes the end of [`HOST_TIMEOUT`].
+    pub(crate) fn handle_host_timeout(
+        &mut self,
+        host: &mut dyn Host,
+        request: RequestId,
+    ) -> Option<Settled> {
+        self.connections.forget_waiters(|waiter| waiter == request);
+        self.failed(host, request, FlowFailure::Unreachable("it took too long"))
+    }
+
+    /// The flow that a search has waited for is there.
+    fn reached(
+        &mut self,
+        host: &mut dyn Host,
+        search: RequestId,
+        flow: Flow,
+        local: SocketAddr,
+    ) -> Option<Settled> {
+        let (hop, mut seeking) = self.take_asked(search)?;
         let Asked::Flow(Candidate { to, .. }, ..) = seeking.take_asked() else { return None };
-        self.streams.opened(host, flow, to, local);
         if matches!(flow.transport, Transport::Ws | Transport::Wss) {
             let name = || format!("{:012x}{NOWHERE}", host.random() >> 16);
             self.nowhere.get_or_insert_with(name);
@@ -101,26 +144,22 @@ impl Agent {
             Ok(advertised) => advertised,
             Err(error) => {
                 // Nobody can use it.
-                self.streams.close(host, flow);
+                self.connections.close(host, flow);
                 return Some((seeking.waiters, Err(Lost::Because(error))));
             }
         };
-        if flow.transport.is_reliable() {
-            self.paths.names.insert(flow, hop.host().to_owned());
-        }
         let path = Path { flow, to, local, advertised, secure: hop.is_secure() };
         Some(self.found(hop, *seeking, path))
     }
 
-    /// Takes [`crate::host::Inbound::FlowFailed`], [`crate::host::Inbound::ResolveFailed`] and the end
-    /// of [`HOST_TIMEOUT`].
-    pub(crate) fn handle_flow_failed(
+    /// What a search has asked the host for cannot be had: goes on with what else there is.
+    fn failed(
         &mut self,
         host: &mut dyn Host,
-        request: RequestId,
+        search: RequestId,
         failure: FlowFailure<'_>,
     ) -> Option<Settled> {
-        let (hop, mut seeking) = self.take_asked(request)?;
+        let (hop, mut seeking) = self.take_asked(search)?;
         match seeking.take_asked() {
             Asked::Question(..) => {
                 // That is not kept.
@@ -162,20 +201,6 @@ impl Agent {
             Asked::Nothing => {}
         }
         self.seek(host, hop, seeking)
-    }
-
-    /// Why whoever is at the far end of a flow is not the one that was asked for (RFC 5922 §7.3).
-    fn mistrust(
-        &self,
-        request: RequestId,
-        flow: Flow,
-        certificate: Option<&Identities>,
-    ) -> Option<String> {
-        let hop = self.paths.asked.get(&request)?;
-        match self.parameters.tls_insecure {
-            true => None,
-            false => distrust(flow.transport, hop.host(), certificate),
-        }
     }
 
     /// Goes on looking, as far as that goes without the host.
@@ -227,12 +252,12 @@ impl Agent {
                 },
             }
         };
-        if let Some(path) = self.connection(&hop, server) {
+        let destination = Destination::new(server.transport, server.to, hop.host());
+        if let Some(path) = self.connection(&hop, &destination) {
             return Some(self.found(hop, *seeking, path));
         }
         let (id, timer) = self.ask_host(host, &hop);
-        let (Candidate { transport, to }, name) = (server, hop.host());
-        host.send(Outbound::OpenFlow { id, transport, to, name });
+        self.connections.open(host, id, destination);
         seeking.asked = Asked::Flow(server, id, timer);
         self.paths.known.insert(hop, State::Seeking(seeking));
         None
@@ -242,20 +267,15 @@ impl Agent {
     /// that it is the one; whoever is asked for by the address is at it. In private that does not do, for
     /// the certificate may name another (§8.1 there): but the address of our server, which was asked for
     /// by its name, is where that sends us by Service-Route.
-    fn connection(&self, hop: &Hop, server: Candidate) -> Option<Path> {
-        if !server.transport.is_reliable() {
-            return None;
-        }
-        let trusted = !server.transport.is_secure() || self.paths.homes.contains(&server.to);
-        let by_address = hop.ip().is_some() && trusted;
-        self.paths.names.iter().find_map(|(flow, name)| {
-            let (to, _) = self.streams.addresses(*flow)?;
-            let is_it = Candidate { transport: flow.transport, to } == server;
-            let path =
-                (is_it && (name == hop.host() || by_address)).then(|| self.path_on(*flow, to));
-            let path = path.flatten()?.ok()?;
-            Some(Path { secure: hop.is_secure(), ..path })
-        })
+    fn connection(&self, hop: &Hop, destination: &Destination) -> Option<Path> {
+        let Destination { transport, to, .. } = *destination;
+        let trusted = !transport.is_secure() || self.paths.homes.contains(&to);
+        let flow = match hop.ip().is_some() && trusted {
+            true => self.connections.find_at(transport, to),
+            false => self.connections.find(destination),
+        };
+        let path = self.path_on(flow?, to)?.ok()?;
+        Some(Path { secure: hop.is_secure(), ..path })
     }
 
     fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Settled {

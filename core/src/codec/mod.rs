@@ -6,7 +6,6 @@
 
 pub mod concealment;
 pub mod g711;
-pub mod g722;
 pub mod measure;
 pub mod resampler;
 pub mod timescale;

@@ -32,7 +32,7 @@ mod context;
 mod domain;
 mod event;
 mod leg;
-mod links;
+mod next_hop;
 mod parameters;
 mod proxy;
 mod registrar;
@@ -44,7 +44,6 @@ mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
-mod way;
 
 pub use event::{Departure, ExchangeEvent, Limit};
 pub use parameters::{ExchangeParameters, Listener};
@@ -65,7 +64,7 @@ pub const MAX_CONNECTIONS: usize = 4_096;
 const MAX_TRANSACTIONS: usize = 1 << 17;
 /// How many answers of the host are waited for at once.
 const MAX_WAITING: usize = 4_096;
-/// How many ways to peers on UDP the exchange remembers.
+/// How many peers on UDP the exchange remembers the socket to.
 const MAX_FLOWS: usize = 4_096;
 /// How long the host may take to open a flow or resolve a name.
 const HOST_TIMEOUT: Duration = Duration::from_secs(10);

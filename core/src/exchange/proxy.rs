@@ -4,11 +4,11 @@ use core::net::SocketAddr;
 
 use super::context::{Branch, BranchState, Outcome, ResponseContext};
 use super::leg::{Leg, Link};
+use super::next_hop::Pending;
 use super::rewrite::{self, Changes};
 use super::route::Plan;
 use super::running::{Asked, Due, Running};
 use super::target::{Large, Target};
-use super::way::Parcel;
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
 use crate::host::{Flow, Host, Outbound};
 use crate::sip::{Message, Method, NameAddr, Scheme, Uri, Writer, reason_phrase};
@@ -43,7 +43,7 @@ impl Running {
         // Who is reached at another address of ours than the one that sent the request has to be
         // told both: see `record_routes`.
         let records = request.method().makes_dialog();
-        let is_known = !records || self.links.leg(origin, false).is_some();
+        let is_known = !records || self.leg(origin, false).is_some();
         let (answered, linger) = (false, None);
         let context =
             ResponseContext { server, request, origin, sealed, branches, answered, linger };
@@ -72,16 +72,16 @@ impl Running {
         let Some(target) = context.branches.get(branch).map(|branch| branch.target.clone()) else {
             return;
         };
-        self.send_to(host, Parcel::Branch(slot, branch), &target);
+        self.send_to(host, Pending::Branch(slot, branch), &target);
     }
 
     // --- sending ---
 
-    pub(super) fn dispatch(&mut self, host: &mut dyn Host, what: Parcel, leg: Leg) {
+    pub(super) fn dispatch(&mut self, host: &mut dyn Host, what: Pending, leg: Leg) {
         let Leg { link, .. } = leg;
         match what {
-            Parcel::Start(slot) => self.start(host, slot),
-            Parcel::Ack(ack) => {
+            Pending::Start(slot) => self.start(host, slot),
+            Pending::Ack(ack) => {
                 let (message, source, plan) = *ack;
                 let target = Target::of(&plan);
                 if !is_allowed(&target, &leg) {
@@ -93,7 +93,7 @@ impl Running {
                 let bytes = &self.buffer;
                 host.send(Outbound::Datagram { flow: link.flow, to: link.peer, bytes });
             }
-            Parcel::Branch(slot, index) => {
+            Pending::Branch(slot, index) => {
                 let branch = Layer::new_branch(host);
                 let Some(context) = self.contexts.get(slot) else { return };
                 let Some(target) = context.branches.get(index) else { return };
@@ -157,11 +157,11 @@ impl Running {
         }
         let sips = Uri::parse(target).is_ok_and(|uri| uri.scheme() == Scheme::Sips);
         let route = |leg: &Leg| {
-            let name = self.links.name(leg.link.flow);
+            let name = self.connections.known_as(leg.link.flow);
             self.seal.record_route(leg, name, request.call_id(), sips)
         };
         let mut routes = vec![route(leg)];
-        if let Some(came) = self.links.leg(*origin, origin.binds(request)) {
+        if let Some(came) = self.leg(*origin, origin.binds(request)) {
             let same = came.local == leg.local
                 && came.link.flow.transport == leg.link.flow.transport
                 && !came.bound
@@ -218,7 +218,7 @@ impl Running {
             return;
         }
         let target = self.target_within(&plan);
-        self.send_to(host, Parcel::Ack(Box::new((ack, source, plan))), &target);
+        self.send_to(host, Pending::Ack(Box::new((ack, source, plan))), &target);
     }
 
     // --- responses ---

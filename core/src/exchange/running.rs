@@ -1,25 +1,25 @@
 //! An exchange at work: what becomes of each message.
 
+use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::admission::{Admission, Denied, user_of};
 use super::context::ResponseContext;
 use super::domain::Domain;
 use super::leg::Link;
-use super::links::{Key, Links};
+use super::next_hop::Waiting;
 use super::registrar::{Granted, Refused, Registrar, is_supported};
 use super::route::Plan;
 use super::seal::Seal;
 use super::sources::{Ruling, Sources};
 use super::target::Target;
-use super::way::Waiting;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
 use crate::host::{Flow, Host, Inbound, Outbound, Records, RequestId, Transport};
 use crate::nat::{answer_binding, is_stun};
 use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
 use crate::slab::{Slab, Slot};
-use crate::stream::{Heard, StreamLimits};
+use crate::stream::{Closed, ConnectionLimits, Connections, Decoded};
 use crate::table::Table;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -51,10 +51,11 @@ pub(super) struct Running {
     /// The INVITEs that came on connections.
     pub(super) by_flow: BTreeMap<Flow, BTreeSet<Slot>>,
     pub(super) timers: Timers<Due>,
-    pub(super) links: Links,
+    pub(super) connections: Connections,
+    /// The sockets that lead to peers over UDP, and who we are there.
+    pub(super) sockets: BTreeMap<IpAddr, (Flow, SocketAddr)>,
+    /// What waits for an answer of the host.
     pub(super) waiting: BTreeMap<RequestId, Waiting>,
-    /// The flows that the host was asked for.
-    pub(super) opening: BTreeMap<RequestId, Key>,
     pub(super) last_request: u64,
     /// For what is written.
     pub(super) buffer: Vec<u8>,
@@ -98,15 +99,15 @@ impl Running {
             by_server: Table::new(host),
             by_flow: BTreeMap::new(),
             timers: Timers::new(),
-            links: Links::new(StreamLimits {
+            connections: Connections::new(ConnectionLimits {
                 accepted: MAX_CONNECTIONS,
                 // It counts those of each source itself.
                 per_source: usize::MAX,
                 opened: MAX_CONNECTIONS,
-                ..StreamLimits::default()
+                ..ConnectionLimits::default()
             }),
+            sockets: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            opening: BTreeMap::new(),
             last_request: 0,
             buffer: Vec::new(),
             parameters,
@@ -115,7 +116,7 @@ impl Running {
 
     pub(super) fn next_event(&mut self) -> Option<ExchangeEvent> {
         while let Some(event) = self.sources.next_event() {
-            self.tell(event);
+            self.emit(event);
         }
         self.events.pop_front()
     }
@@ -133,7 +134,7 @@ impl Running {
             self.layer.next_deadline(),
             self.timers.next_deadline(),
             self.registrar.next_deadline(),
-            self.links.streams.next_deadline(),
+            self.connections.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -149,9 +150,9 @@ impl Running {
         }
         let mut events = Vec::new();
         self.registrar.expire(now, &mut events);
-        self.tell_all(events);
-        let Self { links, registrar, .. } = self;
-        links.handle_deadline(host, |link| registrar.uses(link));
+        self.emit_all(events);
+        let Self { connections, registrar, .. } = self;
+        connections.handle_deadline(host, |flow, peer| registrar.uses(Link { flow, peer }));
         self.handle_closed(host);
         self.handle_failures(host);
     }
@@ -172,13 +173,13 @@ impl Running {
             }
             Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
                 let (link, mut piece) = (Link { flow, peer: from }, bytes);
-                while let Some(heard) = self.links.streams.next(host, flow, from, &mut piece) {
-                    match heard {
-                        Heard::Message(message) => self.handle_message(host, link, message),
-                        Heard::Malformed { .. } => {
+                while let Some(decoded) = self.connections.decode(host, flow, from, &mut piece) {
+                    match decoded {
+                        Decoded::Message(message) => self.handle_message(host, link, message),
+                        Decoded::Malformed { .. } => {
                             self.sources.ask(from.ip(), host.now(), false);
                         }
-                        Heard::Pong => {}
+                        Decoded::Pong => {}
                     }
                 }
             }
@@ -187,15 +188,15 @@ impl Running {
                 self.flow_opened(host, id, flow, local, certificate);
             }
             Inbound::FlowFailed { id, failure } => self.flow_failed(host, id, failure),
-            Inbound::FlowAccepted { flow, from, local, .. } => {
+            Inbound::FlowAccepted { flow, from, local, certificate } => {
                 self.domain.learn(local);
                 if !self.sources.connect(flow, from.ip(), host.now()) {
                     host.send(Outbound::CloseFlow { flow });
-                } else if !self.links.accepted(host, flow, from, local) {
+                } else if !self.connections.accepted(host, flow, from, local, certificate) {
                     self.sources.disconnect(flow);
                 }
             }
-            Inbound::FlowClosed { flow } => self.links.streams.closed(flow),
+            Inbound::FlowClosed { flow } => self.connections.closed(flow),
             Inbound::Resolved { id, records: Records::Addresses(addresses), .. } => {
                 self.resolved(host, id, addresses);
             }
@@ -217,7 +218,7 @@ impl Running {
                 }
                 Ruling::Refuse => return,
                 // On a connection only its end holds back who does not listen.
-                Ruling::Drop => return self.links.streams.close(host, origin.flow),
+                Ruling::Drop => return self.connections.close(host, origin.flow),
             }
         }
         match self.layer.handle_message(host, origin.flow, origin.peer, message) {
@@ -233,7 +234,9 @@ impl Running {
 
     /// Nothing more comes or goes on these connections.
     fn handle_closed(&mut self, host: &mut dyn Host) {
-        while let Some(link) = self.links.next_closed() {
+        while let Some(Closed { flow, far, .. }) = self.connections.next_closed() {
+            let Some(peer) = far else { continue };
+            let link = Link { flow, peer };
             self.sources.disconnect(link.flow);
             self.abandon_calls(host, link.flow);
             self.lose(link);
@@ -249,8 +252,7 @@ impl Running {
             Writer::response_to(buffer, request, 503, reason_phrase(503), Some(&tag), from);
         writer.field(HeaderName::RetryAfter, RETRY_AFTER);
         writer.finish();
-        let flow = origin.flow;
-        let to = request.via().return_address(flow.transport, origin.peer);
+        let Link { flow, peer: to } = origin;
         host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
     }
 
@@ -267,7 +269,7 @@ impl Running {
     fn lose(&mut self, link: Link) {
         let mut events = Vec::new();
         self.registrar.lose(link, &mut events);
-        self.tell_all(events);
+        self.emit_all(events);
     }
 
     fn handle_failures(&mut self, host: &mut dyn Host) {
@@ -298,7 +300,7 @@ impl Running {
         // Who has connected to us by that name connects again by it (RFC 5922 §7.2).
         let by_name = |name: &&String| name.eq_ignore_ascii_case(uri.host());
         if let Some(name) = self.parameters.domains.iter().find(by_name) {
-            self.links.note_name(asked.origin.flow, name);
+            self.connections.note_known_as(asked.origin.flow, name);
         }
         if *request.method() == Method::Register {
             return self.handle_register(host, &asked, &uri);
@@ -358,7 +360,7 @@ impl Running {
                 if *request.method() == Method::Invite {
                     let from = request.from().uri_str().to_owned();
                     let (to, contacts) = (plan.uri, targets.len());
-                    self.tell(ExchangeEvent::Call { from, to, contacts });
+                    self.emit(ExchangeEvent::Call { from, to, contacts });
                 }
                 self.forward(host, asked, false, targets);
             }
@@ -370,7 +372,7 @@ impl Running {
     /// is reached as its URI says, whoever else has registered such a contact.
     pub(super) fn target_within(&self, plan: &Plan) -> Target {
         let mut target = Target::of(plan);
-        let is_lost = plan.bound && !plan.link.is_some_and(|link| self.links.is_alive(link));
+        let is_lost = plan.bound && !plan.link.is_some_and(|link| self.is_alive(link));
         if target.routes.is_empty() && is_lost {
             target.link = self.registrar.link_of(&target.uri);
         }
@@ -408,7 +410,7 @@ impl Running {
         }
         let (now, mut events) = (host.now(), Vec::new());
         let result = self.registrar.register(&user, request, asked.origin, now, &mut events);
-        self.tell_all(events);
+        self.emit_all(events);
         match result {
             Ok(Granted { outbound }) => {
                 let listing = self.registrar.listing(&user, now);
@@ -427,7 +429,7 @@ impl Running {
             Err(Refused(status)) => self.refuse(host, asked, status),
         }
         while let Some(left) = self.registrar.next_left() {
-            self.links.streams.close(host, left.flow);
+            self.connections.close(host, left.flow);
         }
     }
 
@@ -517,7 +519,7 @@ impl Running {
         };
         let user = identity.uri().user().map(|user| unescape(user).into_owned());
         let method = message.method().clone();
-        self.tell(ExchangeEvent::Refused { method, source, user, code: status });
+        self.emit(ExchangeEvent::Refused { method, source, user, code: status });
     }
 
     /// Writes and sends a response of our own.
@@ -541,15 +543,15 @@ impl Running {
 
     // --- events ---
 
-    pub(super) fn tell(&mut self, event: ExchangeEvent) {
+    pub(super) fn emit(&mut self, event: ExchangeEvent) {
         if self.events.len() >= MAX_EVENTS {
             self.events.pop_front();
         }
         self.events.push_back(event);
     }
 
-    fn tell_all(&mut self, events: Vec<ExchangeEvent>) {
-        events.into_iter().for_each(|event| self.tell(event));
+    fn emit_all(&mut self, events: Vec<ExchangeEvent>) {
+        events.into_iter().for_each(|event| self.emit(event));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::event::PhoneStatus;
 use crate::host::{Flow, Host};
 use crate::nat::is_stun;
 use crate::sip::{HeaderName, Message, Method, Scheme, head, unescape};
-use crate::stream::Heard;
+use crate::stream::Decoded;
 use crate::transaction::{ClientId, FailureCause, Received};
 
 impl Phone {
@@ -29,13 +29,40 @@ impl Phone {
         if !flow.transport.is_stream() && is_stun(bytes) {
             return self.take_stun(host, flow, from, bytes);
         }
-        while let Some(heard) = self.agent.streams.next(host, flow, from, &mut bytes) {
-            match heard {
-                Heard::Message(message) => self.take_message(host, flow, from, message),
-                Heard::Malformed { answered: false } => self.agent.counters.malformed += 1,
-                Heard::Malformed { .. } => {}
-                Heard::Pong => self.handle_pong(host, flow),
-            }
+        while let Some(decoded) = self.agent.connections.decode(host, flow, from, &mut bytes) {
+            self.take_decoded(host, flow, from, decoded);
+        }
+    }
+
+    /// Takes what a switchboard has decoded of what came on a flow.
+    pub(crate) fn handle_decoded(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        decoded: Decoded,
+    ) {
+        self.carry_out(host);
+        if self.status != PhoneStatus::Inactive && self.agent.connections.note(host, flow, &decoded)
+        {
+            self.take_decoded(host, flow, from, decoded);
+        }
+        self.settle(host);
+    }
+
+    /// Takes what bytes were that came on a flow.
+    fn take_decoded(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        decoded: Decoded,
+    ) {
+        match decoded {
+            Decoded::Message(message) => self.take_message(host, flow, from, message),
+            Decoded::Malformed { answered: false } => self.agent.counters.malformed += 1,
+            Decoded::Malformed { .. } => {}
+            Decoded::Pong => self.handle_pong(host, flow),
         }
     }
 
@@ -47,12 +74,6 @@ impl Phone {
         message: Message,
     ) {
         self.agent.counters.received += 1;
-        // §8.1.3.3: a response with a second Via was meant for somebody else. Dropped before the
-        // transaction sees it, it is not the one that the request waits for.
-        if !message.is_request() && message.vias().nth(1).is_some() {
-            self.agent.counters.stray += 1;
-            return;
-        }
         match self.agent.transactions(host).handle_message(host, flow, from, message) {
             Some(Received::Request { id, message: request, from, flow }) => {
                 let cx = &mut Context { host, agent: &mut self.agent };
@@ -97,6 +118,11 @@ impl Phone {
     }
 
     fn take_response(&mut self, host: &mut dyn Host, client: Option<ClientId>, response: &Message) {
+        // §8.1.3.3: one with a second Via was meant for somebody else.
+        if response.vias().nth(1).is_some() {
+            self.agent.counters.stray += 1;
+            return;
+        }
         let last = response.status().is_some_and(|status| status >= 200);
         let asked = client.and_then(|client| self.agent.owner_of_client(client, last));
         match (asked.or_else(|| self.agent.owner_of_tag(response.from_tag())), client) {

@@ -94,7 +94,7 @@ impl Phone {
             // Its transaction times out by itself.
             (Some(Awaited::Options(_)), _) => {}
             (None, Way::Crlf) if flow.transport.is_reliable() => {
-                self.agent.streams.ping(host, flow);
+                self.agent.connections.ping(host, flow);
                 let Some(kept) = &mut self.kept else { return };
                 kept.awaited = Some(Awaited::Pong);
                 self.keep_at(now + PONG_WITHIN);
@@ -250,7 +250,7 @@ impl Phone {
         self.stop_keeping(host);
         let flow = path.flow;
         if flow.transport.is_reliable() {
-            return self.agent.streams.close(host, flow);
+            return self.agent.connections.close(host, flow);
         }
         let now = host.now();
         self.agent.avoid(&path, None, now);

@@ -7,9 +7,10 @@ use super::{Intent, Phone, Stopping};
 use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Settled};
 use crate::call::Call;
 use crate::event::{CallId, ErrandId, Event, PhoneStatus};
-use crate::host::{FlowFailure, Host, Inbound, MediaPort, Outbound, RequestId};
+use crate::host::{Host, Inbound, MediaPort, Outbound, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;
+use crate::stream::Closed;
 use crate::time::Duration;
 use crate::transaction::{ClientId, Failure, FailureCause};
 
@@ -75,9 +76,13 @@ impl Phone {
                 let settled = self.agent.handle_flow_opened(host, id, flow, local, certificate);
                 self.tell_path(host, settled);
             }
-            Inbound::FlowFailed { id, failure } => self.flow_failed(host, id, failure),
+            Inbound::FlowFailed { id, failure } => {
+                let settled = self.agent.handle_flow_failed(host, id, failure);
+                self.tell_path(host, settled);
+            }
             Inbound::ResolveFailed { id, problem } => {
-                self.flow_failed(host, id, FlowFailure::Unreachable(problem));
+                let settled = self.agent.handle_resolve_failed(host, id, problem);
+                self.tell_path(host, settled);
             }
             Inbound::MediaBound { id, port, rtp, rtcp } => {
                 match self.agent.take_bind(id) {
@@ -96,16 +101,16 @@ impl Phone {
             Inbound::FlowAccepted { flow, .. } if self.status == PhoneStatus::Inactive => {
                 host.send(Outbound::CloseFlow { flow });
             }
-            Inbound::FlowAccepted { flow, from, local, .. } => {
-                self.agent.streams.accepted(host, flow, from, local);
+            Inbound::FlowAccepted { flow, from, local, certificate } => {
+                self.agent.connections.accepted(host, flow, from, local, certificate);
             }
-            Inbound::FlowClosed { flow } => self.agent.streams.closed(flow),
+            Inbound::FlowClosed { flow } => self.agent.connections.closed(flow),
         }
     }
 
     /// Sees to what was under way on connections that are over.
     fn handle_closed(&mut self, host: &mut dyn Host) {
-        while let Some(flow) = self.agent.streams.next_closed() {
+        while let Some(Closed { flow, .. }) = self.agent.connections.next_closed() {
             self.agent.flow_closed(host, flow);
             let ids: Vec<CallId> = self.calls.keys().copied().collect();
             for id in ids {
@@ -132,8 +137,8 @@ impl Phone {
         for alarm in due {
             match alarm {
                 Alarm::Path(request) => {
-                    let failure = FlowFailure::Unreachable("it took too long");
-                    self.flow_failed(host, request, failure);
+                    let settled = self.agent.handle_host_timeout(host, request);
+                    self.tell_path(host, settled);
                 }
                 Alarm::Bind(request) => self.no_ports(host, request),
                 Alarm::Release(port) => self.release(host, port),
@@ -187,11 +192,6 @@ impl Phone {
         }
     }
 
-    fn flow_failed(&mut self, host: &mut dyn Host, request: RequestId, failure: FlowFailure<'_>) {
-        let settled = self.agent.handle_flow_failed(host, request, failure);
-        self.tell_path(host, settled);
-    }
-
     fn no_ports(&mut self, host: &mut dyn Host, request: RequestId) {
         if let Some(call) = self.agent.take_bind(request) {
             self.with_call(host, call, |call, cx| call.handle_ports(cx, None));
@@ -203,10 +203,11 @@ impl Phone {
     }
 
     /// Tells everybody who waited for a path.
-    fn tell_path(&mut self, host: &mut dyn Host, settled: Option<Settled>) {
-        let Some((owners, path)) = settled else { return };
-        for owner in owners {
-            self.tell_owner(host, owner, path.clone());
+    fn tell_path(&mut self, host: &mut dyn Host, settled: impl IntoIterator<Item = Settled>) {
+        for (owners, path) in settled {
+            for owner in owners {
+                self.tell_owner(host, owner, path.clone());
+            }
         }
     }
 

@@ -30,9 +30,17 @@ struct Inner {
     typed: Typed,
 }
 
+#[cfg(test)]
+std::thread_local! {
+    /// How often this thread has parsed something.
+    pub(crate) static PARSED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+}
+
 impl Message {
     /// Parses one datagram (§7, §18.3). What follows the body is dropped.
     pub fn parse(datagram: &[u8]) -> Result<Self, ParseError> {
+        #[cfg(test)]
+        PARSED.set(PARSED.get() + 1);
         let (mut draft, typed) = parse(datagram)?;
         if let Start::Response { .. } = draft.start {
             draft.method = draft.cseq_method().unwrap_or(Method::Ack);

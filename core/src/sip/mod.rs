@@ -39,6 +39,8 @@ pub(crate) use header::params::head;
 pub use header::params::{Param, Params};
 pub use header::via::Via;
 pub use message::Message;
+#[cfg(test)]
+pub(crate) use message::PARSED;
 pub use method::Method;
 pub use status::reason_phrase;
 pub use uri::{Scheme, Uri, UriParams, escape_user, unescape};

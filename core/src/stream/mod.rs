@@ -1,8 +1,8 @@
-//! Connections: streams of bytes cut into messages (RFC 3261 §18.3), and what is known of each
-//! connection of an endpoint.
+//! Connections: which exist, what they were opened as, who waits for one, and the messages that come
+//! on them (RFC 3261 §18.3, RFC 5626 §4.4.1, RFC 5923).
 //!
-//! [`Framer`] finds the messages of one stream; [`Streams`] holds the connections of an endpoint,
-//! answers keep-alives (RFC 5626 §4.4.1) and closes what takes too long.
+//! [`Framer`] finds the messages in one stream of bytes. `Connections` is the one table of an
+//! endpoint's connections: the phone, the switchboard and the exchange have one each.
 #![cfg_attr(
     not(test),
     deny(
@@ -14,11 +14,17 @@
     )
 )]
 
+mod connection;
+mod connections;
 mod framer;
-mod streams;
+mod limits;
+mod openings;
 #[cfg(test)]
 mod tests;
 
+pub use connection::Decoded;
+pub(crate) use connection::PING;
+pub(crate) use connections::{Closed, Connections};
 pub use framer::{Frame, Framer};
-pub use streams::{Heard, StreamLimits, Streams};
-pub(crate) use streams::{PING, PONG};
+pub(crate) use limits::ConnectionLimits;
+pub(crate) use openings::{Destination, Opening};

@@ -37,21 +37,23 @@
 //! ```
 
 mod routing;
+mod shared;
 #[cfg(test)]
 mod tests;
-mod trunk;
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 pub use crate::agent::LineId;
 
 use crate::error::Error;
-use crate::host::{Endpoint, Host, Inbound};
+use crate::host::{Endpoint, Flow, Host, Inbound};
 use crate::phone::Phone;
 use crate::softphone::Softphone;
+use crate::stream::Decoded;
 use crate::time::Instant;
 use crate::timers::{TimerId, Timers};
-use trunk::{LineHost, Trunk};
+use shared::{LineHost, Shared};
 
 const MAX: u16 = 4_096;
 
@@ -62,8 +64,21 @@ pub const MAX_LINES: usize = MAX as usize;
 pub trait Line: Endpoint {
     /// The phone.
     fn phone(&self) -> &Phone;
-    /// The phone, to be told its number.
+    /// The phone, to be given its number.
     fn phone_mut(&mut self) -> &mut Phone;
+
+    /// Takes what the switchboard has decoded for it of what came on a flow, in place of the bytes. A
+    /// line that does more in [`handle_inbound`](Endpoint::handle_inbound) than call its phone does it
+    /// here as well.
+    fn handle_decoded(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        decoded: Decoded,
+    ) {
+        self.phone_mut().handle_decoded(host, flow, from, decoded);
+    }
 }
 
 impl Line for Phone {
@@ -84,28 +99,38 @@ impl Line for Softphone {
     fn phone_mut(&mut self) -> &mut Phone {
         self.phone_mut()
     }
+
+    fn handle_decoded(
+        &mut self,
+        host: &mut dyn Host,
+        flow: Flow,
+        from: SocketAddr,
+        decoded: Decoded,
+    ) {
+        self.handle_decoded(host, flow, from, decoded);
+    }
 }
 
 /// Phones that share their host's sockets; see the [module](self).
 #[derive(Debug)]
 pub struct Switchboard<L> {
-    lines: BTreeMap<LineId, Plug<L>>,
+    lines: BTreeMap<LineId, Carried<L>>,
     last: u16,
     timers: Timers<LineId>,
-    /// Lines that were lent out, whose next deadline has to be asked for again.
-    lent: Vec<LineId>,
-    /// Lines to which something has happened since they were looked at.
-    news: Vec<LineId>,
-    trunk: Trunk,
+    /// The lines whose next deadline has to be asked for again.
+    unscheduled: Vec<LineId>,
+    /// The lines to which something has happened since they were looked at.
+    changed: Vec<LineId>,
+    shared: Shared,
 }
 
+/// A line, and where it stands.
 #[derive(Debug)]
-struct Plug<L> {
+struct Carried<L> {
     line: L,
     timer: Option<(TimerId, Instant)>,
-    /// Whether it stands among those.
-    is_lent: bool,
-    has_news: bool,
+    is_unscheduled: bool,
+    is_changed: bool,
 }
 
 impl<L: Line> Switchboard<L> {
@@ -115,9 +140,9 @@ impl<L: Line> Switchboard<L> {
             lines: BTreeMap::new(),
             last: 0,
             timers: Timers::new(),
-            lent: Vec::new(),
-            news: Vec::new(),
-            trunk: Trunk::default(),
+            unscheduled: Vec::new(),
+            changed: Vec::new(),
+            shared: Shared::default(),
         }
     }
 
@@ -129,50 +154,51 @@ impl<L: Line> Switchboard<L> {
     pub fn add(&mut self, mut line: L) -> Result<LineId, Error> {
         let id = self.free().ok_or(Error::TooManyLines { limit: MAX_LINES })?;
         line.phone_mut().set_line(id);
-        let plug = Plug { line, timer: None, is_lent: false, has_news: false };
-        self.lines.insert(id, plug);
+        let carried = Carried { line, timer: None, is_unscheduled: false, is_changed: false };
+        self.lines.insert(id, carried);
         self.last = id.0;
-        self.touch(id);
+        self.mark_changed(id);
         Ok(id)
     }
 
     /// Takes a line away and gives it back; best when its phone is INACTIVE, for nobody answers for
     /// it any more.
     pub fn remove(&mut self, host: &mut dyn Host, id: LineId) -> Option<L> {
-        let Plug { line, timer, .. } = self.lines.remove(&id)?;
+        let Carried { line, timer, .. } = self.lines.remove(&id)?;
         timer.map(|(timer, _)| self.timers.cancel(timer));
-        self.trunk.leave(host, id);
+        self.shared.leave(host, id);
         Some(line)
     }
 
     /// A line.
     pub fn line(&self, id: LineId) -> Option<&L> {
-        self.lines.get(&id).map(|plug| &plug.line)
+        self.lines.get(&id).map(|carried| &carried.line)
     }
 
     /// A line, to give it commands and take its events. What it is told to do, it does at the next
     /// crossing, which [`next_deadline`](Endpoint::next_deadline) asks for.
     pub fn line_mut(&mut self, id: LineId) -> Option<&mut L> {
-        self.touch(id);
-        self.lines.get_mut(&id).map(|plug| &mut plug.line)
+        self.mark_changed(id);
+        self.lines.get_mut(&id).map(|carried| &mut carried.line)
     }
 
-    /// The next line that was lent out or to which something has happened: take its events.
-    pub fn next_news(&mut self) -> Option<(LineId, &mut L)> {
+    /// The next line that was given out by [`line_mut`](Self::line_mut) or to which something has
+    /// happened: take its events.
+    pub fn next_changed(&mut self) -> Option<(LineId, &mut L)> {
         let id = loop {
-            let id = self.news.pop()?;
-            if let Some(plug) = self.lines.get_mut(&id) {
-                plug.has_news = false;
-                self.lend(id);
+            let id = self.changed.pop()?;
+            if let Some(carried) = self.lines.get_mut(&id) {
+                carried.is_changed = false;
+                self.mark_unscheduled(id);
                 break id;
             }
         };
-        self.lines.get_mut(&id).map(|plug| (id, &mut plug.line))
+        self.lines.get_mut(&id).map(|carried| (id, &mut carried.line))
     }
 
     /// All lines, in the order of their numbers.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = (LineId, &L)> {
-        self.lines.iter().map(|(id, plug)| (*id, &plug.line))
+        self.lines.iter().map(|(id, carried)| (*id, &carried.line))
     }
 
     /// How many lines there are.
@@ -192,28 +218,28 @@ impl<L: Line> Switchboard<L> {
         numbers.find(|id| !self.lines.contains_key(id))
     }
 
-    fn lend(&mut self, id: LineId) {
-        if let Some(plug) = self.lines.get_mut(&id)
-            && !core::mem::replace(&mut plug.is_lent, true)
+    fn mark_unscheduled(&mut self, id: LineId) {
+        if let Some(carried) = self.lines.get_mut(&id)
+            && !core::mem::replace(&mut carried.is_unscheduled, true)
         {
-            self.lent.push(id);
+            self.unscheduled.push(id);
         }
     }
 
-    fn touch(&mut self, id: LineId) {
-        self.lend(id);
-        if let Some(plug) = self.lines.get_mut(&id)
-            && !core::mem::replace(&mut plug.has_news, true)
+    fn mark_changed(&mut self, id: LineId) {
+        self.mark_unscheduled(id);
+        if let Some(carried) = self.lines.get_mut(&id)
+            && !core::mem::replace(&mut carried.is_changed, true)
         {
-            self.news.push(id);
+            self.changed.push(id);
         }
     }
 
     /// Lets a line do something, with a host that shows it only what is its own.
     fn cross(&mut self, host: &mut dyn Host, id: LineId, act: impl FnOnce(&mut L, &mut dyn Host)) {
-        let Some(plug) = self.lines.get_mut(&id) else { return };
-        act(&mut plug.line, &mut LineHost::new(host, &mut self.trunk, id));
-        self.touch(id);
+        let Some(carried) = self.lines.get_mut(&id) else { return };
+        act(&mut carried.line, &mut LineHost::new(host, &mut self.shared, id));
+        self.mark_changed(id);
     }
 
     fn give(&mut self, host: &mut dyn Host, id: LineId, inbound: Inbound<'_>) {
@@ -228,23 +254,19 @@ impl<L: Line> Switchboard<L> {
         }
     }
 
-    /// Delivers what lines have asked of each other's connections, and notes when they want to be
-    /// called next.
-    fn settle(&mut self, host: &mut dyn Host) {
-        while let Some((id, news)) = self.trunk.next_answer() {
-            self.give(host, id, news.inbound());
-        }
-        while let Some(id) = self.lent.pop() {
-            let Some(plug) = self.lines.get_mut(&id) else { continue };
-            plug.is_lent = false;
-            let wanted = plug.line.next_deadline();
-            if plug.timer.map(|(_, at)| at) == wanted {
+    /// Notes when the lines want to be called next.
+    fn schedule(&mut self) {
+        while let Some(id) = self.unscheduled.pop() {
+            let Some(carried) = self.lines.get_mut(&id) else { continue };
+            carried.is_unscheduled = false;
+            let wanted = carried.line.next_deadline();
+            if carried.timer.map(|(_, at)| at) == wanted {
                 continue;
             }
-            if let Some((timer, _)) = plug.timer.take() {
+            if let Some((timer, _)) = carried.timer.take() {
                 self.timers.cancel(timer);
             }
-            plug.timer = wanted.map(|at| (self.timers.set(at, id), at));
+            carried.timer = wanted.map(|at| (self.timers.set(at, id), at));
         }
     }
 }
@@ -258,28 +280,32 @@ impl<L: Line> Default for Switchboard<L> {
 impl<L: Line> Endpoint for Switchboard<L> {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         self.route(host, inbound);
-        self.settle(host);
+        self.give_found(host);
+        self.schedule();
     }
 
     fn handle_deadline(&mut self, host: &mut dyn Host) {
-        self.settle(host);
+        self.give_found(host);
+        self.schedule();
         let now = host.now();
-        self.trunk.handle_deadline(host);
-        self.tell_closed(host);
+        // A connection with a user is in use.
+        self.shared.connections.handle_deadline(host, |_, _| false);
+        self.give_closed(host);
         while let Some((_, id)) = self.timers.pop_due(now) {
-            if let Some(plug) = self.lines.get_mut(&id) {
-                plug.timer = None;
+            if let Some(carried) = self.lines.get_mut(&id) {
+                carried.timer = None;
             }
             self.cross(host, id, |line, host| line.handle_deadline(host));
         }
-        self.settle(host);
+        self.give_found(host);
+        self.schedule();
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        match self.lent.is_empty() {
+        match self.unscheduled.is_empty() {
             true => {
-                let streams = self.trunk.streams.next_deadline();
-                [self.timers.next_deadline(), streams].into_iter().flatten().min()
+                let connections = self.shared.connections.next_deadline();
+                [self.timers.next_deadline(), connections].into_iter().flatten().min()
             }
             false => Some(Instant::ZERO),
         }

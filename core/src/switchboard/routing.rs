@@ -4,9 +4,9 @@ use core::net::SocketAddr;
 
 use super::{Line, LineId, Switchboard};
 use crate::agent::Tag;
-use crate::host::{Flow, Host, Inbound};
+use crate::host::{Flow, FlowFailure, Host, Inbound};
 use crate::sip::{BRANCH_COOKIE, Message, Uri, unescape};
-use crate::stream::{Heard, PONG};
+use crate::stream::{Closed, Decoded};
 
 impl<L: Line> Switchboard<L> {
     /// Gives what came to whom it is for.
@@ -19,23 +19,30 @@ impl<L: Line> Switchboard<L> {
                 }
             }
             Inbound::FlowOpened { id, flow, local, certificate } => {
-                let line = LineId::of_request(id);
-                self.trunk.opened(host, id, flow, local, certificate);
-                match self.lines.contains_key(&line) {
-                    true => self.give(host, line, inbound),
-                    false => self.trunk.leave(host, line),
+                let connections = &mut self.shared.connections;
+                let opening = connections.opened(host, id, flow, local, certificate);
+                let waiters = opening.map(|opening| opening.waiters).unwrap_or_default();
+                for id in &waiters {
+                    connections.join(flow, LineId::of_request(*id));
+                }
+                for id in waiters {
+                    let opened = Inbound::FlowOpened { id, flow, local, certificate };
+                    self.give(host, LineId::of_request(id), opened);
                 }
             }
             Inbound::FlowFailed { id, failure } => {
-                self.trunk.failed(id, failure);
-                self.give(host, LineId::of_request(id), inbound);
+                let opening = self.shared.connections.failed(id);
+                for id in opening.map(|opening| opening.waiters).unwrap_or_default() {
+                    self.give(host, LineId::of_request(id), Inbound::FlowFailed { id, failure });
+                }
             }
+            // Each line is told with the first message that is for it.
             Inbound::FlowAccepted { flow, from, local, certificate } => {
-                self.trunk.accepted(host, flow, from, local, certificate);
+                self.shared.connections.accepted(host, flow, from, local, certificate);
             }
-            Inbound::FlowClosed { flow } => self.trunk.streams.closed(flow),
+            Inbound::FlowClosed { flow } => self.shared.connections.closed(flow),
             Inbound::MediaBound { id, port, .. } => {
-                self.trunk.lend(port, LineId::of_request(id));
+                self.shared.ports.insert(port, LineId::of_request(id));
                 self.give(host, LineId::of_request(id), inbound);
             }
             Inbound::MediaUnavailable { id }
@@ -44,43 +51,53 @@ impl<L: Line> Switchboard<L> {
                 self.give(host, LineId::of_request(id), inbound);
             }
             Inbound::Media { port, .. } => {
-                if let Some(line) = self.trunk.borrower(port) {
-                    self.give(host, line, inbound);
+                if let Some(line) = self.shared.ports.get(&port) {
+                    self.give(host, *line, inbound);
                 }
             }
             // Whose it was, each line knows by its transactions.
             Inbound::SendFailed { .. } => self.give_all(host, inbound),
         }
-        self.tell_closed(host);
+        self.give_closed(host);
     }
 
-    /// Tells of each connection that is over who knew of it.
-    pub(super) fn tell_closed(&mut self, host: &mut dyn Host) {
-        while let Some((flow, users)) = self.trunk.next_closed() {
+    /// Gives each connection that is over to those who used it.
+    pub(super) fn give_closed(&mut self, host: &mut dyn Host) {
+        while let Some(Closed { flow, users, .. }) = self.shared.connections.next_closed() {
             for line in users {
                 self.give(host, line, Inbound::FlowClosed { flow });
             }
         }
     }
 
+    /// Gives lines the connections that were there already when they asked for one.
+    pub(super) fn give_found(&mut self, host: &mut dyn Host) {
+        while let Some((id, flow)) = self.shared.next_found() {
+            let line = LineId::of_request(id);
+            let connections = &self.shared.connections;
+            let Some((_, local)) = connections.addresses(flow) else {
+                let failure = FlowFailure::Unreachable("the connection was closed");
+                self.give(host, line, Inbound::FlowFailed { id, failure });
+                continue;
+            };
+            let certificate = connections.certificate(flow);
+            let certificate = certificate.as_deref();
+            self.give(host, line, Inbound::FlowOpened { id, flow, local, certificate });
+        }
+    }
+
     /// Gives the messages that came on a connection to their lines.
     fn stream(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, mut piece: &[u8]) {
-        while let Some(heard) = self.trunk.streams.next(host, flow, from, &mut piece) {
-            match heard {
-                Heard::Message(message) => {
-                    let Some(line) = self.line_of(&message).or(self.first()) else { return };
-                    if let Some(news) = self.trunk.introduce(flow, line) {
-                        self.give(host, line, news.inbound());
-                    }
-                    self.give(host, line, piece_of(flow, from, message.bytes()));
-                }
+        while let Some(decoded) = self.shared.connections.decode(host, flow, from, &mut piece) {
+            match decoded {
+                Decoded::Message(message) => self.message(host, flow, from, message),
                 // Whoever has pinged waits for it.
-                Heard::Pong => {
-                    for line in self.trunk.users(flow) {
-                        self.give(host, line, piece_of(flow, from, PONG));
+                Decoded::Pong => {
+                    for line in self.shared.connections.users(flow) {
+                        self.give_decoded(host, line, (flow, from), Decoded::Pong);
                     }
                 }
-                Heard::Malformed { .. } => {}
+                Decoded::Malformed { .. } => {}
             }
         }
     }
@@ -89,14 +106,41 @@ impl<L: Line> Switchboard<L> {
     fn datagram(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, bytes: &[u8]) {
         let Some(first) = self.first() else { return };
         let inbound = Inbound::Datagram { flow, from, bytes };
-        let line = match self.lines.len() {
-            1 => first,
+        match self.lines.len() {
+            1 => self.give(host, first, inbound),
             // A keep-alive, or the answer to one, is for all who use the flow.
-            _ if !is_text(bytes) => return self.give_all(host, inbound),
-            // Of what cannot be read somebody has to say so.
-            _ => Message::parse(bytes).ok().and_then(|it| self.line_of(&it)).unwrap_or(first),
-        };
-        self.give(host, line, inbound);
+            _ if !is_text(bytes) => self.give_all(host, inbound),
+            _ => match Message::parse(bytes) {
+                Ok(message) => self.message(host, flow, from, message),
+                // Of what cannot be read somebody has to say so.
+                Err(_) => self.give(host, first, inbound),
+            },
+        }
+    }
+
+    /// Gives a message to its line, and before it the connection that it came on, if the line does not
+    /// know that.
+    fn message(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, message: Message) {
+        let Some(line) = self.line_of(&message).or(self.first()) else { return };
+        let connections = &mut self.shared.connections;
+        if connections.join(flow, line)
+            && let Some((from, local)) = connections.addresses(flow)
+        {
+            let certificate = connections.certificate(flow);
+            let certificate = certificate.as_deref();
+            self.give(host, line, Inbound::FlowAccepted { flow, from, local, certificate });
+        }
+        self.give_decoded(host, line, (flow, from), Decoded::Message(message));
+    }
+
+    fn give_decoded(
+        &mut self,
+        host: &mut dyn Host,
+        line: LineId,
+        (flow, from): (Flow, SocketAddr),
+        decoded: Decoded,
+    ) {
+        self.cross(host, line, |line, host| line.handle_decoded(host, flow, from, decoded));
     }
 
     fn first(&self) -> Option<LineId> {
@@ -129,14 +173,6 @@ impl<L: Line> Switchboard<L> {
         };
         let named = || self.lines().filter(of_user);
         named().find(at_home).or_else(|| named().next()).map(|(id, _)| id)
-    }
-}
-
-/// A whole message as it comes on a connection.
-fn piece_of(flow: Flow, from: SocketAddr, bytes: &[u8]) -> Inbound<'_> {
-    match flow.transport.is_stream() {
-        true => Inbound::Stream { flow, from, bytes },
-        false => Inbound::Datagram { flow, from, bytes },
     }
 }
 

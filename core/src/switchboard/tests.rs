@@ -5,7 +5,9 @@ use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::event::{CallId, CallState, Event, PhoneStatus};
 use crate::exchange::{Exchange, ExchangeParameters};
+use crate::host::Transport;
 use crate::sim::{NodeId, ScriptedPeer, Simulation};
+use crate::sip::PARSED;
 use crate::time::Duration;
 
 const BOARD: [u8; 4] = [10, 0, 0, 1];
@@ -227,4 +229,74 @@ fn a_tag_and_a_branch_name_their_line() {
     for text in ["", "-1", "+1", "65536", "1x"] {
         assert_eq!(LineId::of_param(text), None, "{text}");
     }
+}
+
+/// How many messages an endpoint at the board's address parses of one INVITE for Bob, which is answered
+/// by 180.
+fn parsed<E: Endpoint + 'static>(endpoint: E, transport: Transport) -> usize {
+    let mut sim = Simulation::new(18);
+    let node = sim.add(BOARD, endpoint);
+    let peer = sim.add(PEER, ScriptedPeer::new());
+    sim.set_listening(node, transport, true);
+    let invite = format!(
+        "INVITE sip:bob@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/{} 10.0.0.2:5060;branch=z9hG4bK1\r\n\
+         From: <sip:x@10.0.0.2>;tag=1\r\nTo: <sip:bob@10.0.0.1>\r\nCall-ID: 1\r\n\
+         CSeq: 1 INVITE\r\nContact: <sip:x@10.0.0.2>\r\nContent-Length: 0\r\n\r\n",
+        transport.as_str()
+    );
+    sim.run_for(Duration::from_millis(100));
+    let before = PARSED.get();
+    sim[peer].send_by(transport, node.address(), &invite);
+    sim.run_for(Duration::from_millis(400));
+    assert_eq!(sim[peer].count("180"), 1, "{transport:?}");
+    PARSED.get() - before
+}
+
+#[test]
+fn an_invite_is_parsed_once() {
+    let phone = |user| started(PhoneParameters::without_server(user).accept_any_user(false));
+    let softphone = |user| {
+        let mut softphone = Softphone::new(PhoneParameters::without_server(user)).unwrap();
+        softphone.phone_mut().start().unwrap();
+        softphone
+    };
+    for transport in Transport::ALL {
+        assert_eq!(parsed(phone("bob"), transport), 1, "a phone alone, {transport:?}");
+        for users in [&["bob"][..], &["alice", "bob"]] {
+            let mut board = Switchboard::new();
+            for user in users {
+                board.add(phone(user)).unwrap();
+            }
+            assert_eq!(parsed(board, transport), 1, "one line of {users:?}, {transport:?}");
+        }
+        let mut board = Switchboard::new();
+        board.add(softphone("alice")).unwrap();
+        board.add(softphone("bob")).unwrap();
+        assert_eq!(parsed(board, transport), 1, "a line with media, {transport:?}");
+    }
+}
+
+#[test]
+fn lines_that_want_the_same_connection_share_one() {
+    let mut sim = Simulation::new(17);
+    let users = ["alice", "bob", "carol"].map(str::to_owned);
+    let server = exchange(&mut sim, SERVER, &users);
+    let at = |user: &String| at(SERVER, user).transport(Transport::Tcp);
+    let board = board(&mut sim, users.iter().take(2).map(at));
+    // Both have asked before there was one.
+    assert_eq!(sim.connections(server), 1);
+    // A third finds it there.
+    sim.with(board, |board, _| board.add(started(at(&users[2]))).unwrap());
+    sim.run_for(Duration::from_secs(1));
+    assert!(sim[board].lines().all(|(_, phone)| phone.status() == PhoneStatus::Registered));
+    assert_eq!(sim.connections(server), 1);
+    // It is closed with the last of them.
+    for line in 1..=3 {
+        assert_eq!(sim.connections(server), 1, "line {line}");
+        sim[board].line_mut(LineId(line)).unwrap().stop();
+        sim.run_for(Duration::from_secs(1));
+        sim.with(board, |board, host| drop(board.remove(host, LineId(line))));
+        sim.run_for(Duration::from_secs(1));
+    }
+    assert_eq!(sim.connections(server), 0);
 }

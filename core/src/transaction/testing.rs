@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddr};
 
 use super::machine::{Action, Step, Timing, TransactionContext};
-use crate::host::{Clock, Datagrams, Entropy, Flow, Outbound, Transport};
+use crate::host::{Clock, Datagrams, Entropy, Flow, Outbound, RequestId, Transport};
 use crate::sip::Message;
 use crate::time::{Duration, Instant, WallTime};
 
@@ -14,13 +14,18 @@ pub(crate) struct TestHost {
     pub(crate) now: Instant,
     /// The datagrams sent: where to, and what.
     pub(crate) sent: Vec<(SocketAddr, Vec<u8>)>,
+    /// The flows asked for.
+    pub(crate) asked: Vec<RequestId>,
+    /// The flows closed.
+    pub(crate) closed: Vec<Flow>,
     state: u64,
 }
 
 impl TestHost {
     /// A host at time zero.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { now: Instant::ZERO, sent: Vec::new(), state: seed }
+        let (sent, asked, closed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { now: Instant::ZERO, sent, asked, closed, state: seed }
     }
 
     /// Takes the messages sent since.
@@ -50,8 +55,11 @@ impl Entropy for TestHost {
 
 impl Datagrams for TestHost {
     fn send(&mut self, outbound: Outbound<'_>) {
-        if let Outbound::Datagram { to, bytes, .. } = outbound {
-            self.sent.push((to, bytes.to_owned()));
+        match outbound {
+            Outbound::Datagram { to, bytes, .. } => self.sent.push((to, bytes.to_owned())),
+            Outbound::OpenFlow { id, .. } => self.asked.push(id),
+            Outbound::CloseFlow { flow } => self.closed.push(flow),
+            _ => {}
         }
     }
 }

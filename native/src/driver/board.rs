@@ -224,7 +224,7 @@ impl Endpoint for Board {
 
 impl Passenger for Board {
     fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>) {
-        while let Some((id, line)) = self.switchboard.next_news() {
+        while let Some((id, line)) = self.switchboard.next_changed() {
             if let Some((seat, _)) = self.ends.get(&id) {
                 line.settle(machine, &LineJobs { jobs: jobs.clone(), seat: *seat });
             }

@@ -1,7 +1,5 @@
 //! What each fuzz target does with an input.
 
-use offhook_core::codec::g722::{Decoder, Encoder, Mode};
-use offhook_core::codec::measure::Tone;
 use offhook_core::host::{Channel, Endpoint, Host, Inbound, MediaPort};
 use offhook_core::nat::{StunClass, StunMessage, answer_binding, binding_request, is_stun};
 use offhook_core::sdp::{Negotiator, SdpError, SessionDescription};
@@ -298,37 +296,6 @@ fn rtp(input: &[u8]) {
     let mut samples = [0; 160];
     while session.read_audio(8_000, &mut samples) > 0 {}
     while session.next_event().is_some() {}
-}
-
-/// A G.722 payload to the decoder. Its first byte says in which mode and where it is cut in two: the same
-/// sound as when it comes whole.
-pub(super) const G722: Target = Target {
-    name: "g722",
-    corpus: || {
-        let coded = |hertz| {
-            let mut payload = vec![0; 161];
-            Encoder::new().encode(&Tone::new(16_000, hertz, 30_000).take(322), &mut payload);
-            payload
-        };
-        vec![coded(440), coded(5_000), vec![0; 161], vec![0xFF; 161]]
-    },
-    dictionary: &["\0\0\0\0", "\u{3f}\u{3f}\u{3f}\u{3f}"],
-    run: g722,
-};
-
-fn g722(input: &[u8]) {
-    let Some((head, payload)) = input.split_first() else { return };
-    let mode = [Mode::Kbit64, Mode::Kbit56, Mode::Kbit48][usize::from(head % 3)];
-    let payload = &payload[..payload.len().min(160)];
-    let (first, second) = payload.split_at(usize::from(*head).min(payload.len()));
-    let mut whole = vec![0; 2 * payload.len()];
-    Decoder::new(mode).decode(payload, &mut whole);
-    let mut pieces = vec![0; 2 * payload.len()];
-    let mut decoder = Decoder::new(mode);
-    let (room, rest) = pieces.split_at_mut(2 * first.len());
-    decoder.decode(first, room);
-    decoder.decode(second, rest);
-    assert_eq!(pieces, whole, "it is heard where the payload was cut");
 }
 
 /// Datagrams to the STUN reader: whoever is answered is told where it is, and is sent little.

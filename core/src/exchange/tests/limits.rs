@@ -172,7 +172,7 @@ fn stun_is_for_datagrams_alone() {
     let bytes = binding_request(id);
     site.sim.with(site.exchange, |exchange, host| {
         let running = exchange.running.as_ref().unwrap();
-        let flow = running.links.streams.flows().next().unwrap();
+        let flow = running.connections.flows()[0];
         assert_eq!(flow.transport, Transport::Ws);
         exchange.handle_inbound(host, Inbound::Datagram { flow, from, bytes: &bytes });
     });

@@ -18,7 +18,6 @@ mod registering;
 mod requests;
 mod scene;
 mod servers;
-mod strays;
 mod streams;
 mod torture;
 mod transfers;

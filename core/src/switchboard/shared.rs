@@ -1,0 +1,95 @@
+//! What the lines of a switchboard share: connections, and the host's answers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::LineId;
+use crate::host::{Clock, Datagrams, Entropy, Flow, Host, MediaPort, Outbound, RequestId};
+use crate::stream::{Connections, Destination, PING};
+use crate::time::{Instant, WallTime};
+
+/// What belongs to all lines together, and what of the host's to which.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Lines that ask for the same transport, address and name get one connection (RFC 5923 §5; over
+    /// TLS each line looks at the certificate), which is closed when the last of them wants it no
+    /// longer. What comes on it may be for one line each.
+    pub(super) connections: Connections<LineId>,
+    /// The requests of lines for which a connection was there already.
+    found: VecDeque<(RequestId, Flow)>,
+    /// Whose the pairs of media ports are.
+    pub(super) ports: BTreeMap<MediaPort, LineId>,
+}
+
+impl Shared {
+    /// A request of a line for which a connection was there already, and that connection.
+    pub(super) fn next_found(&mut self) -> Option<(RequestId, Flow)> {
+        self.found.pop_front()
+    }
+
+    /// A line is gone: it wants nothing any more.
+    pub(super) fn leave(&mut self, host: &mut dyn Host, line: LineId) {
+        self.connections.forget_waiters(|id| LineId::of_request(id) == line);
+        self.connections.leave_all(host, line);
+    }
+
+    /// A line asks for a flow.
+    fn open(&mut self, host: &mut dyn Host, id: RequestId, destination: Destination) {
+        match self.connections.find(&destination) {
+            Some(flow) => {
+                self.connections.join(flow, LineId::of_request(id));
+                self.found.push_back((id, flow));
+            }
+            None => self.connections.open(host, id, destination),
+        }
+    }
+}
+
+/// The host as one line sees it.
+pub(super) struct LineHost<'a> {
+    host: &'a mut dyn Host,
+    shared: &'a mut Shared,
+    line: LineId,
+}
+
+impl<'a> LineHost<'a> {
+    pub(super) fn new(host: &'a mut dyn Host, shared: &'a mut Shared, line: LineId) -> Self {
+        Self { host, shared, line }
+    }
+}
+
+impl Clock for LineHost<'_> {
+    fn now(&self) -> Instant {
+        self.host.now()
+    }
+
+    fn wall(&self) -> WallTime {
+        self.host.wall()
+    }
+}
+
+impl Entropy for LineHost<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.host.fill(bytes);
+    }
+}
+
+impl Datagrams for LineHost<'_> {
+    fn send(&mut self, outbound: Outbound<'_>) {
+        let connections = &mut self.shared.connections;
+        match outbound {
+            Outbound::OpenFlow { id, transport, to, name } => {
+                self.shared.open(self.host, id, Destination::new(transport, to, name));
+            }
+            // Its answer has to be expected where the connection is read.
+            Outbound::Datagram { flow, bytes: PING, .. } if connections.contains(flow) => {
+                connections.ping(self.host, flow);
+            }
+            Outbound::CloseFlow { flow } => connections.leave(self.host, flow, self.line),
+            Outbound::ReleaseMedia { port } => {
+                self.shared.ports.remove(&port);
+                self.host.send(outbound);
+            }
+            outbound => self.host.send(outbound),
+        }
+    }
+}
