@@ -61,13 +61,13 @@ impl Datagrams for IdleHost {
 pub fn media_session(host: &mut dyn Host) -> MediaSession {
     let mut session = MediaSession::new(host, MediaOptions::default());
     let formats = [(0, Codec::Pcmu), (8, Codec::Pcma)]
-        .map(|(payload_type, codec)| PayloadFormat { payload_type, codec });
+        .map(|(payload_type, codec)| PayloadFormat::new(payload_type, codec));
     let parameters = MediaParameters {
         port: MediaPort(1),
         remote_rtp: PEER,
         remote_rtcp: SocketAddr::new(PEER.ip(), PEER.port() + 1),
         direction: Direction::SendRecv,
-        send: formats[0],
+        send: formats[0].clone(),
         receive: formats.to_vec(),
         telephone_event_send: Some(101),
         telephone_events: TelephoneEvents::DTMF,

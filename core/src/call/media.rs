@@ -407,7 +407,7 @@ impl CallMedia {
             remote_rtp: agreed.remote_rtp,
             remote_rtcp: agreed.remote_rtcp,
             direction: agreed.direction,
-            send: agreed.send,
+            send: agreed.send.clone(),
             receive: agreed.receive.clone(),
             telephone_event_send: agreed.telephone_event_send,
             telephone_events: agreed.telephone_events,

@@ -1,6 +1,7 @@
 //! Fills what was lost with what was heard before it: the last period of the waveform goes on and
 //! fades, after the manner of ITU-T G.711 Appendix I (without its delay).
 
+use super::resampler::convert;
 use super::timescale::cross_fade;
 
 /// The pitch periods that are looked for, in parts of a second: 5 ms (200 Hz) to 15 ms (66 Hz).
@@ -43,6 +44,13 @@ impl Concealer {
             made_up: 0,
             step: 0,
         }
+    }
+
+    /// Goes on at another rate with what was heard.
+    pub fn set_rate(&mut self, rate: u32) {
+        let history = convert(&self.history, self.rate, rate);
+        *self = Self::new(rate);
+        self.remember(&history);
     }
 
     /// Takes sound that is about to be played; its beginning is blended with what was made up

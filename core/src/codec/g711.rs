@@ -5,6 +5,8 @@
 //! small an integer is exact, so the result is the same everywhere, and a loop without branches
 //! becomes vector instructions.
 
+use super::coding::{Decode, Encode, extend};
+
 /// What mu-law adds to a 13-bit magnitude, so that each segment begins at a power of two.
 const ULAW_BIAS: i32 = 33;
 /// The largest biased magnitude that mu-law tells apart.
@@ -40,6 +42,38 @@ pub fn decode_ulaw(payload: &[u8], samples: &mut [i16]) {
 pub fn decode_alaw(payload: &[u8], samples: &mut [i16]) {
     for (sample, byte) in samples.iter_mut().zip(payload) {
         *sample = ALAW[usize::from(*byte)];
+    }
+}
+
+/// mu-law, which has no state.
+#[derive(Debug)]
+pub(super) struct Ulaw;
+
+/// A-law, which has no state.
+#[derive(Debug)]
+pub(super) struct Alaw;
+
+impl Encode for Ulaw {
+    fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) {
+        encode_ulaw(samples, extend(payload, samples.len()));
+    }
+}
+
+impl Decode for Ulaw {
+    fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>) {
+        decode_ulaw(payload, extend(samples, payload.len()));
+    }
+}
+
+impl Encode for Alaw {
+    fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) {
+        encode_alaw(samples, extend(payload, samples.len()));
+    }
+}
+
+impl Decode for Alaw {
+    fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>) {
+        decode_alaw(payload, extend(samples, payload.len()));
     }
 }
 

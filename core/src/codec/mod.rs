@@ -1,19 +1,28 @@
 //! Audio codecs: 16-bit linear samples in, payload bytes out, and back.
 //!
-//! [`g711`] holds the two codecs of this build. [`resampler`] changes the sampling rate,
+//! [`Codec`] names the codecs of this build, and each has a file of its own that implements what
+//! [`Encoder`] and [`Decoder`] ask of it. [`resampler`] changes the sampling rate,
 //! [`timescale`] the length, [`concealment`] fills what was lost, and [`measure`] tells what a piece
 //! of audio holds.
 
+mod coding;
 pub mod concealment;
 pub mod g711;
+#[cfg(test)]
+mod l16;
 pub mod measure;
 pub mod resampler;
 pub mod timescale;
 mod unsigned8;
 
+pub use coding::{Decoder, Encoder};
 pub use unsigned8::{from_unsigned8, to_unsigned8};
 
 /// A codec this build can use.
+///
+/// Three rates are to be told apart: that of the RTP clock ([`clock_rate`](Self::clock_rate)), that
+/// of the codec's samples ([`sample_rate`](Self::sample_rate)), and that at which the application
+/// reads and writes, which is its own choice. Samples are mono throughout.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum Codec {
@@ -21,34 +30,57 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz (RFC 3551 §4.5.14).
     Pcma,
+    /// Uncompressed samples at 16 kHz (RFC 3551 §4.5.11), for tests: another clock, another rate.
+    #[cfg(test)]
+    L16,
+}
+
+/// What is fixed about a codec.
+struct Traits {
+    name: &'static str,
+    payload_type: Option<u8>,
+    clock_rate: u32,
+    sample_rate: u32,
+    channels: u8,
 }
 
 impl Codec {
     /// Every codec of this build, in the order of their payload types.
-    pub const ALL: &'static [Self] = &[Self::Pcmu, Self::Pcma];
+    pub const ALL: &'static [Self] = &[
+        Self::Pcmu,
+        Self::Pcma,
+        #[cfg(test)]
+        Self::L16,
+    ];
+
+    const fn traits(self) -> Traits {
+        let (name, payload_type, clock_rate, sample_rate, channels) = match self {
+            Self::Pcmu => ("PCMU", Some(0), 8_000, 8_000, 1),
+            Self::Pcma => ("PCMA", Some(8), 8_000, 8_000, 1),
+            #[cfg(test)]
+            Self::L16 => ("L16", None, 16_000, 16_000, 1),
+        };
+        Traits { name, payload_type, clock_rate, sample_rate, channels }
+    }
 
     /// The encoding name of RFC 3551 §6, as SDP writes it: `PCMU`.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pcmu => "PCMU",
-            Self::Pcma => "PCMA",
-        }
+        self.traits().name
     }
 
-    /// The codec of that encoding name, in any case (RFC 8866 §6.6), and RTP clock rate in hertz.
-    pub fn from_name(name: &str, clock_rate: u32) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|c| c.clock_rate() == clock_rate && c.name().eq_ignore_ascii_case(name))
+    /// The codec of that encoding name, in any case (RFC 8866 §6.6), RTP clock rate in hertz and
+    /// number of channels.
+    pub fn from_name(name: &str, clock_rate: u32, channels: u8) -> Option<Self> {
+        let is_it = |codec: &Self| {
+            (codec.clock_rate(), codec.channels()) == (clock_rate, channels)
+                && codec.name().eq_ignore_ascii_case(name)
+        };
+        Self::ALL.iter().copied().find(is_it)
     }
 
     /// The payload type that RFC 3551 §6 gives it for ever, if it has one.
     pub const fn static_payload_type(self) -> Option<u8> {
-        match self {
-            Self::Pcmu => Some(0),
-            Self::Pcma => Some(8),
-        }
+        self.traits().payload_type
     }
 
     /// The codec to which RFC 3551 §6 gives that payload type.
@@ -58,90 +90,45 @@ impl Codec {
 
     /// How fast the RTP timestamp runs, in hertz; what `a=rtpmap` says.
     pub const fn clock_rate(self) -> u32 {
-        match self {
-            Self::Pcmu | Self::Pcma => 8_000,
-        }
+        self.traits().clock_rate
     }
 
     /// How many samples a second it carries.
     pub const fn sample_rate(self) -> u32 {
-        match self {
-            Self::Pcmu | Self::Pcma => 8_000,
-        }
+        self.traits().sample_rate
     }
 
-    /// How many samples a payload of that many bytes holds; `None` when it cannot be one.
+    /// How many channels `a=rtpmap` says.
+    pub const fn channels(self) -> u8 {
+        self.traits().channels
+    }
+
+    /// How many samples its decoder makes of a payload; `None` when it cannot be one.
     pub fn samples_in(self, payload: &[u8]) -> Option<usize> {
-        match self {
-            Self::Pcmu | Self::Pcma => (!payload.is_empty()).then_some(payload.len()),
-        }
+        let samples = match self {
+            Self::Pcmu | Self::Pcma => payload.len(),
+            #[cfg(test)]
+            Self::L16 => payload.len() / 2,
+        };
+        (samples > 0).then_some(samples)
     }
 }
 
-/// Makes payloads of samples.
-#[derive(Clone, Debug)]
-pub struct Encoder {
-    codec: Codec,
-}
-
-impl Encoder {
-    /// An encoder in its first state.
-    pub fn new(codec: Codec) -> Self {
-        Self { codec }
-    }
-
-    /// The codec.
-    pub fn codec(&self) -> Codec {
-        self.codec
-    }
-
-    /// Appends the payload for one frame of samples, at the codec's sample rate.
-    pub fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) {
-        let start = payload.len();
-        payload.resize(start + samples.len(), 0);
-        let Some(bytes) = payload.get_mut(start..) else { return };
-        match self.codec {
-            Codec::Pcmu => g711::encode_ulaw(samples, bytes),
-            Codec::Pcma => g711::encode_alaw(samples, bytes),
-        }
-    }
-}
-
-/// Makes samples of payloads.
-#[derive(Clone, Debug)]
-pub struct Decoder {
-    codec: Codec,
-}
-
-impl Decoder {
-    /// A decoder in its first state.
-    pub fn new(codec: Codec) -> Self {
-        Self { codec }
-    }
-
-    /// The codec.
-    pub fn codec(&self) -> Codec {
-        self.codec
-    }
-
-    /// Appends the samples of a payload, at the codec's sample rate; how many
-    /// [`Codec::samples_in`] tells.
-    pub fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>) {
-        let start = samples.len();
-        samples.resize(start + payload.len(), 0);
-        let Some(room) = samples.get_mut(start..) else { return };
-        match self.codec {
-            Codec::Pcmu => g711::decode_ulaw(payload, room),
-            Codec::Pcma => g711::decode_alaw(payload, room),
-        }
-    }
-}
-
-/// A payload type number and the codec that it means.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// A payload type number and what it means.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PayloadFormat {
     /// The RTP payload type, 0 to 127.
     pub payload_type: u8,
     /// What it carries.
     pub codec: Codec,
+    /// The codec's parameters as SDP's `fmtp` has them (RFC 8866 §6.15), if there are any: the peer's
+    /// for what we send, ours for what the peer sends.
+    pub fmtp: Option<Box<str>>,
+}
+
+impl PayloadFormat {
+    /// A format without parameters.
+    pub const fn new(payload_type: u8, codec: Codec) -> Self {
+        Self { payload_type, codec, fmtp: None }
+    }
 }

@@ -151,6 +151,14 @@ impl Resampler {
         self.position = self.up;
     }
 
+    /// Goes on in the midst of sound: what is to come is mirrored into the past, so that the lag at
+    /// the beginning is no gap.
+    pub(crate) fn prime(&mut self, upcoming: &[i16]) {
+        let mirrored: Vec<i16> = upcoming.iter().take(self.lag()).rev().copied().collect();
+        let mut dropped = vec![0; self.output_len(mirrored.len())];
+        self.process(&mirrored, &mut dropped);
+    }
+
     fn push(&mut self, sample: i16) {
         for place in [self.newest, self.newest + self.taps] {
             if let Some(old) = self.window.get_mut(place) {
@@ -174,6 +182,22 @@ impl Resampler {
         let rounded = (sum + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS;
         rounded.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
     }
+}
+
+/// Converts a piece of sound that is cut out of a longer one, without lag: as long afterwards as
+/// before. Beyond its ends it is taken to be mirrored, so that it does not fade there.
+pub(crate) fn convert(samples: &[i16], from: u32, to: u32) -> Vec<i16> {
+    let Some(mut resampler) = Resampler::new(from, to) else { return Vec::new() };
+    resampler.prime(samples);
+    let lag = resampler.lag();
+    let after = samples.iter().rev().take(lag + 1);
+    let input: Vec<i16> = samples.iter().chain(after).copied().collect();
+    let surplus = Resampler::first_output_len(from, to, lag);
+    let length = Resampler::first_output_len(from, to, samples.len());
+    let mut converted = vec![0; surplus + length];
+    resampler.process(&input, &mut converted);
+    converted.drain(..surplus);
+    converted
 }
 
 /// One row: the filter's values at the input samples around an output sample that lies `fraction`

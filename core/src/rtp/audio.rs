@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::resampler::Resampler;
+use crate::codec::resampler::{Resampler, convert};
 use crate::time::Duration;
 
 /// How much written audio may wait to be sent, in seconds.
@@ -18,6 +18,8 @@ const PIECE: usize = 256;
 pub(crate) struct Outgoing {
     rate: u32,
     resampler: Option<Resampler>,
+    /// Whether the next resampler goes on where another one was.
+    resumes: bool,
     /// Whether the resampler still holds the end of what was written.
     tail: bool,
     samples: VecDeque<i16>,
@@ -44,6 +46,7 @@ impl Outgoing {
         Self {
             rate,
             resampler: None,
+            resumes: false,
             tail: false,
             samples: VecDeque::new(),
             taken: 0,
@@ -59,14 +62,23 @@ impl Outgoing {
 
     /// The same audio and marks for another stream.
     pub(crate) fn copy(&self, rate: u32) -> Self {
-        if rate == self.rate {
-            return self.clone();
-        }
-        let mut copy = Self::new(rate);
-        let (first, second) = self.samples.as_slices();
-        copy.write(self.rate, first);
-        copy.write(self.rate, second);
+        let mut copy = self.clone();
+        copy.set_codec_rate(rate);
         copy
+    }
+
+    /// Goes on towards a codec of another sample rate, with what waits.
+    pub(crate) fn set_codec_rate(&mut self, rate: u32) {
+        let old = self.rate;
+        if rate == old {
+            return;
+        }
+        self.drain_tail();
+        self.samples = convert(self.samples.make_contiguous(), old, rate).into();
+        let scale = |samples: u64| samples * u64::from(rate) / u64::from(old);
+        (self.taken, self.sent) = (scale(self.taken), scale(self.sent));
+        self.marks.iter_mut().for_each(|mark| *mark = scale(*mark));
+        (self.rate, self.resampler, self.resumes) = (rate, None, true);
     }
 
     /// Takes samples at a rate as far as there is room; returns how many.
@@ -77,7 +89,7 @@ impl Outgoing {
             self.drain_tail();
             read = limit.saturating_sub(self.samples.len()).min(samples.len());
             self.samples.extend(&samples[..read]);
-        } else if self.set_rate(rate)
+        } else if self.set_source_rate(rate, samples)
             && let Some(resampler) = &mut self.resampler
         {
             let mut piece = [0; PIECE];
@@ -193,12 +205,12 @@ impl Outgoing {
         to_duration(self.sent, self.rate)
     }
 
-    fn set_rate(&mut self, rate: u32) -> bool {
+    fn set_source_rate(&mut self, rate: u32, upcoming: &[i16]) -> bool {
         if self.resampler.as_ref().is_some_and(|r| r.from() == rate) {
             return true;
         }
         self.drain_tail();
-        self.resampler = Resampler::new(rate, self.rate);
+        self.resampler = begin(rate, self.rate, &mut self.resumes, upcoming);
         self.resampler.is_some()
     }
 
@@ -224,6 +236,8 @@ impl Outgoing {
 pub(crate) struct Incoming {
     rate: u32,
     resampler: Option<Resampler>,
+    /// Whether the next resampler goes on where another one was.
+    resumes: bool,
     samples: VecDeque<i16>,
     unread: u64,
 }
@@ -231,7 +245,15 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// From a codec of that sample rate.
     pub(crate) fn new(rate: u32) -> Self {
-        Self { rate, resampler: None, samples: VecDeque::new(), unread: 0 }
+        Self { rate, resampler: None, resumes: false, samples: VecDeque::new(), unread: 0 }
+    }
+
+    /// Goes on from a codec of another sample rate, with what waits.
+    pub(crate) fn set_codec_rate(&mut self, rate: u32) {
+        if rate != self.rate {
+            self.samples = convert(self.samples.make_contiguous(), self.rate, rate).into();
+            (self.rate, self.resampler, self.resumes) = (rate, None, true);
+        }
     }
 
     pub(crate) fn push(&mut self, frame: &[i16]) {
@@ -250,7 +272,11 @@ impl Incoming {
             return count;
         }
         if self.resampler.as_ref().is_none_or(|r| r.to() != rate) {
-            self.resampler = Resampler::new(self.rate, rate);
+            if self.samples.is_empty() {
+                return 0;
+            }
+            let upcoming = self.samples.as_slices().0;
+            self.resampler = begin(self.rate, rate, &mut self.resumes, upcoming);
         }
         let Some(resampler) = &mut self.resampler else { return 0 };
         let mut written = 0;
@@ -292,6 +318,15 @@ impl Incoming {
     pub(crate) fn unread(&self) -> u64 {
         self.unread
     }
+}
+
+/// A resampler for sound that begins, or goes on in its midst.
+fn begin(from: u32, to: u32, resumes: &mut bool, upcoming: &[i16]) -> Option<Resampler> {
+    let mut resampler = Resampler::new(from, to)?;
+    if core::mem::take(resumes) {
+        resampler.prime(upcoming);
+    }
+    Some(resampler)
 }
 
 /// Moves the first samples of a queue that has as many.

@@ -57,6 +57,18 @@ impl Headroom {
         Self { rate, now, before, typical: None }
     }
 
+    /// Counts samples of another rate from now on.
+    pub(crate) fn set_rate(&mut self, rate: u32) {
+        let scale = |count: i32| (i64::from(count) * i64::from(rate) / i64::from(self.rate)) as i32;
+        for window in [&mut self.now, &mut self.before] {
+            window.samples = scale(window.samples as i32) as u32;
+            window.least = window.least.map(scale);
+            window.worst = window.worst.map(scale);
+        }
+        self.typical = self.typical.map(scale);
+        self.rate = rate;
+    }
+
     /// A packet came that many samples before it is needed; below zero it was late.
     pub(crate) fn note(&mut self, early: i32) {
         if early < -self.max_delay() {

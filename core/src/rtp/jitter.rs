@@ -37,7 +37,7 @@ pub struct Arrived<'a> {
     pub timestamp: u32,
     /// What it is coded with.
     pub codec: Codec,
-    /// How many samples it holds.
+    /// How many samples it holds, at the codec's sample rate.
     pub samples: u32,
     /// What it carries.
     pub payload: &'a [u8],
@@ -61,7 +61,8 @@ pub enum Put {
 pub struct Waiting {
     position: i64,
     sequence: u64,
-    samples: u32,
+    /// How many samples it is when it is played.
+    pub samples: u32,
     /// What it is coded with.
     pub codec: Codec,
     /// What it carries.
@@ -127,6 +128,8 @@ pub struct JitterBuffer {
 #[derive(Clone, Copy, Debug)]
 struct Origin {
     timestamp: u32,
+    /// The rate of the clock that gave it.
+    clock_rate: u32,
     position: i64,
     /// Where that packet ends.
     end: i64,
@@ -161,6 +164,23 @@ impl JitterBuffer {
         self.frame = frame.max(1);
     }
 
+    /// Sound is played at another rate from now on. What waits stays.
+    pub fn set_rate(&mut self, rate: u32) {
+        let old = core::mem::replace(&mut self.rate, rate);
+        let scale = |samples: i64| rescale(samples, old, rate);
+        for packet in &mut self.packets {
+            packet.position = scale(packet.position);
+            packet.samples = scale(packet.samples.into()) as u32;
+        }
+        if let Some(origin) = &mut self.origin {
+            (origin.position, origin.end) = (scale(origin.position), scale(origin.end));
+        }
+        (self.next, self.quiet_until) = (scale(self.next), scale(self.quiet_until));
+        self.staged = scale(self.staged.into()) as u32;
+        self.starved = scale(self.starved.into()) as u32;
+        self.headroom.set_rate(rate);
+    }
+
     /// Another source speaks, or the same one with another clock: what comes now follows what is
     /// there.
     pub fn restart(&mut self) {
@@ -170,8 +190,8 @@ impl JitterBuffer {
     /// Takes a packet that arrives `until_pull` before the next frame is played.
     pub fn put(&mut self, until_pull: Duration, arrived: Arrived<'_>) -> Put {
         let span = i64::from(self.rate * MAX_SECONDS);
-        let samples = i64::from(arrived.samples);
-        if arrived.samples == 0 || samples > span || arrived.payload.len() > MAX_BYTES {
+        let samples = self.played(&arrived);
+        if samples == 0 || samples > span || arrived.payload.len() > MAX_BYTES {
             self.discarded += 1;
             return Put::Discarded;
         }
@@ -217,7 +237,8 @@ impl JitterBuffer {
             index = index.saturating_sub(1);
         }
         self.starved = 0;
-        self.aligned = arrived.samples.is_multiple_of(self.frame);
+        let samples = samples as u32;
+        self.aligned = samples.is_multiple_of(self.frame);
         let mut payload = self.spare.pop().unwrap_or_default();
         payload.clear();
         payload.extend_from_slice(arrived.payload);
@@ -225,7 +246,7 @@ impl JitterBuffer {
         let waiting = Waiting {
             position,
             sequence: arrived.sequence,
-            samples: arrived.samples,
+            samples,
             codec: arrived.codec,
             payload,
         };
@@ -367,11 +388,13 @@ impl JitterBuffer {
     /// Where a packet belongs, and whether its timestamp continues those before; `None` when it
     /// belongs nowhere.
     fn place(&mut self, until_pull: i64, arrived: &Arrived<'_>) -> Option<(i64, bool)> {
-        let resync = core::mem::take(&mut self.resync);
+        let clock_rate = arrived.codec.clock_rate();
+        let mut resync = core::mem::take(&mut self.resync);
         let (mut position, mut continues) = (self.next, false);
         if let Some(origin) = self.origin {
+            resync |= origin.clock_rate != clock_rate;
             let step = arrived.timestamp.wrapping_sub(origin.timestamp) as i32;
-            position = origin.position + i64::from(step);
+            position = origin.position + rescale(step.into(), clock_rate, self.rate);
             if !resync && arrived.sequence <= origin.sequence {
                 // Sent before the newest one, and so about sound before it.
                 return (position <= origin.position).then_some((position, true));
@@ -384,9 +407,14 @@ impl JitterBuffer {
             }
         }
         let (timestamp, sequence) = (arrived.timestamp, arrived.sequence);
-        let end = position + i64::from(arrived.samples);
-        self.origin = Some(Origin { timestamp, position, end, sequence });
+        let end = position + self.played(arrived);
+        self.origin = Some(Origin { timestamp, clock_rate, position, end, sequence });
         Some((position, continues))
+    }
+
+    /// How many samples a packet is when it is played.
+    fn played(&self, arrived: &Arrived<'_>) -> i64 {
+        rescale(arrived.samples.into(), arrived.codec.sample_rate(), self.rate)
     }
 
     /// Whether the sender's clock has jumped between two packets in sequence: back, or forward by a
@@ -451,4 +479,9 @@ impl JitterBuffer {
     fn to_samples(&self, time: Duration) -> i64 {
         (time.as_micros().min(60_000_000) * u64::from(self.rate) / 1_000_000) as i64
     }
+}
+
+/// A count of units of one rate in those of another.
+fn rescale(count: i64, from: u32, to: u32) -> i64 {
+    if from == to { count } else { count * i64::from(to) / i64::from(from) }
 }

@@ -3,19 +3,35 @@
 
 use super::jitter::{Adjustment, Arrived, JitterBuffer, Put, Taken};
 use crate::codec::concealment::Concealer;
-use crate::codec::{Decoder, timescale};
+use crate::codec::resampler::{Resampler, convert};
+use crate::codec::{Codec, Decoder, timescale};
 use crate::time::Duration;
 
 /// What is played of one stream.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Playout {
     rate: u32,
     jitter: JitterBuffer,
-    decoder: Option<Decoder>,
+    decoding: Option<Decoding>,
     concealer: Concealer,
     /// Decoded and not yet played.
     staged: Vec<i16>,
-    concealed: u64,
+    concealed: Duration,
+}
+
+/// The way from payloads of one codec to samples at the rate that is played.
+#[derive(Debug)]
+struct Decoding {
+    decoder: Decoder,
+    /// Where the codec's sample rate is another one.
+    resampling: Option<Resampling>,
+}
+
+#[derive(Debug)]
+struct Resampling {
+    resampler: Resampler,
+    decoded: Vec<i16>,
+    begun: bool,
 }
 
 impl Playout {
@@ -23,10 +39,10 @@ impl Playout {
         Self {
             rate,
             jitter: JitterBuffer::new(rate, frame),
-            decoder: None,
+            decoding: None,
             concealer: Concealer::new(rate),
             staged: Vec::new(),
-            concealed: 0,
+            concealed: Duration::ZERO,
         }
     }
 
@@ -37,6 +53,17 @@ impl Playout {
     /// From now on frames of that length are played.
     pub(crate) fn set_frame(&mut self, frame: u32) {
         self.jitter.set_frame(frame);
+    }
+
+    /// Plays at another rate from now on. What waits is played in it.
+    pub(crate) fn set_rate(&mut self, rate: u32) {
+        if rate != self.rate {
+            self.staged = convert(&self.staged, self.rate, rate);
+            self.jitter.set_rate(rate);
+            self.concealer.set_rate(rate);
+            self.decoding = None;
+            self.rate = rate;
+        }
     }
 
     /// Another source speaks, or the same one after a pause.
@@ -69,8 +96,8 @@ impl Playout {
         self.staged.is_empty() && self.jitter.is_empty()
     }
 
-    /// How many samples were made up.
-    pub(crate) fn concealed(&self) -> u64 {
+    /// How much was made up.
+    pub(crate) fn concealed(&self) -> Duration {
         self.concealed
     }
 
@@ -84,11 +111,13 @@ impl Playout {
         let start = self.staged.len();
         match self.jitter.take(wanted) {
             Taken::Packet { packet, skip } => {
-                let decoder = match &mut self.decoder {
-                    Some(decoder) if decoder.codec() == packet.codec => decoder,
-                    other => other.insert(Decoder::new(packet.codec)),
+                let decoding = match &mut self.decoding {
+                    Some(decoding) if decoding.decoder.codec() == packet.codec => decoding,
+                    other => other.insert(Decoding::new(packet.codec, self.rate)),
                 };
-                decoder.decode(&packet.payload, &mut self.staged);
+                decoding.decode(&packet.payload, &mut self.staged);
+                // Its place is as long as was said when it came, whatever was decoded.
+                self.staged.resize(start + packet.samples as usize, 0);
                 self.jitter.recycle(packet);
                 self.staged.drain(start..(start + skip).min(self.staged.len()));
                 self.concealer.heard(&mut self.staged[start..]);
@@ -107,7 +136,8 @@ impl Playout {
         self.staged.resize(start + count, 0);
         let audible = self.concealer.conceal(&mut self.staged[start..]);
         if !pause {
-            self.concealed += audible as u64;
+            let micros = audible as u64 * 1_000_000 / u64::from(self.rate);
+            self.concealed = self.concealed + Duration::from_micros(micros);
         }
     }
 
@@ -131,5 +161,31 @@ impl Playout {
         let change = if shrinks { timescale::shrink } else { timescale::grow };
         change(&mut self.staged, self.rate, patience);
         self.jitter.handle_resized(patience, before, self.staged.len());
+    }
+}
+
+impl Decoding {
+    fn new(codec: Codec, rate: u32) -> Self {
+        let resampler =
+            (codec.sample_rate() != rate).then(|| Resampler::new(codec.sample_rate(), rate));
+        let resampling = |resampler| Resampling { resampler, decoded: Vec::new(), begun: false };
+        Self { decoder: Decoder::new(codec), resampling: resampler.flatten().map(resampling) }
+    }
+
+    /// Appends the samples of a payload.
+    fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>) {
+        let Some(Resampling { resampler, decoded, begun }) = &mut self.resampling else {
+            return self.decoder.decode(payload, samples);
+        };
+        decoded.clear();
+        self.decoder.decode(payload, decoded);
+        if !core::mem::replace(begun, true) {
+            resampler.prime(decoded);
+        }
+        let start = samples.len();
+        samples.resize(start + resampler.output_len(decoded.len()), 0);
+        if let Some(room) = samples.get_mut(start..) {
+            resampler.process(decoded, room);
+        }
     }
 }

@@ -126,8 +126,9 @@ impl Receiver {
         let Ok(packet) = Packet::parse(datagram) else { return self.reject() };
         let header = packet.header;
         let is_event = self.event_type == Some(header.payload_type);
-        let format = self.formats.iter().find(|f| f.payload_type == header.payload_type).copied();
-        if !is_event && format.is_none() {
+        let format = self.formats.iter().find(|f| f.payload_type == header.payload_type);
+        let codec = format.map(|format| format.codec);
+        if !is_event && codec.is_none() {
             return self.reject();
         }
         if self.latch.check(now, from, header.ssrc, header.sequence) == Judgement::Reject {
@@ -146,7 +147,7 @@ impl Receiver {
             }
             return heard;
         }
-        let Some(PayloadFormat { codec, .. }) = format else { return heard };
+        let Some(codec) = codec else { return heard };
         if let Some(source) = &mut self.source {
             let clock = codec.clock_rate();
             let arrival = u128::from(now.as_micros()) * u128::from(clock) / 1_000_000;

@@ -42,7 +42,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    pub(crate) fn new(host: &mut dyn Host, format: PayloadFormat, outgoing: Outgoing) -> Self {
+    pub(crate) fn new(host: &mut dyn Host, format: &PayloadFormat, outgoing: Outgoing) -> Self {
         // All three begin anywhere (RFC 3550 §5.1).
         let random = host.random();
         Self {
@@ -68,7 +68,7 @@ impl Sender {
     /// Sends this from the next frame on; sequence and timestamps go on.
     pub(crate) fn configure(
         &mut self,
-        format: PayloadFormat,
+        format: &PayloadFormat,
         event_type: Option<u8>,
         events: TelephoneEvents,
         ptime: Duration,
@@ -76,6 +76,7 @@ impl Sender {
         self.payload_type = format.payload_type;
         if self.encoder.codec() != format.codec {
             self.encoder = Encoder::new(format.codec);
+            self.outgoing.set_codec_rate(self.rate());
         }
         self.event_type = event_type;
         match event_type {
@@ -90,7 +91,8 @@ impl Sender {
         self.ssrc
     }
 
-    /// Another participant has our number (RFC 3550 §8.2): we take a new one.
+    /// Takes a new number: another participant has ours (RFC 3550 §8.2), or our clock is another one
+    /// (RFC 7160 §4.1).
     pub(crate) fn renumber(&mut self, host: &mut dyn Host) {
         self.ssrc = host.random() as u32;
     }

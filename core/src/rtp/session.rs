@@ -151,7 +151,7 @@ impl MediaSession {
         let now = host.now();
         if let Some((_, stream)) = self.streams.iter_mut().find(|(s, _)| *s == number) {
             let received = stream.receives();
-            stream.configure(now, parameters);
+            stream.configure(host, parameters);
             if stream.receives() != received {
                 self.expect_sound(now);
             }
@@ -377,14 +377,20 @@ impl MediaSession {
     /// seconds are kept.
     pub fn set_tap(&mut self, on: bool) {
         match (on, &self.tap) {
-            (true, None) => self.tap = Some(Tap::default()),
+            (true, None) => self.tap = Some(Tap::new(self.rate())),
             (false, _) => self.tap = None,
             (true, Some(_)) => {}
         }
     }
 
-    /// Takes what the tap kept: pairs of samples at [`rate`](Self::rate), what was sent first, the mix
-    /// of what was heard at the same time second.
+    /// How many samples a second the tap keeps: the [`rate`](Self::rate) of the moment when it was
+    /// set, whatever is agreed later; `None` while there is none.
+    pub fn tap_rate(&self) -> Option<u32> {
+        self.tap.as_ref().map(Tap::rate)
+    }
+
+    /// Takes what the tap kept: pairs of samples at [`tap_rate`](Self::tap_rate), what was sent first,
+    /// the mix of what was heard at the same time second.
     pub fn drain_tap(&mut self) -> impl Iterator<Item = [i16; 2]> {
         self.tap.iter_mut().flat_map(Tap::drain)
     }

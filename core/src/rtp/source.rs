@@ -46,6 +46,8 @@ pub(crate) struct Source {
     transit: Option<u32>,
     /// In 1/16 timestamp units.
     jitter: u32,
+    /// The rate of the clock of its timestamps; zero before the first.
+    clock_rate: u32,
 }
 
 /// What came of a source, and what did not.
@@ -74,6 +76,7 @@ impl Source {
             received_prior: 0,
             transit: None,
             jitter: 0,
+            clock_rate: 0,
         };
         source.begin(u64::from(sequence) + FIRST_CYCLE);
         // The first is counted when it is handed to `handle_sequence`.
@@ -142,6 +145,10 @@ impl Source {
     /// Takes note of when an audio packet came, in timestamp units (§A.8).
     pub(crate) fn handle_arrival(&mut self, arrival: u32, timestamp: u32, clock_rate: u32) {
         let transit = arrival.wrapping_sub(timestamp);
+        if core::mem::replace(&mut self.clock_rate, clock_rate) != clock_rate {
+            // Transit times by two clocks cannot be compared (RFC 7160 §4.3).
+            (self.transit, self.jitter) = (None, 0);
+        }
         if let Some(before) = self.transit.replace(transit) {
             let step = (transit.wrapping_sub(before) as i32).unsigned_abs();
             if step < clock_rate * MAX_TRANSIT_STEP_SECONDS {
@@ -156,9 +163,9 @@ impl Source {
         self.jitter >> 4
     }
 
-    /// The same in sixteenths of a unit.
-    pub(crate) fn jitter_x16(&self) -> u32 {
-        self.jitter
+    /// The same in microseconds.
+    pub(crate) fn jitter_us(&self) -> u64 {
+        u64::from(self.jitter) * 1_000_000 / u64::from(self.clock_rate.max(1)) / 16
     }
 
     /// The highest sequence number received, extended by its cycles (§6.4.1).

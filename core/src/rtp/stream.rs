@@ -32,7 +32,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Stream {
     parameters: MediaParameters,
-    timing: Timing,
+    /// How long a digit is pressed, and how long not.
+    digits: (Duration, Duration),
     pacer: Pacer,
     pub(crate) sender: Sender,
     receiver: Receiver,
@@ -58,18 +59,14 @@ impl Stream {
         outgoing: Outgoing,
     ) -> Self {
         let now = host.now();
-        let codec = parameters.send.codec;
-        let rate = codec.sample_rate();
+        let rate = parameters.send.codec.sample_rate();
         let ptime = clamp_ptime(parameters.ptime);
         let latch = Latch::new(now, parameters.remote_rtp, options.symmetric_rtp);
         let mut stream = Self {
-            timing: Timing {
-                press: to_units(options.digit_duration, codec),
-                pause: to_units(options.digit_pause, codec),
-            },
+            digits: (options.digit_duration, options.digit_pause),
             // A frame leaves, and is heard, when its time has passed.
             pacer: Pacer::new(now + ptime, ptime),
-            sender: Sender::new(host, parameters.send, outgoing),
+            sender: Sender::new(host, &parameters.send, outgoing),
             receiver: Receiver::new(latch, rate, 1),
             reporter: Reporter::new(host),
             // The first opens the way.
@@ -88,8 +85,14 @@ impl Stream {
     }
 
     /// Signalling has agreed anew.
-    pub(crate) fn configure(&mut self, now: Instant, parameters: MediaParameters) {
+    pub(crate) fn configure(&mut self, host: &mut dyn Host, parameters: MediaParameters) {
+        let now = host.now();
         self.wake(now);
+        if parameters.send.codec.clock_rate() != self.sender.codec().clock_rate() {
+            // RFC 7160 §4.1: a number has one clock.
+            self.say_goodbye(host);
+            self.sender.renumber(host);
+        }
         let ptime = clamp_ptime(parameters.ptime);
         if ptime != self.pacer.period() {
             self.pacer = Pacer::new(self.pacer.next_deadline(), ptime);
@@ -113,9 +116,11 @@ impl Stream {
     fn apply(&mut self) {
         let parameters = &self.parameters;
         let (event_type, events) = (parameters.telephone_event_send, parameters.telephone_events);
-        self.sender.configure(parameters.send, event_type, events, self.pacer.period());
+        self.sender.configure(&parameters.send, event_type, events, self.pacer.period());
         self.receiver.configure(&parameters.receive, parameters.telephone_event_receive);
         self.frame.resize(self.sender.frame_len(), 0);
+        self.incoming.set_codec_rate(self.sender.rate());
+        self.receiver.playout.set_rate(self.sender.rate());
         self.receiver.playout.set_frame(self.sender.frame_len() as u32);
     }
 
@@ -237,8 +242,9 @@ impl Stream {
             }
         }
         let begins = self.pacer.next_deadline() - period;
-        let path = self.path();
-        self.sender.tick(host, begins, period, path, self.timing);
+        let (path, codec) = (self.path(), self.sender.codec());
+        let [press, pause] = [self.digits.0, self.digits.1].map(|time| to_units(time, codec));
+        self.sender.tick(host, begins, period, path, Timing { press, pause });
         if self.receives() {
             let pause = self.receiver.is_pausing(begins);
             self.receiver.playout.pull(&mut self.frame, pause);
@@ -397,12 +403,16 @@ impl Stream {
         }
     }
 
-    /// Says goodbye and plays what has been received.
-    pub(crate) fn close(&mut self, host: &mut dyn Host, mut tap: Option<TapEnd<'_>>) {
+    fn say_goodbye(&mut self, host: &mut dyn Host) {
         // RFC 3550 §6.3.7: whoever has sent nothing has not come, and does not leave.
         if self.sender.packets() > 0 || self.reporter.has_reported() {
             self.report(host, true);
         }
+    }
+
+    /// Says goodbye and plays what has been received.
+    pub(crate) fn close(&mut self, host: &mut dyn Host, mut tap: Option<TapEnd<'_>>) {
+        self.say_goodbye(host);
         for _ in 0..LAST_FRAMES {
             if !self.receives() || self.receiver.playout.is_empty() {
                 break;
@@ -438,13 +448,10 @@ impl Stream {
             late,
             discarded,
             rejected: self.receiver.rejected(),
-            jitter_us: self
-                .receiver
-                .source()
-                .map_or(0, |s| to_micros(u64::from(s.jitter_x16()), codec) / 16),
+            jitter_us: self.receiver.source().map_or(0, |source| source.jitter_us()),
             rtt_us: remote.rtt_us,
             playout_delay_us,
-            concealed_ms: to_micros(self.receiver.playout.concealed(), codec) / 1_000,
+            concealed_ms: self.receiver.playout.concealed().as_millis(),
             stalled_frames: self.sender.stalled(),
             unread_samples: self.incoming.unread(),
             remote_lost: remote.lost,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::codec::resampler::Resampler;
+
 /// How much is kept when nobody drains it, in seconds.
 const MAX_SECONDS: u32 = 2;
 /// How much of a stream may wait for the first one, in fractions of a second: two of the longest
@@ -9,11 +11,14 @@ const MAX_SECONDS: u32 = 2;
 const BESIDE: u32 = 2;
 
 /// Pairs of samples: what was sent, and the mix of what was heard at the same time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tap {
+    rate: u32,
     pairs: VecDeque<[i16; 2]>,
     /// What other streams than the first have heard, until the first has gone as far.
     beside: Vec<(u8, VecDeque<i16>)>,
+    /// Of the streams that have another rate: for what was sent, and what was heard.
+    converters: Vec<(u8, [Resampler; 2])>,
 }
 
 /// The end of a tap that one stream has.
@@ -25,6 +30,15 @@ pub(crate) struct TapEnd<'a> {
 }
 
 impl Tap {
+    /// Keeps that many samples a second.
+    pub(crate) fn new(rate: u32) -> Self {
+        Self { rate, pairs: VecDeque::new(), beside: Vec::new(), converters: Vec::new() }
+    }
+
+    pub(crate) fn rate(&self) -> u32 {
+        self.rate
+    }
+
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = [i16; 2]> {
         self.pairs.drain(..)
     }
@@ -35,17 +49,17 @@ impl Tap {
         4 * self.pairs.capacity()
     }
 
-    fn push(&mut self, rate: u32, samples: impl Iterator<Item = [i16; 2]>) {
-        let Self { pairs, beside } = self;
+    fn push(&mut self, samples: impl Iterator<Item = [i16; 2]>) {
+        let Self { pairs, beside, .. } = self;
         pairs.extend(samples.map(|[sent, heard]| {
             let others = beside.iter_mut().filter_map(|(_, heard)| heard.pop_front());
             [sent, others.fold(heard, i16::saturating_add)]
         }));
         beside.retain(|(_, heard)| !heard.is_empty());
-        trim(pairs, rate * MAX_SECONDS);
+        trim(pairs, self.rate * MAX_SECONDS);
     }
 
-    fn push_beside(&mut self, rate: u32, stream: u8, frame: &[i16]) {
+    fn push_beside(&mut self, stream: u8, frame: &[i16]) {
         let index = self.beside.iter().position(|(other, _)| *other == stream);
         let index = index.unwrap_or_else(|| {
             self.beside.push((stream, VecDeque::new()));
@@ -53,17 +67,42 @@ impl Tap {
         });
         if let Some((_, heard)) = self.beside.get_mut(index) {
             heard.extend(frame);
-            trim(heard, rate / BESIDE);
+            trim(heard, self.rate / BESIDE);
         }
+    }
+
+    /// What a stream of another rate has sent and heard, at ours; `None` of one at our rate.
+    fn convert(&mut self, stream: u8, rate: u32, sides: [&[i16]; 2]) -> Option<[Vec<i16>; 2]> {
+        if rate == self.rate {
+            return None;
+        }
+        let fits = |(of, [sent, _]): &(u8, [Resampler; 2])| (*of, sent.from()) == (stream, rate);
+        let known = self.converters.iter().position(fits);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                self.converters.retain(|(of, _)| *of != stream);
+                let resampler = Resampler::new(rate, self.rate)?;
+                self.converters.push((stream, [resampler.clone(), resampler]));
+                self.converters.len() - 1
+            }
+        };
+        let (_, [sent, heard]) = self.converters.get_mut(index)?;
+        Some([convert(sent, sides[0]), convert(heard, sides[1])])
     }
 }
 
 impl TapEnd<'_> {
     /// Keeps a frame, of as much sent as heard.
     pub(crate) fn push(&mut self, rate: u32, sent: &[i16], heard: &[i16]) {
+        let converted = self.tap.convert(self.stream, rate, [sent, heard]);
+        let (sent, heard) = match &converted {
+            Some([sent, heard]) => (sent.as_slice(), heard.as_slice()),
+            None => (sent, heard),
+        };
         match self.leads {
-            true => self.tap.push(rate, sent.iter().zip(heard).map(|(s, h)| [*s, *h])),
-            false => self.tap.push_beside(rate, self.stream, heard),
+            true => self.tap.push(sent.iter().zip(heard).map(|(s, h)| [*s, *h])),
+            false => self.tap.push_beside(self.stream, heard),
         }
     }
 
@@ -71,14 +110,21 @@ impl TapEnd<'_> {
     pub(crate) fn skip(&mut self, rate: u32, samples: u64) {
         if self.leads {
             let samples = samples.min(u64::from(rate * MAX_SECONDS));
-            self.tap.push(rate, (0..samples).map(|_| [0, 0]));
+            let samples = samples * u64::from(self.tap.rate) / u64::from(rate);
+            self.tap.push((0..samples).map(|_| [0, 0]));
         }
     }
 
     /// Keeps what is heard after the last frame was sent.
     pub(crate) fn push_heard(&mut self, rate: u32, heard: &[i16]) {
-        self.tap.push(rate, heard.iter().map(|heard| [0, *heard]));
+        self.push(rate, &vec![0; heard.len()], heard);
     }
+}
+
+fn convert(resampler: &mut Resampler, samples: &[i16]) -> Vec<i16> {
+    let mut converted = vec![0; resampler.output_len(samples.len())];
+    resampler.process(samples, &mut converted);
+    converted
 }
 
 fn trim<T>(queue: &mut VecDeque<T>, limit: u32) {

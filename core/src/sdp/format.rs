@@ -18,13 +18,15 @@ pub struct Encoding {
     pub channels: u8,
 }
 
-/// A payload type of a media section and its encoding.
+/// A payload type of a media section: its encoding and its parameters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Format {
     /// 0 to 127.
     pub payload_type: u8,
     /// What it stands for.
     pub encoding: Encoding,
+    /// Its parameters, if it has any: `fmtp` (RFC 8866 §6.15).
+    pub fmtp: Option<String>,
 }
 
 /// RFC 3551 §6, tables 4 and 5: what a payload type without `rtpmap` means in an audio section.
@@ -54,7 +56,8 @@ const TELEPHONE_EVENT: &str = "telephone-event";
 impl Encoding {
     /// The encoding of a codec.
     pub fn of(codec: Codec) -> Self {
-        Self { name: codec.name().to_owned(), clock_rate: codec.clock_rate(), channels: 1 }
+        let (clock_rate, channels) = (codec.clock_rate(), codec.channels());
+        Self { name: codec.name().to_owned(), clock_rate, channels }
     }
 
     /// Named telephone events (RFC 4733) at this clock rate in Hz.
@@ -69,8 +72,7 @@ impl Encoding {
 
     /// The codec, if this build has it.
     pub fn codec(&self) -> Option<Codec> {
-        let codec = Codec::from_name(&self.name, self.clock_rate)?;
-        (self.channels == 1).then_some(codec)
+        Codec::from_name(&self.name, self.clock_rate, self.channels)
     }
 
     /// What the payload type means without `rtpmap` (RFC 3551 §6).
@@ -122,33 +124,33 @@ impl Media {
     /// The RTP formats in their order. What has neither a known static meaning nor an `rtpmap` that
     /// can be read is left out, and so is a number's second mention.
     pub fn rtp_formats(&self) -> Vec<Format> {
-        // One pass, however many attributes there are.
-        let mut maps: [Option<&str>; 128] = [None; 128];
-        for map in self.attributes("rtpmap") {
-            let Some((number, encoding)) = map.split_once([' ', '\t']) else { continue };
-            if let Some(place) = integer::<usize>(number).and_then(|number| maps.get_mut(number)) {
-                place.get_or_insert(encoding.trim());
-            }
-        }
+        let (maps, parameters) = (self.by_number("rtpmap"), self.by_number("fmtp"));
         let mut formats: Vec<Format> = Vec::new();
         for payload_type in self.formats.iter().filter_map(|format| integer::<u8>(format)) {
-            let Some(map) = maps.get(usize::from(payload_type)) else { continue };
+            let index = usize::from(payload_type);
+            let Some((map, fmtp)) = maps.get(index).zip(parameters.get(index)) else { continue };
             if formats.iter().any(|format| format.payload_type == payload_type) {
                 continue;
             }
             let encoding =
                 map.and_then(Encoding::parse).or_else(|| Encoding::of_static(payload_type));
-            formats.extend(encoding.map(|encoding| Format { payload_type, encoding }));
+            let fmtp = fmtp.map(str::to_owned);
+            formats.extend(encoding.map(|encoding| Format { payload_type, encoding, fmtp }));
         }
         formats
     }
 
-    /// The parameters of a format, from `fmtp` (RFC 8866 §6.15).
-    pub fn fmtp(&self, payload_type: u8) -> Option<&str> {
-        self.attributes("fmtp")
-            .filter_map(|value| value.split_once([' ', '\t']))
-            .find(|(format, _)| integer(format) == Some(payload_type))
-            .map(|(_, parameters)| parameters.trim())
+    /// What the attributes of a name say of each payload type, the first of them: one pass, however
+    /// many there are.
+    fn by_number(&self, name: &str) -> [Option<&str>; 128] {
+        let mut found = [None; 128];
+        for value in self.attributes(name) {
+            let Some((number, text)) = value.split_once([' ', '\t']) else { continue };
+            if let Some(place) = integer::<usize>(number).and_then(|number| found.get_mut(number)) {
+                place.get_or_insert(text.trim());
+            }
+        }
+        found
     }
 
     /// How much audio the speaker would like in a packet (RFC 8866 §6.4), clamped.

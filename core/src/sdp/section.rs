@@ -122,11 +122,10 @@ impl Section {
             connection: Some(Connection::internet(local.address)),
             ..Media::default()
         };
-        for Format { payload_type, encoding } in &formats {
+        for Format { payload_type, encoding, fmtp } in &formats {
             media.add_attribute("rtpmap", format_args!("{payload_type} {encoding}"));
-            if encoding.is_telephone_event() {
-                let events = TelephoneEvents::DTMF;
-                media.add_attribute("fmtp", format_args!("{payload_type} {events}"));
+            if let Some(fmtp) = fmtp {
+                media.add_attribute("fmtp", format_args!("{payload_type} {fmtp}"));
             }
         }
         media.add_attribute("ptime", ptime.as_millis());
@@ -164,7 +163,12 @@ impl Section {
             }
             format.encoding.codec().is_some_and(|codec| local.codecs.contains(&codec))
         };
-        let formats: Vec<Format> = offered.iter().filter(ours).cloned().collect();
+        let answer = |format: &Format| Format {
+            payload_type: format.payload_type,
+            encoding: format.encoding.clone(),
+            fmtp: parameters(&format.encoding),
+        };
+        let formats: Vec<Format> = offered.iter().filter(ours).map(answer).collect();
         for format in &formats {
             if !self.numbers.contains(format) {
                 self.numbers.push(format.clone());
@@ -187,10 +191,15 @@ impl Section {
             .into_iter()
             .chain(dynamic)
             .find(|n| !self.numbers.iter().any(|format| format.payload_type == *n))?;
-        let format = Format { payload_type, encoding };
+        let format = Format { payload_type, fmtp: parameters(&encoding), encoding };
         self.numbers.push(format.clone());
         Some(format)
     }
+}
+
+/// What we say of an encoding of ours in `fmtp`.
+fn parameters(encoding: &Encoding) -> Option<String> {
+    encoding.is_telephone_event().then(|| TelephoneEvents::DTMF.to_string())
 }
 
 /// Whether sections of this kind are streams of ours.
@@ -221,9 +230,9 @@ impl Said {
         let common = |format: &&Format| formats.iter().any(|f| f.encoding == format.encoding);
         let receive: Vec<&Format> = self.formats.iter().filter(common).collect();
         let event = Encoding::telephone_event(encoding.clock_rate);
-        let event_type =
-            |format: &Format| (format.encoding == event).then_some(format.payload_type);
-        let events = formats.iter().filter(|f| said(&f.encoding)).find_map(event_type);
+        let is_event = |format: &&Format| format.encoding == event;
+        let events = formats.iter().filter(|f| said(&f.encoding)).find(is_event);
+        let event_receive = receive.iter().copied().find(is_event);
         Some(Agreed {
             stream,
             remote_rtp: remote.rtp,
@@ -231,11 +240,11 @@ impl Said {
             direction: self.direction.and(remote.direction.reversed()),
             send,
             receive: receive.iter().filter_map(|format| payload(format)).collect(),
-            telephone_event_send: events,
+            telephone_event_send: events.map(|format| format.payload_type),
             telephone_events: events
-                .map(|number| TelephoneEvents::parse(theirs.fmtp(number)))
+                .map(|format| TelephoneEvents::parse(format.fmtp.as_deref()))
                 .unwrap_or_default(),
-            telephone_event_receive: receive.iter().find_map(|format| event_type(format)),
+            telephone_event_receive: event_receive.map(|format| format.payload_type),
             ptime: {
                 let wished = theirs.ptime().unwrap_or(self.ptime);
                 wished.min(theirs.maxptime().unwrap_or(Media::MAX_PTIME))
@@ -290,5 +299,6 @@ fn is_unicast(ip: IpAddr) -> bool {
 
 fn payload(format: &Format) -> Option<PayloadFormat> {
     let codec = format.encoding.codec()?;
-    Some(PayloadFormat { payload_type: format.payload_type, codec })
+    let fmtp = format.fmtp.as_deref().map(Box::from);
+    Some(PayloadFormat { payload_type: format.payload_type, codec, fmtp })
 }

@@ -4,6 +4,7 @@ mod audio;
 mod control;
 mod network;
 mod peers;
+mod rates;
 mod streams;
 
 use core::net::SocketAddr;
@@ -90,11 +91,8 @@ pub(super) fn parameters(remote: &str) -> MediaParameters {
         remote_rtp: rtp,
         remote_rtcp: SocketAddr::new(rtp.ip(), rtp.port() + 1),
         direction: Direction::SendRecv,
-        send: PayloadFormat { payload_type: 0, codec: Codec::Pcmu },
-        receive: vec![
-            PayloadFormat { payload_type: 0, codec: Codec::Pcmu },
-            PayloadFormat { payload_type: 8, codec: Codec::Pcma },
-        ],
+        send: PayloadFormat::new(0, Codec::Pcmu),
+        receive: vec![PayloadFormat::new(0, Codec::Pcmu), PayloadFormat::new(8, Codec::Pcma)],
         telephone_event_send: Some(101),
         telephone_events: TelephoneEvents::DTMF,
         telephone_event_receive: Some(101),
@@ -115,6 +113,8 @@ pub(super) struct End {
     pub(super) host: TestHost,
     pub(super) session: MediaSession,
     address: SocketAddr,
+    /// How many samples a second it reads.
+    pub(super) rate: u32,
     pub(super) heard: Vec<i16>,
     pub(super) events: Vec<MediaEvent>,
     delivered: usize,
@@ -134,6 +134,7 @@ impl End {
             host,
             session,
             address,
+            rate: 8_000,
             heard: Vec::new(),
             events: Vec::new(),
             delivered: 0,
@@ -169,7 +170,7 @@ impl End {
     fn after(&mut self) {
         let mut out = [0; 800];
         loop {
-            let count = self.session.read_audio(8_000, &mut out);
+            let count = self.session.read_audio(self.rate, &mut out);
             if count == 0 {
                 break;
             }

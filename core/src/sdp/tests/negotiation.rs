@@ -44,7 +44,7 @@ fn accept(lines: &str) -> Result<Vec<Agreed>, AnswerError> {
 }
 
 fn payload(payload_type: u8, codec: Codec) -> PayloadFormat {
-    PayloadFormat { payload_type, codec }
+    PayloadFormat::new(payload_type, codec)
 }
 
 #[test]

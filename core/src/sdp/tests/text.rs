@@ -59,7 +59,8 @@ fn what_the_field_sends_is_read() {
     assert!(description.to_string().contains("\r\nt=0 0\r\n"));
     assert_eq!(audio.attribute("rtcp-mux"), Some(""));
     assert_eq!(audio.attribute("rtcp"), Some("9 IN IP4 0.0.0.0"));
-    assert_eq!(audio.fmtp(111), Some("minptime=10;useinbandfec=1"));
+    let opus = audio.rtp_formats().into_iter().find(|format| format.payload_type == 111).unwrap();
+    assert_eq!(opus.fmtp.as_deref(), Some("minptime=10;useinbandfec=1"));
     assert_eq!(audio.ptime(), Some(Duration::from_millis(30)));
     let formats = audio.rtp_formats();
     assert_eq!(formats[0].encoding.to_string(), "opus/48000/2");
