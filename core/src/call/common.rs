@@ -98,15 +98,10 @@ impl Common {
         }
     }
 
-    /// Shows the application what became of a request of its own; `None` when there is no answer.
-    pub(super) fn emit_reply(cx: &mut Context<'_>, request: ErrandId, reply: Option<Reply>) {
-        cx.emit(Event::Response { request, reply, error: None });
-    }
-
-    /// The call is over: media stops, everything goes back, and the application is told.
+    /// The call is over: media stops, what is held is given back, and the application learns of it.
     pub(super) fn finish(&mut self, cx: &mut Context<'_>, ending: Ending) {
         for (request, _) in core::mem::take(&mut self.queue) {
-            Self::emit_reply(cx, request, None);
+            emit_reply(cx, request, None);
         }
         self.media.close(cx);
         if let Some(tag) = self.tag.take() {
@@ -124,4 +119,9 @@ impl Common {
         let Ending { by, cause, error } = ending;
         cx.emit(Event::Ended { call: self.id, by, cause, error });
     }
+}
+
+/// Shows the application what became of a request of its own; `None` when there is no answer.
+pub(super) fn emit_reply(cx: &mut Context<'_>, request: ErrandId, reply: Option<Reply>) {
+    cx.emit(Event::Response { request, reply, error: None });
 }

@@ -14,7 +14,7 @@ pub(super) struct Hold {
     offered: bool,
     /// What the far end knows.
     agreed: bool,
-    /// Whether the application waits to be told.
+    /// Whether the application waits for the outcome of a command.
     asked: bool,
 }
 
@@ -44,12 +44,12 @@ impl Hold {
         Direction::new(wanted.sends(), wanted.receives() && !self.wished)
     }
 
-    /// Whether the application waits to be told.
+    /// Whether the application waits for the outcome of a command.
     pub(super) fn is_asked(&self) -> bool {
         self.asked
     }
 
-    /// Whether the far end has to be told our wish.
+    /// Whether the far end does not know our wish.
     pub(super) fn wants_change(&self) -> bool {
         self.wished != self.agreed
     }
@@ -74,7 +74,7 @@ impl Hold {
         self.agree(cx, call, self.wished);
     }
 
-    /// The change was refused, or could not be told. That fulfils a later wish to leave it.
+    /// The change was refused, or could not be sent. That fulfils a later wish for the contrary.
     pub(super) fn give_up(&mut self, cx: &mut Context<'_>, call: CallId, cause: Option<Cause>) {
         let held = !self.agreed;
         cx.emit(Event::HoldFailed { call, held, cause });

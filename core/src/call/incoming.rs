@@ -55,12 +55,12 @@ struct Ringing {
     unanswered: TimerId,
     /// What we say when nobody answers: 480, or 487 when the caller set the time.
     too_late: u16,
-    /// Whether the network has changed since, so that what the caller is told of us is outdated.
+    /// Whether the network has changed since, so that the address which the caller has of us is outdated.
     moved: bool,
 }
 
-/// §13.3.1.1: a proxy that has heard nothing for three minutes gives up, so each minute tells it
-/// more.
+/// §13.3.1.1: a proxy that has heard nothing for three minutes gives up, so it gets another
+/// provisional response each minute.
 const REMIND_AFTER: Duration = Duration::from_secs(60);
 
 /// How long a call may ring here if the caller sets no time: one whose caller has vanished must not
@@ -73,7 +73,7 @@ impl Call {
         self.in_incoming(cx, Incoming::arrive);
     }
 
-    /// Answers (§13.3.1.4); the application has been told the state.
+    /// Answers (§13.3.1.4); the application sees the call as answered already.
     pub(crate) fn answer(&mut self, cx: &mut Context<'_>) {
         self.in_incoming(cx, Incoming::answer);
     }
@@ -212,8 +212,8 @@ impl Incoming {
         Step::Stay
     }
 
-    /// The network has changed. What the caller was told first holds (§13.2.1), so its new ports are
-    /// told when the call is answered; the Contact is then right already.
+    /// The network has changed. The first answer to the offer holds (§13.2.1), so a re-INVITE names the
+    /// new ports once the call is answered; the Contact is right in the 2xx already.
     pub(super) fn handle_network_change(
         &mut self,
         call: &mut Common,

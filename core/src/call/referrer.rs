@@ -5,7 +5,7 @@ use super::common::Common;
 use crate::event::{CallId, CallState, Cause, EndedBy, ReferralId};
 use crate::sip::reason_phrase;
 
-/// The call whose far end has sent us to another, and what it has not been told yet.
+/// The call whose far end has sent us to another, and the report that it has not had yet.
 #[derive(Debug)]
 pub(super) struct Referrer {
     call: CallId,

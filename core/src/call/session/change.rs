@@ -17,8 +17,8 @@ use crate::time::Duration;
 use crate::timers::TimerId;
 use crate::transaction::FailureCause;
 
-/// A change that the far end has yet to be told. Only the latest wish counts: while one is under way
-/// the next waits, and what has become of it by then is what is offered.
+/// A change that the far end does not know yet. Only the latest wish counts: while one is under way the
+/// next waits, and the state that is wished for by then is what is offered.
 ///
 /// ```text
 ///  hold, resume, ─► Due ── no other INVITE, no offer, a path ──► Asked ── 2xx, 4xx ─► (over)
@@ -28,8 +28,8 @@ use crate::transaction::FailureCause;
 #[derive(Debug, Default)]
 pub(super) struct Change {
     state: State,
-    /// Whether we are elsewhere than the far end believes, or it is not known what it believes: then it
-    /// is told in any case.
+    /// Whether our address has changed since the far end last learned it, or may have: then re-INVITE is
+    /// sent in any case.
     moved: bool,
     /// How often it was put off.
     refusals: u8,
@@ -60,19 +60,18 @@ const LOST_WAIT: Duration = Duration::from_millis(500);
 const STEP: u64 = 10;
 
 impl Session {
-    /// Wishes to tell the far end what has changed.
+    /// Wishes for a re-INVITE, if there is anything to change.
     pub(in crate::call) fn wish_change(&mut self) {
         self.change.get_or_insert_default();
     }
 
-    /// Wishes to tell the far end where we are now.
-    pub(super) fn wish_to_tell_move(&mut self) {
+    /// Wishes for a re-INVITE that names our new address.
+    pub(super) fn wish_move(&mut self) {
         let change = self.change.get_or_insert_default();
         (change.moved, change.refusals) = (true, 0);
     }
 
-    /// What was told by a re-INVITE that is not answered yet has to be told anew. Whether there was
-    /// one.
+    /// Forgets a re-INVITE that is not answered yet: it has to be sent anew. Whether there was one.
     pub(super) fn withdraw_change(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(change) = self.change.as_mut() else { return false };
         let State::Asked(limit) = change.state else { return false };
@@ -196,8 +195,8 @@ impl Session {
         Step::Stay
     }
 
-    /// A connection is over. Whatever was asked on it is asked again over another: a far end that has
-    /// answered it takes the second for the one that counts.
+    /// A connection is over. A re-INVITE on it is sent again over another: for a far end that has
+    /// answered the first, the second counts.
     pub(super) fn handle_change_flow_lost(
         &mut self,
         call: &mut Common,
@@ -237,7 +236,7 @@ impl Session {
         Step::Stay
     }
 
-    /// It could not be sent. A far end that does not know where we are is told as soon as it can be.
+    /// It could not be sent. That is tried again only if the far end does not know our address.
     fn retry_unsent_change(&mut self, call: &mut Common, cx: &mut Context<'_>) {
         match self.change.as_ref().is_some_and(|change| change.moved) {
             true => self.put_off_change(call, cx, UNSENT_WAIT, None),

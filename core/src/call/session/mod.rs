@@ -65,7 +65,7 @@ pub(super) struct Session {
     requests: Requests,
     /// A change that we wish.
     change: Option<Box<Change>>,
-    /// Once the network has changed, until the far end can be told.
+    /// Once the network has changed, until re-INVITE can be sent.
     relocation: Option<Relocation>,
     /// The latest transfer that we asked for.
     transfer: Option<Box<Transfer>>,

@@ -1,5 +1,5 @@
 //! Our move to another network in the middle of a session: new ports, a new Contact, and a re-INVITE
-//! that tells the far end of both (RFC 3261 §14.1).
+//! that names both (RFC 3261 §14.1).
 
 use super::Session;
 use crate::agent::{CallAlarm, Context, Reach};
@@ -8,7 +8,7 @@ use crate::call::{Call, Step};
 use crate::time::Duration;
 use crate::timers::TimerId;
 
-/// Up to the point where the far end has to be told, which is a [`Change`](super::change::Change).
+/// Up to the point where re-INVITE is due, which is a [`Change`](super::change::Change).
 ///
 /// ```text
 ///   network_changed ─► Seeking ── path ──► Binding ── ports, or none ──► (a change is due)
@@ -49,7 +49,7 @@ impl Relocation {
 }
 
 impl Call {
-    /// Our NAT has moved: the far end is told where we are now.
+    /// Our NAT has moved: a re-INVITE names our new address.
     pub(crate) fn relocate(&mut self, cx: &mut Context<'_>) {
         self.in_session(cx, Session::relocate);
     }
@@ -120,7 +120,7 @@ impl Session {
         if self.relocation.take_if(is_binding).is_none() {
             return false;
         }
-        self.wish_to_tell_move();
+        self.wish_move();
         call.media.move_to_new_ports(cx);
         true
     }

@@ -7,7 +7,7 @@
 
 use super::Session;
 use crate::agent::{Answer, Context, InDialogRequest};
-use crate::call::common::Common;
+use crate::call::common::{Common, emit_reply};
 use crate::call::{Ending, Step};
 use crate::dialog::Dialog;
 use crate::event::{Cause, ErrandId, Reply};
@@ -105,17 +105,18 @@ impl Session {
     pub(super) fn send_requests(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
         let (is_up, may_end) = (self.is_up(), self.accepted.is_none() && !self.owes_ack());
         let mut index = 0;
-        while let Some(Pending { purpose, .. }) = self.requests.0.get(index) {
+        while let Some(Pending { purpose, request }) = self.requests.0.get(index) {
             let may_go = match purpose {
                 // RFC 3261 §15: not before the ACK of our 2xx.
                 Purpose::Termination(_) => may_end,
                 // §13: not before the ACK that makes the call.
                 _ => is_up,
             };
-            let sent = |request: &mut InDialogRequest, dialog: &mut Dialog| {
-                !may_go || request.send(cx, dialog).is_ok()
+            let waits = request.is_sent() || !may_go;
+            let send = |request: &mut InDialogRequest, dialog: &mut Dialog| {
+                request.send(cx, dialog).is_ok()
             };
-            if self.within_dialog(index, sent).unwrap_or(true) {
+            if waits || self.within_dialog(index, send).unwrap_or_default() {
                 index += 1;
                 continue;
             }
@@ -168,7 +169,7 @@ impl Session {
         Some(self.requests.remove(index))
     }
 
-    /// Whoever asked takes the final response.
+    /// Passes the final response to whoever asked.
     pub(super) fn handle_final(
         &mut self,
         call: &mut Common,
@@ -184,14 +185,14 @@ impl Session {
             Purpose::Report => self.handle_report_response(call, cx, response),
             Purpose::Application(id) => {
                 let reply = Reply::whole(Cause::of(response), response);
-                Common::emit_reply(cx, id, Some(reply));
+                emit_reply(cx, id, Some(reply));
                 self.end_if_gone(call, cx, response)
             }
         }
     }
 
-    /// Whoever asked learns that there is no answer: because of `cause`, or as nothing was sent for
-    /// want of a path.
+    /// Tells whoever asked that there is no answer: because of `cause`, or, without one, because no path
+    /// leads to the far end.
     pub(super) fn handle_no_answer(
         &mut self,
         call: &mut Common,
@@ -204,7 +205,7 @@ impl Session {
             Purpose::Change => return self.handle_change_failure(call, cx, cause),
             Purpose::Transfer => self.fail_transfer(call, cx, None),
             Purpose::Report => self.forget_referral(cx),
-            Purpose::Application(id) => Common::emit_reply(cx, id, None),
+            Purpose::Application(id) => emit_reply(cx, id, None),
         }
         Step::Stay
     }
@@ -214,7 +215,7 @@ impl Session {
         for Pending { purpose, request } in core::mem::take(&mut self.requests.0) {
             match purpose {
                 Purpose::Termination(_) => continue,
-                Purpose::Application(id) => Common::emit_reply(cx, id, None),
+                Purpose::Application(id) => emit_reply(cx, id, None),
                 Purpose::Change | Purpose::Transfer | Purpose::Report => {}
             }
             request.close(cx);

@@ -1,4 +1,4 @@
-//! Transferring a call: REFER sends the far end to somebody else, and NOTIFY tells what became of it
+//! Transferring a call: REFER sends the far end to somebody else, and NOTIFY reports what became of it
 //! (RFC 3515, RFC 5589 §6).
 
 use super::Session;

@@ -222,3 +222,25 @@ fn a_request_within_a_call_that_nobody_answers() {
     assert_eq!(alice.replies(), [(id, None)]);
     assert_eq!(scene.tell(&alice, |phone| phone.state(call)), Some(CallState::Answered));
 }
+
+#[test]
+fn a_request_asked_for_together_with_the_answer_names_our_contact() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (scene.direct(ALICE, "alice"), scene.direct(BOB, "bob"));
+    scene.call(&alice, "sip:bob@10.0.0.2");
+    let call = scene.incoming(&bob);
+    let options = RequestOptions::default().header("Event", "door");
+    let asked = scene.tell(&bob, |phone| {
+        phone.answer(call)?;
+        phone.request_within(call, "SUBSCRIBE", options)
+    });
+    scene.run(Duration::from_secs(1));
+    let sent = scene.sent(BOB, "SUBSCRIBE");
+    let [subscribe] = &sent[..] else { panic!("{sent:?}") };
+    let ack = scene.lines().iter().position(|line| line.contains("ACK"));
+    let asked_at = scene.lines().iter().position(|line| line.contains("SUBSCRIBE"));
+    assert!(ack < asked_at, "{}", scene.ladder());
+    assert!(header(subscribe, "Contact").is_some_and(|it| it.contains("10.0.0.2")), "{subscribe}");
+    let replies = bob.replies();
+    assert!(matches!(&replies[..], [(id, Some(_))] if asked == Ok(*id)), "{replies:?}");
+}
