@@ -16,7 +16,7 @@ use crate::transaction::{ClientId, FailureCause, Received};
 
 impl Phone {
     /// Takes a datagram, or the next bytes of a stream.
-    pub(super) fn take_bytes(
+    pub(super) fn handle_bytes(
         &mut self,
         host: &mut dyn Host,
         flow: Flow,
@@ -27,10 +27,10 @@ impl Phone {
             return;
         }
         if !flow.transport.is_stream() && is_stun(bytes) {
-            return self.take_stun(host, flow, from, bytes);
+            return self.handle_stun(host, flow, from, bytes);
         }
         while let Some(decoded) = self.agent.connections.decode(host, flow, from, &mut bytes) {
-            self.take_decoded(host, flow, from, decoded);
+            self.pass_on_decoded(host, flow, from, decoded);
         }
     }
 
@@ -45,13 +45,13 @@ impl Phone {
         self.carry_out(host);
         if self.status != PhoneStatus::Inactive && self.agent.connections.note(host, flow, &decoded)
         {
-            self.take_decoded(host, flow, from, decoded);
+            self.pass_on_decoded(host, flow, from, decoded);
         }
-        self.settle(host);
+        self.finish_crossing(host);
     }
 
     /// Takes what bytes were that came on a flow.
-    fn take_decoded(
+    fn pass_on_decoded(
         &mut self,
         host: &mut dyn Host,
         flow: Flow,
@@ -59,14 +59,14 @@ impl Phone {
         decoded: Decoded,
     ) {
         match decoded {
-            Decoded::Message(message) => self.take_message(host, flow, from, message),
+            Decoded::Message(message) => self.handle_message(host, flow, from, message),
             Decoded::Malformed { answered: false } => self.agent.counters.malformed += 1,
             Decoded::Malformed { .. } => {}
             Decoded::Pong => self.handle_pong(host, flow),
         }
     }
 
-    fn take_message(
+    fn handle_message(
         &mut self,
         host: &mut dyn Host,
         flow: Flow,
@@ -78,12 +78,12 @@ impl Phone {
             Some(Received::Request { id, message: request, from, flow }) => {
                 let cx = &mut Context { host, agent: &mut self.agent };
                 if let Some(query) = cx.inspect_request_in(Query { id, request, from, flow }) {
-                    self.take_request(host, &query);
+                    self.handle_request(host, &query);
                 }
             }
             Some(Received::Ack { message, from, .. }) => {
                 if let Some(ack) = self.agent.inspect_ack_in(message, from) {
-                    self.take_ack(host, &ack);
+                    self.handle_ack(host, &ack);
                 }
             }
             Some(Received::Response { id, message }) => {
@@ -92,32 +92,37 @@ impl Phone {
                 let owner = self.agent.owner_of_client(id, false);
                 if let Some(Owner::Registration | Owner::KeepAlive) = owner {
                     let news = self.agent.learn(flow, from, &message.via());
-                    self.take_news(host, news);
+                    self.handle_news(host, news);
                 }
                 let last = message.status().is_some_and(|status| status >= 200);
                 match self.agent.inspect_response_in(message, from) {
-                    Some(response) => self.take_response(host, Some(id), &response),
+                    Some(response) => self.handle_response(host, Some(id), &response),
                     None if last => self.client_failed(host, id, FailureCause::Timeout),
                     None => {}
                 }
             }
             Some(Received::StrayResponse { message, from }) => {
                 if let Some(response) = self.agent.inspect_response_in(message, from) {
-                    self.take_response(host, None, &response);
+                    self.handle_response(host, None, &response);
                 }
             }
             None => {}
         }
     }
 
-    fn take_ack(&mut self, host: &mut dyn Host, ack: &Message) {
+    fn handle_ack(&mut self, host: &mut dyn Host, ack: &Message) {
         match self.agent.owner_of_tag(ack.to_tag()) {
             Some(Owner::Call(id)) => self.with_call(host, id, |call, cx| call.handle_ack(cx, ack)),
             _ => self.agent.counters.stray += 1,
         }
     }
 
-    fn take_response(&mut self, host: &mut dyn Host, client: Option<ClientId>, response: &Message) {
+    fn handle_response(
+        &mut self,
+        host: &mut dyn Host,
+        client: Option<ClientId>,
+        response: &Message,
+    ) {
         // §8.1.3.3: one with a second Via was meant for somebody else.
         if response.vias().nth(1).is_some() {
             self.agent.counters.stray += 1;
@@ -142,10 +147,10 @@ impl Phone {
         }
     }
 
-    fn take_request(&mut self, host: &mut dyn Host, query: &Query) {
+    fn handle_request(&mut self, host: &mut dyn Host, query: &Query) {
         let request = &query.request;
         if *request.method() == Method::Cancel {
-            return self.take_cancel(host, query);
+            return self.handle_cancel(host, query);
         }
         if let Some(refusal) = refusal(query) {
             Context { host, agent: &mut self.agent }.respond(query, refusal);
@@ -161,7 +166,7 @@ impl Phone {
         }
         let cx = &mut Context { host, agent: &mut self.agent };
         match request.method() {
-            Method::Invite => self.take_invite(host, query),
+            Method::Invite => self.handle_invite(host, query),
             // §11.2: it is answered as an INVITE would be.
             Method::Options => match self.unavailable(request) {
                 Some(code) => drop(self.respond(host, query, Response::new(code))),
@@ -172,7 +177,7 @@ impl Phone {
                 None => queries::message(&mut Context { host, agent: &mut self.agent }, query),
             },
             Method::Notify => queries::unsolicited(cx, query),
-            Method::Refer => self.take_refer(host, query),
+            Method::Refer => self.handle_refer(host, query),
             // What makes sense only within a dialog.
             Method::Bye | Method::Update | Method::Info | Method::Prack => {
                 queries::no_dialog(cx, query);
@@ -183,7 +188,7 @@ impl Phone {
 
     /// A REFER outside a dialog is taken for one that it names and shares (RFC 4538); any other
     /// would have us call somebody for a stranger.
-    fn take_refer(&mut self, host: &mut dyn Host, query: &Query) {
+    fn handle_refer(&mut self, host: &mut dyn Host, query: &Query) {
         let target = query.request.header(HeaderName::TargetDialog).unwrap_or_default();
         match self.agent.owner_of_tag(parameter(target, "local-tag")) {
             Some(Owner::Call(id)) => {
@@ -194,7 +199,7 @@ impl Phone {
     }
 
     /// §9.2: a CANCEL is answered, and the INVITE that it means ends unless that was answered.
-    fn take_cancel(&mut self, host: &mut dyn Host, query: &Query) {
+    fn handle_cancel(&mut self, host: &mut dyn Host, query: &Query) {
         let invite = self.agent.transactions(host).server_for_cancel(&query.request);
         let Some(invite) = invite else {
             let cx = &mut Context { host, agent: &mut self.agent };
@@ -218,7 +223,7 @@ impl Phone {
         }
     }
 
-    fn take_invite(&mut self, host: &mut dyn Host, query: &Query) {
+    fn handle_invite(&mut self, host: &mut dyn Host, query: &Query) {
         let request = &query.request;
         if let Some(code) = self.unavailable(request) {
             self.respond(host, query, Response::new(code));

@@ -133,7 +133,7 @@ impl Phone {
 
     /// Takes a STUN message that came where SIP does. Questions are not answered: a phone is no server
     /// (RFC 5626 §4.4.2 and §5.4), and whoever asks could have given another's address as his.
-    pub(super) fn take_stun(
+    pub(super) fn handle_stun(
         &mut self,
         host: &mut dyn Host,
         flow: Flow,
@@ -144,7 +144,7 @@ impl Phone {
             self.agent.counters.malformed += 1;
             return;
         };
-        if self.take_mapping(host, flow, from, &message) {
+        if self.handle_mapping_answer(host, flow, from, &message) {
             return;
         }
         let answer = self.kept.as_ref().and_then(|kept| match &kept.awaited {
@@ -158,7 +158,7 @@ impl Phone {
                 self.keep_later(host);
                 // §4.4.2: another address is a flow that has failed; its registration is made anew.
                 let news = self.agent.note_seen(flow, from, mapped);
-                self.take_news(host, news);
+                self.handle_news(host, news);
             }
             Some(Err(_)) => self.lose_flow(host),
             None => self.agent.counters.stray += 1,

@@ -192,7 +192,7 @@ impl Phone {
     }
 
     /// Takes what came to a pair before media had it: the server's answer, or nothing of interest.
-    pub(super) fn take_media(
+    pub(super) fn handle_media(
         &mut self,
         host: &mut dyn Host,
         (port, channel): (MediaPort, Channel),
@@ -219,7 +219,7 @@ impl Phone {
     }
 
     /// Takes an answer about the socket for signalling; false when it is none.
-    pub(super) fn take_mapping(
+    pub(super) fn handle_mapping_answer(
         &mut self,
         host: &mut dyn Host,
         flow: Flow,
@@ -243,7 +243,7 @@ impl Phone {
         let mapped = asked.and_then(|(flow, _)| Some((flow, mapped?)));
         if let Some((flow, mapped)) = mapped {
             let changed = self.agent.note_mapped(flow, mapped);
-            self.take_news(host, if changed { News::Found } else { News::None });
+            self.handle_news(host, if changed { News::Found } else { News::None });
         } else if self.mappings.start.is_some() {
             self.agent.counters.unmapped += 1;
         }

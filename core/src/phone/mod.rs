@@ -265,14 +265,14 @@ impl Phone {
 impl Endpoint for Phone {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         self.carry_out(host);
-        self.take(host, inbound);
-        self.settle(host);
+        self.dispatch(host, inbound);
+        self.finish_crossing(host);
     }
 
     fn handle_deadline(&mut self, host: &mut dyn Host) {
         self.carry_out(host);
         self.handle_alarms(host);
-        self.settle(host);
+        self.finish_crossing(host);
     }
 
     fn next_deadline(&self) -> Option<Instant> {

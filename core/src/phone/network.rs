@@ -22,7 +22,7 @@ impl Phone {
 
     /// Takes what a server says of where it sees us. When our NAT has moved, the registration is made
     /// anew, and then each call told where we are now: as after a change of network, but for the sockets.
-    pub(super) fn take_news(&mut self, host: &mut dyn Host, news: News) {
+    pub(super) fn handle_news(&mut self, host: &mut dyn Host, news: News) {
         if news == News::None {
             return;
         }

@@ -1,4 +1,5 @@
-//! What happens at a crossing: commands are carried out, deadlines met, and whoever waited is told.
+//! What happens at a crossing: commands are carried out, deadlines met, and answers of the host passed to
+//! whoever waited.
 
 use std::sync::Arc;
 
@@ -54,11 +55,11 @@ impl Phone {
         }
     }
 
-    /// Takes what the host says.
-    pub(super) fn take(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+    /// Takes what the host says, and passes it to the part of the phone that it is for.
+    pub(super) fn dispatch(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         match inbound {
             Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
-                self.take_bytes(host, flow, from, bytes);
+                self.handle_bytes(host, flow, from, bytes);
             }
             Inbound::SendFailed { flow, to } => {
                 self.agent.transactions(host).handle_send_failed(host, flow, to);
@@ -67,22 +68,22 @@ impl Phone {
                 if self.server_resolved(host, id, Some(records)) => {}
             Inbound::ResolveFailed { id, .. } if self.server_resolved(host, id, None) => {}
             Inbound::Resolved { id, records, ttl } => {
-                let settled = self.agent.handle_resolved(host, id, records, ttl);
-                self.tell_path(host, settled);
+                let answers = self.agent.handle_resolved(host, id, records, ttl);
+                self.pass_on_path(host, answers);
             }
             Inbound::FlowOpened { id, flow, .. } if self.server_reached(host, id, Some(flow)) => {}
             Inbound::FlowFailed { id, .. } if self.server_reached(host, id, None) => {}
             Inbound::FlowOpened { id, flow, local, certificate } => {
-                let settled = self.agent.handle_flow_opened(host, id, flow, local, certificate);
-                self.tell_path(host, settled);
+                let answers = self.agent.handle_flow_opened(host, id, flow, local, certificate);
+                self.pass_on_path(host, answers);
             }
             Inbound::FlowFailed { id, failure } => {
-                let settled = self.agent.handle_flow_failed(host, id, failure);
-                self.tell_path(host, settled);
+                let answers = self.agent.handle_flow_failed(host, id, failure);
+                self.pass_on_path(host, answers);
             }
             Inbound::ResolveFailed { id, problem } => {
-                let settled = self.agent.handle_resolve_failed(host, id, problem);
-                self.tell_path(host, settled);
+                let answers = self.agent.handle_resolve_failed(host, id, problem);
+                self.pass_on_path(host, answers);
             }
             Inbound::MediaBound { id, port, rtp, rtcp } => {
                 match self.agent.take_bind(id) {
@@ -95,7 +96,7 @@ impl Phone {
             }
             Inbound::MediaUnavailable { id } => self.no_ports(host, id),
             Inbound::Media { port, channel, from, bytes } => {
-                self.take_media(host, (port, channel), from, bytes);
+                self.handle_media(host, (port, channel), from, bytes);
             }
             // A phone that has not started has no business with anybody.
             Inbound::FlowAccepted { flow, .. } if self.status == PhoneStatus::Inactive => {
@@ -137,8 +138,8 @@ impl Phone {
         for alarm in due {
             match alarm {
                 Alarm::Path(request) => {
-                    let settled = self.agent.handle_host_timeout(host, request);
-                    self.tell_path(host, settled);
+                    let answers = self.agent.handle_host_timeout(host, request);
+                    self.pass_on_path(host, answers);
                 }
                 Alarm::Bind(request) => self.no_ports(host, request),
                 Alarm::Release(port) => self.release(host, port),
@@ -154,7 +155,7 @@ impl Phone {
     }
 
     /// Passes on what failed meanwhile, and goes on with stopping.
-    pub(super) fn settle(&mut self, host: &mut dyn Host) {
+    pub(super) fn finish_crossing(&mut self, host: &mut dyn Host) {
         self.handle_closed(host);
         self.handle_failures(host);
         self.go_on_stopping(host);
@@ -202,16 +203,16 @@ impl Phone {
         self.agent.release_now(host, port);
     }
 
-    /// Tells everybody who waited for a path.
-    fn tell_path(&mut self, host: &mut dyn Host, settled: impl IntoIterator<Item = Settled>) {
-        for (owners, path) in settled {
+    /// Passes a path, or that there is none, to everybody who waited for it.
+    fn pass_on_path(&mut self, host: &mut dyn Host, answers: impl IntoIterator<Item = Settled>) {
+        for (owners, path) in answers {
             for owner in owners {
-                self.tell_owner(host, owner, path.clone());
+                self.pass_path_to(host, owner, path.clone());
             }
         }
     }
 
-    fn tell_owner(&mut self, host: &mut dyn Host, owner: Owner, path: Result<Arc<Path>, Lost>) {
+    fn pass_path_to(&mut self, host: &mut dyn Host, owner: Owner, path: Result<Arc<Path>, Lost>) {
         match owner {
             Owner::Call(id) => {
                 self.with_call(host, id, |call, cx| call.handle_path(cx, path));
@@ -279,7 +280,7 @@ impl Phone {
         errand.finish(cx, outcome);
     }
 
-    /// Does something with the registration, and tells the outcome.
+    /// Does something with the registration, and passes its outcome on.
     pub(super) fn with_registration(
         &mut self,
         host: &mut dyn Host,
