@@ -69,6 +69,7 @@ enum Stage {
 
 /// What comes after an event.
 #[derive(Debug)]
+#[must_use]
 enum Step {
     /// The stage goes on.
     Stay,

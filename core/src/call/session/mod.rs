@@ -151,8 +151,7 @@ impl Session {
         }
         self.put_off_relocation(call, cx);
         self.handle_change_path_lost(call, cx);
-        self.drop_unsent_requests(call, cx);
-        Step::Stay
+        self.drop_unsent_requests(call, cx)
     }
 
     /// Takes the ports that were asked for: for our move, or for an offer that has waited.

@@ -129,13 +129,16 @@ impl Session {
     }
 
     /// The path that requests may have waited for cannot be had.
-    pub(super) fn drop_unsent_requests(&mut self, call: &mut Common, cx: &mut Context<'_>) {
+    pub(super) fn drop_unsent_requests(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
         let is_unsent =
             |it: &Pending| !it.request.is_sent() && !Purpose::is_termination(&it.purpose);
         while let Some(index) = self.requests.0.iter().position(is_unsent) {
             let Pending { purpose, .. } = self.requests.remove(index);
-            self.handle_no_answer(call, cx, purpose, None);
+            if let Step::End(ending) = self.handle_no_answer(call, cx, purpose, None) {
+                return Step::End(ending);
+            }
         }
+        Step::Stay
     }
 
     /// Whether this is the transaction of one of them.
