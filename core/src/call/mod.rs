@@ -23,6 +23,7 @@ mod repeated;
 mod session;
 mod sipfrag;
 
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 pub use options::{CallInfo, CallOptions, TransferMode, TransferOptions};
@@ -208,6 +209,14 @@ impl Call {
             Stage::Over => Step::Stay,
         };
         self.apply(cx, step);
+    }
+
+    /// A response came on this flow from there; what it says is for
+    /// [`handle_response`](Self::handle_response).
+    pub(crate) fn handle_answered_on(&mut self, flow: Flow, from: SocketAddr, response: &Message) {
+        if let Stage::Session(session) = &mut self.stage {
+            session.handle_answered_on(flow, from, response);
+        }
     }
 
     /// Takes a response to a request of ours. `client` is absent for one that came after its

@@ -58,6 +58,15 @@ impl Link {
         &self.sender
     }
 
+    /// The peer has answered by another connection; gives the one before.
+    pub(crate) fn move_to(&mut self, flow: Flow, from: SocketAddr) -> Option<Flow> {
+        if self.flow == flow || self.flow.transport != flow.transport {
+            return None;
+        }
+        self.from = from;
+        Some(core::mem::replace(&mut self.flow, flow))
+    }
+
     /// Takes it for the only way to the next hop, or for one of several; whether it was that before.
     pub(crate) fn set_only(&mut self, only: bool) -> bool {
         core::mem::replace(&mut self.only, only)

@@ -96,14 +96,14 @@ impl Phone {
                 }
                 let last = message.status().is_some_and(|status| status >= 200);
                 match self.agent.inspect_response_in(message, from) {
-                    Some(response) => self.handle_response(host, Some(id), &response),
+                    Some(response) => self.handle_response(host, (flow, from), Some(id), &response),
                     None if last => self.client_failed(host, id, FailureCause::Timeout),
                     None => {}
                 }
             }
             Some(Received::StrayResponse { message, from }) => {
                 if let Some(response) = self.agent.inspect_response_in(message, from) {
-                    self.handle_response(host, None, &response);
+                    self.handle_response(host, (flow, from), None, &response);
                 }
             }
             None => {}
@@ -120,6 +120,7 @@ impl Phone {
     fn handle_response(
         &mut self,
         host: &mut dyn Host,
+        (flow, from): (Flow, SocketAddr),
         client: Option<ClientId>,
         response: &Message,
     ) {
@@ -132,7 +133,10 @@ impl Phone {
         let asked = client.and_then(|client| self.agent.owner_of_client(client, last));
         match (asked.or_else(|| self.agent.owner_of_tag(response.from_tag())), client) {
             (Some(Owner::Call(id)), client) => {
-                self.with_call(host, id, |call, cx| call.handle_response(cx, client, response));
+                self.with_call(host, id, |call, cx| {
+                    call.handle_answered_on(flow, from, response);
+                    call.handle_response(cx, client, response);
+                });
             }
             (Some(Owner::Registration), Some(client)) => {
                 self.with_registration(host, |it, cx| it.handle_response(cx, client, response));

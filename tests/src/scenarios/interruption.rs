@@ -387,9 +387,10 @@ pub(super) const CALLER_SEES: Scenario = Scenario {
 
 pub(super) const CALLED_SEES: Scenario = Scenario {
     name: "cut_as_the_called_sees",
-    shows: "the same when only the called sees it, and comes back to the exchange",
+    shows: "the same when only the called sees it, and comes back to the exchange or answers by a \
+            connection of his own",
     play: |seed| {
-        let (trouble, ways, transports) = (Trouble::CalledSees, &[Way::Exchange], CONNECTIONS);
+        let (trouble, ways, transports) = (Trouble::CalledSees, BOTH_WAYS, CONNECTIONS);
         Table { trouble, ways, transports }.play(seed)
     },
 };

@@ -1,6 +1,7 @@
 //! The caller's side of a 2xx: ACK, kept while 2xx may come again, and the late answers of a fork
 //! (RFC 3261 §13.2.2.4).
 
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Session;
@@ -97,6 +98,23 @@ impl Session {
         self.invites.push(invite);
     }
 
+    /// A peer that answers INVITE by another connection than it was asked by has lost that one (RFC 3261
+    /// §18.2.2), and would get nothing of what we send by it, though we may not know for long.
+    pub(in crate::call) fn handle_answered_on(
+        &mut self,
+        flow: Flow,
+        from: SocketAddr,
+        response: &Message,
+    ) {
+        let ours = self.dialog.is_of(response.call_id(), response.to_tag());
+        if ours && *response.method() == Method::Invite {
+            let link = self.dialog.link_mut();
+            if let Some(over) = link.and_then(|link| link.move_to(flow, from)) {
+                self.invites.iter_mut().for_each(|invite| invite.handle_flow_lost(over));
+            }
+        }
+    }
+
     /// Takes a 2xx to an INVITE that is not the first: a copy, or that of another fork.
     pub(super) fn handle_further_2xx(
         &mut self,
@@ -106,7 +124,8 @@ impl Session {
     ) {
         let invite = self.invites.iter().find(|invite| invite.seq == response.cseq());
         if self.dialog.is_of(response.call_id(), response.to_tag()) {
-            if let Some((path, bytes)) = invite.and_then(|invite| invite.ack.as_ref()) {
+            let known = invite.filter(|invite| !invite.lost);
+            if let Some((path, bytes)) = known.and_then(|invite| invite.ack.as_ref()) {
                 cx.resend(path, bytes);
             }
             return;
