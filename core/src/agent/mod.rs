@@ -40,7 +40,7 @@ pub(crate) use paths::{Lost, Path, Reach};
 pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
 pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response, SUPPORTED};
-pub(crate) use seeking::{HOST_TIMEOUT, Settled};
+pub(crate) use seeking::{HOST_TIMEOUT, Sought};
 pub(crate) use series::{Answer, Series, Turn};
 pub(crate) use tag::Tag;
 pub(crate) use target::Target;

@@ -18,7 +18,7 @@ use crate::locate::{Avoided, Cache, Candidate, Draw, Search, Step};
 use crate::sip::Uri;
 use crate::time::{Duration, Instant};
 
-/// A way to a peer, open.
+/// An open path to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Path {
     /// What to send on.
@@ -50,10 +50,10 @@ impl Path {
     }
 }
 
-/// Why there is no way to a peer.
+/// Why there is no path to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Lost {
-    /// Too many ways are being looked for at once.
+    /// Too many paths are being looked for at once.
     Unreachable,
     /// This is why.
     Because(Error),
@@ -153,7 +153,7 @@ impl Paths {
 }
 
 impl Agent {
-    /// A path to `hop`: now, or later through [`Settled`].
+    /// A path to `hop`: now, or later through [`Sought`].
     pub(crate) fn reach(&mut self, host: &mut dyn Host, hop: &Hop, owner: Owner) -> Reach {
         let hop = match self.fixed(hop) {
             Ok(hop) => hop,
@@ -194,7 +194,7 @@ impl Agent {
         }
     }
 
-    /// The way back to where a request came from: along the connection that it came on while that is open,
+    /// The path back to where a request came from: along the connection that it came on while that is open,
     /// for the far end of one that was accepted need not listen anywhere (RFC 5923 §3, RFC 5626 §5.3).
     pub(crate) fn reach_back(
         &mut self,

@@ -1,4 +1,4 @@
-//! The way back to a dialog's peer by the connection on which it was heard last (RFC 5923); which
+//! The path back to a dialog's peer by the connection on which it was heard last (RFC 5923); which
 //! connection that is, and for whom it is fit, says [`Link`].
 
 use core::net::SocketAddr;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::host::Flow;
 
 impl Agent {
-    /// The way back by a connection, if that lives.
+    /// The path back by a connection, if that lives.
     pub(super) fn path_on(&self, flow: Flow, to: SocketAddr) -> Option<Result<Path, Error>> {
         let (_, local) = self.connections.addresses(flow)?;
         let advertised = self.advertised_on(flow, to, local);
@@ -23,7 +23,7 @@ impl Agent {
         Some(Path { secure: hop.is_secure(), ..path })
     }
 
-    /// There is no other way to a dialog's next hop than this connection: whether that will do. What was
+    /// There is no other path to a dialog's next hop than this connection: whether that will do. What was
     /// to be private is said to nobody whose name was not verified.
     pub(crate) fn falls_back_on(&self, link: &mut Link, hop: &Hop) -> bool {
         let trusted = !hop.is_secure() || hop.ip().is_some();

@@ -49,8 +49,8 @@ pub(super) enum Asked {
     Flow(Candidate, RequestId, TimerId),
 }
 
-/// What an answer of the host settled: who waited, and for what.
-pub(crate) type Settled = (Vec<Owner>, Result<Arc<Path>, Lost>);
+/// A search that has ended: who waited for it, and the path.
+pub(crate) type Sought = (Vec<Owner>, Result<Arc<Path>, Lost>);
 
 impl Agent {
     /// Takes [`crate::host::Inbound::Resolved`].
@@ -60,9 +60,9 @@ impl Agent {
         request: RequestId,
         records: Records<'_>,
         ttl: Duration,
-    ) -> Option<Settled> {
-        let (hop, mut seeking) = self.take_asked(request)?;
-        let Asked::Question(question, ..) = seeking.take_asked() else { return None };
+    ) -> Option<Sought> {
+        let (hop, mut seeking) = self.take_search(request)?;
+        let Asked::Question(question, ..) = seeking.stop_asking() else { return None };
         let (answer, now) = (Answer::from(records), host.now());
         self.paths.answers.keep(question.clone(), answer.clone(), ttl, now);
         if let Some((_, until)) = self.paths.answers.find(&question, now) {
@@ -80,7 +80,7 @@ impl Agent {
         flow: Flow,
         local: SocketAddr,
         certificate: Option<&Identities>,
-    ) -> Vec<Settled> {
+    ) -> Vec<Sought> {
         let problem = match self.parameters.tls_insecure {
             true => None,
             false => self.connections.distrust(request, flow, certificate),
@@ -100,7 +100,7 @@ impl Agent {
         host: &mut dyn Host,
         request: RequestId,
         failure: FlowFailure<'_>,
-    ) -> Vec<Settled> {
+    ) -> Vec<Sought> {
         let opening = self.connections.failed(request);
         let waiters = opening.map(|opening| opening.waiters).unwrap_or_default();
         waiters.into_iter().filter_map(|search| self.failed(host, search, failure)).collect()
@@ -112,7 +112,7 @@ impl Agent {
         host: &mut dyn Host,
         request: RequestId,
         problem: &str,
-    ) -> Option<Settled> {
+    ) -> Option<Sought> {
         self.failed(host, request, FlowFailure::Unreachable(problem))
     }
 
@@ -121,7 +121,7 @@ impl Agent {
         &mut self,
         host: &mut dyn Host,
         request: RequestId,
-    ) -> Option<Settled> {
+    ) -> Option<Sought> {
         self.connections.forget_waiters(|waiter| waiter == request);
         self.failed(host, request, FlowFailure::Unreachable("it took too long"))
     }
@@ -133,9 +133,9 @@ impl Agent {
         search: RequestId,
         flow: Flow,
         local: SocketAddr,
-    ) -> Option<Settled> {
-        let (hop, mut seeking) = self.take_asked(search)?;
-        let Asked::Flow(Candidate { to, .. }, ..) = seeking.take_asked() else { return None };
+    ) -> Option<Sought> {
+        let (hop, mut seeking) = self.take_search(search)?;
+        let Asked::Flow(Candidate { to, .. }, ..) = seeking.stop_asking() else { return None };
         if matches!(flow.transport, Transport::Ws | Transport::Wss) {
             let name = || format!("{:012x}{NOWHERE}", host.random() >> 16);
             self.nowhere.get_or_insert_with(name);
@@ -158,9 +158,9 @@ impl Agent {
         host: &mut dyn Host,
         search: RequestId,
         failure: FlowFailure<'_>,
-    ) -> Option<Settled> {
-        let (hop, mut seeking) = self.take_asked(search)?;
-        match seeking.take_asked() {
+    ) -> Option<Sought> {
+        let (hop, mut seeking) = self.take_search(search)?;
+        match seeking.stop_asking() {
             Asked::Question(..) => {
                 // That is not kept.
                 let problem = match failure {
@@ -209,7 +209,7 @@ impl Agent {
         host: &mut dyn Host,
         hop: Hop,
         mut seeking: Box<Seeking>,
-    ) -> Option<Settled> {
+    ) -> Option<Sought> {
         let now = host.now();
         let server = loop {
             if now >= seeking.began + TRANSACTION {
@@ -278,7 +278,7 @@ impl Agent {
         Some(Path { secure: hop.is_secure(), ..path })
     }
 
-    fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Settled {
+    fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Sought {
         if self.leads_home(&hop) {
             self.note_home(path.to);
         }
@@ -305,8 +305,8 @@ impl Agent {
         (request, timer)
     }
 
-    /// Takes out the path that waits for this answer.
-    fn take_asked(&mut self, request: RequestId) -> Option<(Hop, Box<Seeking>)> {
+    /// Takes out the search that waits for this answer.
+    fn take_search(&mut self, request: RequestId) -> Option<(Hop, Box<Seeking>)> {
         let hop = self.paths.asked.remove(&request)?;
         match self.paths.known.remove(&hop)? {
             State::Seeking(seeking) => {
@@ -324,7 +324,7 @@ impl Agent {
 }
 
 impl Seeking {
-    fn take_asked(&mut self) -> Asked {
+    fn stop_asking(&mut self) -> Asked {
         core::mem::replace(&mut self.asked, Asked::Nothing)
     }
 
@@ -341,7 +341,7 @@ impl Seeking {
     }
 
     /// Gives up: for the latest reason, or else for this one.
-    fn give_up(self, hop: &Hop, problem: &str) -> Settled {
+    fn give_up(self, hop: &Hop, problem: &str) -> Sought {
         let error = self.problem.unwrap_or_else(|| Error::Unreachable {
             peer: hop.host().to_owned(),
             problem: problem.to_owned(),

@@ -1,6 +1,6 @@
 //! The response context of a forwarded request (RFC 3261 §16.7) and the choice among its responses.
 
-use super::leg::Link;
+use super::side::PeerFlow;
 use super::target::Target;
 use crate::host::RequestId;
 use crate::sip::{HeaderName, Message, Method};
@@ -13,7 +13,7 @@ pub(super) struct ResponseContext {
     pub(super) server: ServerId,
     pub(super) request: Message,
     /// Where it came from.
-    pub(super) origin: Link,
+    pub(super) origin: PeerFlow,
     /// Whether it belongs to a call that we connected.
     pub(super) sealed: bool,
     pub(super) branches: Vec<Branch>,
@@ -72,7 +72,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the way to the target has failed rather than the target itself (RFC 5626 §7).
+    /// Whether the flow to the target has failed rather than the target itself (RFC 5626 §7).
     pub(super) fn is_flow_failure(&self) -> bool {
         match self {
             Self::Response(response) => response.status() == Some(430),

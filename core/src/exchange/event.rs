@@ -48,7 +48,7 @@ pub enum ExchangeEvent {
         /// The status code of the answer.
         code: u16,
     },
-    /// There was no way to open to a telephone: it does not answer, or its certificate is not its own
+    /// There is no connection to a telephone: it does not answer, or its certificate is not its own
     /// (RFC 5922).
     Unreachable {
         /// How it was to be reached.

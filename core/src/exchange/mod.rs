@@ -31,7 +31,6 @@ mod admission;
 mod context;
 mod domain;
 mod event;
-mod leg;
 mod next_hop;
 mod parameters;
 mod proxy;
@@ -40,6 +39,7 @@ mod rewrite;
 mod route;
 mod running;
 mod seal;
+mod side;
 mod sources;
 mod target;
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::context::{BranchState, Outcome};
-use super::leg::{Leg, Link};
 use super::route::Plan;
 use super::running::Running;
+use super::side::{PeerFlow, Side};
 use super::target::{Large, Target};
 use super::{ExchangeEvent, HOST_TIMEOUT, MAX_FLOWS, MAX_WAITING};
 use crate::certificate::Identities;
@@ -37,17 +37,17 @@ pub(super) enum Pending {
 #[derive(Debug)]
 enum Place {
     Address(SocketAddr),
-    /// A link on UDP, of which our own address is not known.
-    Link(Link),
+    /// A flow on UDP, of which our own address is not known.
+    PeerFlow(PeerFlow),
     /// The address comes with the answer.
     Name(Hop),
 }
 
 impl Running {
-    /// Sends something to a target: along its link while that is up, else to the next hop.
+    /// Sends something to a target: along its flow while that is up, else to the next hop.
     pub(super) fn send_to(&mut self, host: &mut dyn Host, what: Pending, target: &Target) {
-        if let Some(link) = target.link.filter(|link| self.is_alive(*link)) {
-            return self.find_link(host, what, link);
+        if let Some(along) = target.along.filter(|along| self.is_alive(*along)) {
+            return self.dispatch_along(host, what, along);
         }
         let Some(hop) = target.next_hop() else { return self.give_up(what, 480) };
         match hop.address() {
@@ -63,16 +63,16 @@ impl Running {
     }
 
     /// Begins with a request of which it is to be known who we are where it came from.
-    pub(super) fn find_source(&mut self, host: &mut dyn Host, slot: Slot, link: Link) {
-        self.find_link(host, Pending::Start(slot), link);
+    pub(super) fn find_source(&mut self, host: &mut dyn Host, slot: Slot, along: PeerFlow) {
+        self.dispatch_along(host, Pending::Start(slot), along);
     }
 
-    fn find_link(&mut self, host: &mut dyn Host, what: Pending, link: Link) {
-        if let Some(leg) = self.leg(link, true) {
-            return self.dispatch(host, what, leg);
+    fn dispatch_along(&mut self, host: &mut dyn Host, what: Pending, along: PeerFlow) {
+        if let Some(side) = self.side(along, true) {
+            return self.dispatch(host, what, side);
         }
-        let id = self.wait(host, Waiting { what, to: Place::Link(link) });
-        self.connections.open(host, id, Destination::new(Transport::Udp, link.peer, ""));
+        let id = self.wait(host, Waiting { what, to: Place::PeerFlow(along) });
+        self.connections.open(host, id, Destination::new(Transport::Udp, along.peer, ""));
     }
 
     fn find_flow(
@@ -90,36 +90,36 @@ impl Running {
         // Whoever is at an address is the same by every name, unless a certificate has to say so.
         let name = if transport.is_secure() { name } else { "" };
         let destination = Destination::new(transport, to, name);
-        if let Some(leg) = self.open_leg(&destination) {
-            return self.dispatch(host, what, leg);
+        if let Some(side) = self.open_side(&destination) {
+            return self.dispatch(host, what, side);
         }
         let id = self.wait(host, Waiting { what, to: Place::Address(to) });
         self.connections.open(host, id, destination);
     }
 
     /// The side that leads to a destination, if a flow to it is open.
-    fn open_leg(&self, destination: &Destination) -> Option<Leg> {
+    fn open_side(&self, destination: &Destination) -> Option<Side> {
         let Destination { transport, to: peer, .. } = *destination;
         let flow = match transport {
             Transport::Udp => self.sockets.get(&peer.ip())?.0,
             _ => self.connections.find(destination)?,
         };
-        self.leg(Link { flow, peer }, transport.is_reliable())
+        self.side(PeerFlow { flow, peer }, transport.is_reliable())
     }
 
-    /// The side that a link is; `None` when the connection is gone, and when it is not known yet
+    /// The side that a flow is; `None` when the connection is gone, and when it is not known yet
     /// who we are for a peer on UDP.
-    pub(super) fn leg(&self, link: Link, bound: bool) -> Option<Leg> {
-        let local = match link.flow.transport {
-            Transport::Udp => self.sockets.get(&link.peer.ip())?.1,
-            _ => self.connections.addresses(link.flow)?.1,
+    pub(super) fn side(&self, along: PeerFlow, bound: bool) -> Option<Side> {
+        let local = match along.flow.transport {
+            Transport::Udp => self.sockets.get(&along.peer.ip())?.1,
+            _ => self.connections.addresses(along.flow)?.1,
         };
-        Some(Leg { link, local, bound })
+        Some(Side { along, local, bound })
     }
 
-    /// Whether anything can be sent on a link.
-    pub(super) fn is_alive(&self, link: Link) -> bool {
-        !link.flow.transport.is_reliable() || self.connections.contains(link.flow)
+    /// Whether anything can be sent on a flow.
+    pub(super) fn is_alive(&self, along: PeerFlow) -> bool {
+        !along.flow.transport.is_reliable() || self.connections.contains(along.flow)
     }
 
     /// Sends a request that is too large for a datagram by TCP (RFC 3261 §18.1.1).
@@ -140,7 +140,7 @@ impl Running {
         }
     }
 
-    /// Whether what found no way was to go by TCP for its size alone: then it goes as a datagram after
+    /// Whether what could not be sent was to go by TCP for its size alone: then it goes as a datagram after
     /// all (RFC 3261 §18.1.1).
     fn shrinks(&mut self, what: &Pending) -> bool {
         let Pending::Branch(slot, index) = *what else { return false };
@@ -158,7 +158,7 @@ impl Running {
         if self.waiting.len() >= MAX_WAITING
             && let Some((id, _)) = self.waiting.first_key_value()
         {
-            self.no_way(host, *id);
+            self.fail_waiting(host, *id);
         }
         let id = self.next_id();
         match waiting.what {
@@ -210,12 +210,12 @@ impl Running {
         for id in waiters {
             let Some(Waiting { what, to }) = self.waiting.remove(&id) else { continue };
             let slot = what.slot();
-            let leg = match to {
-                Place::Address(peer) => Leg { link: Link { flow, peer }, local, bound },
-                Place::Link(link) => Leg { link, local, bound: true },
+            let side = match to {
+                Place::Address(peer) => Side { along: PeerFlow { flow, peer }, local, bound },
+                Place::PeerFlow(along) => Side { along, local, bound: true },
                 Place::Name(_) => continue,
             };
-            self.dispatch(host, what, leg);
+            self.dispatch(host, what, side);
             slot.into_iter().for_each(|slot| self.conclude(host, slot));
         }
     }
@@ -233,7 +233,7 @@ impl Running {
         };
         let Destination { transport, to: peer, .. } = destination;
         self.emit(ExchangeEvent::Unreachable { transport, peer, problem: problem.to_owned() });
-        waiters.into_iter().for_each(|id| self.no_way(host, id));
+        waiters.into_iter().for_each(|id| self.fail_waiting(host, id));
     }
 
     /// Notes the socket that leads to a host over UDP, and who we are there.
@@ -259,7 +259,7 @@ impl Running {
         slot.into_iter().for_each(|slot| self.conclude(host, slot));
     }
 
-    pub(super) fn no_way(&mut self, host: &mut dyn Host, id: RequestId) {
+    pub(super) fn fail_waiting(&mut self, host: &mut dyn Host, id: RequestId) {
         let Some(Waiting { what, to }) = self.waiting.remove(&id) else { return };
         let slot = what.slot();
         match to {

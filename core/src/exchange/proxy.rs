@@ -3,11 +3,11 @@
 use core::net::SocketAddr;
 
 use super::context::{Branch, BranchState, Outcome, ResponseContext};
-use super::leg::{Leg, Link};
 use super::next_hop::Pending;
 use super::rewrite::{self, Changes};
 use super::route::Plan;
 use super::running::{Asked, Due, Running};
+use super::side::{PeerFlow, Side};
 use super::target::{Large, Target};
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
 use crate::host::{Flow, Host, Outbound};
@@ -43,7 +43,7 @@ impl Running {
         // Who is reached at another address of ours than the one that sent the request has to be
         // told both: see `record_routes`.
         let records = request.method().makes_dialog();
-        let is_known = !records || self.leg(origin, false).is_some();
+        let is_known = !records || self.side(origin, false).is_some();
         let (answered, linger) = (false, None);
         let context =
             ResponseContext { server, request, origin, sealed, branches, answered, linger };
@@ -77,21 +77,21 @@ impl Running {
 
     // --- sending ---
 
-    pub(super) fn dispatch(&mut self, host: &mut dyn Host, what: Pending, leg: Leg) {
-        let Leg { link, .. } = leg;
+    pub(super) fn dispatch(&mut self, host: &mut dyn Host, what: Pending, side: Side) {
+        let Side { along, .. } = side;
         match what {
             Pending::Start(slot) => self.start(host, slot),
             Pending::Ack(ack) => {
                 let (message, source, plan) = *ack;
                 let target = Target::of(&plan);
-                if !is_allowed(&target, &leg) {
+                if !is_allowed(&target, &side) {
                     return;
                 }
                 // §16.11: an ACK of a 2xx is its own transaction at each hop.
                 let branch = Layer::new_branch(host);
-                self.write(&message, &target, true, &leg, &branch, source, &[]);
+                self.write(&message, &target, true, &side, &branch, source, &[]);
                 let bytes = &self.buffer;
-                host.send(Outbound::Datagram { flow: link.flow, to: link.peer, bytes });
+                host.send(Outbound::Datagram { flow: along.flow, to: along.peer, bytes });
             }
             Pending::Branch(slot, index) => {
                 let branch = Layer::new_branch(host);
@@ -99,16 +99,16 @@ impl Running {
                 let Some(target) = context.branches.get(index) else { return };
                 let (request, origin) = (context.request.clone(), context.origin);
                 let (sealed, target) = (context.sealed, target.target.clone());
-                if !is_allowed(&target, &leg) {
+                if !is_allowed(&target, &side) {
                     return self.give_up(what, 480);
                 }
-                let records = self.record_routes(&request, &origin, &leg, &target.uri);
-                self.write(&request, &target, sealed, &leg, &branch, origin.peer, &records);
-                if self.is_too_large(&target, &leg) {
-                    return self.find_stream(host, slot, index, link.peer);
+                let records = self.record_routes(&request, &origin, &side, &target.uri);
+                self.write(&request, &target, sealed, &side, &branch, origin.peer, &records);
+                if self.is_too_large(&target, &side) {
+                    return self.find_stream(host, slot, index, along.peer);
                 }
                 let method = request.method();
-                let (flow, to) = (link.flow, link.peer);
+                let (flow, to) = (along.flow, along.peer);
                 let client = self.layer.request(host, flow, to, method, &branch, &self.buffer);
                 self.by_client.insert(client, (slot, index));
                 let state = BranchState::Sent { client, provisional: false, cancelled: false };
@@ -122,11 +122,11 @@ impl Running {
         }
     }
 
-    /// Whether what was written should not go as a datagram (§18.1.1). Who is reached along the link by
+    /// Whether what was written should not go as a datagram (§18.1.1). Who is reached along the flow by
     /// which he registered has no other.
-    fn is_too_large(&self, target: &Target, leg: &Leg) -> bool {
+    fn is_too_large(&self, target: &Target, side: &Side) -> bool {
         let large = self.buffer.len() > MAX_DATAGRAM && target.large == Large::Unknown;
-        large && !leg.link.flow.transport.is_reliable() && !leg.bound
+        large && !side.along.flow.transport.is_reliable() && !side.bound
     }
 
     /// It is known who we are where a request came from: its branches that nobody has given up
@@ -144,28 +144,28 @@ impl Running {
 
     /// The routes to record: ours on the side that the request leaves by and, where that differs
     /// from the one that it came on, that too (RFC 5658 §5). So each end of the call gets a route
-    /// that it can reach, and each leads to the link of the other.
+    /// that it can reach, and each leads to the flow of the other.
     fn record_routes(
         &self,
         request: &Message,
-        origin: &Link,
-        leg: &Leg,
+        origin: &PeerFlow,
+        side: &Side,
         target: &str,
     ) -> Vec<String> {
         if !request.method().makes_dialog() {
             return Vec::new();
         }
         let sips = Uri::parse(target).is_ok_and(|uri| uri.scheme() == Scheme::Sips);
-        let route = |leg: &Leg| {
-            let name = self.connections.known_as(leg.link.flow);
-            self.seal.record_route(leg, name, request.call_id(), sips)
+        let route = |side: &Side| {
+            let name = self.connections.known_as(side.along.flow);
+            self.seal.record_route(side, name, request.call_id(), sips)
         };
-        let mut routes = vec![route(leg)];
-        if let Some(came) = self.leg(*origin, origin.binds(request)) {
-            let same = came.local == leg.local
-                && came.link.flow.transport == leg.link.flow.transport
+        let mut routes = vec![route(side)];
+        if let Some(came) = self.side(*origin, origin.binds(request)) {
+            let same = came.local == side.local
+                && came.along.flow.transport == side.along.flow.transport
                 && !came.bound
-                && !leg.bound;
+                && !side.bound;
             if !same {
                 routes.push(route(&came));
             }
@@ -180,7 +180,7 @@ impl Running {
         request: &Message,
         target: &Target,
         sealed: bool,
-        leg: &Leg,
+        side: &Side,
         branch: &str,
         source: SocketAddr,
         record_routes: &[String],
@@ -200,7 +200,7 @@ impl Running {
         let changes = Changes {
             uri: &uri,
             routes: &routes,
-            leg,
+            side,
             branch,
             record_routes,
             source,
@@ -310,7 +310,7 @@ impl Running {
         let Some(late) = self.branch(slot, branch) else { return };
         late.timer = None;
         match late.state {
-            BranchState::Waiting(id) => self.no_way(host, id),
+            BranchState::Waiting(id) => self.fail_waiting(host, id),
             BranchState::Sent { provisional: true, .. } => self.cancel_branch(host, slot, branch),
             BranchState::Sent { client, .. } => {
                 self.layer.abandon(client);
@@ -505,7 +505,7 @@ impl Running {
     }
 }
 
-/// Whether a request may leave by a leg: to a sips URI nothing goes in the clear (§26.2.2).
-fn is_allowed(target: &Target, leg: &Leg) -> bool {
-    !target.is_sips() || leg.link.flow.transport.is_secure()
+/// Whether a request may leave by a side: to a sips URI nothing goes in the clear (§26.2.2).
+fn is_allowed(target: &Target, side: &Side) -> bool {
+    !target.is_sips() || side.along.flow.transport.is_secure()
 }

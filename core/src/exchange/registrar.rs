@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Departure, ExchangeEvent};
-use super::leg::Link;
+use super::side::PeerFlow;
 use super::target::Target;
 use super::{ExchangeParameters, MAX_CONTACTS};
 use crate::host::Transport;
@@ -16,17 +16,17 @@ use crate::timers::{TimerId, Timers};
 pub(super) struct Registrar {
     users: Vec<User>,
     by_name: BTreeMap<String, usize>,
-    /// The bindings that lead along a link: whose, and which.
-    by_link: BTreeMap<Link, BTreeSet<(usize, u64)>>,
+    /// The bindings that lead along a flow: whose, and which.
+    by_flow: BTreeMap<PeerFlow, BTreeSet<(usize, u64)>>,
     /// The bindings by contact, as [`place`] names it: whose it was first, keeps it from others.
     by_place: BTreeMap<String, (usize, u64)>,
-    /// The links that are of no use any more: who was bound along them is bound along another.
-    left: Vec<Link>,
+    /// The flows that are of no use any more: who was bound along them is bound along another.
+    left: Vec<PeerFlow>,
     expiry: Timers<(usize, u64)>,
     last_binding: u64,
     min_expires: u32,
     max_expires: u32,
-    /// Whether there is a way here for sips.
+    /// Whether the exchange listens on a secure transport.
     secure: bool,
 }
 
@@ -44,12 +44,12 @@ struct Binding {
     params: String,
     /// Which flow of which instance, if it was registered so (RFC 5626 §6).
     outbound: Option<Outbound>,
-    /// The way back that proxies have written (RFC 3327 §5.3).
+    /// The path back that proxies have written (RFC 3327 §5.3).
     path: Vec<String>,
     call_id: String,
     cseq: u32,
     /// Where requests to it go, whatever its URI says (RFC 5626 §7).
-    link: Option<Link>,
+    along: Option<PeerFlow>,
     expires: Instant,
     timer: TimerId,
 }
@@ -90,7 +90,7 @@ impl Registrar {
         Self {
             users,
             by_name,
-            by_link: BTreeMap::new(),
+            by_flow: BTreeMap::new(),
             by_place: BTreeMap::new(),
             left: Vec::new(),
             expiry: Timers::new(),
@@ -135,11 +135,11 @@ impl Registrar {
         Some(targets.into_iter().map(|(.., target)| target).collect())
     }
 
-    /// The link of whoever is registered with that contact: how to reach who has connected anew
+    /// The flow of whoever is registered with that contact: how to reach who has connected anew
     /// since a call began.
-    pub(super) fn link_of(&self, contact: &str) -> Option<Link> {
+    pub(super) fn flow_of(&self, contact: &str) -> Option<PeerFlow> {
         let &(index, id) = self.by_place.get(&place(contact)?)?;
-        self.users.get(index)?.bindings.iter().find(|binding| binding.id == id)?.link
+        self.users.get(index)?.bindings.iter().find(|binding| binding.id == id)?.along
     }
 
     /// The Contact values of a response: every binding and how long it still lasts (step 8).
@@ -158,7 +158,7 @@ impl Registrar {
         &mut self,
         user: &str,
         request: &Message,
-        origin: Link,
+        origin: PeerFlow,
         now: Instant,
         events: &mut Vec<ExchangeEvent>,
     ) -> Result<Granted, Refused> {
@@ -179,9 +179,9 @@ impl Registrar {
             }
         }
         let outbound = wishes.iter().any(|wish| wish.outbound.is_some());
-        let link = origin.binds(request).then_some(origin);
+        let along = origin.binds(request).then_some(origin);
         for wish in wishes {
-            self.grant(index, wish, request, link, now, events);
+            self.grant(index, wish, request, along, now, events);
         }
         Ok(Granted { outbound: outbound && request.supports("outbound") })
     }
@@ -200,22 +200,22 @@ impl Registrar {
 
     /// A connection that a telephone has left for another, as it does when the old one is dead: maybe
     /// nobody has told us (RFC 5626 §6).
-    pub(super) fn next_left(&mut self) -> Option<Link> {
+    pub(super) fn next_left(&mut self) -> Option<PeerFlow> {
         self.left.pop()
     }
 
-    /// Whether anybody is registered along a link.
-    pub(super) fn uses(&self, link: Link) -> bool {
-        self.by_link.contains_key(&link)
+    /// Whether anybody is registered along a flow.
+    pub(super) fn uses(&self, along: PeerFlow) -> bool {
+        self.by_flow.contains_key(&along)
     }
 
-    /// Nothing can be sent on a link any more. Bindings that have no other way end with it (RFC 5626
+    /// Nothing can be sent on a flow any more. Bindings that have no other way end with it (RFC 5626
     /// §7, RFC 7118 §5); who has listened at its contact's address is connected to when needed.
-    pub(super) fn lose(&mut self, link: Link, events: &mut Vec<ExchangeEvent>) {
-        for (index, id) in self.by_link.remove(&link).unwrap_or_default() {
+    pub(super) fn lose(&mut self, along: PeerFlow, events: &mut Vec<ExchangeEvent>) {
+        for (index, id) in self.by_flow.remove(&along).unwrap_or_default() {
             let Some(user) = self.users.get_mut(index) else { continue };
             let Some(binding) = user.bindings.iter_mut().find(|b| b.id == id) else { continue };
-            binding.link = None;
+            binding.along = None;
             if binding.is_client() || binding.target().next_hop().is_none() {
                 self.remove(index, id, Departure::Lost, events);
             }
@@ -234,12 +234,12 @@ impl Registrar {
     /// Lets go what belongs to a binding that was taken out.
     fn release(&mut self, index: usize, binding: &Binding) {
         self.expiry.cancel(binding.timer);
-        if let Some(link) = binding.link
-            && let Some(bindings) = self.by_link.get_mut(&link)
+        if let Some(along) = binding.along
+            && let Some(bindings) = self.by_flow.get_mut(&along)
         {
             bindings.remove(&(index, binding.id));
             if bindings.is_empty() {
-                self.by_link.remove(&link);
+                self.by_flow.remove(&along);
             }
         }
         if let Some(place) = place(&binding.uri)
@@ -319,7 +319,7 @@ impl Registrar {
         index: usize,
         wish: Wish,
         request: &Message,
-        link: Option<Link>,
+        along: Option<PeerFlow>,
         now: Instant,
         events: &mut Vec<ExchangeEvent>,
     ) {
@@ -337,10 +337,10 @@ impl Registrar {
             // Others may have the same address behind a NAT: the series of requests, or the instance,
             // is what tells that it is the same telephone.
             let same = old.outbound.is_some() || old.call_id == request.call_id();
-            let left = old.link.filter(|old| {
+            let left = old.along.filter(|old| {
                 same && old.flow.transport.is_reliable()
-                    && Some(*old) != link
-                    && !self.by_link.contains_key(old)
+                    && Some(*old) != along
+                    && !self.by_flow.contains_key(old)
             });
             self.left.extend(left);
         }
@@ -355,12 +355,12 @@ impl Registrar {
             path: request.values(HeaderName::Path).map(str::to_owned).collect(),
             call_id: request.call_id().to_owned(),
             cseq: request.cseq(),
-            link,
+            along,
             expires: now + lasts,
             timer: self.expiry.set(now + lasts, (index, id)),
         };
-        if let Some(link) = link {
-            self.by_link.entry(link).or_default().insert((index, id));
+        if let Some(along) = along {
+            self.by_flow.entry(along).or_default().insert((index, id));
         }
         if let Some(place) = place(&wish.uri) {
             let holder = self.by_place.entry(place).or_insert((index, id));
@@ -387,8 +387,8 @@ impl Binding {
     }
 
     fn target(&self) -> Target {
-        let (uri, routes, link) = (self.uri.clone(), self.path.clone(), self.link);
-        Target { uri, routes, link, ..Target::default() }
+        let (uri, routes, along) = (self.uri.clone(), self.path.clone(), self.along);
+        Target { uri, routes, along, ..Target::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::leg::Leg;
+use super::side::Side;
 use crate::sip::{HeaderName, Message, Writer};
 
 /// What a proxy changes in a request.
@@ -13,7 +13,7 @@ pub(super) struct Changes<'a> {
     /// What is left of Route, in order.
     pub(super) routes: &'a [String],
     /// The side that it leaves by, and the branch there.
-    pub(super) leg: &'a Leg,
+    pub(super) side: &'a Side,
     pub(super) branch: &'a str,
     /// Our routes, if the request may begin a dialog.
     pub(super) record_routes: &'a [String],
@@ -31,7 +31,7 @@ pub(super) struct Changes<'a> {
 /// Writes a request as it goes on.
 pub(super) fn request(buf: &mut Vec<u8>, request: &Message, changes: &Changes<'_>) {
     let mut writer = Writer::request(buf, request.method(), changes.uri);
-    let (transport, sent_by) = (changes.leg.link.flow.transport, changes.leg.local.to_string());
+    let (transport, sent_by) = (changes.side.along.flow.transport, changes.side.local.to_string());
     // RFC 3581 is for UDP; on a connection responses come back by themselves.
     writer.via(transport, &sent_by, changes.branch, !transport.is_reliable());
     writer.copy_vias(request, Some(changes.source));

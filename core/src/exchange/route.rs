@@ -1,8 +1,8 @@
 //! Route information (RFC 3261 §16.4).
 
 use super::domain::Domain;
-use super::leg::Link;
 use super::seal::Seal;
+use super::side::PeerFlow;
 use crate::sip::{HeaderName, Message, NameAddr, Uri};
 
 /// Where a request is to go, as far as it says itself.
@@ -15,10 +15,10 @@ pub(super) struct Plan {
     /// Whether one of them, or the Request-URI, was sealed by us for this Call-ID: the request
     /// belongs to a call that we connected, if it [is within](Self::is_within) any.
     pub(super) sealed: bool,
-    /// Whether the last of ours names a link, be it one of an earlier run.
+    /// Whether the last of ours names a flow, be it one of an earlier run.
     pub(super) bound: bool,
-    /// The link that the last of ours names: that to where the request goes.
-    pub(super) link: Option<Link>,
+    /// The flow that the last of ours names: that to where the request goes.
+    pub(super) along: Option<PeerFlow>,
 }
 
 impl Plan {
@@ -53,7 +53,7 @@ impl Plan {
         match routes.iter().all(|route| NameAddr::parse(route).is_ok()) {
             true => {
                 let (sealed, mark) = (mark.is_some(), mark.unwrap_or_default());
-                Ok(Self { uri, routes, sealed, bound: mark.bound, link: mark.link })
+                Ok(Self { uri, routes, sealed, bound: mark.bound, along: mark.along })
             }
             false => Err(400),
         }

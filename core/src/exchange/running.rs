@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::admission::{Admission, Denied, user_of};
 use super::context::ResponseContext;
 use super::domain::Domain;
-use super::leg::Link;
 use super::next_hop::Waiting;
 use super::registrar::{Granted, Refused, Registrar, is_supported};
 use super::route::Plan;
 use super::seal::Seal;
+use super::side::PeerFlow;
 use super::sources::{Ruling, Sources};
 use super::target::Target;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
@@ -75,7 +75,7 @@ pub(super) struct Asked {
     pub(super) server: ServerId,
     pub(super) message: Message,
     /// Where it came from.
-    pub(super) origin: Link,
+    pub(super) origin: PeerFlow,
 }
 
 impl Running {
@@ -152,7 +152,7 @@ impl Running {
         self.registrar.expire(now, &mut events);
         self.emit_all(events);
         let Self { connections, registrar, .. } = self;
-        connections.handle_deadline(host, |flow, peer| registrar.uses(Link { flow, peer }));
+        connections.handle_deadline(host, |flow, peer| registrar.uses(PeerFlow { flow, peer }));
         self.handle_closed(host);
         self.handle_failures(host);
     }
@@ -172,10 +172,10 @@ impl Running {
                 }
             }
             Inbound::Datagram { flow, from, bytes } | Inbound::Stream { flow, from, bytes } => {
-                let (link, mut piece) = (Link { flow, peer: from }, bytes);
+                let (along, mut piece) = (PeerFlow { flow, peer: from }, bytes);
                 while let Some(decoded) = self.connections.decode(host, flow, from, &mut piece) {
                     match decoded {
-                        Decoded::Message(message) => self.handle_message(host, link, message),
+                        Decoded::Message(message) => self.handle_message(host, along, message),
                         Decoded::Malformed { .. } => {
                             self.sources.ask(from.ip(), host.now(), false);
                         }
@@ -183,7 +183,7 @@ impl Running {
                     }
                 }
             }
-            Inbound::SendFailed { flow, to } => self.link_failed(host, Link { flow, peer: to }),
+            Inbound::SendFailed { flow, to } => self.send_failed(host, PeerFlow { flow, peer: to }),
             Inbound::FlowOpened { id, flow, local, certificate } => {
                 self.flow_opened(host, id, flow, local, certificate);
             }
@@ -200,7 +200,7 @@ impl Running {
             Inbound::Resolved { id, records: Records::Addresses(addresses), .. } => {
                 self.resolved(host, id, addresses);
             }
-            Inbound::ResolveFailed { id, .. } => self.no_way(host, id),
+            Inbound::ResolveFailed { id, .. } => self.fail_waiting(host, id),
             // The exchange asks for nothing else.
             _ => {}
         }
@@ -208,7 +208,7 @@ impl Running {
         self.handle_failures(host);
     }
 
-    fn handle_message(&mut self, host: &mut dyn Host, origin: Link, message: Message) {
+    fn handle_message(&mut self, host: &mut dyn Host, origin: PeerFlow, message: Message) {
         if message.is_request() {
             let within = message.to_tag().is_some() || *message.method() == Method::Cancel;
             match self.sources.ask(origin.peer.ip(), host.now(), within) {
@@ -236,39 +236,39 @@ impl Running {
     fn handle_closed(&mut self, host: &mut dyn Host) {
         while let Some(Closed { flow, far, .. }) = self.connections.next_closed() {
             let Some(peer) = far else { continue };
-            let link = Link { flow, peer };
-            self.sources.disconnect(link.flow);
-            self.abandon_calls(host, link.flow);
-            self.lose(link);
-            self.layer.handle_flow_closed(host, link.flow);
+            let along = PeerFlow { flow, peer };
+            self.sources.disconnect(along.flow);
+            self.abandon_calls(host, along.flow);
+            self.lose(along);
+            self.layer.handle_flow_closed(host, along.flow);
         }
     }
 
     /// Answers 503 without keeping anything of the request (RFC 3261 §21.5.4).
-    fn turn_away(&mut self, host: &mut dyn Host, origin: Link, request: &Message) {
+    fn turn_away(&mut self, host: &mut dyn Host, origin: PeerFlow, request: &Message) {
         let (tag, from) = (new_tag(host), Some(origin.peer));
         let buffer = &mut self.buffer;
         let mut writer =
             Writer::response_to(buffer, request, 503, reason_phrase(503), Some(&tag), from);
         writer.field(HeaderName::RetryAfter, RETRY_AFTER);
         writer.finish();
-        let Link { flow, peer: to } = origin;
+        let PeerFlow { flow, peer: to } = origin;
         host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
     }
 
-    /// The network does not take what is sent on a link. Over UDP that may pass, and a telephone behind
-    /// a NAT has no other way to it: only what was under way has failed.
-    fn link_failed(&mut self, host: &mut dyn Host, link: Link) {
-        if link.flow.transport.is_reliable() {
-            self.lose(link);
+    /// The network does not take what is sent on a flow. Over UDP that may pass, and a telephone behind
+    /// a NAT has no other flow to it: only what was under way has failed.
+    fn send_failed(&mut self, host: &mut dyn Host, along: PeerFlow) {
+        if along.flow.transport.is_reliable() {
+            self.lose(along);
         }
-        self.layer.handle_send_failed(host, link.flow, link.peer);
+        self.layer.handle_send_failed(host, along.flow, along.peer);
     }
 
-    /// Nobody is reached along a link any more.
-    fn lose(&mut self, link: Link) {
+    /// Nobody is reached along a flow any more.
+    fn lose(&mut self, along: PeerFlow) {
         let mut events = Vec::new();
-        self.registrar.lose(link, &mut events);
+        self.registrar.lose(along, &mut events);
         self.emit_all(events);
     }
 
@@ -367,14 +367,14 @@ impl Running {
         }
     }
 
-    /// Where a request within a call goes: along the link that its route names or, when that is no
+    /// Where a request within a call goes: along the flow that its route names or, when that is no
     /// more, along that by which its target is registered now. Where the route names none, the target
     /// is reached as its URI says, whoever else has registered such a contact.
     pub(super) fn target_within(&self, plan: &Plan) -> Target {
         let mut target = Target::of(plan);
-        let is_lost = plan.bound && !plan.link.is_some_and(|link| self.is_alive(link));
+        let is_lost = plan.bound && !plan.along.is_some_and(|along| self.is_alive(along));
         if target.routes.is_empty() && is_lost {
-            target.link = self.registrar.link_of(&target.uri);
+            target.along = self.registrar.flow_of(&target.uri);
         }
         target
     }

@@ -7,13 +7,13 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
 
-use super::leg::{Leg, Link};
+use super::side::{PeerFlow, Side};
 use crate::host::{Entropy, Flow, Transport};
 use crate::sip::Uri;
 
 /// Marks the routes that the exchange records, so that it knows them again without keeping a table
 /// of dialogs: only within a call that it connected does it forward to whatever address a request
-/// names. A mark may hold the link to the peer on that side of the call (the flow token of RFC 5626
+/// names. A mark may hold the flow to the peer on that side of the call (the flow token of RFC 5626
 /// §5.2).
 #[derive(Clone, Copy)]
 pub(super) struct Seal {
@@ -25,10 +25,10 @@ pub(super) struct Seal {
 /// What a route of ours says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Mark {
-    /// Whether it names a link, of this run or of another.
+    /// Whether it names a flow, of this run or of another.
     pub(super) bound: bool,
-    /// The link to the peer on that side, if it was made in this run.
-    pub(super) link: Option<Link>,
+    /// The flow to the peer on that side, if it was made in this run.
+    pub(super) along: Option<PeerFlow>,
 }
 
 impl Seal {
@@ -54,17 +54,17 @@ impl Seal {
     /// that, for the certificate names it and need not name our address.
     pub(super) fn record_route(
         self,
-        leg: &Leg,
+        side: &Side,
         name: Option<&str>,
         call_id: &str,
         sips: bool,
     ) -> String {
-        let user = self.user(call_id, leg.bound.then_some(&leg.link));
+        let user = self.user(call_id, side.bound.then_some(&side.along));
         let local = match name {
-            Some(name) => format!("{name}:{}", leg.local.port()),
-            None => leg.local.to_string(),
+            Some(name) => format!("{name}:{}", side.local.port()),
+            None => side.local.to_string(),
         };
-        let (scheme, transport) = match (leg.link.flow.transport, sips) {
+        let (scheme, transport) = match (side.along.flow.transport, sips) {
             (Transport::Udp, _) => ("sip", ""),
             (Transport::Tcp, _) => ("sip", ";transport=tcp"),
             (Transport::Ws, _) => ("sip", ";transport=ws"),
@@ -80,13 +80,13 @@ impl Seal {
     pub(super) fn read(self, route: &Uri<'_>, call_id: &str) -> Option<Mark> {
         let user = route.user()?;
         let (sum, token) = user.split_once('-').unwrap_or((user, ""));
-        let mark = || Mark { bound: !token.is_empty(), link: self.link(token) };
+        let mark = || Mark { bound: !token.is_empty(), along: self.flow(token) };
         (sum == self.sum(call_id, token)).then(mark)
     }
 
     /// The user part of a route.
-    fn user(self, call_id: &str, link: Option<&Link>) -> String {
-        let token = link.map(|link| self.token(link)).unwrap_or_default();
+    fn user(self, call_id: &str, along: Option<&PeerFlow>) -> String {
+        let token = along.map(|along| self.token(along)).unwrap_or_default();
         let sum = self.sum(call_id, &token);
         if token.is_empty() { sum } else { format!("{sum}-{token}") }
     }
@@ -99,8 +99,8 @@ impl Seal {
         format!("{:016x}", hasher.finish())
     }
 
-    fn token(self, link: &Link) -> String {
-        let Link { flow, peer } = link;
+    fn token(self, along: &PeerFlow) -> String {
+        let PeerFlow { flow, peer } = along;
         let ip = match peer.ip() {
             IpAddr::V4(ip) => format!("{:08x}", ip.to_bits()),
             IpAddr::V6(ip) => format!("{:032x}", ip.to_bits()),
@@ -110,7 +110,7 @@ impl Seal {
     }
 
     /// Reads what [`token`](Self::token) wrote, in this run.
-    fn link(self, token: &str) -> Option<Link> {
+    fn flow(self, token: &str) -> Option<PeerFlow> {
         let mut parts = token.split('-');
         let run = u32::from_str_radix(parts.next()?, 16).ok()?;
         let transport = Transport::named(parts.next()?)?;
@@ -122,8 +122,8 @@ impl Seal {
             long => IpAddr::from(Ipv6Addr::from_bits(u128::from_str_radix(long, 16).ok()?)),
         };
         let port = u16::from_str_radix(parts.next()?, 16).ok()?;
-        let link = Link { flow: Flow { transport, id }, peer: SocketAddr::new(ip, port) };
-        (run == self.run).then_some(link)
+        let along = PeerFlow { flow: Flow { transport, id }, peer: SocketAddr::new(ip, port) };
+        (run == self.run).then_some(along)
     }
 }
 
@@ -144,9 +144,9 @@ mod tests {
         sim.with(node, |_, host| Seal::new(host, secret))
     }
 
-    fn leg(transport: Transport, peer: &str) -> Leg {
-        let link = Link { flow: Flow { transport, id: 77 }, peer: peer.parse().unwrap() };
-        Leg { link, local: "10.0.0.9:5060".parse().unwrap(), bound: true }
+    fn side(transport: Transport, peer: &str) -> Side {
+        let along = PeerFlow { flow: Flow { transport, id: 77 }, peer: peer.parse().unwrap() };
+        Side { along, local: "10.0.0.9:5060".parse().unwrap(), bound: true }
     }
 
     fn read(seal: Seal, route: &str, call_id: &str) -> Option<Mark> {
@@ -154,14 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn a_route_leads_back_to_its_link() {
+    fn a_route_leads_back_to_its_flow() {
         let seal = seal(1, None);
         for peer in ["10.0.0.2:40000", "[2001:db8::2]:5060"] {
             for transport in Transport::ALL {
-                let leg = leg(transport, peer);
+                let side = side(transport, peer);
                 for sips in [false, true] {
-                    let route = seal.record_route(&leg, None, "call", sips);
-                    assert_eq!(read(seal, &route, "call").unwrap().link, Some(leg.link), "{route}");
+                    let route = seal.record_route(&side, None, "call", sips);
+                    assert_eq!(
+                        read(seal, &route, "call").unwrap().along,
+                        Some(side.along),
+                        "{route}"
+                    );
                     assert_eq!(read(seal, &route, "other"), None);
                     assert_eq!(read(seal, &route.replace("-4d-", "-4e-"), "call"), None);
                 }
@@ -170,12 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_outlives_the_run_and_a_link_does_not() {
-        let leg = leg(Transport::Ws, "10.0.0.2:40000");
-        let route = seal(1, Some(b"secret")).record_route(&leg, None, "call", false);
+    fn a_secret_outlives_the_run_and_a_flow_does_not() {
+        let side = side(Transport::Ws, "10.0.0.2:40000");
+        let route = seal(1, Some(b"secret")).record_route(&side, None, "call", false);
         assert_eq!(
             read(seal(2, Some(b"secret")), &route, "call"),
-            Some(Mark { bound: true, link: None })
+            Some(Mark { bound: true, along: None })
         );
         assert_eq!(read(seal(2, Some(b"other")), &route, "call"), None);
         assert_eq!(read(seal(2, None), &route, "call"), None);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::ExchangeParameters;
 use super::event::{ExchangeEvent, Limit};
 use crate::host::Flow;
+use crate::stream::source_of;
 use crate::time::{Duration, Instant};
 
 /// How many sources are remembered; those beyond share what one has.
@@ -185,7 +186,7 @@ impl Sources {
 
     /// As whom a source is known.
     fn key(&mut self, ip: IpAddr, now: Instant) -> IpAddr {
-        let key = network(ip);
+        let key = source_of(ip);
         if self.known.len() < MAX_SOURCES || self.known.contains_key(&key) {
             return key;
         }
@@ -221,14 +222,6 @@ impl Bucket {
             self.0 = self.0.max(now) + rate.interval;
         }
         has
-    }
-}
-
-/// What one peer has: an address, of IPv6 a network of 64 bits.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-        ip => ip,
     }
 }
 
@@ -326,8 +319,8 @@ mod tests {
         }
         assert!(sources.known.len() <= MAX_SOURCES + 1);
         assert_eq!(
-            network("2001:db8::1".parse().unwrap()),
-            network("2001:db8::2".parse().unwrap())
+            source_of("2001:db8::1".parse().unwrap()),
+            source_of("2001:db8::2".parse().unwrap())
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Where a request is sent: a contact of a user, or whom a request within a call names.
 
-use super::leg::Link;
 use super::route::Plan;
+use super::side::PeerFlow;
 use crate::locate::Hop;
 use crate::sip::{NameAddr, Scheme, Uri};
 
@@ -12,8 +12,8 @@ pub(super) struct Target {
     pub(super) uri: String,
     /// The routes to write (RFC 3261 §16.6 step 6, RFC 3327 §5.4).
     pub(super) routes: Vec<String>,
-    /// The link to send on, while it is up (RFC 5626 §7).
-    pub(super) link: Option<Link>,
+    /// The flow to send on, while it is up (RFC 5626 §7).
+    pub(super) along: Option<PeerFlow>,
     /// The contact, where the Request-URI differs from it (RFC 5630 §5.3).
     pub(super) contact: Option<String>,
     /// What else leads to the same telephone (RFC 5626 §7).
@@ -22,7 +22,7 @@ pub(super) struct Target {
     pub(super) large: Large,
 }
 
-/// The way of a request that is too large for a datagram (RFC 3261 §18.1.1).
+/// How a request is sent that is too large for a datagram (RFC 3261 §18.1.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Large {
     /// None has been sent yet.
@@ -37,8 +37,8 @@ pub(super) enum Large {
 impl Target {
     /// Where a request within a call is to go.
     pub(super) fn of(plan: &Plan) -> Self {
-        let (uri, routes, link) = (plan.uri.clone(), plan.routes.clone(), plan.link);
-        Self { uri, routes, link, ..Self::default() }
+        let (uri, routes, along) = (plan.uri.clone(), plan.routes.clone(), plan.along);
+        Self { uri, routes, along, ..Self::default() }
     }
 
     /// The URI that says how the target is to be reached.
@@ -76,7 +76,7 @@ impl Target {
     }
 
     /// The hop of the topmost route left, else of the URI (§16.6 step 7, RFC 3263 §4.1 without NAPTR
-    /// and SRV); `None` when there is no way to it, as to a name of which nothing ever has an address
+    /// and SRV); `None` when it cannot be reached, as a name of which nothing ever has an address
     /// (RFC 2606): RFC 7118 clients have such.
     pub(super) fn next_hop(&self) -> Option<Hop> {
         let hop = match self.routes.first() {

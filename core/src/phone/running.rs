@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::errand::{Errand, Outcome as Answered};
 use super::{Intent, Phone, Stopping};
-use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Settled};
+use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Sought};
 use crate::call::Call;
 use crate::event::{CallId, ErrandId, Event, PhoneStatus};
 use crate::host::{Host, Inbound, MediaPort, Outbound, RequestId};
@@ -204,7 +204,7 @@ impl Phone {
     }
 
     /// Passes a path, or that there is none, to everybody who waited for it.
-    fn pass_on_path(&mut self, host: &mut dyn Host, answers: impl IntoIterator<Item = Settled>) {
+    fn pass_on_path(&mut self, host: &mut dyn Host, answers: impl IntoIterator<Item = Sought>) {
         for (owners, path) in answers {
             for owner in owners {
                 self.pass_path_to(host, owner, path.clone());

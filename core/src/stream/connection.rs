@@ -75,7 +75,7 @@ impl<U> Connection<U> {
 
     /// The source that it counts on.
     pub(super) fn source(&self) -> IpAddr {
-        source(self.far.ip())
+        source_of(self.far.ip())
     }
 
     /// Takes what is next from the front of `piece`; `None` when all of it was taken.
@@ -122,8 +122,8 @@ impl<U> Connection<U> {
     }
 }
 
-/// What one peer has: an address, of IPv6 a network of 64 bits.
-pub(super) fn source(ip: IpAddr) -> IpAddr {
+/// The source that an address counts as: of IPv6 a network of 64 bits, which is what one peer has.
+pub(crate) fn source_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
         ip => ip,

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::connection::{Connection, Decoded, Found, PING, PONG, refuse, source};
+use super::connection::{Connection, Decoded, Found, PING, PONG, refuse, source_of};
 use super::framer::Framer;
 use super::limits::ConnectionLimits;
 use super::openings::{Destination, Opening, Openings};
@@ -160,7 +160,7 @@ impl<U: Copy + Ord> Connections<U> {
         local: SocketAddr,
         certificate: Option<&Identities>,
     ) -> bool {
-        let source = source(far.ip());
+        let source = source_of(far.ip());
         let crowd = self.sources.get(&source).is_some_and(|many| *many >= self.limits.per_source);
         if crowd || self.accepted >= self.limits.accepted {
             let among = |it: &Connection<U>| it.is_accepted() && (!crowd || it.source() == source);

@@ -23,7 +23,7 @@ mod openings;
 mod tests;
 
 pub use connection::Decoded;
-pub(crate) use connection::PING;
+pub(crate) use connection::{PING, source_of};
 pub(crate) use connections::{Closed, Connections};
 pub use framer::{Frame, Framer};
 pub(crate) use limits::ConnectionLimits;

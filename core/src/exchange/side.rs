@@ -5,25 +5,25 @@ use core::net::SocketAddr;
 use crate::host::Flow;
 use crate::sip::{Message, NameAddr};
 
-/// A way that packets have come from a peer, and lead back to it: what RFC 5626 §3.1 calls a flow.
+/// A flow as RFC 5626 §3.1 means it: a socket or connection, and the peer at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct Link {
+pub(super) struct PeerFlow {
     pub(super) flow: Flow,
     pub(super) peer: SocketAddr,
 }
 
 /// One side of a request on its way through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Leg {
-    pub(super) link: Link,
+pub(super) struct Side {
+    pub(super) along: PeerFlow,
     /// Who we are there.
     pub(super) local: SocketAddr,
-    /// Whether what follows has to take the same link, for the peer may have no other.
+    /// Whether what follows has to take the same flow, for the peer may have no other.
     pub(super) bound: bool,
 }
 
-impl Link {
-    /// Whether who sent a request on this link, without a proxy between us, can be reached along it
+impl PeerFlow {
+    /// Whether who sent a request on this flow, without a proxy between us, can be reached along it
     /// alone: on a connection, for not everybody can be connected to; over UDP when it says so (RFC
     /// 5626 §5.3.2, §6), or when a NAT is between us.
     pub(super) fn binds(&self, request: &Message) -> bool {
