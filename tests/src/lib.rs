@@ -5,6 +5,8 @@
 
 pub mod fuzz;
 pub mod idle;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod peers;
 pub mod played;
 pub mod random;
 #[cfg(not(target_arch = "wasm32"))]

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::process::Command;
 use std::thread;
 
+use offhook_tests::peers::skip;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::kamailio::{Algorithm, Kamailio, TRANSPORTS};
@@ -59,7 +60,7 @@ impl Nat {
         let name = &nat.name;
         let namespaces = format!("netns add {name}in\nnetns add {name}nat\nnetns add {name}out\n");
         if let Err(reason) = batch("ip", &["-batch", "-"], &namespaces) {
-            eprintln!("skipped: network namespaces cannot be made here: {}", reason.trim());
+            skip(&format!("network namespaces cannot be made here: {}", reason.trim()));
             return None;
         }
         let links = format!(
@@ -95,7 +96,7 @@ impl Nat {
             batch("nft", &["-f", "-"], &rules)
         });
         if let Err(reason) = in_middle {
-            eprintln!("skipped: addresses cannot be rewritten here: {}", reason.trim());
+            skip(&format!("addresses cannot be rewritten here: {}", reason.trim()));
             return None;
         }
         Some(nat)

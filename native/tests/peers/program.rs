@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use offhook_tests::peers::installed;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How long one thing may take that depends on others.
@@ -64,19 +65,6 @@ impl Drop for Program {
             eprintln!("{}:\n{}", self.log.display(), self.log());
         }
     }
-}
-
-/// Whether programs are installed; says on standard error which is not, so that no test is skipped in
-/// silence.
-pub(crate) fn installed(programs: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let missing = programs
-        .iter()
-        .find(|program| !std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
-    if let Some(program) = missing {
-        eprintln!("skipped: {program} is not installed (cargo xtask test tools)");
-    }
-    missing.is_none()
 }
 
 /// Waits for something that cannot tell us when it is so.

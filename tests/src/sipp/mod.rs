@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 pub use scenario::{Scenario, TAG, sdp};
 
+use crate::peers::installed;
+
 /// A SIPp that runs one scenario.
 pub struct Sipp {
     child: Child,
@@ -24,14 +26,12 @@ pub struct Sipp {
 static NEXT_MEDIA_PORT: AtomicU16 = AtomicU16::new(0);
 
 impl Sipp {
-    /// Whether SIPp is installed; says on standard error when it is not, so that no test is skipped
-    /// in silence.
+    /// Whether SIPp is installed; see [`installed`].
+    ///
+    /// # Panics
+    /// When it is not, and is required.
     pub fn is_installed() -> bool {
-        let found = Command::new("sipp").arg("-v").output().is_ok();
-        if !found {
-            eprintln!("skipped: sipp is not installed (apt-get install sip-tester)");
-        }
-        found
+        installed(&["sipp"])
     }
 
     /// Starts SIPp with `arguments` (its scenario and counts) and, as a caller, the address to call.
