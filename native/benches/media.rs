@@ -1,4 +1,4 @@
-//! RTP in and out, G.711, the jitter buffer, and a whole call's media in memory.
+//! RTP in and out, G.711, G.722, the jitter buffer, and a whole call's media in memory.
 //!
 //! The allocation columns stay empty: in the steady state a packet costs no memory.
 
@@ -6,7 +6,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use offhook_core::codec::measure::Tone;
 use offhook_core::codec::resampler::Resampler;
-use offhook_core::codec::{Codec, g711};
+use offhook_core::codec::{Codec, g711, g722};
 use offhook_core::rtp::jitter::{Arrived, JitterBuffer, Taken};
 use offhook_core::rtp::packet::{Header, Packet};
 use offhook_core::time::Duration;
@@ -80,6 +80,31 @@ fn g711_decode_alaw(bencher: Bencher<'_, '_>) {
     bencher
         .counter(ItemsCount::new(SAMPLES))
         .bench_local(|| g711::decode_alaw(black_box(&payload), &mut samples));
+}
+
+/// A second of sound at 16 kHz, both bands in use.
+fn wide_band() -> Vec<i16> {
+    let tones = [440, 1_900, 5_200].map(|hertz| Tone::new(16_000, hertz, 8_000).take(16_000));
+    (0..16_000).map(|at| tones.iter().map(|tone| tone[at]).sum()).collect()
+}
+
+#[divan::bench]
+fn g722_encode(bencher: Bencher<'_, '_>) {
+    let (samples, mut payload) = (wide_band(), vec![0; SAMPLES]);
+    let mut encoder = g722::Encoder::new();
+    bencher
+        .counter(ItemsCount::new(samples.len()))
+        .bench_local(|| encoder.encode(black_box(&samples), &mut payload));
+}
+
+#[divan::bench]
+fn g722_decode(bencher: Bencher<'_, '_>) {
+    let (mut samples, mut payload) = (wide_band(), vec![0; SAMPLES]);
+    g722::Encoder::new().encode(&samples, &mut payload);
+    let mut decoder = g722::Decoder::new(g722::Mode::Kbit64);
+    bencher
+        .counter(ItemsCount::new(samples.len()))
+        .bench_local(|| decoder.decode(black_box(&payload), &mut samples));
 }
 
 /// One packet in and one out, with four waiting in between.

@@ -21,7 +21,8 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[MESSAGE, targets::STREAM, targets::URI, SDP, RTP, targets::STUN];
+pub const TARGETS: &[Target] =
+    &[MESSAGE, targets::STREAM, targets::URI, SDP, RTP, targets::G722, targets::STUN];
 
 pub use targets::{MESSAGE, RTP, SDP};
 

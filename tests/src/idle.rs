@@ -16,7 +16,7 @@ use crate::random::Random;
 pub const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 40_000);
 
 /// The codecs of [`local_media`].
-const CODECS: &[Codec] = &[Codec::Pcmu, Codec::Pcma];
+const CODECS: &[Codec] = &[Codec::Pcmu, Codec::Pcma, Codec::G722];
 
 /// Time as it is told, random numbers from a fixed seed, and whatever is sent is lost.
 pub struct IdleHost {
@@ -57,10 +57,10 @@ impl Datagrams for IdleHost {
     fn send(&mut self, _outbound: Outbound<'_>) {}
 }
 
-/// A session that talks PCMU, PCMA and telephone-event with [`PEER`].
+/// A session that talks PCMU, PCMA, G.722 and telephone-event with [`PEER`].
 pub fn media_session(host: &mut dyn Host) -> MediaSession {
     let mut session = MediaSession::new(host, MediaOptions::default());
-    let formats = [(0, Codec::Pcmu), (8, Codec::Pcma)]
+    let formats = [(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722)]
         .map(|(payload_type, codec)| PayloadFormat::new(payload_type, codec));
     let parameters = MediaParameters {
         port: MediaPort(1),

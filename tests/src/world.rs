@@ -54,16 +54,24 @@ pub struct Telephone {
 }
 
 /// What one telephone has seen and heard.
-#[derive(Default)]
 struct Log {
     events: Vec<(Instant, SoftphoneEvent)>,
     /// How many of the events a script has passed.
     passed: usize,
     heard: BTreeMap<CallId, Vec<i16>>,
+    /// How many samples a second it hears.
+    rate: u32,
     /// Whether it answers every call at once.
     answers: bool,
     /// Whether nobody listens at it.
     deaf: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let (events, heard) = (Vec::new(), BTreeMap::new());
+        Self { events, passed: 0, heard, rate: RATE, answers: false, deaf: false }
+    }
 }
 
 impl World {
@@ -364,9 +372,15 @@ fn tells_nowhere(packet: &WirePacket) -> bool {
 }
 
 impl Telephone {
-    /// What was heard in a call, at [`RATE`], from when its media began.
+    /// What was heard in a call, from when its media began: at [`RATE`], or what
+    /// [`listen_at`](Self::listen_at) says.
     pub fn heard(&self, call: CallId) -> Vec<i16> {
         self.log.borrow().heard.get(&call).cloned().unwrap_or_default()
+    }
+
+    /// Listens at another rate from now on.
+    pub fn listen_at(&self, rate: u32) {
+        self.log.borrow_mut().rate = rate;
     }
 
     /// The digits that came in a call.
@@ -421,7 +435,7 @@ impl Log {
         let Some(media) = softphone.media_mut(call) else { return };
         let mut samples = [0; 1_600];
         loop {
-            let count = media.read_audio(RATE, &mut samples);
+            let count = media.read_audio(self.rate, &mut samples);
             if count == 0 {
                 return;
             }

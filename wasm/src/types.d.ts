@@ -52,7 +52,7 @@ export interface PhoneParameters {
   registrationAttempts?: number;
   /** The lowest and the highest RTP port. Default 10000 and 20000. */
   rtpPorts?: [low: number, high: number];
-  /** The codecs offered and accepted, best first. Default PCMU, PCMA. */
+  /** The codecs offered and accepted, best first: PCMU, PCMA, G722. Default PCMU, PCMA. */
   codecs?: string[];
   /** How much audio each packet carries, in milliseconds. Default 20. */
   ptime?: number;

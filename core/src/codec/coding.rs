@@ -2,7 +2,7 @@
 
 use core::fmt::Debug;
 
-use super::{Codec, g711};
+use super::{Codec, g711, g722};
 
 /// What a codec's encoder does.
 pub(super) trait Encode: Debug + Send {
@@ -30,6 +30,7 @@ impl Encoder {
         let inner: Box<dyn Encode> = match codec {
             Codec::Pcmu => Box::new(g711::Ulaw),
             Codec::Pcma => Box::new(g711::Alaw),
+            Codec::G722 => Box::new(g722::Encoder::new()),
             #[cfg(test)]
             Codec::L16 => Box::new(super::l16::L16),
         };
@@ -60,6 +61,7 @@ impl Decoder {
         let inner: Box<dyn Decode> = match codec {
             Codec::Pcmu => Box::new(g711::Ulaw),
             Codec::Pcma => Box::new(g711::Alaw),
+            Codec::G722 => Box::new(g722::Decoder::new(g722::Mode::Kbit64)),
             #[cfg(test)]
             Codec::L16 => Box::new(super::l16::L16),
         };

@@ -8,6 +8,7 @@
 mod coding;
 pub mod concealment;
 pub mod g711;
+pub mod g722;
 #[cfg(test)]
 mod l16;
 pub mod measure;
@@ -30,6 +31,8 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, 8 kHz (RFC 3551 §4.5.14).
     Pcma,
+    /// G.722 at 64 kbit/s: 16 kHz, though its RTP clock is said to run at 8 kHz (RFC 3551 §4.5.2).
+    G722,
     /// Uncompressed samples at 16 kHz (RFC 3551 §4.5.11), for tests: another clock, another rate.
     #[cfg(test)]
     L16,
@@ -49,6 +52,7 @@ impl Codec {
     pub const ALL: &'static [Self] = &[
         Self::Pcmu,
         Self::Pcma,
+        Self::G722,
         #[cfg(test)]
         Self::L16,
     ];
@@ -57,6 +61,7 @@ impl Codec {
         let (name, payload_type, clock_rate, sample_rate, channels) = match self {
             Self::Pcmu => ("PCMU", Some(0), 8_000, 8_000, 1),
             Self::Pcma => ("PCMA", Some(8), 8_000, 8_000, 1),
+            Self::G722 => ("G722", Some(9), 8_000, 16_000, 1),
             #[cfg(test)]
             Self::L16 => ("L16", None, 16_000, 16_000, 1),
         };
@@ -107,6 +112,7 @@ impl Codec {
     pub fn samples_in(self, payload: &[u8]) -> Option<usize> {
         let samples = match self {
             Self::Pcmu | Self::Pcma => payload.len(),
+            Self::G722 => 2 * payload.len(),
             #[cfg(test)]
             Self::L16 => payload.len() / 2,
         };

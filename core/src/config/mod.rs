@@ -179,7 +179,7 @@ pub struct PhoneParameters {
     pub rtp_port_low: u16,
     /// The highest RTP port. Default 20000.
     pub rtp_port_high: u16,
-    /// The codecs offered and accepted, best first. Default PCMU, PCMA.
+    /// The codecs offered and accepted, best first. Default PCMU, PCMA; G.722 where it is named.
     pub codecs: Vec<Codec>,
     /// How much audio each packet carries. Default 20 ms.
     pub ptime: Duration,

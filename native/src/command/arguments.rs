@@ -179,8 +179,8 @@ pub(crate) struct Local {
     /// The RTP ports to use
     #[arg(long, value_name = "LOW-HIGH", default_value = "10000-20000", value_parser = port_range)]
     pub(crate) rtp_ports: (u16, u16),
-    /// The codecs to use, best first: PCMU, PCMA
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = codec)]
+    /// The codecs to use, best first
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "PCMU,PCMA,G722", value_parser = codec)]
     pub(crate) codecs: Vec<Codec>,
     /// How much audio a packet carries, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20)]
@@ -643,6 +643,7 @@ mod tests {
         assert!(contact("sip:bob@192.0.2.7").is_ok() && contact("tel:+12").is_ok());
         assert!(contact("x y").is_err() && contact("*").is_err());
         assert_eq!(codec("pcma").unwrap(), Codec::Pcma);
+        assert_eq!(codec("G722").unwrap(), Codec::G722);
         assert!(codec("GSM").unwrap_err().contains("PCMU"));
     }
 }

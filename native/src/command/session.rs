@@ -292,9 +292,7 @@ fn network(local: &Local, port: u16, parameters: &mut PhoneParameters) {
         local.keep_alive_interval.map(offhook::core::time::Duration::from_secs);
     parameters.symmetric_rtp = local.symmetric_rtp;
     (parameters.rtp_port_low, parameters.rtp_port_high) = local.rtp_ports;
-    if !local.codecs.is_empty() {
-        parameters.codecs.clone_from(&local.codecs);
-    }
+    parameters.codecs.clone_from(&local.codecs);
     parameters.ptime = offhook::core::time::Duration::from_millis(local.ptime);
     if let Some(user_agent) = &local.user_agent {
         parameters.user_agent.clone_from(user_agent);

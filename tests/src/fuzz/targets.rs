@@ -1,5 +1,7 @@
 //! What each fuzz target does with an input.
 
+use offhook_core::codec::g722::{Decoder, Encoder, Mode};
+use offhook_core::codec::measure::Tone;
 use offhook_core::host::{Channel, Endpoint, Host, Inbound, MediaPort};
 use offhook_core::nat::{StunClass, StunMessage, answer_binding, binding_request, is_stun};
 use offhook_core::sdp::{Negotiator, SdpError, SessionDescription};
@@ -231,12 +233,17 @@ pub const SDP: Target = Target {
 pub const RTP: Target = Target {
     name: "rtp",
     corpus: || {
-        let mut speech = Vec::new();
-        for number in 0..8_u8 {
-            let mut packet = vec![0x80, 0, 0, number, 0, 0, number, 0xa0, 1, 2, 3, 4];
-            packet.resize(172, 0x7f);
-            frame(&mut speech, 20, &packet);
-        }
+        // PCMU, and PCMU and G.722 by turns.
+        let [speech, changing] = [[0, 0], [0, 9]].map(|payload_types| {
+            let mut speech = Vec::new();
+            for (number, payload_type) in (0..8_u8).zip(payload_types.into_iter().cycle()) {
+                let mut packet =
+                    vec![0x80, payload_type, 0, number, 0, 0, number, 0xa0, 1, 2, 3, 4];
+                packet.resize(172, 0x7f);
+                frame(&mut speech, 20, &packet);
+            }
+            speech
+        });
         let mut digits = Vec::new();
         for (number, duration) in [(0, 160), (1, 320), (2, 480)] {
             let end = if number == 2 { 0x8a } else { 0x0a };
@@ -266,7 +273,7 @@ pub const RTP: Target = Target {
             160,
         ];
         frame(&mut report, 0x80 | 20, &sender);
-        vec![speech, digits, report]
+        vec![speech, changing, digits, report]
     },
     dictionary: &["\u{1}\0\0", "\0\0\u{5}"],
     run: rtp,
@@ -296,6 +303,37 @@ fn rtp(input: &[u8]) {
     let mut samples = [0; 160];
     while session.read_audio(8_000, &mut samples) > 0 {}
     while session.next_event().is_some() {}
+}
+
+/// A G.722 payload to the decoder. Its first byte says in which mode and where it is cut in two: the same
+/// sound as when it comes whole.
+pub(super) const G722: Target = Target {
+    name: "g722",
+    corpus: || {
+        let coded = |hertz| {
+            let mut payload = vec![0; 161];
+            Encoder::new().encode(&Tone::new(16_000, hertz, 30_000).take(322), &mut payload);
+            payload
+        };
+        vec![coded(440), coded(5_000), vec![0; 161], vec![0xFF; 161]]
+    },
+    dictionary: &["\0\0\0\0", "\u{3f}\u{3f}\u{3f}\u{3f}"],
+    run: g722,
+};
+
+fn g722(input: &[u8]) {
+    let Some((head, payload)) = input.split_first() else { return };
+    let mode = [Mode::Kbit64, Mode::Kbit56, Mode::Kbit48][usize::from(head % 3)];
+    let payload = &payload[..payload.len().min(160)];
+    let (first, second) = payload.split_at(usize::from(*head).min(payload.len()));
+    let mut whole = vec![0; 2 * payload.len()];
+    Decoder::new(mode).decode(payload, &mut whole);
+    let mut pieces = vec![0; 2 * payload.len()];
+    let mut decoder = Decoder::new(mode);
+    let (room, rest) = pieces.split_at_mut(2 * first.len());
+    decoder.decode(first, room);
+    decoder.decode(second, rest);
+    assert_eq!(pieces, whole, "it is heard where the payload was cut");
 }
 
 /// Datagrams to the STUN reader: whoever is answered is told where it is, and is sent little.

@@ -146,23 +146,39 @@ fn pair(world: &mut World) -> Outcome<(Telephone, CallId, Telephone, CallId)> {
 
 /// Speaks a tone of two seconds.
 pub(super) fn speak(world: &mut World, from: &Telephone, call: CallId, hertz: u32) -> Outcome {
-    let samples = Tone::new(RATE, hertz, AMPLITUDE).take(2 * RATE as usize);
-    let taken = world.media(from, call)?.write_audio(RATE, &samples);
+    speak_at(world, from, call, RATE, hertz)
+}
+
+/// The same at another rate.
+pub(super) fn speak_at(
+    world: &mut World,
+    from: &Telephone,
+    call: CallId,
+    rate: u32,
+    hertz: u32,
+) -> Outcome {
+    let samples = Tone::new(rate, hertz, AMPLITUDE).take(2 * rate as usize);
+    let taken = world.media(from, call)?.write_audio(rate, &samples);
     world.expect(taken == samples.len(), &format!("only {taken} samples were taken"))
 }
 
 /// What was heard is two seconds of that tone at the level at which it was spoken.
 pub(super) fn expect_tone(world: &World, heard: &[i16], hertz: u32) -> Outcome {
+    expect_tone_at(world, heard, RATE, hertz)
+}
+
+/// The same of what was heard at another rate.
+pub(super) fn expect_tone_at(world: &World, heard: &[i16], rate: u32, hertz: u32) -> Outcome {
     let tone = sounding(heard);
-    let length = Duration::from_micros(tone.len() as u64 * 1_000_000 / u64::from(RATE));
+    let length = Duration::from_micros(tone.len() as u64 * 1_000_000 / u64::from(rate));
     let missing = SPOKEN.as_micros().abs_diff(length.as_micros());
     world.expect(missing < 25_000, &format!("{length:?} of {hertz} Hz were heard"))?;
     let inner = tone.get(400..tone.len().saturating_sub(400)).unwrap_or_default();
-    let share = share_at(inner, RATE, f64::from(hertz));
+    let share = share_at(inner, rate, f64::from(hertz));
     world.expect(share > 0.99, &format!("{share} of the power is at {hertz} Hz"))?;
     let level = level_dbov(inner);
     world.expect((level - LEVEL_DBOV).abs() < 0.5, &format!("{hertz} Hz came at {level} dBov"))?;
-    let gap = longest_gap(inner, RATE, LEVEL_DBOV - 20.0);
+    let gap = longest_gap(inner, rate, LEVEL_DBOV - 20.0);
     world.expect(gap < Duration::from_millis(2), &format!("a gap of {gap:?} in {hertz} Hz"))
 }
 

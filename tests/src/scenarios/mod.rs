@@ -19,6 +19,7 @@ mod registration;
 mod sessions;
 mod stream;
 mod transfer;
+mod wide_band;
 
 use crate::played;
 use crate::world::{Outcome, World};
@@ -74,6 +75,8 @@ pub const SCENARIOS: &[Scenario] = &[
     media::OFFERED_STREAMS,
     media::FORKED_EARLY_MEDIA,
     media::MARKS,
+    wide_band::WIDE_BAND,
+    wide_band::WIDE_BAND_CHANGE,
     sessions::HOLD,
     sessions::HOLD_GLARE,
     sessions::CODEC_CHANGE,

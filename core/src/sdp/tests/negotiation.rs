@@ -124,6 +124,22 @@ fn an_answer_keeps_the_order_and_numbers_of_the_offer() {
     assert_eq!(answer.media[0].ptime(), Some(Duration::from_millis(20)), "and say what we would");
 }
 
+/// Number 9 needs no rtpmap, and its clock is said to be 8,000 (RFC 3551 §4.5.2): telephone-event has the
+/// same.
+#[test]
+fn g722_is_known_by_its_number() {
+    let wide = LocalMedia { codecs: &[Codec::G722, Codec::Pcmu], ..local() };
+    let offer = Negotiator::new(1).offer(std::slice::from_ref(&wide));
+    assert_eq!(offer.media[0].formats, ["9", "0", "101"]);
+    assert_eq!(offer.media[0].attribute("rtpmap"), Some("9 G722/8000"));
+    let theirs = theirs("m=audio 4000 RTP/AVP 8 9 101\r\na=rtpmap:101 telephone-event/8000\r\n");
+    let (answer, agreed) = Negotiator::new(1).answer(&theirs, &[wide]).unwrap();
+    assert_eq!(answer.media[0].formats, ["9", "101"]);
+    assert_eq!(answer.media[0].attribute("rtpmap"), Some("9 G722/8000"));
+    assert_eq!(agreed[0].send, payload(9, Codec::G722));
+    assert_eq!(agreed[0].telephone_event_send, Some(101));
+}
+
 #[test]
 fn what_we_send_carries_the_numbers_of_the_answer() {
     // RFC 3264 §5.1: the answer may number otherwise than our offer of 101 and 8.
