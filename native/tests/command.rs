@@ -8,7 +8,7 @@ mod process;
 use std::net::UdpSocket;
 use std::path::Path;
 
-use common::assert_tone;
+use common::{assert_tone, assert_tone_at};
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use offhook::core::codec::measure::Tone;
 use process::Offhook;
@@ -16,6 +16,11 @@ use tempfile::{TempDir, tempdir};
 
 /// A directory with `tone.wav`: five seconds of 1 kHz at 16 kHz.
 fn with_tone() -> TempDir {
+    with_tone_of(1_000)
+}
+
+/// The same of another frequency.
+fn with_tone_of(frequency: u32) -> TempDir {
     let directory = tempdir().unwrap();
     let spec = WavSpec {
         channels: 1,
@@ -24,7 +29,7 @@ fn with_tone() -> TempDir {
         sample_format: SampleFormat::Int,
     };
     let mut wav = WavWriter::create(directory.path().join("tone.wav"), spec).unwrap();
-    for sample in Tone::new(16_000, 1_000, 8_000).take(5 * 16_000) {
+    for sample in Tone::new(16_000, frequency, 8_000).take(5 * 16_000) {
         wav.write_sample(sample).unwrap();
     }
     wav.finalize().unwrap();
@@ -232,6 +237,38 @@ fn codecs_that_do_not_match() {
     let (status, sentence, _) = Offhook::run(at, &asked);
     assert_eq!(status, 4);
     assert!(sentence.contains("488") && sentence.contains("no codec in common"), "{sentence}");
+}
+
+/// 5 kHz is more than half of what 8,000 samples a second can carry. Whoever answers takes G.722 without
+/// being told to, and sends back what is heard.
+#[test]
+fn wide_band_both_ways() {
+    let directory = with_tone_of(5_000);
+    let at = directory.path();
+    let bob = Offhook::start(
+        at,
+        "answer --bind 127.0.0.1:0 --calls 1 --echo --record-received bob.wav --record both.wav",
+    );
+    let asked = format!(
+        "call sip:bob@{} --codecs G722 --play tone.wav --record-received alice.wav --duration 2.5",
+        bob.address()
+    );
+    let (status, sentence, events) = Offhook::run(at, &asked);
+    assert_eq!((status, sentence.as_str()), (0, ""), "{events:?}");
+    let ended = events.iter().find(|event| event["event"] == "ended").unwrap();
+    assert_eq!(ended["stats"]["codec"], "G722");
+    assert_eq!(bob.wait("ended")["stats"]["codec"], "G722");
+    assert_eq!(bob.end().0, 0);
+    for (name, channels) in [("bob.wav", 1), ("alice.wav", 1), ("both.wav", 2)] {
+        let mut wav = WavReader::open(at.join(name)).unwrap();
+        assert_eq!((wav.spec().channels, wav.spec().sample_rate), (channels, 16_000), "{name}");
+        // What was heard is the last channel.
+        let samples = wav.samples().skip(usize::from(channels) - 1).step_by(channels.into());
+        let heard: Vec<i16> = samples.map(Result::unwrap).collect();
+        let first = heard.iter().position(|sample| sample.unsigned_abs() > 500).unwrap();
+        // A second in its midst: how much comes before the end is the affair of both clocks.
+        assert_tone_at(&heard[first + 8_000..first + 24_000], 16_000, 5_000, 1_000);
+    }
 }
 
 #[test]

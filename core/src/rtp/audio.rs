@@ -81,6 +81,14 @@ impl Outgoing {
         (self.rate, self.resampler, self.resumes) = (rate, None, true);
     }
 
+    /// While no codec is agreed and nothing waits: keeps what is written next at this rate.
+    pub(crate) fn keep_at(&mut self, rate: u32) {
+        if self.samples.is_empty() && !self.tail {
+            self.set_codec_rate(rate);
+            self.resumes = false;
+        }
+    }
+
     /// Takes samples at a rate as far as there is room; returns how many.
     pub(crate) fn write(&mut self, rate: u32, samples: &[i16]) -> usize {
         let limit = (self.rate * MAX_QUEUED_SECONDS) as usize;

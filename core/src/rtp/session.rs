@@ -9,6 +9,7 @@ use super::stream::Stream;
 use super::tap::{Tap, TapEnd};
 use super::telephone_event::event_of;
 use super::told::Told;
+use crate::codec::Codec;
 use crate::host::{Endpoint, Host, Inbound};
 use crate::media::{MediaControl, MediaEvent, MediaParameters};
 use crate::nat::is_stun;
@@ -215,6 +216,9 @@ impl MediaSession {
             return 0;
         }
         let Some(((_, first), others)) = self.streams.split_first_mut() else {
+            // Whatever codec is agreed, nothing that it carries is lost until then.
+            let widest = Codec::ALL.iter().map(|codec| codec.sample_rate()).max();
+            self.waiting.keep_at(rate.clamp(DEFAULT_RATE, widest.unwrap_or(DEFAULT_RATE)));
             return self.waiting.write(rate, samples);
         };
         let taken = first.sender.outgoing.write(rate, samples);
@@ -377,16 +381,16 @@ impl MediaSession {
     /// seconds are kept.
     pub fn set_tap(&mut self, on: bool) {
         match (on, &self.tap) {
-            (true, None) => self.tap = Some(Tap::new(self.rate())),
+            (true, None) => self.tap = Some(Tap::default()),
             (false, _) => self.tap = None,
             (true, Some(_)) => {}
         }
     }
 
-    /// How many samples a second the tap keeps: the [`rate`](Self::rate) of the moment when it was
-    /// set, whatever is agreed later; `None` while there is none.
+    /// How many samples a second the tap keeps: the [`rate`](Self::rate) of the first frame that it
+    /// kept, whatever is agreed later; `None` before that one.
     pub fn tap_rate(&self) -> Option<u32> {
-        self.tap.as_ref().map(Tap::rate)
+        self.tap.as_ref().and_then(Tap::rate)
     }
 
     /// Takes what the tap kept: pairs of samples at [`tap_rate`](Self::tap_rate), what was sent first,

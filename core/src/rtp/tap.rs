@@ -11,8 +11,9 @@ const MAX_SECONDS: u32 = 2;
 const BESIDE: u32 = 2;
 
 /// Pairs of samples: what was sent, and the mix of what was heard at the same time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tap {
+    /// How many samples a second are kept: as many as the first frame has, or zero before it.
     rate: u32,
     pairs: VecDeque<[i16; 2]>,
     /// What other streams than the first have heard, until the first has gone as far.
@@ -30,12 +31,15 @@ pub(crate) struct TapEnd<'a> {
 }
 
 impl Tap {
-    /// Keeps that many samples a second.
-    pub(crate) fn new(rate: u32) -> Self {
-        Self { rate, pairs: VecDeque::new(), beside: Vec::new(), converters: Vec::new() }
+    pub(crate) fn rate(&self) -> Option<u32> {
+        (self.rate != 0).then_some(self.rate)
     }
 
-    pub(crate) fn rate(&self) -> u32 {
+    /// The rate that is kept, which the first frame decides.
+    fn settle(&mut self, rate: u32) -> u32 {
+        if self.rate == 0 {
+            self.rate = rate;
+        }
         self.rate
     }
 
@@ -73,7 +77,7 @@ impl Tap {
 
     /// What a stream of another rate has sent and heard, at ours; `None` of one at our rate.
     fn convert(&mut self, stream: u8, rate: u32, sides: [&[i16]; 2]) -> Option<[Vec<i16>; 2]> {
-        if rate == self.rate {
+        if rate == self.settle(rate) {
             return None;
         }
         let fits = |(of, [sent, _]): &(u8, [Resampler; 2])| (*of, sent.from()) == (stream, rate);
@@ -110,7 +114,7 @@ impl TapEnd<'_> {
     pub(crate) fn skip(&mut self, rate: u32, samples: u64) {
         if self.leads {
             let samples = samples.min(u64::from(rate * MAX_SECONDS));
-            let samples = samples * u64::from(self.tap.rate) / u64::from(rate);
+            let samples = samples * u64::from(self.tap.settle(rate)) / u64::from(rate);
             self.tap.push((0..samples).map(|_| [0, 0]));
         }
     }

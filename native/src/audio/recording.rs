@@ -1,5 +1,6 @@
 //! Recordings: a thread a file, so that a slow disk never delays a packet.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -67,36 +68,31 @@ struct Open {
     open: Vec<(u64, SyncSender<Chunk>)>,
 }
 
-/// A piece of a call: pairs of what was sent and what was heard.
-type Chunk = Arc<[[i16; 2]]>;
+/// A piece of a call.
+#[derive(Clone, Debug)]
+struct Chunk {
+    /// Samples a second, the same for all pieces of a call.
+    rate: u32,
+    /// What was sent and what was heard.
+    pairs: Arc<[[i16; 2]]>,
+}
 
 impl Taps {
     /// How many pieces may wait for the disk; one is a packet's worth of sound.
     const WAITING: usize = 4_096;
 
-    /// Begins a recording of `rate` samples a second. What is already there is overwritten.
+    /// Begins a recording. What is already there is overwritten.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be made.
-    pub(crate) fn record(
-        self: &Arc<Self>,
-        path: &Path,
-        kept: Kept,
-        rate: u32,
-    ) -> Result<Recording, Error> {
-        let spec = WavSpec {
-            channels: if kept == Kept::Both { 2 } else { 1 },
-            sample_rate: rate,
-            bits_per_sample: 16,
-            sample_format: SampleFormat::Int,
-        };
+    pub(crate) fn record(self: &Arc<Self>, path: &Path, kept: Kept) -> Result<Recording, Error> {
         let path = path.to_owned();
-        let writer = WavWriter::create(&path, spec).map_err(|error| write_error(&path, &error))?;
+        let file = File::create(&path).map_err(|error| write_error(&path, &error))?;
         let (tap, chunks) = sync_channel(Self::WAITING);
         let (told, result) = watch::channel(None);
         let at = path.clone();
         let work = move || {
-            let done = write(writer, kept, &chunks);
+            let done = write(file, kept, &chunks);
             told.send_replace(Some(done.map_err(|error| write_error(&path, &error))));
         };
         thread::Builder::new()
@@ -112,15 +108,16 @@ impl Taps {
         Ok(Recording { number, taps: Arc::downgrade(self), result })
     }
 
-    /// Gives every recording a piece; one whose disk is too slow by far loses it.
-    pub(crate) fn send(&self, chunk: &[[i16; 2]]) {
+    /// Gives every recording a piece of `rate` samples a second; one whose disk is too slow by far
+    /// loses it.
+    pub(crate) fn send(&self, rate: u32, pairs: &[[i16; 2]]) {
         let inner = self.lock();
-        if inner.open.is_empty() || chunk.is_empty() {
+        if inner.open.is_empty() || pairs.is_empty() {
             return;
         }
-        let chunk: Chunk = chunk.into();
+        let chunk = Chunk { rate, pairs: pairs.into() };
         for (_, tap) in &inner.open {
-            let _ = tap.try_send(Arc::clone(&chunk));
+            let _ = tap.try_send(chunk.clone());
         }
     }
 
@@ -136,36 +133,39 @@ impl Taps {
     }
 }
 
-fn write(
-    mut writer: WavWriter<BufWriter<File>>,
-    kept: Kept,
-    chunks: &Receiver<Chunk>,
-) -> Result<(), hound::Error> {
-    /// How many samples may be lost when the process is killed.
-    const FLUSH_AFTER: usize = 8_000;
+/// The file's head tells the rate, which is known with the first piece.
+fn write(file: File, kept: Kept, chunks: &Receiver<Chunk>) -> Result<(), hound::Error> {
+    /// The rate of a file without sound.
+    const SILENT_RATE: u32 = 8_000;
+    let mut chunk = chunks.recv().ok();
+    let spec = WavSpec {
+        channels: if kept == Kept::Both { 2 } else { 1 },
+        sample_rate: chunk.as_ref().map_or(SILENT_RATE, |chunk| chunk.rate),
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut writer = WavWriter::new(BufWriter::new(file), spec)?;
+    // When the process is killed a second is lost.
     let mut unsaved = 0;
-    while let Ok(chunk) = chunks.recv() {
-        for &[sent, heard] in chunk.iter() {
+    while let Some(Chunk { rate, pairs }) = chunk {
+        for &[sent, heard] in pairs.iter() {
             if kept == Kept::Both {
                 writer.write_sample(sent)?;
             }
             writer.write_sample(heard)?;
         }
-        unsaved += chunk.len();
-        if unsaved >= FLUSH_AFTER {
+        unsaved += pairs.len();
+        if unsaved >= rate as usize {
             unsaved = 0;
             writer.flush()?;
         }
+        chunk = chunks.recv().ok();
     }
     writer.finalize()
 }
 
-fn write_error(path: &Path, error: &hound::Error) -> Error {
-    let problem = match error {
-        hound::Error::IoError(error) => format!("cannot write it: {error}"),
-        error => format!("cannot write it: {error}"),
-    };
-    Error::File { path: path.to_owned(), problem }
+fn write_error(path: &Path, error: &dyn Display) -> Error {
+    Error::File { path: path.to_owned(), problem: format!("cannot write it: {error}") }
 }
 
 #[cfg(test)]
@@ -178,11 +178,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (both, heard) = (dir.path().join("both.wav"), dir.path().join("heard.wav"));
         let taps = Arc::new(Taps::default());
-        let mut a = taps.record(&both, Kept::Both, 8_000).unwrap();
-        let b = taps.record(&heard, Kept::Received, 8_000).unwrap();
-        taps.send(&[[1, -1], [2, -2]]);
+        let mut a = taps.record(&both, Kept::Both).unwrap();
+        let b = taps.record(&heard, Kept::Received).unwrap();
+        taps.send(8_000, &[[1, -1], [2, -2]]);
         b.stop().await.unwrap();
-        taps.send(&[[3, -3]]);
+        taps.send(8_000, &[[3, -3]]);
         taps.close();
         a.finished().await.unwrap();
         let read = |path| WavReader::open(path).unwrap().into_samples::<i16>().map(Result::unwrap);
@@ -195,14 +195,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let taps = Arc::new(Taps::default());
         taps.close();
-        let mut late = taps.record(&dir.path().join("a.wav"), Kept::Both, 8_000).unwrap();
+        let mut late = taps.record(&dir.path().join("a.wav"), Kept::Both).unwrap();
         late.finished().await.unwrap();
     }
 
     #[test]
     fn a_file_that_cannot_be_made_is_told() {
         let taps = Arc::new(Taps::default());
-        let error = taps.record(Path::new("/nowhere/at/all.wav"), Kept::Both, 8_000).unwrap_err();
+        let error = taps.record(Path::new("/nowhere/at/all.wav"), Kept::Both).unwrap_err();
         assert!(error.to_string().starts_with("/nowhere/at/all.wav: cannot write it"), "{error}");
     }
 }

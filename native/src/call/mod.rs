@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use offhook_core::call::{CallInfo, TransferOptions};
+use offhook_core::codec::Codec;
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{CallId, CallState, Cause, HoldBy, Reply};
 use offhook_core::phone::RequestOptions;
@@ -90,9 +91,12 @@ impl Call {
         info
     }
 
-    /// Samples a second inside the call; audio at this rate is not resampled.
+    /// Samples a second inside the call: what the codec carries; audio at this rate is not resampled.
+    /// 8000 before a codec is agreed.
     pub fn rate(&self) -> u32 {
-        self.shared().session().rate()
+        // The media may be told a moment later than who waits for the answer.
+        let agreed = self.shared().profile().info().codec;
+        agreed.map_or_else(|| self.shared().session().rate(), Codec::sample_rate)
     }
 
     /// What happens from now on.
@@ -330,7 +334,8 @@ impl Call {
     }
 
     /// Records both directions to a WAV file, left what is sent and right what is heard, until the
-    /// call ends. An existing file is overwritten.
+    /// call ends, at the rate of the codec with which its sound begins. An existing file is
+    /// overwritten.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be made.
@@ -338,8 +343,8 @@ impl Call {
         self.tap(path.as_ref(), Kept::Both)
     }
 
-    /// Records what is heard to a mono WAV file at the call's rate, until the call ends. An existing
-    /// file is overwritten.
+    /// Records what is heard to a mono WAV file until the call ends, at the rate of the codec with
+    /// which its sound begins. An existing file is overwritten.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be made.
@@ -348,8 +353,7 @@ impl Call {
     }
 
     fn tap(&self, path: &Path, kept: Kept) -> Result<Recording, Error> {
-        let rate = self.shared().session().rate();
-        let recording = self.shared().taps.record(path, kept, rate)?;
+        let recording = self.shared().taps.record(path, kept)?;
         self.shared().session().set_tap(true);
         Ok(recording)
     }

@@ -131,11 +131,14 @@ impl Task {
             let _ = self.jobs.send(Box::new(job));
         }
         self.tapped.clear();
+        let rate = session.tap_rate();
         self.tapped.extend(session.drain_tap());
         let deadline = session.next_deadline();
         drop(session);
         self.flush();
-        self.shared.taps.send(&self.tapped);
+        if let Some(rate) = rate {
+            self.shared.taps.send(rate, &self.tapped);
+        }
         self.shared.moved.notify_waiters();
         deadline
     }

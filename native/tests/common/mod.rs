@@ -93,16 +93,22 @@ pub(crate) async fn listen(call: &Call, ms: usize) -> Vec<i16> {
 /// Panics unless `heard` has `ms` milliseconds of that tone in one piece, at its level.
 #[track_caller]
 pub(crate) fn assert_tone(heard: &[i16], frequency: u32, ms: usize) {
+    assert_tone_at(heard, 8_000, frequency, ms);
+}
+
+/// The same of what was heard at another rate.
+#[track_caller]
+pub(crate) fn assert_tone_at(heard: &[i16], rate: u32, frequency: u32, ms: usize) {
     let first = heard.iter().position(|s| s.unsigned_abs() > 1_000).expect("something is heard");
     let last = heard.iter().rposition(|s| s.unsigned_abs() > 1_000).unwrap_or(first);
     let sound = &heard[first..=last];
-    let length = sound.len() / 8;
+    let length = sound.len() * 1_000 / rate as usize;
     assert!(length.abs_diff(ms) <= 45, "{length} ms of sound instead of {ms}");
-    let measured = measure::dominant_frequency(sound, 8_000);
+    let measured = measure::dominant_frequency(sound, rate);
     assert!((measured - f64::from(frequency)).abs() < 5.0, "{measured} Hz, not {frequency}");
-    let (level, expected) =
-        (measure::level_dbov(sound), measure::level_dbov(&tone(frequency, 500)));
+    let spoken = Tone::new(rate, frequency, 8_000).take(rate as usize / 2);
+    let (level, expected) = (measure::level_dbov(sound), measure::level_dbov(&spoken));
     assert!((level - expected).abs() < 1.5, "{level} dBov, not {expected}");
-    let gap = measure::longest_gap(sound, 8_000, -40.0);
+    let gap = measure::longest_gap(sound, rate, -40.0);
     assert!(gap.as_millis() < 10, "a gap of {gap:?}");
 }

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tempfile::{TempDir, tempdir};
 
 use super::kamailio::{Algorithm, Kamailio, TRANSPORTS};
 use super::process::Offhook;
 use super::program::{PATIENCE, Program, free_port, installed, wait_until};
-use super::sound::{assert_heard, write_tone};
+use super::sound::{assert_heard, assert_heard_at, write_tone_at};
 use super::transports::{stop, with_tones};
 
-/// A running baresip, which answers calls by itself, plays 2.2 s of 1 kHz and records what it hears.
+/// A running baresip, which answers calls by itself, plays 2.2 s of a tone and records what it hears.
 struct Baresip {
     control: BufReader<TcpStream>,
     _program: Program,
@@ -23,14 +23,9 @@ struct Baresip {
 }
 
 impl Baresip {
-    /// Starts it, and waits until it is registered.
+    /// Starts it with 1 kHz to play, and waits until it is registered.
     #[track_caller]
     fn start(kamailio: &Kamailio, transport: &str, user: &str) -> Self {
-        let directory = with_tones();
-        let at = directory.path();
-        write_tone(&at.join("high.wav"), 1_000, 2_200);
-        let port = free_port(&[Ipv4Addr::LOCALHOST.into()]);
-        fs::write(at.join("config"), config(at, port)).expect("a file");
         let proxy = match transport {
             "tls" => kamailio.tls_port,
             _ => kamailio.port,
@@ -39,6 +34,29 @@ impl Baresip {
             "<sip:{user}@peers.test>;auth_user={user};auth_pass=secret-{user};regint=60;\
              outbound=\"sip:127.0.0.1:{proxy};transport={transport}\";answermode=auto;audio_codecs=PCMU\n"
         );
+        let mut baresip = Self::launch(&account, 0, 8_000, 1_000);
+        wait_until("baresip to be registered", || baresip.command("reginfo", "").contains("OK"));
+        baresip
+    }
+
+    /// Starts it without a server, with G.722 alone and 5 kHz to play; and its port.
+    #[track_caller]
+    fn start_wide_band() -> (Self, u16) {
+        // It listens for TLS at the next port.
+        let [port, _next] = [(); 2].map(|()| free_port(&[Ipv4Addr::LOCALHOST.into()]));
+        let account =
+            "<sip:baresip@127.0.0.1>;regint=0;answermode=auto;audio_codecs=G722/16000/1\n";
+        (Self::launch(account, port, 16_000, 5_000), port)
+    }
+
+    /// Starts it with a tone to play, and waits until it takes commands.
+    #[track_caller]
+    fn launch(account: &str, listen: u16, rate: u32, frequency: u32) -> Self {
+        let directory = tempdir().expect("a directory");
+        let at = directory.path();
+        write_tone_at(&at.join("tone.wav"), rate, frequency, 2_200);
+        let port = free_port(&[Ipv4Addr::LOCALHOST.into()]);
+        fs::write(at.join("config"), config(at, port, listen, rate)).expect("a file");
         fs::write(at.join("accounts"), account).expect("a file");
         fs::write(at.join("contacts"), "").expect("a file");
         let mut program = Program::start(at, &format!("baresip -4 -f {}", at.display()));
@@ -50,9 +68,7 @@ impl Baresip {
         });
         let control = control.expect("a connection");
         control.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut baresip = Self { control: BufReader::new(control), _program: program, directory };
-        wait_until("baresip to be registered", || baresip.command("reginfo", "").contains("OK"));
-        baresip
+        Self { control: BufReader::new(control), _program: program, directory }
     }
 
     /// Has it do something; what it says to that.
@@ -149,15 +165,61 @@ fn baresip_calls(kamailio: &Kamailio, transport: &str) {
     assert_heard(&baresip.heard(), 600, 1_300);
 }
 
-fn config(directory: &Path, control: u16) -> String {
+#[test]
+fn wide_band_calls_with_baresip() {
+    if !installed(&["baresip"]) {
+        return;
+    }
+    wide_band_to_baresip();
+    wide_band_from_baresip();
+}
+
+fn wide_band_to_baresip() {
+    let (mut baresip, port) = Baresip::start_wide_band();
+    let directory = tempdir().expect("a directory");
+    let at = directory.path();
+    write_tone_at(&at.join("tone.wav"), 16_000, 6_000, 1_500);
+    let call = format!(
+        "call sip:baresip@127.0.0.1:{port} --bind 127.0.0.1:0 --codecs G722 --play tone.wav \
+         --record-received alice.wav --duration 2"
+    );
+    let (status, sentence, events) = Offhook::run(at, &call);
+    assert_eq!((status, sentence.as_str()), (0, ""), "{events:?}");
+    baresip.wait("CALL_CLOSED");
+    assert_heard_at(&at.join("alice.wav"), 16_000, 5_000, 1_300);
+    assert_heard_at(&baresip.heard(), 16_000, 6_000, 1_300);
+}
+
+fn wide_band_from_baresip() {
+    let (mut baresip, _) = Baresip::start_wide_band();
+    let directory = tempdir().expect("a directory");
+    let at = directory.path();
+    write_tone_at(&at.join("tone.wav"), 16_000, 6_000, 1_500);
+    let answer =
+        "answer --bind 127.0.0.1:0 --play tone.wav --record-received bob.wav --duration 60";
+    let bob = Offhook::start(at, answer);
+    let target = format!("sip:bob@{}", bob.address());
+    baresip.command("dial", &target);
+    bob.wait_state("answered");
+    // Its tone is the longer one; this is its word for the end of it.
+    baresip.wait("AUDIO_ERROR");
+    baresip.command("hangup", "");
+    let ended = bob.wait("ended");
+    assert_eq!((&ended["by"], &ended["stats"]["codec"]), (&"remote".into(), &"G722".into()));
+    stop(bob, false);
+    assert_heard_at(&at.join("bob.wav"), 16_000, 5_000, 1_300);
+    assert_heard_at(&baresip.heard(), 16_000, 6_000, 1_300);
+}
+
+fn config(directory: &Path, control: u16, listen: u16, rate: u32) -> String {
     let at = directory.display();
     format!(
-        "sip_listen 127.0.0.1:0\nnet_interface 127.0.0.1\nsip_verify_server no\n\
-         audio_source aufile,{at}/high.wav\naudio_player aubridge,nil\naudio_alert aubridge,alert\n\
-         audio_level no\nstatmode_default off\nausrc_srate 8000\nauplay_srate 8000\n\
+        "sip_listen 127.0.0.1:{listen}\nnet_interface 127.0.0.1\nsip_verify_server no\n\
+         audio_source aufile,{at}/tone.wav\naudio_player aubridge,nil\naudio_alert aubridge,alert\n\
+         audio_level no\nstatmode_default off\nausrc_srate {rate}\nauplay_srate {rate}\n\
          ausrc_channels 1\nauplay_channels 1\nrtp_ports 21000-23998\n\
-         module_path /usr/lib/baresip/modules\nmodule g711.so\nmodule uuid.so\nmodule aufile.so\n\
-         module aubridge.so\nmodule sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+         module_path /usr/lib/baresip/modules\nmodule g711.so\nmodule g722.so\nmodule uuid.so\n\
+         module aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n\
          module_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {at}\n\
          audio_path /nonexistent\n"
     )

@@ -10,14 +10,19 @@ const PEAK: i16 = 8_000;
 
 /// Writes a tone of `ms` milliseconds: mono, 8 kHz.
 pub(crate) fn write_tone(file: &Path, frequency: u32, ms: usize) {
+    write_tone_at(file, 8_000, frequency, ms);
+}
+
+/// The same at another rate.
+pub(crate) fn write_tone_at(file: &Path, rate: u32, frequency: u32, ms: usize) {
     let spec = WavSpec {
         channels: 1,
-        sample_rate: 8_000,
+        sample_rate: rate,
         bits_per_sample: 16,
         sample_format: SampleFormat::Int,
     };
     let mut wav = WavWriter::create(file, spec).expect("a file");
-    for sample in Tone::new(8_000, frequency, PEAK).take(8 * ms) {
+    for sample in Tone::new(rate, frequency, PEAK).take(rate as usize / 1_000 * ms) {
         wav.write_sample(sample).expect("room on the disk");
     }
     wav.finalize().expect("room on the disk");
@@ -28,22 +33,28 @@ pub(crate) fn write_tone(file: &Path, frequency: u32, ms: usize) {
 /// on the way leave many gaps.
 #[track_caller]
 pub(crate) fn assert_heard(file: &Path, frequency: u32, ms: usize) {
+    assert_heard_at(file, 8_000, frequency, ms);
+}
+
+/// The same of a recording of another rate.
+#[track_caller]
+pub(crate) fn assert_heard_at(file: &Path, rate: u32, frequency: u32, ms: usize) {
     let mut wav = WavReader::open(file).expect("a recording");
-    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (1, 8_000));
+    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (1, rate));
     let heard: Vec<i16> = wav.samples().map_while(Result::ok).collect();
-    assert_tone(&heard, frequency, ms, &file.display().to_string());
+    assert_tone(&heard, rate, frequency, ms, &file.display().to_string());
 }
 
 #[track_caller]
-fn assert_tone(heard: &[i16], frequency: u32, ms: usize, name: &str) {
+fn assert_tone(heard: &[i16], rate: u32, frequency: u32, ms: usize, name: &str) {
     const LOUD: u16 = 500;
-    const FRAME: usize = 80;
+    let per_ms = rate as usize / 1_000;
     let is_loud = |sample: &i16| sample.unsigned_abs() > LOUD;
     let first = heard.iter().position(is_loud);
-    let first = first.unwrap_or_else(|| panic!("{name}: nothing in {} ms", heard.len() / 8));
+    let first = first.unwrap_or_else(|| panic!("{name}: nothing in {} ms", heard.len() / per_ms));
     let last = heard.iter().rposition(is_loud).unwrap_or(first);
     let sound = &heard[first..=last];
-    let frames: Vec<_> = sound.chunks(FRAME).collect();
+    let frames: Vec<_> = sound.chunks(10 * per_ms).collect();
     let is_silent = |frame: &&[i16]| !frame.iter().any(is_loud);
     let begins = |pair: &&[&[i16]]| !is_silent(&pair[0]) && is_silent(&pair[1]);
     let gaps = frames.windows(2).filter(begins).count();
@@ -53,14 +64,14 @@ fn assert_tone(heard: &[i16], frequency: u32, ms: usize, name: &str) {
     assert!(loud_ms + silent_ms >= ms, "{told}, not {ms}");
     assert!(silent_ms * 4 <= loud_ms && gaps <= 1 + loud_ms / 500, "{told}");
     let middle = &sound[sound.len() / 4..];
-    let measured = measure::dominant_frequency(middle, 8_000);
+    let measured = measure::dominant_frequency(middle, rate);
     assert!(
         (measured - f64::from(frequency)).abs() < 5.0,
         "{name}: {measured} Hz, not {frequency}"
     );
     let loud = loud.concat();
     let level = measure::level_dbov(&loud);
-    let expected = measure::level_dbov(&Tone::new(8_000, frequency, PEAK).take(4_000));
+    let expected = measure::level_dbov(&Tone::new(rate, frequency, PEAK).take(500 * per_ms));
     assert!((level - expected).abs() < 1.5, "{name}: {level} dBov, not {expected}");
 }
 
@@ -77,11 +88,11 @@ fn torn(lost: impl Fn(usize) -> bool) -> Vec<i16> {
 
 #[test]
 fn a_machine_that_was_busy_is_forgiven() {
-    assert_tone(&torn(|number| (20..30).contains(&number)), 1_000, 1_400, "a stall");
+    assert_tone(&torn(|number| (20..30).contains(&number)), 8_000, 1_000, 1_400, "a stall");
 }
 
 #[test]
 #[should_panic(expected = "ms of silence in 7 gaps")]
 fn lost_packets_are_not_forgiven() {
-    assert_tone(&torn(|number| number % 10 == 5), 1_000, 1_400, "a packet in ten");
+    assert_tone(&torn(|number| number % 10 == 5), 8_000, 1_000, 1_400, "a packet in ten");
 }

@@ -11,7 +11,8 @@ fn sending(codec: Codec, remote: &str) -> MediaParameters {
     let payload_type = codec.static_payload_type().unwrap_or(WIDE);
     let mut agreed = parameters(remote);
     agreed.send = PayloadFormat::new(payload_type, codec);
-    agreed.receive.push(PayloadFormat::new(WIDE, Codec::L16));
+    let wide = [PayloadFormat::new(WIDE, Codec::L16), PayloadFormat::new(9, Codec::G722)];
+    agreed.receive.extend(wide);
     agreed
 }
 
@@ -122,4 +123,52 @@ fn digits_are_timed_by_the_clock_of_the_codec() {
     pair.run(Duration::from_secs(1), |_| ());
     let duration = Duration::from_millis(100);
     assert_eq!(pair.bob.events, [MediaEvent::Dtmf { digit: '7', duration }]);
+}
+
+/// RFC 3551 §4.5.2: G.722 has 16,000 samples a second, and counts 8,000.
+#[test]
+fn what_is_lost_of_g722_is_made_up_at_its_rate() {
+    let losing: Network = Box::new(|number, at| match number % 25 {
+        24 => Vec::new(),
+        _ => vec![at + Duration::from_millis(30)],
+    });
+    let mut pair = Pair::over(losing, delayed(30));
+    renegotiate(&mut pair, Codec::G722);
+    pair.bob.rate = 16_000;
+    pair.alice.session.write_audio(16_000, &Tone::new(16_000, 500, 12_000).take(48_000));
+    pair.run(Duration::from_secs(3), |_| ());
+    for (i, (_, packet)) in pair.alice.host.rtp().enumerate() {
+        let (header, length) = (packet.header, packet.payload.len());
+        assert_eq!((header.payload_type, length), (9, 160));
+        let first = pair.alice.host.rtp().next().unwrap().1.header.timestamp;
+        assert_eq!(header.timestamp.wrapping_sub(first), 160 * i as u32);
+    }
+    let heard = &pair.bob.heard[8_000..44_000];
+    let share = measure::share_at(heard, 16_000, 500.0);
+    assert!(share > 0.95, "{share}");
+    let gap = measure::longest_gap(heard, 16_000, -40.0);
+    assert!(gap < Duration::from_millis(3), "{gap:?}");
+    let stats = pair.bob.session.stats();
+    assert_eq!((stats.late, stats.discarded), (0, 0));
+    assert!((5..=6).contains(&stats.lost), "{stats:?}");
+    assert!(stats.concealed_ms.abs_diff(20 * stats.lost) <= 20, "{stats:?}");
+    assert!(stats.jitter_us < 1_000, "{stats:?}");
+}
+
+#[test]
+fn what_is_written_before_the_answer_keeps_its_band_and_so_does_a_recording() {
+    let mut pair = Pair::new();
+    for end in [&mut pair.alice, &mut pair.bob] {
+        end.session = MediaSession::new(&mut end.host, MediaOptions::default());
+        end.session.set_tap(true);
+        assert_eq!(end.session.tap_rate(), None);
+    }
+    pair.bob.rate = 16_000;
+    pair.alice.session.write_audio(48_000, &Tone::new(48_000, 6_000, 12_000).take(96_000));
+    renegotiate(&mut pair, Codec::G722);
+    pair.run(Duration::from_millis(1_900), |_| ());
+    assert_tone(&pair.bob.heard[4_000..28_000], 16_000, 6_000);
+    assert_eq!(pair.bob.session.tap_rate(), Some(16_000));
+    let kept: Vec<i16> = pair.bob.session.drain_tap().map(|[_, heard]| heard).collect();
+    assert_tone(&kept[4_000..28_000], 16_000, 6_000);
 }
