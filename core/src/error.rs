@@ -111,18 +111,6 @@ pub enum Error {
         /// The referral.
         referral: ReferralId,
     },
-    /// As many pings and messages as there may be wait for their answers.
-    #[error("{limit} pings wait for their answers already")]
-    TooManyPings {
-        /// The limit.
-        limit: usize,
-    },
-    /// As many pings and messages as there may be wait for their answers.
-    #[error("{limit} messages wait for their answers already")]
-    TooManyMessages {
-        /// The limit.
-        limit: usize,
-    },
     /// As many pings, messages and other requests as there may be wait for their answers.
     #[error("{limit} requests wait for their answers already")]
     TooManyRequests {
@@ -154,8 +142,6 @@ impl Error {
             Self::TooManyLines { .. } => "too_many_lines",
             Self::TransferPending { .. } => "transfer_pending",
             Self::NoSuchReferral { .. } => "no_such_referral",
-            Self::TooManyPings { .. } => "too_many_pings",
-            Self::TooManyMessages { .. } => "too_many_messages",
             Self::TooManyRequests { .. } => "too_many_requests",
         }
     }

@@ -2,12 +2,12 @@
 
 use crate::error::Error;
 use crate::media::MediaControl;
-use crate::sip::Message;
+use crate::sip::{Message, reason_phrase};
 use crate::time::Duration;
 
 pub use crate::state::{
-    CallDirection, CallId, CallState, EndedBy, ErrandId, HoldBy, MessageId, PhoneStatus, PingId,
-    ReferralId, TransferOutcome,
+    CallDirection, CallId, CallState, EndedBy, HoldBy, PhoneStatus, ReferralId, SipRequestId,
+    TransferOutcome,
 };
 
 /// A response that explains a change: its status code and reason phrase.
@@ -135,17 +135,6 @@ pub enum Event {
         /// What to do.
         control: MediaControl,
     },
-    /// The answer to an OPTIONS request.
-    Pong {
-        /// Which request.
-        ping: PingId,
-        /// The final response; `None` when none came.
-        cause: Option<Cause>,
-        /// What was in the way, where there was no way to send it.
-        error: Option<Error>,
-        /// From sending to the answer.
-        round_trip: Duration,
-    },
     /// Somebody sent an instant message (RFC 3428), which has been answered 200.
     Message {
         /// The sender's URI, from From; nobody has proved it.
@@ -157,24 +146,14 @@ pub enum Event {
         /// The value of Content-Type; `text/plain` where the sender gave none.
         content_type: String,
     },
-    /// The answer to a request of [`crate::phone::Phone::request`].
+    /// The answer to a request of the application: an OPTIONS, an instant message, or one of any
+    /// other method.
     Response {
         /// Which request.
-        request: ErrandId,
-        /// The final response; `None` when none came.
-        reply: Option<Reply>,
-        /// What was in the way, where there was no way to send it.
-        error: Option<Error>,
-    },
-    /// What became of an instant message of ours.
-    MessageSent {
-        /// Which message.
-        message: MessageId,
-        /// The final response; `None` when none came. 513 also when the message was not sent
-        /// because it would be larger than RFC 3428 §8 allows.
-        cause: Option<Cause>,
-        /// What was in the way, where there was no way to send it.
-        error: Option<Error>,
+        request: SipRequestId,
+        /// The final response. Where none came, what was in the way of sending the request; `None`
+        /// when it was sent, or nobody knows.
+        reply: Result<Reply, Option<Error>>,
     },
 }
 
@@ -188,16 +167,26 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// Its body; `Content-Type` in `headers` says what it is.
     pub body: Vec<u8>,
+    /// From sending the request to the response; without the search for a way there.
+    pub round_trip: core::time::Duration,
 }
 
 impl Reply {
-    pub(crate) fn of(cause: Cause) -> Self {
-        Self { cause, headers: Vec::new(), body: Vec::new() }
+    /// What came after `round_trip`.
+    pub(crate) fn of(response: &Message, round_trip: Duration) -> Self {
+        let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self {
+            cause: Cause::of(response),
+            headers: response.fields().map(field).collect(),
+            body: response.body().to_owned(),
+            round_trip: round_trip.into(),
+        }
     }
 
-    pub(crate) fn whole(cause: Cause, response: &Message) -> Self {
-        let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let headers = response.fields().map(field).collect();
-        Self { cause, headers, body: response.body().to_owned() }
+    /// What a server would say to a request that may not be sent for its size (RFC 3428 §8).
+    pub(crate) fn too_large() -> Self {
+        let (code, round_trip) = (513, Duration::ZERO.into());
+        let cause = Cause::new(code, reason_phrase(code));
+        Self { cause, headers: Vec::new(), body: Vec::new(), round_trip }
     }
 }

@@ -12,21 +12,14 @@ impl fmt::Display for CallId {
     }
 }
 
-/// Names an OPTIONS request of [`crate::phone::Phone::options`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PingId(pub u64);
-
-/// Names a MESSAGE request of [`crate::phone::Phone::message`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct MessageId(pub u64);
-
 /// Names a request of a call's far end to call somebody else: [`Event::Referred`](crate::event::Event::Referred).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ReferralId(pub u64);
 
-/// Names a request of [`crate::phone::Phone::request`]; pings and messages are numbered with them.
+/// Names a SIP request of the application, until [`Event::Response`](crate::event::Event::Response)
+/// tells the answer; never used again for another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ErrandId(pub u64);
+pub struct SipRequestId(pub u64);
 
 /// The state of a phone (pyVoIP's PhoneStatus).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error as Problem;
-use offhook_core::event::{Cause, PhoneStatus, Reply};
+use offhook_core::event::{Cause, PhoneStatus, Reply, SipRequestId};
 use offhook_core::host::Transport;
-use offhook_core::phone::{Counters, RequestOptions};
+use offhook_core::phone::{Counters, Phone as Core, RequestOptions};
 use tokio::sync::{oneshot, watch};
 
 use crate::broadcast::{Broadcast, Events};
@@ -209,7 +208,7 @@ impl Phone {
 
     /// Adds a line to the driver of the group, which is set going if none runs.
     fn spawn(&self, running: &mut Option<Running>) -> Result<Running, Error> {
-        let mut phone = offhook_core::phone::Phone::new(self.held.parameters.clone())?;
+        let mut phone = Core::new(self.held.parameters.clone())?;
         phone.start()?;
         let mut hub = self.held.group.hub();
         let hub = match &mut *hub {
@@ -331,21 +330,9 @@ impl Phone {
     ///
     /// # Errors
     /// [`Error::Timeout`] when no answer comes; otherwise as [`call`](Self::call).
-    pub async fn options(&self, target: &str) -> Result<(Cause, Duration), Error> {
-        let (told, answered) = oneshot::channel();
-        let (refused, verdict) = oneshot::channel();
+    pub async fn options(&self, target: &str) -> Result<Reply, Error> {
         let target = target.to_owned();
-        self.jobs()?
-            .send(Box::new(move |line, _| {
-                let _ = refused.send(line.options(&target, told));
-            }))
-            .map_err(|_| Error::NotRunning)?;
-        verdict.await.map_err(|_| Error::NotRunning)??;
-        match answered.await {
-            Ok((Ok(cause), round_trip)) => Ok((cause, round_trip)),
-            Ok((Err(problem), _)) => Err(Error::unanswered(problem, "an answer to OPTIONS")),
-            Err(_) => Err(Error::NotRunning),
-        }
+        self.answer(move |phone| phone.options(&target), "an answer to OPTIONS").await
     }
 
     /// Sends `target`, a SIP URI or, with a server, a number or name there, an instant message (RFC
@@ -362,21 +349,14 @@ impl Phone {
         target: &str,
         body: impl AsRef<[u8]>,
         content_type: &str,
-    ) -> Result<Cause, Error> {
-        let (told, answered) = oneshot::channel();
-        let (refused, verdict) = oneshot::channel();
+    ) -> Result<Reply, Error> {
         let (target, content_type) = (target.to_owned(), content_type.to_owned());
         let body = body.as_ref().to_owned();
-        self.jobs()?
-            .send(Box::new(move |line, _| {
-                let _ = refused.send(line.message(&target, &body, &content_type, told));
-            }))
-            .map_err(|_| Error::NotRunning)?;
-        verdict.await.map_err(|_| Error::NotRunning)??;
-        match answered.await.map_err(|_| Error::NotRunning)? {
-            Ok(cause) if (200..300).contains(&cause.code) => Ok(cause),
-            Ok(cause) => Err(Error::Rejected { cause }),
-            Err(problem) => Err(Error::unanswered(problem, "an answer to the message")),
+        let send = move |phone: &mut Core| phone.message(&target, &body, &content_type);
+        let reply = self.answer(send, "an answer to the message").await?;
+        match reply.cause.code {
+            200..=299 => Ok(reply),
+            _ => Err(Error::Rejected { cause: reply.cause }),
         }
     }
 
@@ -393,17 +373,27 @@ impl Phone {
         target: &str,
         options: RequestOptions,
     ) -> Result<Reply, Error> {
+        let (method, target) = (method.to_owned(), target.to_owned());
+        let send = move |phone: &mut Core| phone.request(&method, &target, options);
+        self.answer(send, "an answer to the request").await
+    }
+
+    /// The answer to the request that `send` makes the phone send.
+    async fn answer(
+        &self,
+        send: impl FnOnce(&mut Core) -> Result<SipRequestId, Problem> + Send + 'static,
+        what: &'static str,
+    ) -> Result<Reply, Error> {
         let (told, answered) = oneshot::channel();
         let (refused, verdict) = oneshot::channel();
-        let (method, target) = (method.to_owned(), target.to_owned());
         self.jobs()?
             .send(Box::new(move |line, _| {
-                let _ = refused.send(line.request(&method, &target, options, told));
+                let _ = refused.send(line.request(told, send));
             }))
             .map_err(|_| Error::NotRunning)?;
         verdict.await.map_err(|_| Error::NotRunning)??;
         let reply = answered.await.map_err(|_| Error::NotRunning)?;
-        reply.map_err(|problem| Error::unanswered(problem, "an answer to the request"))
+        reply.map_err(|problem| Error::unanswered(problem, what))
     }
 
     /// Incoming calls, unless a [`CallHandler`] takes them. Those that came before wait, so nothing is lost between

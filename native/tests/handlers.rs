@@ -230,8 +230,8 @@ async fn a_sip_handler_sees_changes_and_answers() {
 
     let alice = start(direct("alice").sip_class(|| Naming)).await;
     let bob = start(direct("bob").sip_class(|| Naming)).await;
-    let (pong, _) = soon(alice.options(&uri(&bob, "bob"))).await.unwrap();
-    assert_eq!((pong.code, pong.reason.as_str()), (499, "Not today"));
+    let pong = soon(alice.options(&uri(&bob, "bob"))).await.unwrap();
+    assert_eq!((pong.cause.code, pong.cause.reason.as_str()), (499, "Not today"));
     let ping = soon(alice.request("PING", &uri(&bob, "bob"), RequestOptions::default())).await;
     assert_eq!(ping.unwrap().cause.code, 501, "nobody answers it");
     let (caller, called) = connect(&alice, &bob).await;

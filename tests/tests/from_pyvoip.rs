@@ -112,7 +112,7 @@ mod core {
         method Phone::hold;
         method Phone::resume;
         variant Event::Message;
-        variant Event::MessageSent;
+        variant Event::Response;
         kind CallId;
         kind CallInfo;
         field CallInfo.state;

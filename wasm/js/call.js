@@ -122,7 +122,7 @@ export class Call extends Emitter {
 
   /** Sends a request of any method within the call: INFO, say. Resolves with the answer. */
   async request(method, options = undefined) {
-    return this.#phone.replied((machine) => machine.requestWithin(this.id, method, options));
+    return this.#phone.answer((machine) => machine.requestWithin(this.id, method, options));
   }
 
   /** Queues 16-bit samples, `rate` a second; returns how many were taken. */

@@ -63,46 +63,36 @@ export class Telephone extends Emitter {
   /** Sends an instant message: text, or the bytes of any type. Resolves when it has been taken. */
   async message(target, body, contentType = "text/plain") {
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-    const send = (machine) => machine.message(target, bytes, contentType);
-    const answer = await this.reply("messageSent", "message", send);
-    const { code, reason, error } = answer;
-    if (code >= 200 && code < 300) return { code, reason };
-    if (!code) throw error ?? failure("timeout", "no answer to the message came");
+    const answer = await this.answer((machine) => machine.message(target, bytes, contentType));
+    const { code, reason } = answer;
+    if (code >= 200 && code < 300) return answer;
     throw failure("rejected", `the message was refused: ${code} ${reason}`, code);
   }
 
   /** Asks what a target can do, a SIP ping. Resolves with the answer, whatever its status. */
-  async options(target) {
-    const answer = await this.reply("pong", "ping", (machine) => machine.options(target));
-    const { code, reason, roundTripMs, error } = answer;
-    if (code) return { code, reason, roundTripMs };
-    throw error ?? failure("timeout", "no answer to OPTIONS came");
+  options(target) {
+    return this.answer((machine) => machine.options(target));
   }
 
   /** Sends a request of any other method. Resolves with the answer, whatever its status. */
   request(method, target, options = undefined) {
-    return this.replied((machine) => machine.request(method, target, options));
+    return this.answer((machine) => machine.request(method, target, options));
   }
 
-  /** The answer to the request that a command sends. */
-  async replied(command) {
-    const { code, reason, headers, body, error } = await this.reply("response", "request", command);
-    if (code) return { code, reason, headers, body };
-    throw error ?? failure("timeout", "no answer to the request came");
-  }
-
-  /** The event of that type with the number that a command gave. */
-  async reply(type, field, command) {
+  /** The answer to the request that a command sends: its event `response`. */
+  async answer(command) {
     const answers = [];
     const note = (event) => answers.push(event);
-    this.on(type, note);
+    this.on("response", note);
     try {
       const number = this.cross(command);
-      const found = () => answers.find((event) => event[field] === number);
+      const found = () => answers.find(({ request }) => request === number);
       await this.until(() => found() || !this.#open);
-      return found() ?? {};
+      const { code, reason, headers, body, roundTripMs, error } = found() ?? {};
+      if (code) return { code, reason, headers, body, roundTripMs };
+      throw error ?? failure("timeout", "no answer came");
     } finally {
-      this.off(type, note);
+      this.off("response", note);
     }
   }
 

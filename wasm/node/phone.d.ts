@@ -29,12 +29,6 @@ type Of<T extends PhoneEvent["type"]> = T extends "referred"
   : Extract<PhoneEvent, { type: T }>;
 type CallEvent = Exclude<Extract<PhoneEvent, { call: number }>["type"], "incoming">;
 
-/** A response: its status code and reason phrase. */
-export interface Answer {
-  code: number;
-  reason: string;
-}
-
 /** The far end of a call wants us to call somebody else: to be decided within 20 s. */
 export type Referral = Extract<PhoneEvent, { type: "referred" }> & {
   /** Calls whom it names, and reports to the far end how that goes. */
@@ -49,10 +43,14 @@ export interface Transfer {
   reason?: string;
 }
 
-/** A response with all that it holds. */
-export interface Reply extends Answer {
+/** The final response to a request of ours. */
+export interface Reply {
+  code: number;
+  reason: string;
   headers: [name: string, value: string][];
   body: Uint8Array;
+  /** From sending the request to the response. */
+  roundTripMs: number;
 }
 
 /** A telephone over node:dgram. What is refused is thrown as a PhoneError. */
@@ -76,9 +74,9 @@ export class Phone {
    * Sends an instant message (RFC 3428); those that come are the event `message`. Resolves when the
    * far end, or a server that keeps messages, has taken it (2xx).
    */
-  message(target: string, body: string | Uint8Array, contentType?: string): Promise<Answer>;
+  message(target: string, body: string | Uint8Array, contentType?: string): Promise<Reply>;
   /** Asks what a target can do, a SIP ping: any answer shows that somebody is there. */
-  options(target: string): Promise<Answer & { roundTripMs: number }>;
+  options(target: string): Promise<Reply>;
   /** Sends a request of any other method outside a dialog. */
   request(
     method: string,

@@ -2,8 +2,7 @@
 
 use offhook_core::call::CallInfo;
 use offhook_core::event::{
-    CallDirection, CallId, Cause, ErrandId, Event, MessageId, PhoneStatus, PingId, ReferralId,
-    Reply,
+    CallDirection, CallId, Cause, Event, PhoneStatus, ReferralId, Reply, SipRequestId,
 };
 use offhook_core::media::MediaEvent;
 use offhook_core::rtp::MediaStats;
@@ -57,30 +56,22 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
         Event::Referred { call, referral: ReferralId(referral), to, by } => {
             of("referred", call).with("referral", number(referral)).with("to", to).with("by", by)
         }
-        Event::Response { request: ErrandId(request), reply: answer, error } => {
-            let object = Builder::of("response").with("request", number(request));
-            let object = object.maybe("error", error.map(refused));
-            match answer {
-                Some(Reply { cause: why, headers, body, .. }) => cause(object, Some(why))
-                    .with("headers", pairs(headers))
-                    .with("body", js_sys::Uint8Array::from(&body[..])),
-                None => object,
-            }
+        Event::Response { request: SipRequestId(request), reply: Ok(reply) } => {
+            let Reply { cause: why, headers, body, round_trip, .. } = reply;
+            cause(Builder::of("response").with("request", number(request)), Some(why))
+                .with("headers", pairs(headers))
+                .with("body", js_sys::Uint8Array::from(&body[..]))
+                .with("roundTripMs", millis(round_trip.into()))
         }
-        Event::Pong { ping: PingId(ping), cause: why, error, round_trip } => {
-            let object = Builder::of("pong").with("ping", number(ping));
-            let object = object.maybe("error", error.map(refused));
-            cause(object.with("roundTripMs", millis(round_trip)), why)
+        Event::Response { request: SipRequestId(request), reply: Err(error) } => {
+            let object = Builder::of("response").with("request", number(request));
+            object.maybe("error", error.map(refused))
         }
         Event::Message { from, to, body, content_type } => Builder::of("message")
             .with("from", from)
             .with("to", to)
             .with("body", String::from_utf8_lossy(&body).into_owned())
             .with("contentType", content_type),
-        Event::MessageSent { message: MessageId(message), cause: why, error } => {
-            let object = Builder::of("messageSent").with("message", number(message));
-            cause(object.maybe("error", error.map(refused)), why)
-        }
         _ => return None,
     })
 }

@@ -344,13 +344,13 @@ impl Softphone {
         self.machine.phone().info(id(call)).map_or(JsValue::UNDEFINED, event::info)
     }
 
-    /// Asks what a target can do; an event `pong` with the number returned tells.
+    /// Asks what a target can do; an event `response` with the number returned has the answer.
     pub fn options(&mut self, target: &str) -> Result<f64, JsValue> {
-        self.machine.phone_mut().options(target).map(|ping| number(ping.0)).map_err(refused)
+        self.machine.phone_mut().options(target).map(|request| number(request.0)).map_err(refused)
     }
 
-    /// Sends a target an instant message of a media type; an event `messageSent` with the number
-    /// returned tells.
+    /// Sends a target an instant message of a media type; an event `response` with the number
+    /// returned has the answer.
     pub fn message(
         &mut self,
         target: &str,
@@ -358,11 +358,11 @@ impl Softphone {
         #[wasm_bindgen(js_name = contentType)] content_type: &str,
     ) -> Result<f64, JsValue> {
         let sent = self.machine.phone_mut().message(target, body, content_type);
-        sent.map(|message| number(message.0)).map_err(refused)
+        sent.map(|request| number(request.0)).map_err(refused)
     }
 
     /// Sends a target a request of any other method; an event `response` with the number returned
-    /// tells.
+    /// has the answer.
     pub fn request(
         &mut self,
         method: &str,

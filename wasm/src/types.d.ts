@@ -129,14 +129,16 @@ export type PhoneEvent =
   | { type: "incoming"; call: number; from: string; to: string }
   | ({ type: "state"; call: number; state: CallState } & Caused)
   | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
-  | ({ type: "pong"; ping: number; roundTripMs: number; error?: PhoneError } & Caused)
   | { type: "message"; from: string; to: string; body: string; contentType: string }
-  | ({ type: "messageSent"; message: number; error?: PhoneError } & Caused)
+  /** The answer to a request of ours: its final response, or without `code` none came. */
   | ({
       type: "response";
       request: number;
       headers?: [string, string][];
       body?: Uint8Array;
+      /** From sending the request to the response. */
+      roundTripMs?: number;
+      /** What was in the way of sending it, if that is known. */
       error?: PhoneError;
     } & Caused)
   /** One side put the other on hold, or took it off it. */

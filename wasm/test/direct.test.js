@@ -240,7 +240,9 @@ test("messages go both ways, and a refusal says why", OPTIONS, async (t) => {
   const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
   const came = [];
   bob.on("message", (event) => came.push(event));
-  assert.deepEqual(await alice.message(at(bob), "Grüße"), { code: 200, reason: "OK" });
+  const { code, reason, headers } = await alice.message(at(bob), "Grüße");
+  assert.deepEqual([code, reason], [200, "OK"]);
+  assert.ok(headers.some(([name]) => name === "CSeq"), JSON.stringify(headers));
   await alice.message(at(bob), new Uint8Array([123, 125]), "application/json");
   assert.deepEqual(came.map(({ body, contentType }) => [body, contentType]), [
     ["Grüße", "text/plain"],
@@ -250,7 +252,10 @@ test("messages go both ways, and a refusal says why", OPTIONS, async (t) => {
   const long = alice.message(at(bob), "x".repeat(1_200));
   await assert.rejects(long, { code: "rejected", status: 513 });
   await assert.rejects(alice.message(at(bob), "x", "no type"), { code: "invalid_value" });
-  assert.equal((await alice.options(at(bob))).code, 200);
+  const pong = await alice.options(at(bob));
+  assert.equal(pong.code, 200);
+  assert.ok(pong.roundTripMs > 0 && pong.roundTripMs < 5_000, `${pong.roundTripMs} ms`);
+  assert.ok(pong.headers.some(([name]) => name === "Allow"), JSON.stringify(pong.headers));
 });
 
 test("commands that the state forbids throw a stable code", OPTIONS, async (t) => {

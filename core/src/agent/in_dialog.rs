@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::{Answer, Attempt, Content, Context, Lost, Owner, Path, Reach, Refusal, Request};
 use crate::dialog::Dialog;
+use crate::event::Reply;
 use crate::host::Flow;
 use crate::sip::{HeaderName, Message, Method};
+use crate::time::Instant;
 use crate::transaction::{ClientId, FailureCause};
 
 /// One request: BYE, re-INVITE, REFER, NOTIFY. Its owner calls [`send`](Self::send) until it is sent
@@ -30,6 +32,8 @@ pub(crate) struct InDialogRequest {
     body: Option<Content>,
     /// The CSeq number of the latest sending; 0 before the first.
     seq: u32,
+    /// When that was.
+    at: Instant,
     attempt: Attempt,
     path: Option<Arc<Path>>,
     /// How many connections have ended under it.
@@ -44,7 +48,8 @@ impl InDialogRequest {
     pub(crate) fn new(owner: Owner, method: Method) -> Self {
         let (fields, extensions, attempt) = (Vec::new(), Vec::new(), Attempt::default());
         let (body, path, seq, losses) = (None, None, 0, 0);
-        Self { owner, method, fields, extensions, body, seq, attempt, path, losses }
+        let at = Instant::ZERO;
+        Self { owner, method, fields, extensions, body, seq, at, attempt, path, losses }
     }
 
     /// With this header field.
@@ -68,6 +73,11 @@ impl InDialogRequest {
     /// Its method.
     pub(crate) fn method(&self) -> &Method {
         &self.method
+    }
+
+    /// What its owner tells of its final response.
+    pub(crate) fn reply(&self, cx: &Context<'_>, response: &Message) -> Reply {
+        Reply::of(response, cx.now().since(self.at))
     }
 
     /// Whether it has been sent.
@@ -165,7 +175,7 @@ impl InDialogRequest {
 
     fn send_again(&mut self, cx: &mut Context<'_>, dialog: &mut Dialog) -> bool {
         let Some(path) = self.path.clone() else { return false };
-        self.seq = dialog.next_seq();
+        (self.seq, self.at) = (dialog.next_seq(), cx.now());
         let mut request = Request::within(dialog, self.method.clone(), self.seq);
         request.fields.clone_from(&self.fields);
         request.extensions = &self.extensions;

@@ -47,7 +47,7 @@ pub(crate) use target::Target;
 
 use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
-use crate::event::{CallId, ErrandId, Event, ReferralId};
+use crate::event::{CallId, Event, ReferralId, SipRequestId};
 use crate::host::{Flow, Host, MediaPort, RequestId};
 pub(crate) use crate::locate::Hop;
 use crate::sip::BRANCH_COOKIE;
@@ -79,7 +79,7 @@ pub(crate) enum Owner {
     /// What keeps the way to us open.
     KeepAlive,
     /// A request of its own: a ping, an instant message, or what the application made.
-    Errand(ErrandId),
+    OutOfDialog(SipRequestId),
     /// A request that is too large for a datagram.
     Large(ClientId),
     /// A response whose connection is gone.

@@ -8,7 +8,7 @@ use super::seeking::HOST_TIMEOUT;
 use super::{Agent, Hop, Lost, Owner, Reach, TRANSACTION};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::ErrandId;
+use crate::event::SipRequestId;
 use crate::host::{
     Clock, Datagrams, Entropy, Flow, FlowFailure, Naptr, Outbound, Records, RequestId, Srv,
     Transport,
@@ -17,7 +17,7 @@ use crate::locate::Candidate;
 use crate::time::{Duration, Instant, WallTime};
 
 const LOCAL: &str = "10.0.0.1:5060";
-const OWNER: Owner = Owner::Errand(ErrandId(1));
+const OWNER: Owner = Owner::OutOfDialog(SipRequestId(1));
 const BAD: FlowFailure<'_> = FlowFailure::Untrusted("it is signed by nobody");
 const GONE: FlowFailure<'_> = FlowFailure::Unreachable("connection refused");
 

@@ -7,7 +7,8 @@ use super::profile::Parties;
 use super::referrer::Referrer;
 use super::{CallProfile, Ending};
 use crate::agent::{Alarm, CallAlarm, Context, InDialogRequest, Owner, Tag};
-use crate::event::{CallDirection, CallId, CallState, Cause, ErrandId, Event, Reply};
+use crate::error::Error;
+use crate::event::{CallDirection, CallId, CallState, Cause, Event, Reply, SipRequestId};
 use crate::transaction::ServerId;
 
 /// The part of a call that lasts from stage to stage; lent to the stage with every event.
@@ -37,7 +38,7 @@ pub(super) struct Common {
     pub(super) referrer: Option<Box<Referrer>>,
     /// Requests of the application for the next crossing: it may ask before there is a session, for a
     /// call counts as answered from the command on.
-    pub(super) queue: Vec<(ErrandId, InDialogRequest)>,
+    pub(super) queue: Vec<(SipRequestId, InDialogRequest)>,
 }
 
 impl Common {
@@ -101,7 +102,7 @@ impl Common {
     /// The call is over: media stops, what is held is given back, and the application learns of it.
     pub(super) fn finish(&mut self, cx: &mut Context<'_>, ending: Ending) {
         for (request, _) in core::mem::take(&mut self.queue) {
-            emit_reply(cx, request, None);
+            emit_reply(cx, request, Err(None));
         }
         self.media.close(cx);
         if let Some(tag) = self.tag.take() {
@@ -121,7 +122,11 @@ impl Common {
     }
 }
 
-/// Shows the application what became of a request of its own; `None` when there is no answer.
-pub(super) fn emit_reply(cx: &mut Context<'_>, request: ErrandId, reply: Option<Reply>) {
-    cx.emit(Event::Response { request, reply, error: None });
+/// Tells the application what became of a request of its own.
+pub(super) fn emit_reply(
+    cx: &mut Context<'_>,
+    request: SipRequestId,
+    reply: Result<Reply, Option<Error>>,
+) {
+    cx.emit(Event::Response { request, reply });
 }

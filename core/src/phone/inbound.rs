@@ -144,8 +144,8 @@ impl Phone {
             (Some(Owner::KeepAlive), Some(client)) => {
                 self.keep_alive_response(host, client, response);
             }
-            (Some(Owner::Errand(id)), Some(client)) => {
-                self.with_errand(host, id, |it, cx| it.handle_response(cx, client, response));
+            (Some(Owner::OutOfDialog(id)), Some(client)) => {
+                self.with_request(host, id, |it, cx| it.handle_response(cx, client, response));
             }
             _ => self.agent.counters.stray += 1,
         }

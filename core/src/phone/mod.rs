@@ -1,12 +1,12 @@
 //! The phone: signalling, the only door to it.
 
 mod commands;
-mod errand;
 mod fields;
 mod inbound;
 mod keep_alive;
 mod mapping;
 mod network;
+mod out_of_dialog;
 mod requests;
 mod running;
 
@@ -20,7 +20,7 @@ pub use crate::agent::{Binding, Counters};
 use crate::call::{Call, CallInfo, CallProfile, Order};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, ErrandId, Event, PhoneStatus};
+use crate::event::{CallId, CallState, Event, PhoneStatus, SipRequestId};
 use crate::host::{Endpoint, Host, Inbound};
 use crate::media::MediaEvent;
 use crate::registration::Registration;
@@ -28,9 +28,9 @@ use crate::time::Instant;
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
 use commands::Denial;
-use errand::Errand;
 use keep_alive::Kept;
 use mapping::Mappings;
+use out_of_dialog::OutOfDialogRequest;
 
 pub use fields::check_header;
 pub use requests::RequestOptions;
@@ -79,7 +79,8 @@ pub struct Phone {
     followed: Option<Instant>,
     /// What a STUN server says of our sockets.
     mappings: Mappings,
-    errands: BTreeMap<ErrandId, Errand>,
+    /// Requests outside dialogs that wait for their answers.
+    requests: BTreeMap<SipRequestId, OutOfDialogRequest>,
     /// What commands asked for, for the next crossing.
     intents: VecDeque<Intent>,
     /// Whether a phone that has FAILED has not given everything back yet, for its calls go on.
@@ -88,7 +89,7 @@ pub struct Phone {
     stopping: Option<(Stopping, TimerId)>,
     /// The numbers given last.
     last_call: u64,
-    last_errand: u64,
+    last_request: u64,
 }
 
 /// What a command asked for.
@@ -107,7 +108,7 @@ enum Intent {
     Follow(CallId),
     Decline(CallId),
     Silent(CallId),
-    Errand(ErrandId),
+    Send(SipRequestId),
     RequestWithin(CallId),
     Move,
 }
@@ -139,12 +140,12 @@ impl Phone {
             moved: false,
             followed: None,
             mappings: Mappings::default(),
-            errands: BTreeMap::new(),
+            requests: BTreeMap::new(),
             intents: VecDeque::new(),
             holding: false,
             stopping: None,
             last_call: 0,
-            last_errand: 0,
+            last_request: 0,
         })
     }
 

@@ -1,16 +1,16 @@
 //! Commands that send one request: a ping, an instant message, or what the application makes itself.
 
-use super::errand::Errand;
 use super::fields::check_field;
+use super::out_of_dialog::OutOfDialogRequest;
 use super::{Intent, Phone};
 use crate::agent::{Content, MAX_MESSAGE};
 use crate::call::{Call, MAX_REQUESTS};
 use crate::error::Error;
-use crate::event::{CallId, ErrandId, MessageId, PingId};
+use crate::event::{CallId, SipRequestId};
 use crate::sip::{HeaderName, MAX_METHOD_BYTES, Method, check_name, is_media_type};
 
 /// How many requests of all kinds may wait for their answers at once.
-const MAX_ERRANDS: usize = 1_000;
+const MAX_WAITING: usize = 1_000;
 
 /// How large the body of a request may be, in bytes: with header fields it has to fit a datagram.
 const MAX_BODY: usize = 60_000;
@@ -56,34 +56,35 @@ impl RequestOptions {
 
 impl Phone {
     /// Asks `target` (as for [`call`](Self::call)) what it can do: a SIP ping. The answer is
-    /// [`Event::Pong`](crate::event::Event::Pong).
+    /// [`Event::Response`](crate::event::Event::Response).
     ///
     /// # Errors
     /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`],
-    /// [`Error::TooManyPings`].
-    pub fn options(&mut self, target: &str) -> Result<PingId, Error> {
+    /// [`Error::TooManyRequests`].
+    pub fn options(&mut self, target: &str) -> Result<SipRequestId, Error> {
         self.require_started("ping from")?;
         let target = self.agent.target(target)?;
-        let limit = MAX_ERRANDS;
-        let id = self.next_errand().ok_or(Error::TooManyPings { limit })?;
-        self.begin_errand(id, Errand::ping(id, target));
-        Ok(PingId(id.0))
+        let id = self.next_request()?;
+        self.begin_request(id, OutOfDialogRequest::options(id, target));
+        Ok(id)
     }
 
     /// Sends `target` (as for [`call`](Self::call)) an instant message (RFC 3428): `body`, of the
-    /// type that `content_type` names (`text/plain`). The outcome is [`Event::MessageSent`](crate::event::Event::MessageSent). A
-    /// message to a URI waits until the one before it has been answered (§8), so they stay in order.
+    /// type that `content_type` names (`text/plain`). The answer is
+    /// [`Event::Response`](crate::event::Event::Response); 513 also when the message was not sent because
+    /// it would be larger than §8 allows. A message to a URI waits until the one before it has been
+    /// answered (§8), so they stay in order.
     ///
     /// # Errors
     /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target
     /// that cannot be used, a type that is none or a body of more than 1,300 bytes, which is what
-    /// the whole request may have (§8); [`Error::TooManyMessages`].
+    /// the whole request may have (§8); [`Error::TooManyRequests`].
     pub fn message(
         &mut self,
         target: &str,
         body: &[u8],
         content_type: &str,
-    ) -> Result<MessageId, Error> {
+    ) -> Result<SipRequestId, Error> {
         self.require_started("send a message from")?;
         let target = self.agent.target(target)?;
         check_type(content_type)?;
@@ -91,15 +92,15 @@ impl Phone {
             let size = format!("{} bytes", body.len());
             return Err(Error::invalid("message", &size, "the whole request may have 1,300"));
         }
-        let limit = MAX_ERRANDS;
-        let id = self.next_errand().ok_or(Error::TooManyMessages { limit })?;
+        let id = self.next_request()?;
         let content = Content { kind: content_type.to_owned(), bytes: body.to_owned() };
-        self.begin_errand(id, Errand::message(id, target, content));
-        Ok(MessageId(id.0))
+        let message = OutOfDialogRequest::new(id, target, Method::Message);
+        self.begin_request(id, message.carrying(Some(content)));
+        Ok(id)
     }
 
     /// Sends `target` (as for [`call`](Self::call)) a request of any other method, a new one
-    /// included, outside a dialog. It is authenticated as all others are; the outcome is
+    /// included, outside a dialog. It is authenticated as all others are; the answer is
     /// [`Event::Response`](crate::event::Event::Response). Requests of new methods that come are
     /// answered by a [`SipHandler`](crate::handler::SipHandler).
     ///
@@ -114,21 +115,21 @@ impl Phone {
         method: &str,
         target: &str,
         options: RequestOptions,
-    ) -> Result<ErrandId, Error> {
+    ) -> Result<SipRequestId, Error> {
         self.require_started("send a request from")?;
         let method = check_method(method)?;
         let target = self.agent.target(target)?;
         options.check()?;
         let RequestOptions { headers, body } = options;
         let content = body.map(|(kind, bytes)| Content { kind, bytes });
-        let limit = MAX_ERRANDS;
-        let id = self.next_errand().ok_or(Error::TooManyRequests { limit })?;
-        self.begin_errand(id, Errand::request(id, target, method, headers, content));
+        let id = self.next_request()?;
+        let request = OutOfDialogRequest::new(id, target, method).extended(headers);
+        self.begin_request(id, request.carrying(content));
         Ok(id)
     }
 
     /// Sends the far end of an ANSWERED call a request of any method within the call's dialog, as
-    /// [`request`](Self::request) does outside: INFO, say. The outcome is
+    /// [`request`](Self::request) does outside: INFO, say. The answer is
     /// [`Event::Response`](crate::event::Event::Response), before [`Event::Ended`](crate::event::Event::Ended)
     /// at the latest.
     ///
@@ -140,7 +141,7 @@ impl Phone {
         call: CallId,
         method: &str,
         options: RequestOptions,
-    ) -> Result<ErrandId, Error> {
+    ) -> Result<SipRequestId, Error> {
         let method = check_method(method)?;
         if method == Method::Message {
             return Err(Error::invalid("method", method.as_str(), "it goes outside of calls"));
@@ -149,8 +150,8 @@ impl Phone {
         let RequestOptions { headers, body } = options;
         let content = body.map(|(kind, bytes)| Content { kind, bytes });
         self.change(call, "send a request within", Intent::RequestWithin(call))?;
-        self.last_errand += 1;
-        let id = ErrandId(self.last_errand);
+        self.last_request += 1;
+        let id = SipRequestId(self.last_request);
         let taken = |call: &mut Box<Call>| call.queue_request(id, method, headers, content);
         match self.calls.get_mut(&call).is_some_and(taken) {
             true => Ok(id),
@@ -158,17 +159,17 @@ impl Phone {
         }
     }
 
-    fn next_errand(&mut self) -> Option<ErrandId> {
-        if self.errands.len() >= MAX_ERRANDS {
-            return None;
+    fn next_request(&mut self) -> Result<SipRequestId, Error> {
+        if self.requests.len() >= MAX_WAITING {
+            return Err(Error::TooManyRequests { limit: MAX_WAITING });
         }
-        self.last_errand += 1;
-        Some(ErrandId(self.last_errand))
+        self.last_request += 1;
+        Ok(SipRequestId(self.last_request))
     }
 
-    fn begin_errand(&mut self, id: ErrandId, errand: Errand) {
-        self.errands.insert(id, errand);
-        self.intents.push_back(Intent::Errand(id));
+    fn begin_request(&mut self, id: SipRequestId, request: OutOfDialogRequest) {
+        self.requests.insert(id, request);
+        self.intents.push_back(Intent::Send(id));
     }
 }
 

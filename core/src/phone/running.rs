@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::errand::{Errand, Outcome as Answered};
+use super::out_of_dialog::{OutOfDialogRequest, Outcome as Answered};
 use super::{Intent, Phone, Stopping};
 use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Sought};
 use crate::call::Call;
-use crate::event::{CallId, ErrandId, Event, PhoneStatus};
+use crate::event::{CallId, Event, PhoneStatus, SipRequestId};
 use crate::host::{Host, Inbound, MediaPort, Outbound, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;
@@ -49,8 +49,8 @@ impl Phone {
                 }),
                 Intent::RequestWithin(id) => self.with_call(host, id, Call::send_requests),
                 Intent::Move => self.change_network(host),
-                Intent::Errand(id) if self.must_wait(id) => {}
-                Intent::Errand(id) => self.with_errand(host, id, Errand::start),
+                Intent::Send(id) if self.must_wait(id) => {}
+                Intent::Send(id) => self.with_request(host, id, OutOfDialogRequest::start),
             }
         }
     }
@@ -186,8 +186,8 @@ impl Phone {
                 self.with_registration(host, |it, cx| it.handle_failure(cx, client, cause));
             }
             Some(Owner::KeepAlive) => self.keep_alive_failed(host, client, cause),
-            Some(Owner::Errand(id)) => {
-                self.with_errand(host, id, |it, cx| it.handle_failure(cx, client, cause));
+            Some(Owner::OutOfDialog(id)) => {
+                self.with_request(host, id, |it, cx| it.handle_failure(cx, client, cause));
             }
             _ => {}
         }
@@ -221,8 +221,8 @@ impl Phone {
                 self.with_registration(host, |it, cx| it.handle_path(cx, path));
             }
             Owner::KeepAlive => self.keep_alive_leads_elsewhere(host),
-            Owner::Errand(id) => {
-                self.with_errand(host, id, |errand, cx| errand.handle_path(cx, path));
+            Owner::OutOfDialog(id) => {
+                self.with_request(host, id, |request, cx| request.handle_path(cx, path));
             }
             Owner::Large(id) => self.agent.send_large(host, id, path),
             Owner::Response(id) => {
@@ -255,29 +255,29 @@ impl Phone {
         }
     }
 
-    /// Whether an errand may not begin before another has ended.
-    fn must_wait(&self, id: ErrandId) -> bool {
-        let Some(errand) = self.errands.get(&id) else { return false };
-        self.errands.range(..id).any(|(_, earlier)| earlier.delays(errand))
+    /// Whether a request may not begin before another has ended.
+    fn must_wait(&self, id: SipRequestId) -> bool {
+        let Some(request) = self.requests.get(&id) else { return false };
+        self.requests.range(..id).any(|(_, earlier)| earlier.delays(request))
     }
 
-    /// Does something with an errand; an outcome ends it.
-    pub(super) fn with_errand(
+    /// Does something with a request outside a dialog; an outcome ends it.
+    pub(super) fn with_request(
         &mut self,
         host: &mut dyn Host,
-        id: ErrandId,
-        act: impl FnOnce(&mut Errand, &mut Context<'_>) -> Option<Answered>,
+        id: SipRequestId,
+        act: impl FnOnce(&mut OutOfDialogRequest, &mut Context<'_>) -> Option<Answered>,
     ) {
-        let Some(mut errand) = self.errands.remove(&id) else { return };
+        let Some(mut request) = self.requests.remove(&id) else { return };
         let cx = &mut Context { host, agent: &mut self.agent };
-        let Some(outcome) = act(&mut errand, cx) else {
-            self.errands.insert(id, errand);
+        let Some(outcome) = act(&mut request, cx) else {
+            self.requests.insert(id, request);
             return;
         };
         // Whoever waited for it is next, at the next crossing.
-        let next = self.errands.iter().find(|(_, later)| errand.delays(later));
-        self.intents.extend(next.map(|(next, _)| Intent::Errand(*next)));
-        errand.finish(cx, outcome);
+        let next = self.requests.iter().find(|(_, later)| request.delays(later));
+        self.intents.extend(next.map(|(next, _)| Intent::Send(*next)));
+        request.finish(cx, outcome);
     }
 
     /// Does something with the registration, and passes its outcome on.
@@ -438,9 +438,9 @@ impl Phone {
 
     /// Gives everything back.
     fn close(&mut self, host: &mut dyn Host) {
-        let errands: Vec<ErrandId> = self.errands.keys().copied().collect();
-        for id in errands {
-            self.with_errand(host, id, |_, _| Some(Err(None)));
+        let requests: Vec<SipRequestId> = self.requests.keys().copied().collect();
+        for id in requests {
+            self.with_request(host, id, |_, _| Some(Err(None)));
         }
         self.invites.clear();
         self.close_mappings(host);

@@ -250,7 +250,10 @@ impl Call {
     pub async fn request(&self, method: &str, options: RequestOptions) -> Result<Reply, Error> {
         let (told, answered) = oneshot::channel();
         let method = method.to_owned();
-        self.command(move |line, id| line.request_within(id, &method, options, told)).await?;
+        self.command(move |line, id| {
+            line.request(told, |phone| phone.request_within(id, &method, options))
+        })
+        .await?;
         let reply = answered.await.map_err(|_| Error::NotRunning)?;
         reply.map_err(|problem| Error::unanswered(problem, "an answer to the request"))
     }

@@ -85,7 +85,7 @@ impl From<Error> for Failure {
             _ => match error.code() {
                 "no_ports_available" => Status::Resource,
                 "invalid_value" | "invalid_range" => Status::Usage,
-                "nat" | "too_many_calls" | "too_many_messages" | "unreachable" | "untrusted" => {
+                "nat" | "too_many_calls" | "too_many_requests" | "unreachable" | "untrusted" => {
                     Status::Call
                 }
                 _ => Status::Internal,

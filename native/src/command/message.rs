@@ -1,5 +1,6 @@
 //! `offhook message`: an instant message.
 
+use offhook::Reply;
 use serde_json::json;
 
 use super::arguments::MessageArguments;
@@ -23,7 +24,7 @@ pub(crate) async fn run(arguments: MessageArguments, output: Output) -> Result<(
         }),
         () = session.signals.came() => Err(interrupted()),
     };
-    let result = result.map(|cause| {
+    let result = result.map(|Reply { cause, .. }| {
         let value = json!({
             "event": "message_sent", "target": target, "code": cause.code, "reason": cause.reason,
         });

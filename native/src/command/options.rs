@@ -1,5 +1,6 @@
 //! `offhook options`: a SIP ping.
 
+use offhook::Reply;
 use serde_json::json;
 
 use super::arguments::OptionsArguments;
@@ -26,7 +27,7 @@ pub(crate) async fn run(arguments: OptionsArguments, output: Output) -> Result<(
         }),
         () = session.signals.came() => Err(interrupted()),
     };
-    let result = result.map(|(cause, round_trip)| {
+    let result = result.map(|Reply { cause, round_trip, .. }| {
         let ms = (round_trip.as_secs_f64() * 1e6).round() / 1e3;
         let value = json!({
             "event": "options", "target": target, "code": cause.code, "reason": cause.reason,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use offhook_core::call::{CallOptions, TransferMode, TransferOptions};
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
-    self, CallDirection, CallId, CallState, EndedBy, ErrandId, MessageId, PhoneStatus, PingId,
-    ReferralId, TransferOutcome,
+    self, CallDirection, CallId, CallState, EndedBy, PhoneStatus, ReferralId, SipRequestId,
+    TransferOutcome,
 };
 use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::media::{MediaControl, MediaEvent};
-use offhook_core::phone::{Phone, RequestOptions};
+use offhook_core::phone::Phone;
 use offhook_core::rtp::{MediaOptions, MediaSession};
 use offhook_core::switchboard;
 use offhook_core::time::Instant;
@@ -36,9 +36,7 @@ pub(crate) struct Line {
     pub(crate) phone: Phone,
     bulletin: Arc<Bulletin>,
     calls: HashMap<CallId, Arc<Shared>>,
-    pings: HashMap<PingId, oneshot::Sender<Pong>>,
-    messages: HashMap<MessageId, oneshot::Sender<Answered<event::Cause>>>,
-    requests: HashMap<ErrandId, oneshot::Sender<Answered<event::Reply>>>,
+    requests: HashMap<SipRequestId, oneshot::Sender<Answer>>,
     transfers: HashMap<CallId, (TransferMode, oneshot::Sender<Transfer>)>,
     metronome: Arc<Metronome>,
     crowd: Option<Crowd>,
@@ -59,11 +57,8 @@ pub(crate) struct Crowd {
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
-/// A final response; or, where none came, what was in the way, if anybody knows.
-pub(crate) type Answered<T> = Result<T, Option<Refusal>>;
-
-/// The answer to an OPTIONS request, and the round trip.
-pub(crate) type Pong = (Answered<event::Cause>, std::time::Duration);
+/// The answer to a request: [`event::Event::Response`].
+pub(crate) type Answer = Result<event::Reply, Option<Refusal>>;
 
 impl Line {
     pub(crate) fn new(
@@ -76,8 +71,6 @@ impl Line {
             phone,
             bulletin,
             calls: HashMap::new(),
-            pings: HashMap::new(),
-            messages: HashMap::new(),
             requests: HashMap::new(),
             transfers: HashMap::new(),
             metronome: Arc::clone(&hub.metronome),
@@ -186,52 +179,13 @@ impl Line {
         true
     }
 
-    /// Asks a target what it can do.
-    pub(crate) fn options(
-        &mut self,
-        target: &str,
-        told: oneshot::Sender<Pong>,
-    ) -> Result<(), Refusal> {
-        let ping = self.phone.options(target)?;
-        self.pings.insert(ping, told);
-        Ok(())
-    }
-
-    /// Sends an instant message.
-    pub(crate) fn message(
-        &mut self,
-        target: &str,
-        body: &[u8],
-        content_type: &str,
-        told: oneshot::Sender<Answered<event::Cause>>,
-    ) -> Result<(), Refusal> {
-        let message = self.phone.message(target, body, content_type)?;
-        self.messages.insert(message, told);
-        Ok(())
-    }
-
-    /// Sends a request of any other method.
+    /// Sends a request as `send` says; `told` learns the answer.
     pub(crate) fn request(
         &mut self,
-        method: &str,
-        target: &str,
-        options: RequestOptions,
-        told: oneshot::Sender<Answered<event::Reply>>,
+        told: oneshot::Sender<Answer>,
+        send: impl FnOnce(&mut Phone) -> Result<SipRequestId, Refusal>,
     ) -> Result<(), Refusal> {
-        let request = self.phone.request(method, target, options)?;
-        self.requests.insert(request, told);
-        Ok(())
-    }
-
-    /// Sends a request within a call.
-    pub(crate) fn request_within(
-        &mut self,
-        call: CallId,
-        method: &str,
-        options: RequestOptions,
-        told: oneshot::Sender<Answered<event::Reply>>,
-    ) -> Result<(), Refusal> {
-        let request = self.phone.request_within(call, method, options)?;
+        let request = send(&mut self.phone)?;
         self.requests.insert(request, told);
         Ok(())
     }
@@ -312,22 +266,12 @@ impl Line {
             }
             Core::Media { .. } if self.soundless => {}
             Core::Media { call, control } => self.control(machine, jobs, call, control),
-            Core::Pong { ping, cause, error, round_trip } => {
-                if let Some(told) = self.pings.remove(&ping) {
-                    let _ = told.send((cause.ok_or(error), round_trip.into()));
-                }
-            }
             Core::Message { from, to, body, content_type } => {
                 self.bulletin.publish(&Event::Message { from, to, body, content_type });
             }
-            Core::Response { request, reply, error } => {
+            Core::Response { request, reply } => {
                 if let Some(told) = self.requests.remove(&request) {
-                    let _ = told.send(reply.ok_or(error));
-                }
-            }
-            Core::MessageSent { message, cause, error } => {
-                if let Some(told) = self.messages.remove(&message) {
-                    let _ = told.send(cause.ok_or(error));
+                    let _ = told.send(reply);
                 }
             }
             _ => {}

@@ -78,7 +78,7 @@ fn desk(world: &mut World, user: &str) -> Outcome<Telephone> {
 fn expect_count(world: &mut World, telephone: &Telephone, count: &str) -> Outcome {
     let limit = Duration::from_secs(33);
     let reply = world.wait(telephone, "answer", limit, |event| match event {
-        SoftphoneEvent::Phone(Event::Response { reply, .. }) => Some(reply.clone()),
+        SoftphoneEvent::Phone(Event::Response { reply, .. }) => Some(reply.clone().ok()),
         _ => None,
     })?;
     let counted = |reply: &Reply| reply.headers.iter().any(|(n, v)| n == "X-Count" && v == count);

@@ -5,7 +5,7 @@ use super::requests::Purpose;
 use crate::agent::{Content, Context, InDialogRequest};
 use crate::call::common::Common;
 use crate::call::{Call, Stage};
-use crate::event::ErrandId;
+use crate::event::SipRequestId;
 use crate::sip::{HeaderName, Method};
 
 /// How many of them may wait for their answers in one call.
@@ -15,7 +15,7 @@ impl Call {
     /// Takes a request, for the next crossing to send it. False when there are too many.
     pub(crate) fn queue_request(
         &mut self,
-        id: ErrandId,
+        id: SipRequestId,
         method: Method,
         headers: Vec<(String, String)>,
         content: Option<Content>,

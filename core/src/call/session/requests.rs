@@ -10,7 +10,7 @@ use crate::agent::{Answer, Context, InDialogRequest};
 use crate::call::common::{Common, emit_reply};
 use crate::call::{Ending, Step};
 use crate::dialog::Dialog;
-use crate::event::{Cause, ErrandId, Reply};
+use crate::event::SipRequestId;
 use crate::sip::Message;
 use crate::transaction::{ClientId, FailureCause};
 
@@ -37,7 +37,7 @@ pub(super) enum Purpose {
     /// NOTIFY: a report on a transfer that the far end has asked for.
     Report,
     /// The application's own request.
-    Application(ErrandId),
+    Application(SipRequestId),
 }
 
 impl Purpose {
@@ -187,8 +187,8 @@ impl Session {
             Purpose::Transfer => self.handle_transfer_response(call, cx, response),
             Purpose::Report => self.handle_report_response(call, cx, response),
             Purpose::Application(id) => {
-                let reply = Reply::whole(Cause::of(response), response);
-                emit_reply(cx, id, Some(reply));
+                let reply = request.reply(cx, response);
+                emit_reply(cx, id, Ok(reply));
                 self.end_if_gone(call, cx, response)
             }
         }
@@ -208,7 +208,7 @@ impl Session {
             Purpose::Change => return self.handle_change_failure(call, cx, cause),
             Purpose::Transfer => self.fail_transfer(call, cx, None),
             Purpose::Report => self.forget_referral(cx),
-            Purpose::Application(id) => emit_reply(cx, id, None),
+            Purpose::Application(id) => emit_reply(cx, id, Err(None)),
         }
         Step::Stay
     }
@@ -218,7 +218,7 @@ impl Session {
         for Pending { purpose, request } in core::mem::take(&mut self.requests.0) {
             match purpose {
                 Purpose::Termination(_) => continue,
-                Purpose::Application(id) => emit_reply(cx, id, None),
+                Purpose::Application(id) => emit_reply(cx, id, Err(None)),
                 Purpose::Change | Purpose::Transfer | Purpose::Report => {}
             }
             request.close(cx);

@@ -340,9 +340,8 @@ fn a_message_goes_through_the_exchange_authenticated() {
         let sent = site.sim[alice.node].message(target, b"hello", "text/plain").unwrap();
         site.wait(|_| {
             alice.told(|event| {
-                let wanted = Some(code);
-                matches!(event, Event::MessageSent { message, cause, .. }
-                    if *message == sent && cause.as_ref().map(|cause| cause.code) == wanted)
+                matches!(event, Event::Response { request, reply: Ok(reply) }
+                    if *request == sent && reply.cause.code == code)
             })
         });
     }

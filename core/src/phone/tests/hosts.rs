@@ -402,15 +402,15 @@ fn a_ping_is_answered_or_not() {
     scene.run(Duration::from_secs(40));
     let pong = |wanted| {
         alice.events().into_iter().find_map(|event| match event {
-            Event::Pong { ping, cause, round_trip, .. } if ping == wanted => {
-                Some((cause.map(|cause| cause.code), round_trip.as_millis()))
+            Event::Response { request, reply } if request == wanted => {
+                Some(reply.ok().map(|reply| (reply.cause.code, reply.round_trip.as_millis())))
             }
             _ => None,
         })
     };
-    assert_eq!(pong(ping), Some((Some(200), 40)));
-    assert_eq!(pong(silent), Some((None, 32_000)));
-    assert_eq!(pong(unknown), Some((None, 0)));
+    assert_eq!(pong(ping), Some(Some((200, 40))));
+    assert_eq!(pong(silent), Some(None));
+    assert_eq!(pong(unknown), Some(None));
     assert!(scene.tell(&alice, |phone| phone.options("")).is_err());
     assert_eq!(scene.sim[bob.id].calls().count(), 0);
 }

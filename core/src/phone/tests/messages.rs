@@ -6,13 +6,13 @@ use std::rc::Rc;
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, request, request_to};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{Event, MessageId};
+use crate::event::{Event, SipRequestId};
 use crate::time::Duration;
 
 const HELLO: &str = "Content-Type: text/plain\n\nhello";
 
 impl Scene {
-    fn message(&mut self, from: &Actor, target: &str, body: &str) -> MessageId {
+    fn message(&mut self, from: &Actor, target: &str, body: &str) -> SipRequestId {
         self.tell(from, |phone| phone.message(target, body.as_bytes(), "text/plain")).unwrap()
     }
 }
@@ -30,10 +30,10 @@ impl Actor {
     }
 
     /// What became of each message sent, in the order told; 0 is no answer.
-    fn outcomes(&self) -> Vec<(MessageId, u16)> {
+    fn outcomes(&self) -> Vec<(SipRequestId, u16)> {
         let told = |event: Event| match event {
-            Event::MessageSent { message, cause, .. } => {
-                Some((message, cause.map_or(0, |cause| cause.code)))
+            Event::Response { request, reply } => {
+                Some((request, reply.map_or(0, |reply| reply.cause.code)))
             }
             _ => None,
         };

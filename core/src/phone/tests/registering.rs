@@ -241,7 +241,10 @@ fn credentials_go_to_nobody_but_the_server_in_its_realm() {
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
     *asked.borrow_mut() = 1;
     let ping = scene.tell(&alice, |phone| phone.options("bob")).unwrap();
-    scene.until(&alice, |event| matches!(event, Event::Pong { ping: id, .. } if *id == ping));
+    scene.until(
+        &alice,
+        |event| matches!(event, Event::Response { request, .. } if *request == ping),
+    );
     let other = scene.sim[server]
         .received()
         .iter()
@@ -478,7 +481,7 @@ fn a_stale_nonce_makes_bye_and_options_go_out_once_more() {
     assert_ne!(byes[0].header("Via"), byes[1].header("Via"));
     scene.tell(&alice, |phone| phone.options("bob")).unwrap();
     scene.run(Duration::from_secs(1));
-    let answered = |event: &Event| matches!(event, Event::Pong { cause: Some(cause), .. } if cause.code == 200);
+    let answered = |event: &Event| matches!(event, Event::Response { reply: Ok(reply), .. } if reply.cause.code == 200);
     assert!(alice.events().iter().any(answered));
     scene.assert_idle(&alice);
 }

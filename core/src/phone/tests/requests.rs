@@ -5,16 +5,16 @@ use core::net::SocketAddr;
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, response, taken};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallState, ErrandId, Event, Reply};
+use crate::event::{CallState, Event, Reply, SipRequestId};
 use crate::handler::{RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::phone::RequestOptions;
 use crate::time::Duration;
 
 impl Actor {
     /// The answers that were told, in order.
-    fn replies(&self) -> Vec<(ErrandId, Option<Reply>)> {
+    fn replies(&self) -> Vec<(SipRequestId, Option<Reply>)> {
         let told = |event: Event| match event {
-            Event::Response { request, reply, .. } => Some((request, reply)),
+            Event::Response { request, reply } => Some((request, reply.ok())),
             _ => None,
         };
         self.events().into_iter().filter_map(told).collect()
@@ -28,7 +28,7 @@ impl Scene {
         method: &str,
         target: &str,
         options: RequestOptions,
-    ) -> Result<ErrandId, Error> {
+    ) -> Result<SipRequestId, Error> {
         self.tell(from, |phone| phone.request(method, target, options))
     }
 }
@@ -152,6 +152,7 @@ fn what_the_phone_alone_may_send_is_refused() {
 #[test]
 fn a_request_within_a_call() {
     let mut scene = Scene::new();
+    scene.sim.set_default_link(crate::sim::Link::slow(Duration::from_millis(20)));
     let peer = scene.peer(PEER, |peer, arrival| match arrival.first_line().split(' ').next() {
         Some("INVITE") => {
             let answer = response(arrival, "200 OK", "t", &taken());
@@ -186,6 +187,7 @@ fn a_request_within_a_call() {
     let [(told, Some(reply))] = &replies[..] else { panic!("{replies:?}") };
     assert_eq!((*told, reply.cause.code), (id, 200));
     assert!(reply.headers.contains(&("X-Taken".to_owned(), "yes".to_owned())));
+    assert_eq!(reply.round_trip.as_millis(), 40, "of the request that met the challenge");
     // One that is not answered when the call ends has no answer, and is told before the end.
     let id = scene.tell(&alice, |phone| phone.request_within(call, "PING", info())).unwrap();
     for _ in 1..16 {
@@ -202,7 +204,7 @@ fn a_request_within_a_call() {
     scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
     scene.ended(&alice, call);
     let events = alice.events();
-    let none = Event::Response { request: id, reply: None, error: None };
+    let none = Event::Response { request: id, reply: Err(None) };
     let told = events.iter().position(|event| *event == none).expect("it is told");
     assert!(told < events.len() - 1 && matches!(events.last(), Some(Event::Ended { .. })));
     assert_eq!(alice.replies().len(), 17);

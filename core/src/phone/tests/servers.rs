@@ -267,8 +267,8 @@ fn each_refusal_of_invite_options_and_message_is_told_with_its_code() {
         assert_eq!(scene.ended(&alice, call), (EndedBy::Remote, Some(code)));
         scene.run(SOON);
         let told = |event: &Event| match event {
-            Event::Pong { cause, .. } | Event::MessageSent { cause, .. } => {
-                cause.as_ref().map(|cause| (cause.code, cause.reason.clone()))
+            Event::Response { reply: Ok(reply), .. } => {
+                Some((reply.cause.code, reply.cause.reason.clone()))
             }
             _ => None,
         };

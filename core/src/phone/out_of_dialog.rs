@@ -1,22 +1,24 @@
-//! Errands: one request outside a dialog and its answer. A ping is OPTIONS (RFC 3261 §11.1), an
-//! instant message is MESSAGE (RFC 3428 §4), and the application sends any other.
+//! A request outside a dialog and its answer: OPTIONS (RFC 3261 §11.1), MESSAGE (RFC 3428 §4), or
+//! what the application sends itself.
 
 use std::sync::Arc;
 
 use crate::agent::{ACCEPTED, Content, Context, Lost, Owner, Path, Refusal, Series, Target, Turn};
 use crate::error::Error;
-use crate::event::{Cause, ErrandId, Event, MessageId, PingId, Reply};
-use crate::sip::{HeaderName, Message, Method, reason_phrase};
+use crate::event::{Event, Reply, SipRequestId};
+use crate::sip::{HeaderName, Message, Method};
 use crate::time::Instant;
 use crate::transaction::{ClientId, FailureCause};
 
 /// One request and its answer.
 #[derive(Debug)]
-pub(super) struct Errand {
-    id: ErrandId,
+pub(super) struct OutOfDialogRequest {
+    id: SipRequestId,
     target: Target,
-    kind: Kind,
     method: Method,
+    /// What the phone says beyond what every request has.
+    fields: Vec<(HeaderName, String)>,
+    /// Header fields of the application.
     headers: Vec<(String, String)>,
     content: Option<Content>,
     /// Once it is on its way, or a path is being looked for.
@@ -29,44 +31,34 @@ struct Sent {
     at: Instant,
 }
 
-/// Who is told the outcome.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Ping,
-    Message,
-    Request,
-}
-
-/// How an errand ended: with the final response, or without one, and if there was no way to send it,
-/// with what was in the way.
+/// The final response; where none came, what was in the way of sending, if anybody knows.
 pub(super) type Outcome = Result<Reply, Option<Error>>;
 
-impl Errand {
-    pub(super) fn ping(id: ErrandId, target: Target) -> Self {
-        Self::new(id, target, Kind::Ping, Method::Options)
+impl OutOfDialogRequest {
+    pub(super) fn new(id: SipRequestId, target: Target, method: Method) -> Self {
+        let (fields, headers) = (Vec::new(), Vec::new());
+        Self { id, target, method, fields, headers, content: None, sent: None }
     }
 
-    pub(super) fn message(id: ErrandId, target: Target, message: Content) -> Self {
-        Self { content: Some(message), ..Self::new(id, target, Kind::Message, Method::Message) }
+    /// Asks what the target can do (RFC 3261 §11.1).
+    pub(super) fn options(id: SipRequestId, target: Target) -> Self {
+        let fields = vec![(HeaderName::Accept, ACCEPTED.to_owned())];
+        Self { fields, ..Self::new(id, target, Method::Options) }
     }
 
-    pub(super) fn request(
-        id: ErrandId,
-        target: Target,
-        method: Method,
-        headers: Vec<(String, String)>,
-        content: Option<Content>,
-    ) -> Self {
-        Self { headers, content, ..Self::new(id, target, Kind::Request, method) }
+    /// With these header fields of the application.
+    pub(super) fn extended(self, headers: Vec<(String, String)>) -> Self {
+        Self { headers, ..self }
     }
 
-    fn new(id: ErrandId, target: Target, kind: Kind, method: Method) -> Self {
-        Self { id, target, kind, method, headers: Vec::new(), content: None, sent: None }
+    /// With a body, or without.
+    pub(super) fn carrying(self, content: Option<Content>) -> Self {
+        Self { content, ..self }
     }
 
     /// Whether `later` has to wait for this one: RFC 3428 §8 allows one MESSAGE at a time to a URI.
     pub(super) fn delays(&self, later: &Self) -> bool {
-        let messages = [self, later].iter().all(|errand| errand.method == Method::Message);
+        let messages = [self, later].iter().all(|request| request.method == Method::Message);
         messages && self.id < later.id && self.target.uri == later.target.uri
     }
 
@@ -75,7 +67,7 @@ impl Errand {
         if self.sent.is_some() {
             return None;
         }
-        let (owner, method) = (Owner::Errand(self.id), self.method.clone());
+        let (owner, method) = (Owner::OutOfDialog(self.id), self.method.clone());
         let mut series = Series::new(cx, owner, method, self.target.clone());
         series = series.extended(core::mem::take(&mut self.headers));
         if let Some(content) = self.content.take() {
@@ -100,7 +92,7 @@ impl Errand {
         match path {
             Ok(path) if sent.series.set_path(Arc::clone(&path)) => self.send(cx),
             path => Some(match sent.series.take_refusal() {
-                Some(response) => Ok(self.reply(&response)),
+                Some(response) => Ok(sent.reply(cx, &response)),
                 None => Err(path.err().and_then(Lost::error)),
             }),
         }
@@ -113,11 +105,12 @@ impl Errand {
         client: ClientId,
         response: &Message,
     ) -> Option<Outcome> {
-        match self.sent.as_mut()?.series.handle_response(cx, client, response)? {
+        let sent = self.sent.as_mut()?;
+        match sent.series.handle_response(cx, client, response)? {
             Turn::Wait => None,
             Turn::Again => self.send(cx),
-            Turn::Final(Some(Refusal::TooLarge)) => Some(Ok(too_large())),
-            Turn::Final(_) => Some(Ok(self.reply(response))),
+            Turn::Final(Some(Refusal::TooLarge)) => Some(Ok(Reply::too_large())),
+            Turn::Final(_) => Some(Ok(sent.reply(cx, response))),
         }
     }
 
@@ -136,55 +129,30 @@ impl Errand {
     }
 
     /// Tells the outcome.
-    pub(super) fn finish(self, cx: &mut Context<'_>, outcome: Outcome) {
-        let mut round_trip = Default::default();
-        if let Some(Sent { series, at }) = self.sent {
-            round_trip = cx.now().since(at);
+    pub(super) fn finish(self, cx: &mut Context<'_>, reply: Outcome) {
+        if let Some(Sent { series, .. }) = self.sent {
             series.close(cx);
         }
-        let (reply, error) = match outcome {
-            Ok(reply) => (Some(reply), None),
-            Err(error) => (None, error),
-        };
-        let ErrandId(number) = self.id;
-        if self.kind == Kind::Request {
-            return cx.emit(Event::Response { request: self.id, reply, error });
-        }
-        let cause = reply.map(|reply| reply.cause);
-        cx.emit(match self.kind {
-            Kind::Message => Event::MessageSent { message: MessageId(number), cause, error },
-            _ => Event::Pong { ping: PingId(number), cause, error, round_trip },
-        });
-    }
-
-    /// What is told of a response: of a ping or a message no more than its status.
-    fn reply(&self, response: &Message) -> Reply {
-        match (self.kind, Cause::of(response)) {
-            (Kind::Request, cause) => Reply::whole(cause, response),
-            (_, cause) => Reply::of(cause),
-        }
+        cx.emit(Event::Response { request: self.id, reply });
     }
 
     fn send(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let Sent { series, at } = self.sent.as_mut()?;
         // The time that the host took to find a way is not the peer's.
         *at = cx.now();
-        let mut fields = Vec::new();
-        if self.kind == Kind::Ping {
-            fields.push((HeaderName::Accept, ACCEPTED.to_owned()));
-        }
+        let mut fields = self.fields.clone();
         // RFC 6665 §4.1.2.1, RFC 3515 §2.2; MESSAGE has none (RFC 3428 §4).
         if self.method.makes_dialog()
             && let Some(path) = series.path().cloned()
         {
             fields.push((HeaderName::Contact, cx.contact(&path)));
         }
-        (!series.send(cx, fields)).then(|| Ok(too_large()))
+        (!series.send(cx, fields)).then(|| Ok(Reply::too_large()))
     }
 }
 
-/// What a server would say to a MESSAGE that may not be sent for its size (RFC 3428 §8).
-fn too_large() -> Reply {
-    let code = 513;
-    Reply::of(Cause::new(code, reason_phrase(code)))
+impl Sent {
+    fn reply(&self, cx: &Context<'_>, response: &Message) -> Reply {
+        Reply::of(response, cx.now().since(self.at))
+    }
 }
