@@ -24,7 +24,7 @@ const SPOKEN: Duration = Duration::from_secs(3);
 pub(super) const WIDE_BAND: Scenario = Scenario {
     name: "wide_band",
     shows: "G.722 carries 5 kHz and 1 kHz both ways, 160 bytes and 160 units of its clock a packet, \
-            with digits beside (RFC 3551 §4.5.2)",
+            with digits beside (RFC 3551 §4.5.2; pyVoIP: G.711 alone)",
     play: |seed| {
         let mut world = World::new(seed);
         let [alice, bob] = [telephone(&mut world, "alice")?, telephone(&mut world, "bob")?];
