@@ -31,6 +31,7 @@ pub mod transaction;
 pub mod codec;
 pub mod rtp;
 pub mod sdp;
+pub mod wav;
 
 pub mod nat;
 

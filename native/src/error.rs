@@ -117,7 +117,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: offhook_core::wav::WavError,
     },
 }
 

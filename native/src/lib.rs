@@ -89,3 +89,4 @@ pub use offhook_core::phone::Counters;
 pub use offhook_core::phone::RequestOptions;
 pub use offhook_core::rtp::MediaStats;
 pub use offhook_core::trace::{Kind as PacketKind, Packet};
+pub use offhook_core::wav::CutShort;

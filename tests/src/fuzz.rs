@@ -22,7 +22,7 @@ pub struct Target {
 
 /// Every target.
 pub const TARGETS: &[Target] =
-    &[MESSAGE, targets::STREAM, targets::URI, SDP, RTP, targets::G722, targets::STUN];
+    &[MESSAGE, targets::STREAM, targets::URI, SDP, RTP, targets::G722, targets::STUN, targets::WAV];
 
 pub use targets::{MESSAGE, RTP, SDP};
 

@@ -1,145 +1,141 @@
-//! WAV files in: any bit depth and number of channels to 16-bit mono.
+//! WAV files in: from the disk to the reader of the core.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use hound::{SampleFormat, WavReader};
+use offhook_core::wav::{CutShort, WavError, WavFormat, WavReader};
 
 use crate::error::Error;
 
 /// A WAV file being read.
 pub(crate) struct WavFile {
     path: PathBuf,
-    reader: WavReader<BufReader<File>>,
+    file: File,
+    reader: WavReader,
+    format: WavFormat,
+    /// What was read and not taken yet.
+    ready: Vec<i16>,
 }
 
-/// What can be played, for people.
-const PLAYABLE: &str = "only 8, 16, 24 and 32-bit PCM and 32-bit float can be played";
+/// How many bytes are read at once.
+const PIECE: usize = 32 * 1024;
 
 impl WavFile {
-    /// Opens a PCM WAV of 8, 16, 24 or 32 bits, or 32-bit floating point.
+    /// Opens a WAV, and reads to where its sound begins.
     ///
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Wav`] when it cannot be played.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let wrong = |problem| Error::Wav { path: path.to_owned(), problem };
-        let reader = WavReader::open(path).map_err(|error| read_error(path, error))?;
-        let spec = reader.spec();
-        if spec.channels == 0 || spec.sample_rate == 0 {
-            return Err(wrong("the header says there is no sound in it"));
+        let mut file = File::open(path).map_err(|error| read_error(path, &error))?;
+        let (mut reader, mut ready) = (WavReader::new(), Vec::new());
+        loop {
+            let more = read(path, &mut file, &mut reader, &mut ready)?;
+            if let Some(format) = reader.format() {
+                return Ok(Self { path: path.to_owned(), file, reader, format, ready });
+            }
+            if !more {
+                // It has no sound, and this says so.
+                let missing = reader.handle_end().err().unwrap_or(WavError::NotWav);
+                return Err(wav_error(path, missing));
+            }
         }
-        match (spec.sample_format, spec.bits_per_sample) {
-            (SampleFormat::Int, 8 | 16 | 24 | 32) | (SampleFormat::Float, 32) => {}
-            _ => return Err(wrong(PLAYABLE)),
-        }
-        Ok(Self { path: path.to_owned(), reader })
     }
 
     /// Samples a second.
     pub(crate) fn rate(&self) -> u32 {
-        self.reader.spec().sample_rate
+        self.format.rate
     }
 
     /// The next `count` samples, or as many as are left, all channels mixed into one.
     ///
     /// # Errors
-    /// [`Error::File`] when the file is cut short or cannot be read.
+    /// [`Error::File`] when the file cannot be read.
     pub(crate) fn read(&mut self, count: usize) -> Result<Vec<i16>, Error> {
-        let spec = self.reader.spec();
-        let (channels, bits) = (usize::from(spec.channels), u32::from(spec.bits_per_sample));
-        let to_16 = |s: i32| if bits < 16 { s << (16 - bits) } else { s >> (bits - 16) };
-        let wanted = count.saturating_mul(channels);
-        let samples: Result<Vec<i32>, _> = match spec.sample_format {
-            SampleFormat::Float => {
-                self.reader.samples::<f32>().take(wanted).map(|s| s.map(from_float)).collect()
-            }
-            SampleFormat::Int => {
-                self.reader.samples::<i32>().take(wanted).map(|s| s.map(to_16)).collect()
-            }
-        };
-        let samples = samples.map_err(|error| read_error(&self.path, error))?;
-        Ok(samples.chunks(channels).map(mix).collect())
+        while self.ready.len() < count
+            && read(&self.path, &mut self.file, &mut self.reader, &mut self.ready)?
+        {}
+        let rest = self.ready.split_off(count.min(self.ready.len()));
+        Ok(std::mem::replace(&mut self.ready, rest))
     }
 }
 
-/// Checks that a WAV file can be played, without playing it.
+/// Checks that a WAV file can be played, without playing it; says what is missing where it is cut short,
+/// which [`Call::play`](crate::Call::play) plays as far as it goes.
 ///
 /// # Errors
 /// [`Error::File`] when it cannot be read, [`Error::Wav`] when it cannot be played.
-pub fn check(path: impl AsRef<Path>) -> Result<(), Error> {
-    WavFile::open(path.as_ref()).map(drop)
+pub fn check(path: impl AsRef<Path>) -> Result<Option<CutShort>, Error> {
+    let path = path.as_ref();
+    let mut wav = WavFile::open(path)?;
+    let length = wav.file.metadata().map_err(|error| read_error(path, &error))?.len();
+    let read =
+        io::Seek::stream_position(&mut wav.file).map_err(|error| read_error(path, &error))?;
+    Ok(wav.reader.cut_short(length.saturating_sub(read)))
 }
 
-/// A cast from float saturates, and makes 0 of what is no number.
-fn from_float(sample: f32) -> i32 {
-    i32::from((sample * 32_768.0) as i16)
-}
-
-fn mix(frame: &[i32]) -> i16 {
-    let sum: i64 = frame.iter().map(|&sample| i64::from(sample)).sum();
-    let mean = sum / i64::try_from(frame.len().max(1)).unwrap_or(1);
-    i16::try_from(mean).unwrap_or(if mean < 0 { i16::MIN } else { i16::MAX })
-}
-
-fn read_error(path: &Path, error: hound::Error) -> Error {
-    let path = path.to_owned();
-    match error {
-        hound::Error::IoError(error) => match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::File { path, problem: "there is no such file".into() }
-            }
-            _ => Error::File { path, problem: error.to_string() },
-        },
-        hound::Error::FormatError(_) => {
-            Error::Wav { path, problem: "this is no WAV file, or it is damaged" }
+/// Reads a piece; false at the end.
+fn read(
+    path: &Path,
+    file: &mut File,
+    reader: &mut WavReader,
+    ready: &mut Vec<i16>,
+) -> Result<bool, Error> {
+    let mut piece = [0; PIECE];
+    let count = loop {
+        match file.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read.map_err(|error| read_error(path, &error))?,
         }
-        _ => Error::Wav { path, problem: PLAYABLE },
-    }
+    };
+    let bytes = piece.get(..count).unwrap_or_default();
+    reader.handle_bytes(bytes, ready).map_err(|error| wav_error(path, error))?;
+    Ok(count > 0)
+}
+
+fn wav_error(path: &Path, problem: WavError) -> Error {
+    Error::Wav { path: path.to_owned(), problem }
+}
+
+fn read_error(path: &Path, error: &io::Error) -> Error {
+    let problem = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        _ => format!("cannot read it: {error}"),
+    };
+    Error::File { path: path.to_owned(), problem }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hound::{WavSpec, WavWriter};
+    use hound::{SampleFormat, WavSpec, WavWriter};
 
-    fn write<S>(path: &Path, channels: u16, bits: u16, sample_format: SampleFormat, samples: &[S])
-    where
-        S: hound::Sample + Copy,
-    {
-        let spec = WavSpec { channels, sample_rate: 11_025, bits_per_sample: bits, sample_format };
-        let mut writer = WavWriter::create(path, spec).unwrap();
-        for &sample in samples {
-            writer.write_sample(sample).unwrap();
-        }
+    #[test]
+    fn a_file_is_read_in_turns() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let spec = WavSpec {
+            channels: 1,
+            sample_rate: 11_025,
+            bits_per_sample: 16,
+            sample_format: SampleFormat::Int,
+        };
+        let mut writer = WavWriter::create(&path, spec).unwrap();
+        let samples: Vec<i16> = (0..30_000).collect();
+        samples.iter().for_each(|sample| writer.write_sample(*sample).unwrap());
         writer.finalize().unwrap();
-    }
-
-    #[test]
-    fn every_depth_gives_the_same_samples() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.wav");
-        let expected = [0x0100, -0x0200, 0x7f00, -0x8000_i32];
-        for (bits, shift) in [(8, -8), (16, 0), (24, 8), (32, 16)] {
-            let scaled = expected.map(|s| if shift < 0 { s >> -shift } else { s << shift });
-            write(&path, 1, bits, SampleFormat::Int, &scaled);
-            let mut wav = WavFile::open(&path).unwrap();
-            assert_eq!(wav.rate(), 11_025);
-            assert_eq!(wav.read(3).unwrap(), [0x0100, -0x0200, 0x7f00], "{bits} bits");
-            assert_eq!(wav.read(3).unwrap(), [-0x8000]);
-            assert_eq!(wav.read(3).unwrap(), [0; 0]);
+        let mut wav = WavFile::open(&path).unwrap();
+        assert_eq!(wav.rate(), 11_025);
+        for (count, expected) in
+            [(25_000, &samples[..25_000]), (9_000, &samples[25_000..]), (9_000, &[])]
+        {
+            assert_eq!(wav.read(count).unwrap(), expected);
         }
-        write(&path, 1, 32, SampleFormat::Float, &[0.5_f32, -1.0, 3.0, f32::NAN]);
-        assert_eq!(WavFile::open(&path).unwrap().read(9).unwrap(), [16_384, -32_768, 32_767, 0]);
-    }
-
-    #[test]
-    fn channels_are_mixed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.wav");
-        let samples = [100_i16, 300, -32_768, -32_768, 32_767, 32_767];
-        write(&path, 2, 16, SampleFormat::Int, &samples);
-        assert_eq!(WavFile::open(&path).unwrap().read(9).unwrap(), [200, -32_768, 32_767]);
+        assert_eq!(check(&path).unwrap(), None);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(check(&path).unwrap().is_some());
+        assert_eq!(WavFile::open(&path).unwrap().read(40_000).unwrap(), samples[..14_989]);
     }
 
     #[test]
@@ -148,8 +144,11 @@ mod tests {
         let path = dir.path().join("a.wav");
         let problem = |path: &Path| WavFile::open(path).err().map(|e| e.to_string()).unwrap();
         assert!(problem(&path).contains("no such file"));
+        assert!(problem(dir.path()).contains("cannot read it"));
         std::fs::write(&path, b"ID3 something else entirely, and long enough").unwrap();
         assert!(problem(&path).contains("no WAV file"));
         assert!(problem(&path).contains("a.wav"));
+        std::fs::write(&path, b"RIFF\0\0\0\0WAVE").unwrap();
+        assert!(problem(&path).contains("before its sound begins"));
     }
 }

@@ -7,6 +7,7 @@ use offhook_core::nat::{StunClass, StunMessage, answer_binding, binding_request,
 use offhook_core::sdp::{Negotiator, SdpError, SessionDescription};
 use offhook_core::sip::{HeaderName, Message, NameAddr, Uri, Via, Writer};
 use offhook_core::stream::{Frame, Framer};
+use offhook_core::wav::{self, WavReader};
 
 use super::Target;
 use crate::idle::IdleHost;
@@ -368,5 +369,35 @@ fn stun(input: &[u8]) {
         assert_eq!(answer.id, question.id);
         let told = (answer.mapped == Some(from), answer.error == Some(420));
         assert_eq!(told, (question.unknown.is_empty(), !question.unknown.is_empty()));
+    }
+}
+
+/// Files to the WAV reader: pieces give what the whole gives, and no more samples than there are bytes.
+pub(super) const WAV: Target = Target {
+    name: "wav",
+    corpus: || {
+        let head = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0".as_slice();
+        let pcm = b"\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0".as_slice();
+        let alaw = b"\x06\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0".as_slice();
+        let float = b"\x03\0\x01\0\x80\xbb\0\0\0\xee\x02\0\x04\0\x20\0".as_slice();
+        let data = b"LIST\x03\0\0\0odd\0data\x0b\0\0\0eleven bytes".as_slice();
+        let endless = b"data\0\0\0\0as many bytes as come".as_slice();
+        let file = |format, data| [head, format, data].concat();
+        vec![file(pcm, data), file(alaw, endless), file(float, data), file(alaw, data)]
+    },
+    dictionary: &["RIFF", "WAVE", "fmt ", "data", "\u{7f}\0", "\0\0\0\0", "\x03\0", "\x18\0"],
+    run: wav,
+};
+
+fn wav(input: &[u8]) {
+    let (mut reader, mut samples) = (WavReader::new(), Vec::new());
+    let taken = input.chunks(7).try_for_each(|piece| reader.handle_bytes(piece, &mut samples));
+    assert!(samples.len() <= input.len(), "more samples than bytes");
+    match (wav::read(input), taken.and_then(|()| reader.handle_end())) {
+        (Ok((_, whole, cut)), Ok(cut_in_pieces)) => {
+            assert_eq!((whole, cut), (samples, cut_in_pieces), "pieces differ from the whole");
+        }
+        (Err(whole), Err(pieces)) => assert_eq!(whole, pieces),
+        (whole, pieces) => panic!("{whole:?} differs from {pieces:?} in pieces"),
     }
 }
