@@ -164,8 +164,15 @@ export class Call extends Emitter {
     return this.#phone.cross((machine) => machine.mark(this.id, name));
   }
 
-  /** Sends samples; resolves when the last one has left, or the call is over. */
-  async play(rate, samples) {
+  /**
+   * Sends samples, or, given alone, a WAV: its bytes or its file. Resolves when the last sample has left,
+   * or the call is over.
+   */
+  async play(rate, samples = undefined) {
+    if (!samples) {
+      const wav = await this.#phone.load(rate);
+      return this.play(wav.rate, wav.samples);
+    }
     // Without samples there is no end to be told.
     let sent = samples.length === 0;
     const note = () => (sent = true);

@@ -22,7 +22,9 @@ export type {
   PhoneStatus,
   RequestOptions,
   TransferOptions,
+  Wav,
 } from "../dist/offhook_wasm.js";
+export { readWav } from "../dist/offhook_wasm.js";
 
 type Of<T extends PhoneEvent["type"]> = T extends "referred"
   ? Referral
@@ -148,6 +150,8 @@ export class Call {
   mark(name: string): boolean;
   /** Sends samples; resolves when the last one has left, or the call is over. */
   play(rate: number, samples: Int16Array): Promise<void>;
+  /** The same with a WAV of any common coding: its bytes, or the path or URL of its file. */
+  play(wav: Uint8Array | string | URL): Promise<void>;
   /** Sends digits: 0 to 9, *, #, A to D. */
   sendDtmf(digits: string): void;
   /** Resolves with that many digits (default 1), or with fewer when the call ends. */

@@ -4,13 +4,16 @@ import { createSocket } from "node:dgram";
 import { lookup as lookupName } from "node:dns";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { isIP, isIPv6 } from "node:net";
-import { initSync, Softphone } from "../dist/offhook_wasm.js";
+import { initSync, readWav, Softphone } from "../dist/offhook_wasm.js";
 import { now, Telephone } from "../js/telephone.js";
 import { Names } from "./names.js";
 
 const module = readFileSync(new URL("../dist/offhook_wasm_bg.wasm", import.meta.url));
 const { memory } = initSync({ module });
+
+export { readWav };
 
 /** A telephone: `new Phone({ server, user, password })`. dist/offhook_wasm.d.ts has the types. */
 export class Phone extends Telephone {
@@ -31,6 +34,11 @@ export class Phone extends Telephone {
   /** The address and port that are bound: of a phone that was started. */
   get local() {
     return this.#local;
+  }
+
+  /** A WAV: its bytes, or the path or URL of its file. */
+  async load(wav) {
+    return readWav(wav instanceof Uint8Array ? wav : await readFile(wav));
   }
 
   async open(address, port) {

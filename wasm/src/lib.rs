@@ -15,5 +15,7 @@ mod outbox;
 mod parameters;
 mod softphone;
 mod types;
+mod wav;
 
 pub use softphone::Softphone;
+pub use wav::read_wav;

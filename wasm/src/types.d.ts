@@ -209,6 +209,16 @@ export interface CallStats {
   mos: number;
 }
 
+/** The sound of a WAV file. */
+export interface Wav {
+  /** How many samples a second. */
+  rate: number;
+  /** 16-bit samples, all channels mixed into one. */
+  samples: Int16Array;
+  /** What is missing, where the file ends before its sound does. */
+  cutShort?: string;
+}
+
 /** Where a service is, as `node:dns` says it. */
 export interface SrvRecord {
   priority: number;

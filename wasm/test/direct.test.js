@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { createSocket, Socket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import { Phone } from "../node/phone.js";
-import { assertHears } from "./sound.js";
+import { Phone, readWav } from "../node/phone.js";
+import { assertHears, tone, wav } from "./sound.js";
 
 const OPTIONS = { timeout: 30_000 };
 
@@ -318,4 +320,26 @@ test("a STUN server is asked from each socket before it is told", OPTIONS, async
   assert.equal(asked.length, 3);
   assert.ok(rtp % 2 === 0 && rtcp === rtp + 1, `${asked}`);
   assert.ok(performance.now() - began < 500, "nothing was waited for");
+});
+
+test("a WAV is played by its bytes and by its path", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  const answering = await arriving;
+  await Promise.all([answering.answer(), call.answered()]);
+  const directory = mkdtempSync(join(tmpdir(), "offhook-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "tone.wav");
+  // Mu-law, as telephone systems keep their announcements, and of no length, as from a pipe.
+  writeFileSync(path, wav(tone(1_000, 8_000, 1, 1), { mulaw: true, length: 0xffffffff }));
+  const whole = wav(tone(700, 16_000, 1, 1));
+  await assertHears(answering, { play: () => call.play(path) }, 1_000);
+  await assertHears(answering, { play: () => call.play(whole) }, 700);
+  await assert.rejects(call.play(new Uint8Array(100)), { code: "wav", message: /no WAV file/ });
+  await assert.rejects(call.play(join(directory, "none.wav")), { code: "ENOENT" });
+  const { rate, samples, cutShort } = readWav(whole.subarray(0, whole.length - 16_000));
+  assert.deepEqual([rate, samples.length], [16_000, 24_000]);
+  assert.match(cutShort, /last 0\.5 s are missing/);
+  await call.hangup();
 });

@@ -28,11 +28,35 @@ export async function assertHears(listener, speaker, hertz, rate = RATE) {
 }
 
 /** A tone at `rate` samples a second, and silence after it. */
-function tone(hertz, rate, seconds, silence) {
+export function tone(hertz, rate, seconds, silence) {
   const samples = new Int16Array(rate * (seconds + silence));
   const step = (2 * Math.PI * hertz) / rate;
   for (let i = 0; i < rate * seconds; i += 1) samples[i] = LEVEL * Math.sin(i * step);
-  return samples;
+  return Object.assign(samples, { rate });
+}
+
+/** A mono WAV of samples that know their rate, of a length that it may tell wrongly. */
+export function wav(samples, { mulaw = false, length = samples.length * (mulaw ? 1 : 2) } = {}) {
+  const width = mulaw ? 1 : 2;
+  const file = Buffer.alloc(44 + samples.length * width);
+  file.write("RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0", "latin1");
+  [mulaw ? 7 : 1, 1].forEach((value, i) => file.writeUInt16LE(value, 20 + 2 * i));
+  [samples.rate, samples.rate * width].forEach((value, i) => file.writeUInt32LE(value, 24 + 4 * i));
+  [width, 8 * width].forEach((value, i) => file.writeUInt16LE(value, 32 + 2 * i));
+  file.write("data", 36);
+  file.writeUInt32LE(length, 40);
+  samples.forEach((sample, i) =>
+    mulaw ? file.writeUInt8(toMulaw(sample), 44 + i) : file.writeInt16LE(sample, 44 + 2 * i),
+  );
+  return file;
+}
+
+/** G.711: sign, segment, and the step within it, all inverted. */
+function toMulaw(sample) {
+  const magnitude = Math.min(Math.abs(sample) >> 2, 8_158) + 33;
+  const segment = 26 - Math.clz32(magnitude);
+  const step = (magnitude >> (segment + 1)) & 15;
+  return ~((sample < 0 ? 0x80 : 0) | (segment << 4) | step) & 0xff;
 }
 
 /** What is wrong with a tone that was heard. */

@@ -1,6 +1,5 @@
 //! `offhook answer`: answers calls, as a script says.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use offhook::{Call, CallState, Error, Phone, PhoneParameters, Referral, Transport};
@@ -10,9 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::arguments::AnswerArguments;
-use super::call::{end, press, record};
+use super::call::{end, press};
 use super::failure::{Failure, Status};
+use super::files::Files;
 use super::output::Output;
+use super::recordings::Recordings;
 use super::session::{Session, parameters};
 
 /// How many calls one thread carries with ease; those beyond are carried by others.
@@ -24,9 +25,13 @@ pub(crate) async fn run(
     output: Output,
     many: &Handle,
 ) -> Result<(), Failure> {
-    for path in arguments.play.iter().chain(&arguments.early_media) {
-        offhook::check_wav(path)?;
-    }
+    Files::default()
+        .plays("--play", &arguments.play)
+        .plays("--early-media", &arguments.early_media)
+        .writes("--record", &arguments.record)
+        .writes("--record-received", &arguments.record_received)
+        .writes("--pcap", &arguments.common.watch.pcap)
+        .check(output)?;
     let common = &arguments.common;
     let alone = common.account.server.is_none();
     let transport = common.network.transport.as_deref().and_then(Transport::named);
@@ -68,6 +73,8 @@ async fn serve(
     let mut active = JoinSet::new();
     // How many calls were taken, and how many there were with those that we were transferred to.
     let (mut taken, mut number) = (0, 0);
+    // A file that failed in one call, which was told then, and ended no other.
+    let mut failed = Ok(());
     let result = loop {
         if arguments.calls.is_some_and(|calls| taken >= calls) && active.is_empty() {
             break Ok(());
@@ -93,21 +100,18 @@ async fn serve(
                 number += 1;
                 active.spawn(follow(session.output, Arc::clone(&arguments), referral, number));
             }
-            Some(done) = active.join_next() => {
-                let done: Result<(), Error> = done.unwrap_or(Ok(()));
-                if let Err(error @ (Error::File { .. } | Error::Wav { .. })) = done {
-                    break Err(error.into());
-                }
-            }
+            Some(done) = active.join_next() => failed = done.unwrap_or(Ok(())).and(failed),
             () = session.signals.came() => break Ok(()),
             failure = session.registration_lost() => break Err(failure),
         }
     };
     // Stopping ends the calls, and that the tasks that attend them and their recordings.
     session.phone.stop().await;
-    while active.join_next().await.is_some() {}
+    while let Some(done) = active.join_next().await {
+        failed = done.unwrap_or(Ok(())).and(failed);
+    }
     session.output.counters(session.phone.counters().await);
-    result
+    result.and(failed)
 }
 
 /// Goes where a far end sends us, and does there what is done with callers.
@@ -116,41 +120,35 @@ async fn follow(
     arguments: Arc<AnswerArguments>,
     referral: Referral,
     number: u64,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     // What becomes of it is told by its events.
     let Ok(call) = referral.accept().await else { return Ok(()) };
     take(output, arguments, call, number).await
 }
 
-/// Attends one call to its end, recordings included.
+/// Attends one call to its end, recordings included. A file that fails is told at once.
 async fn take(
     output: Output,
     arguments: Arc<AnswerArguments>,
     call: Call,
     number: u64,
-) -> Result<(), Error> {
-    let both = arguments.record.as_deref().map(|path| numbered(path, number));
-    let received = arguments.record_received.as_deref().map(|path| numbered(path, number));
-    let recordings = match record(&call, both.as_deref(), received.as_deref()) {
-        Ok(recordings) => recordings,
-        Err(error) => {
-            let _ = call.deny(500, None).await;
-            return Err(error);
-        }
-    };
+) -> Result<(), Failure> {
+    let AnswerArguments { record, record_received, .. } = &*arguments;
+    let mut recordings = Recordings::new(output, record, record_received, number);
+    recordings.begin(&call);
     let attended = tokio::select! {
         attended = attend(output, &arguments, &call) => attended,
         _ = call.ended() => Ok(()),
     };
-    end(&call).await;
-    for mut recording in recordings {
-        recording.finished().await?;
-    }
-    match attended {
-        Err(error @ (Error::File { .. } | Error::Wav { .. })) => Err(error),
+    let attended = match attended {
+        Err(error @ (Error::File { .. } | Error::Wav { .. })) => {
+            Err(output.tell_failure(error.into()))
+        }
         // The caller was quicker; the events told it.
         _ => Ok(()),
-    }
+    };
+    end(&call).await;
+    attended.and(recordings.finished().await)
 }
 
 /// Does what the arguments say; returns when the call should be ended.
@@ -258,31 +256,5 @@ pub(crate) async fn echo(call: &Call) -> Result<(), Error> {
             taken => taken?,
         };
         samples.truncate(packet);
-    }
-}
-
-/// The file for a call: `echo.wav`, `echo-2.wav`, ...
-fn numbered(path: &Path, number: u64) -> PathBuf {
-    if number == 1 {
-        return path.to_owned();
-    }
-    let mut name = path.file_stem().unwrap_or_default().to_owned();
-    name.push(format!("-{number}"));
-    if let Some(extension) = path.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_call_has_a_file_of_its_own() {
-        assert_eq!(numbered(Path::new("a/b.wav"), 1), Path::new("a/b.wav"));
-        assert_eq!(numbered(Path::new("a/b.wav"), 3), Path::new("a/b-3.wav"));
-        assert_eq!(numbered(Path::new("b"), 2), Path::new("b-2"));
     }
 }

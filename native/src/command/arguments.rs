@@ -244,10 +244,11 @@ pub(crate) struct CallArguments {
     /// Play it again and again
     #[arg(long = "loop", requires = "play")]
     pub(crate) repeat: bool,
-    /// Record to a stereo WAV: left what we send, right what we hear
+    /// Record to a stereo WAV: left what we send, right what we hear; a call that we are transferred
+    /// to gets -2, the next -3, ...
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
-    /// Record what we hear to a mono WAV
+    /// Record what we hear to a mono WAV; a call that we are transferred to gets -2, the next -3, ...
     #[arg(long, value_name = "FILE")]
     pub(crate) record_received: Option<PathBuf>,
     /// Press these digits (0-9 * # A-D) once the call is answered

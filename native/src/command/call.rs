@@ -1,19 +1,19 @@
 //! `offhook call`: calls somebody, plays, records, presses digits, hangs up.
 
 use std::future::pending;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use offhook::{
-    Call, CallOptions, CallState, EndedBy, Ending, Error, Recording, Referral, Transfer,
-    TransferMode,
+    Call, CallOptions, CallState, EndedBy, Ending, Error, Referral, Transfer, TransferMode,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::arguments::CallArguments;
 use super::failure::{Failure, Status};
+use super::files::Files;
 use super::output::Output;
+use super::recordings::Recordings;
 use super::session::{Session, parameters};
 
 /// Longer than anybody talks.
@@ -21,7 +21,7 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<(), Failure> {
     let common = &arguments.common;
-    check(&arguments)?;
+    check(&arguments, output)?;
     let mut parameters = parameters(common, 0)?;
     parameters.answer_timeout = arguments.answer_timeout.into();
     parameters.accept_transfer = arguments.accept_transfer;
@@ -32,13 +32,18 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<(), 
 }
 
 /// What cannot be done is better known before the telephone rings.
-fn check(arguments: &CallArguments) -> Result<(), Failure> {
+fn check(arguments: &CallArguments, output: Output) -> Result<(), Failure> {
     if arguments.resume_after.is_some_and(|resume| Some(resume) < arguments.hold_after) {
         let message =
             "--resume-after counts from the answer too: it cannot come before --hold-after";
         return Err(Failure::new(Status::Usage, "resume_before_hold", message));
     }
-    arguments.play.as_deref().map_or(Ok(()), |path| Ok(offhook::check_wav(path)?))
+    Files::default()
+        .plays("--play", &arguments.play)
+        .writes("--record", &arguments.record)
+        .writes("--record-received", &arguments.record_received)
+        .writes("--pcap", &arguments.common.watch.pcap)
+        .check(output)
 }
 
 async fn place(session: &Session, arguments: &CallArguments) -> Result<(), Failure> {
@@ -49,30 +54,11 @@ async fn place(session: &Session, arguments: &CallArguments) -> Result<(), Failu
         call = session.phone.call_with(&arguments.target, options) => call?,
         () = session.signals.came() => return Ok(()),
     };
-    let recordings =
-        record(&call, arguments.record.as_deref(), arguments.record_received.as_deref());
-    let result = match recordings {
-        Ok(_) => converse(session, arguments, &call, placed).await,
-        Err(ref error) => {
-            end(&call).await;
-            Err(error.clone().into())
-        }
-    };
-    for mut recording in recordings.unwrap_or_default() {
-        recording.finished().await?;
-    }
-    result
-}
-
-/// Begins the recordings that were asked for.
-pub(crate) fn record(
-    call: &Call,
-    both: Option<&Path>,
-    received: Option<&Path>,
-) -> Result<Vec<Recording>, Error> {
-    let both = both.map(|path| call.record(path));
-    let received = received.map(|path| call.record_received(path));
-    both.into_iter().chain(received).collect()
+    let CallArguments { record, record_received, .. } = arguments;
+    let mut recordings = Recordings::new(session.output, record, record_received, 1);
+    recordings.begin(&call);
+    let result = converse(session, arguments, &call, placed, &mut recordings).await;
+    result.and(recordings.finished().await)
 }
 
 /// From the INVITE to the end.
@@ -81,6 +67,7 @@ async fn converse(
     arguments: &CallArguments,
     call: &Call,
     placed: Instant,
+    recordings: &mut Recordings<'_>,
 ) -> Result<(), Failure> {
     let patience = async {
         match arguments.cancel_after {
@@ -116,7 +103,7 @@ async fn converse(
         ending = call.ended() => ending,
         Some(referral) = referrals.next() => {
             let over = answered + arguments.duration.unwrap_or(FOR_EVER);
-            move_on(session, call, referral, over).await
+            move_on(session, call, referral, over, recordings).await
         }
         () = session.signals.came() => end(call).await,
     };
@@ -128,13 +115,20 @@ async fn converse(
 
 /// Goes where the far end sends us, and stays there, or here if nobody answers there, at most until
 /// `over`; returns how the call that was left in the end has ended.
-async fn move_on(session: &Session, call: &Call, referral: Referral, over: Instant) -> Ending {
+async fn move_on(
+    session: &Session,
+    call: &Call,
+    referral: Referral,
+    over: Instant,
+    recordings: &mut Recordings<'_>,
+) -> Ending {
     let mut referrals = session.phone.referrals();
     let (mut here, mut next) = (call.clone(), Some(referral));
     loop {
         if let Some(referral) = next.take() {
             let follow = async {
                 let there = referral.accept().await?;
+                recordings.begin(&there);
                 there.answered().await.map(|()| there)
             };
             let there = tokio::select! {

@@ -19,7 +19,7 @@ const SHORTEST_SECRET: usize = 16;
 
 pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<(), Failure> {
     let parameters = parameters(&arguments)?;
-    let recorder = Recorder::new(&arguments.watch);
+    let recorder = Recorder::new(&arguments.watch)?;
     let mut options = ExchangeOptions::default();
     options.tls = tls(&arguments.tls)?;
     options.origins = arguments.origins;

@@ -10,6 +10,8 @@ pub(crate) struct Failure {
     status: Status,
     code: &'static str,
     message: String,
+    /// Whether it was told when it happened.
+    told: bool,
 }
 
 /// The exit statuses of the contract; 0 is success.
@@ -32,7 +34,7 @@ pub(crate) enum Status {
 
 impl Failure {
     pub(crate) fn new(status: Status, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), told: false }
     }
 
     /// Something that should not have happened.
@@ -53,6 +55,16 @@ impl Failure {
     pub(crate) fn with_status(mut self, status: Status) -> Self {
         self.status = status;
         self
+    }
+
+    /// The same, which was told when it happened.
+    pub(crate) fn told(mut self) -> Self {
+        self.told = true;
+        self
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
     }
 
     pub(crate) fn code(&self) -> &'static str {

@@ -68,12 +68,22 @@ impl Output {
         self.tell(&value, &format!("listening on {transport} {local}"));
     }
 
+    /// Tells of the failure with which the command ends, unless that was told.
     pub(crate) fn failure(self, failure: &Failure) {
+        if failure.is_told() {
+            return;
+        }
         if self.json {
             let (code, message) = (failure.code(), failure.message());
             self.tell(&json!({ "event": "error", "code": code, "message": message }), "");
         }
         eprintln!("offhook: {}", printable(failure.message()));
+    }
+
+    /// Tells of a failure with which the command may go on; ending with it later, it is not told again.
+    pub(crate) fn tell_failure(self, failure: Failure) -> Failure {
+        self.failure(&failure);
+        failure.told()
     }
 
     /// Tells of something that is dangerous, or not as it seems.

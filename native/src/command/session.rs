@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::arguments::{Account, Common, Local, Watch};
 use super::failure::{Failure, Status};
+use super::files::check_writable;
 use super::headers;
 use super::output::{Output, printable};
 use super::signals::{Changes, Signals};
@@ -51,7 +52,7 @@ impl Session {
         if phone.parameters().tls_insecure {
             output.warning("tls_insecure", Tls::INSECURE);
         }
-        let recorder = Recorder::new(watch);
+        let recorder = Recorder::new(watch)?;
         if let Some(capture) = &recorder.capture {
             phone.capture(capture.clone());
         }
@@ -199,7 +200,9 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(watch: &Watch) -> Self {
+    /// Refuses a capture that could not be written in the end.
+    pub(crate) fn new(watch: &Watch) -> Result<Self, Failure> {
+        watch.pcap.as_deref().map_or(Ok(()), check_writable)?;
         let kept = watch.ladder || watch.pcap.is_some();
         let capture = (kept || watch.verbose > 0).then(|| {
             let capture = Capture::new();
@@ -213,7 +216,7 @@ impl Recorder {
             }
         });
         let verbose = watch.verbose > 0;
-        Self { capture, verbose, ladder: watch.ladder, pcap: watch.pcap.clone() }
+        Ok(Self { capture, verbose, ladder: watch.ladder, pcap: watch.pcap.clone() })
     }
 
     pub(crate) fn finish(&self, output: Output) -> Result<(), Failure> {
