@@ -1,7 +1,8 @@
 //! Errors of the phone's commands. Errors of single layers stand with them.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
+use crate::host::Transport;
 use crate::nat::NatError;
 use crate::state::{CallId, CallState, PhoneStatus, ReferralId};
 
@@ -87,6 +88,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A message is larger than a MESSAGE may be (RFC 3428 §8).
+    #[error(
+        "the message is too large: with its header fields it may have {limit} bytes (RFC 3428)"
+    )]
+    TooLarge {
+        /// How many bytes the whole request may have.
+        limit: usize,
+    },
     /// The phone holds as many calls as it may.
     #[error("the phone already has {limit} calls")]
     TooManyCalls {
@@ -124,6 +133,13 @@ impl Error {
         Self::InvalidValue { what, value: value.to_owned(), problem }
     }
 
+    /// The network has refused what was sent to a server of `peer`: over UDP an ICMP message says so.
+    pub(crate) fn refused(peer: &str, transport: Transport, to: SocketAddr) -> Self {
+        let transport = transport.as_str();
+        let problem = format!("nothing listens at {to} ({transport}), or no way leads there");
+        Self::Unreachable { peer: peer.to_owned(), problem }
+    }
+
     /// The error's name for programs, the same for good: `invalid_state`. The command prints it and
     /// JavaScript's errors carry it.
     pub const fn code(&self) -> &'static str {
@@ -138,6 +154,7 @@ impl Error {
             Self::Unreachable { .. } => "unreachable",
             Self::Untrusted { .. } => "untrusted",
             Self::InvalidValue { .. } => "invalid_value",
+            Self::TooLarge { .. } => "too_large",
             Self::TooManyCalls { .. } => "too_many_calls",
             Self::TooManyLines { .. } => "too_many_lines",
             Self::TransferPending { .. } => "transfer_pending",

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::media::MediaControl;
-use crate::sip::{Message, reason_phrase};
+use crate::sip::Message;
 use crate::time::Duration;
 
 pub use crate::state::{
@@ -181,12 +181,5 @@ impl Reply {
             body: response.body().to_owned(),
             round_trip: round_trip.into(),
         }
-    }
-
-    /// What a server would say to a request that may not be sent for its size (RFC 3428 §8).
-    pub(crate) fn too_large() -> Self {
-        let (code, round_trip) = (513, Duration::ZERO.into());
-        let cause = Cause::new(code, reason_phrase(code));
-        Self { cause, headers: Vec::new(), body: Vec::new(), round_trip }
     }
 }

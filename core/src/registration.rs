@@ -72,6 +72,16 @@ pub(crate) enum Outcome {
     Left(bool),
 }
 
+impl Outcome {
+    /// The same, if it failed, with what was in the way.
+    fn because(self, error: Option<Error>) -> Self {
+        match self {
+            Self::Failed { cause, lost, .. } => Self::Failed { cause, error, lost },
+            other => other,
+        }
+    }
+}
+
 /// The first wait after a failure; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
@@ -205,11 +215,7 @@ impl Registration {
             Lost::Because(error) => (matches!(error, Error::Nat { .. }), Some(error)),
             Lost::Unreachable => (false, None),
         };
-        let outcome = self.failed(cx, None, lost, None)?;
-        Some(match outcome {
-            Outcome::Failed { cause, lost, .. } => Outcome::Failed { cause, error, lost },
-            other => other,
-        })
+        self.failed(cx, None, lost, None).map(|outcome| outcome.because(error))
     }
 
     /// Takes a response to a REGISTER.
@@ -269,7 +275,10 @@ impl Registration {
                 self.send(cx);
                 None
             }
-            Turn::Final(_) => self.failed(cx, None, false, None),
+            Turn::Final(_) => {
+                let error = self.series.take_problem();
+                self.failed(cx, None, false, None).map(|outcome| outcome.because(error))
+            }
         }
     }
 
@@ -277,7 +286,9 @@ impl Registration {
     fn exhausted(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let refusal = self.series.take_refusal();
         let retry_after = refusal.as_ref().and_then(Message::retry_after);
-        self.failed(cx, refusal.as_ref().map(Cause::of), false, retry_after)
+        let error = self.series.take_problem();
+        let outcome = self.failed(cx, refusal.as_ref().map(Cause::of), false, retry_after);
+        outcome.map(|outcome| outcome.because(error))
     }
 
     /// Its timer fired: refresh, or try again.

@@ -1,5 +1,6 @@
 //! What can go wrong with a phone and its calls, in sentences for the person who reads them.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use offhook_core::config::PhoneParameters;
 use offhook_core::event::Cause;
 
 /// Why something on a [`Phone`](crate::Phone), a [`Call`](crate::Call) or a file failed.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The phone refused the command: see [`offhook_core::error::Error`].
@@ -121,6 +122,13 @@ pub enum Error {
     },
 }
 
+/// The sentence as well: `main` shows the error that it returns in this way.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} ({})", self.code())
+    }
+}
+
 impl Error {
     /// The response that is to blame, if one is.
     pub fn cause(&self) -> Option<&Cause> {
@@ -166,7 +174,7 @@ impl Error {
 pub(crate) fn registration(parameters: &PhoneParameters, failure: crate::phone::Failure) -> Error {
     let host = parameters.server.as_deref().unwrap_or_default();
     let server = match parameters.port {
-        0 | 5060 => host.to_owned(),
+        0 => host.to_owned(),
         port if host.contains(':') => format!("[{host}]:{port}"),
         port => format!("{host}:{port}"),
     };
@@ -206,11 +214,14 @@ fn registration_hint(parameters: &PhoneParameters, code: u16) -> &'static str {
 
 fn rejection_hint(code: u16) -> &'static str {
     match code {
-        401 | 403 | 407 => " (is the password right?)",
-        404 => " (nobody has this number)",
-        480 => " (nobody is registered there now)",
+        401 | 407 => " (are the user and the password right?)",
+        403 => " (the server or the far end does not allow it)",
+        404 => " (nobody has this number there)",
+        408 => " (the server had no answer from the far end in time)",
+        480 => " (the far end cannot be reached, or takes no calls now)",
         486 | 600 => " (the other side is busy)",
-        488 => " (the two sides have no codec in common)",
+        488 => " (the two sides may have no codec in common)",
+        603 => " (the far end does not want it)",
         513 => " (it is too large)",
         _ => "",
     }
@@ -234,7 +245,7 @@ mod tests {
     fn a_server_is_named_with_the_port_that_was_said() {
         for (server, named) in [
             ("pbx.test", "pbx.test did"),
-            ("pbx.test:5060", "pbx.test did"),
+            ("pbx.test:5060", "pbx.test:5060 did"),
             ("pbx.test:5080", "pbx.test:5080 did"),
             ("[2001:db8::1]:5080", "[2001:db8::1]:5080 did"),
         ] {

@@ -252,7 +252,7 @@ test("messages go both ways, and a refusal says why", OPTIONS, async (t) => {
   ]);
   assert.match(came[0].from, /^sip:alice@/);
   const long = alice.message(at(bob), "x".repeat(1_200));
-  await assert.rejects(long, { code: "rejected", status: 513 });
+  await assert.rejects(long, { code: "too_large" });
   await assert.rejects(alice.message(at(bob), "x", "no type"), { code: "invalid_value" });
   const pong = await alice.options(at(bob));
   assert.equal(pong.code, 200);

@@ -185,6 +185,12 @@ impl Agent {
                     }
                     FlowFailure::Unreachable(problem) => {
                         self.paths.avoided.avoid(server, None, host.now());
+                        let Candidate { transport, to } = server;
+                        let name = match hop.ip() {
+                            Some(_) => String::new(),
+                            None => format!("{peer} at "),
+                        };
+                        let peer = format!("{name}{to} ({})", transport.as_str());
                         Error::Unreachable { peer, problem: problem.to_owned() }
                     }
                     FlowFailure::Unsupported => {

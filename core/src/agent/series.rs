@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::{Attempt, Content, Context, Lost, Owner, Path, Reach, Refusal, Request, Tag, Target};
+use crate::error::Error;
 use crate::locate::Candidate;
 use crate::sip::{HeaderName, Message, Method};
 use crate::transaction::{ClientId, FailureCause};
@@ -21,6 +22,8 @@ pub(crate) struct Series {
     /// The servers that have failed this request, and what the latest has said, if anything.
     tried: Vec<Candidate>,
     refusal: Option<Message>,
+    /// What was in the way of the latest request, if the network has refused it.
+    problem: Option<Error>,
     attempt: Attempt,
     /// What is written beyond the usual, for a challenge asks for all of it again.
     fields: Vec<(HeaderName, String)>,
@@ -57,7 +60,7 @@ impl Series {
         let (call_id, tag) = (cx.new_call_id(), cx.new_tag(owner));
         let (attempt, fields) = (Attempt::default(), Vec::new());
         let (seq, path, extensions, content) = (0, None, Vec::new(), None);
-        let (tried, refusal) = (Vec::new(), None);
+        let (tried, refusal, problem) = (Vec::new(), None, None);
         Self {
             owner,
             method,
@@ -68,6 +71,7 @@ impl Series {
             path,
             tried,
             refusal,
+            problem,
             attempt,
             fields,
             extensions,
@@ -120,6 +124,11 @@ impl Series {
     /// What the last server has said that failed, once there is no other.
     pub(crate) fn take_refusal(&mut self) -> Option<Message> {
         self.refusal.take()
+    }
+
+    /// What was in the way of the latest request, if the network has refused it.
+    pub(crate) fn take_problem(&mut self) -> Option<Error> {
+        self.problem.take()
     }
 
     /// What the peer is told of us, once there is a path.
@@ -196,9 +205,13 @@ impl Series {
             return None;
         }
         self.attempt = Attempt::default();
-        self.refusal = None;
+        (self.refusal, self.problem) = (None, None);
         match (self.path.clone(), cause) {
             (Some(path), FailureCause::Timeout | FailureCause::Transport) => {
+                if cause == FailureCause::Transport {
+                    let peer = self.target.hop.host();
+                    self.problem = Some(Error::refused(peer, path.flow.transport, path.to));
+                }
                 Some(self.fail_over(cx, &path, None))
             }
             _ => Some(Turn::Final(None)),

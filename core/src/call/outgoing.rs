@@ -304,9 +304,9 @@ impl Outgoing {
             (Some(ending), _) => Step::End(ending),
             (None, FailureCause::Refused) => self.try_next_target(call, cx, cause.into()),
             (None, FailureCause::Transport) => {
-                let peer = self.target.hop.host().to_owned();
-                let problem = "the network has refused what was sent there".to_owned();
-                let ending = Ending::error(Some(Error::Unreachable { peer, problem }));
+                let (peer, path) = (self.target.hop.host(), &calling.path);
+                let error = Error::refused(peer, path.flow.transport, path.to);
+                let ending = Ending::error(Some(error));
                 self.fail_over(call, cx, ending, None)
             }
             (None, _) => self.fail_over(call, cx, cause.into(), None),

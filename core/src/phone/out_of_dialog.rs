@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::agent::{ACCEPTED, Content, Context, Lost, Owner, Path, Refusal, Series, Target, Turn};
+use crate::agent::{
+    ACCEPTED, Content, Context, Lost, MAX_MESSAGE, Owner, Path, Refusal, Series, Target, Turn,
+};
 use crate::error::Error;
 use crate::event::{Event, Reply, SipRequestId};
 use crate::sip::{HeaderName, Message, Method};
@@ -30,6 +32,9 @@ struct Sent {
     series: Series,
     at: Instant,
 }
+
+/// A MESSAGE is larger than it may be.
+const TOO_LARGE: Error = Error::TooLarge { limit: MAX_MESSAGE };
 
 /// The final response; where none came, what was in the way of sending, if anybody knows.
 pub(super) type Outcome = Result<Reply, Option<Error>>;
@@ -93,7 +98,10 @@ impl OutOfDialogRequest {
             Ok(path) if sent.series.set_path(Arc::clone(&path)) => self.send(cx),
             path => Some(match sent.series.take_refusal() {
                 Some(response) => Ok(sent.reply(cx, &response)),
-                None => Err(path.err().and_then(Lost::error)),
+                None => {
+                    let problem = path.err().and_then(Lost::error);
+                    Err(problem.or_else(|| sent.series.take_problem()))
+                }
             }),
         }
     }
@@ -109,7 +117,7 @@ impl OutOfDialogRequest {
         match sent.series.handle_response(cx, client, response)? {
             Turn::Wait => None,
             Turn::Again => self.send(cx),
-            Turn::Final(Some(Refusal::TooLarge)) => Some(Ok(Reply::too_large())),
+            Turn::Final(Some(Refusal::TooLarge)) => Some(Err(Some(TOO_LARGE))),
             Turn::Final(_) => Some(Ok(sent.reply(cx, response))),
         }
     }
@@ -124,7 +132,7 @@ impl OutOfDialogRequest {
         match self.sent.as_mut()?.series.handle_failure(cx, client, cause)? {
             Turn::Wait => None,
             Turn::Again => self.send(cx),
-            Turn::Final(_) => Some(Err(None)),
+            Turn::Final(_) => Some(Err(self.sent.as_mut()?.series.take_problem())),
         }
     }
 
@@ -147,7 +155,7 @@ impl OutOfDialogRequest {
         {
             fields.push((HeaderName::Contact, cx.contact(&path)));
         }
-        (!series.send(cx, fields)).then(|| Ok(Reply::too_large()))
+        (!series.send(cx, fields)).then_some(Err(Some(TOO_LARGE)))
     }
 }
 

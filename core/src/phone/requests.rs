@@ -77,8 +77,8 @@ impl Phone {
     ///
     /// # Errors
     /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target
-    /// that cannot be used, a type that is none or a body of more than 1,300 bytes, which is what
-    /// the whole request may have (§8); [`Error::TooManyRequests`].
+    /// that cannot be used or a type that is none; [`Error::TooLarge`], also as the outcome, for more
+    /// than the 1,300 bytes that the whole request may have (§8); [`Error::TooManyRequests`].
     pub fn message(
         &mut self,
         target: &str,
@@ -89,8 +89,7 @@ impl Phone {
         let target = self.agent.target(target)?;
         check_type(content_type)?;
         if body.len() > MAX_MESSAGE {
-            let size = format!("{} bytes", body.len());
-            return Err(Error::invalid("message", &size, "the whole request may have 1,300"));
+            return Err(Error::TooLarge { limit: MAX_MESSAGE });
         }
         let id = self.next_request()?;
         let content = Content { kind: content_type.to_owned(), bytes: body.to_owned() };

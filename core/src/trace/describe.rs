@@ -96,6 +96,24 @@ pub(super) fn streams(bytes: &[u8]) -> Option<(String, Vec<Stream>)> {
     Some((call, streams))
 }
 
+/// Where whoever wrote a message can be reached, if others have passed it on: a request says that by more
+/// than one Via, a response, which has lost them, by a Contact elsewhere.
+pub(super) fn author(bytes: &[u8]) -> Option<SocketAddr> {
+    let text = String::from_utf8_lossy(bytes);
+    let is_request = !text.starts_with("SIP/2.0 ");
+    if is_request
+        && headers(&text, "via", Some("v")).map(|via| via.split(',').count()).sum::<usize>() < 2
+    {
+        return None;
+    }
+    let contact = header(&text, "contact", Some("m"))?;
+    let (_, uri) = contact.split_once("sip:").or_else(|| contact.split_once("sips:"))?;
+    let uri = uri.split(['>', ';', '?', ',']).next()?;
+    let host = uri.split_once('@').map_or(uri, |(_, host)| host);
+    let ip = || host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    host.parse().ok().or_else(|| Some(SocketAddr::new(ip()?, 5060)))
+}
+
 /// The body, if it is a session description.
 fn sdp(text: &str) -> Option<&str> {
     let (_, body) = text.split_once("\r\n\r\n").or_else(|| text.split_once("\n\n"))?;
@@ -104,7 +122,11 @@ fn sdp(text: &str) -> Option<&str> {
 }
 
 fn header<'a>(text: &'a str, long: &str, compact: Option<&str>) -> Option<&'a str> {
-    text.lines().skip(1).take_while(|line| !line.is_empty()).find_map(|line| {
+    headers(text, long, compact).next()
+}
+
+fn headers<'a>(text: &'a str, long: &str, compact: Option<&str>) -> impl Iterator<Item = &'a str> {
+    text.lines().skip(1).take_while(|line| !line.is_empty()).filter_map(move |line| {
         let (name, value) = line.split_once(':')?;
         let name = name.trim();
         let named = name.eq_ignore_ascii_case(long)

@@ -58,8 +58,8 @@ struct Ladder<'a> {
     arrows: Vec<Arrow>,
     runs: Runs,
     formats: Formats,
-    /// The column of the endpoint to which a media address belongs, from session descriptions.
-    homes: BTreeMap<SocketAddr, usize>,
+    /// The endpoint to which a media address belongs, from session descriptions.
+    homes: BTreeMap<SocketAddr, SocketAddr>,
     /// Which descriptions were seen: one that a proxy passes on is still its first sender's.
     described: BTreeSet<(String, SocketAddr)>,
     /// What was sent before, to mark what is sent again.
@@ -90,10 +90,11 @@ impl<'a> Ladder<'a> {
         self.end_runs();
         let (from, to) = (self.column(packet.from), self.column(packet.to));
         if let Some((call, streams)) = describe::streams(packet.bytes) {
+            let home = describe::author(packet.bytes).unwrap_or(packet.from);
             for stream in streams {
                 let Some(rtp) = stream.rtp() else { continue };
                 if self.described.insert((call.clone(), rtp)) {
-                    self.homes.insert(rtp, from);
+                    self.homes.insert(rtp, home);
                 }
                 for (number, name) in stream.formats {
                     self.formats.insert((rtp, number), name);
@@ -130,12 +131,12 @@ impl<'a> Ladder<'a> {
         known.unwrap_or(self.columns.len() - 1)
     }
 
-    /// The column of a media address: that of the endpoint which described it, or else the only one
-    /// on its host, or else one of its own. RTCP goes with the RTP port below it.
+    /// The column of a media address: that of the endpoint which described it, whoever passed that on,
+    /// or else the only one on its host, or else one of its own. RTCP goes with the RTP port below it.
     fn media_column(&mut self, address: SocketAddr) -> usize {
         let below = SocketAddr::new(address.ip(), address.port().saturating_sub(1));
         if let Some(home) = self.homes.get(&address).or_else(|| self.homes.get(&below)) {
-            return *home;
+            return self.column(*home);
         }
         let on_host = |(_, column): &(usize, &SocketAddr)| column.ip() == address.ip();
         let mut same_host = self.columns.iter().enumerate().filter(on_host);

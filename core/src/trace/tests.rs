@@ -108,6 +108,29 @@ fn a_call_is_drawn() {
 }
 
 #[test]
+fn media_is_between_those_who_describe_it_whoever_passes_that_on() {
+    // What alice sees: three programs on one machine, of which she talks SIP to the proxy alone.
+    let [alice, proxy, bob] = ["127.0.0.1:6001", "127.0.0.1:5060", "127.0.0.1:6002"];
+    let [alice_rtp, bob_rtp] = ["127.0.0.1:10000", "127.0.0.1:20000"];
+    let mut script = Script::new();
+    script.sip(alice, proxy, "INVITE sip:bob@example.com SIP/2.0", "INVITE", Some(alice_rtp));
+    let contact = format!("SIP/2.0 200 OK\r\nContact: <sip:bob@{bob};ob>");
+    script.sip(proxy, alice, &contact, "INVITE", Some(bob_rtp));
+    script.rtp(alice_rtp, bob_rtp, 1, 0, &[0xff; 160], 0);
+    script.rtp(bob_rtp, alice_rtp, 1, 0, &[0xff; 160], 0);
+    let drawn = script.trace.ladder();
+    let mut lines = drawn.lines();
+    let heading = lines.next().unwrap();
+    assert_eq!(heading.split_whitespace().collect::<Vec<_>>(), [alice, proxy, bob], "{drawn}");
+    let arrows: Vec<_> = lines.filter(|line| line.contains("RTP 0")).collect();
+    assert_eq!(arrows.len(), 2, "{drawn}");
+    for arrow in arrows {
+        // From the first column to the last, past the one between.
+        assert_eq!(arrow.matches('|').count(), 2, "{drawn}");
+    }
+}
+
+#[test]
 fn hostile_text_is_escaped_and_cut() {
     let mut script = Script::new();
     script.sip(ALICE, BOB, "SIP/2.0 486 \u{1b}[2J\u{202e}Besetzt \u{fc}", "INVITE\u{7}", None);

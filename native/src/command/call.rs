@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use offhook::{
-    Call, CallOptions, CallState, EndedBy, Ending, Error, Referral, Transfer, TransferMode,
+    Call, CallEvent, CallOptions, CallState, EndedBy, Ending, Error, Referral, Transfer,
+    TransferMode,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -14,7 +15,7 @@ use super::failure::{Failure, Status};
 use super::files::Files;
 use super::output::Output;
 use super::recordings::Recordings;
-use super::session::{Session, parameters};
+use super::session::{Session, parameters, patiently};
 
 /// Longer than anybody talks.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -75,12 +76,26 @@ async fn converse(
             None => pending().await,
         }
     };
+    // A provisional response says that it rings; 100 alone, which nobody is told, does not.
+    let mut events = call.events();
+    let rings = async {
+        while let Some(event) = events.next().await {
+            if matches!(event, CallEvent::State { cause: Some(_), .. } | CallEvent::Ended(_)) {
+                break;
+            }
+        }
+    };
+    let wondering = async {
+        patiently(session.output, &arguments.target, rings).await;
+        pending().await
+    };
     let given_up = tokio::select! {
         answered = call.answered() => match answered {
             Ok(()) => false,
             Err(error) => return Err(refused(session, call, error).await),
         },
         () = patience => true,
+        given_up = wondering => given_up,
         () = session.signals.came() => true,
     };
     if given_up {

@@ -19,6 +19,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::arguments::Cli;
 use super::failure::{Failure, Status};
+use super::suggestion::nearest;
 
 /// Why there are no arguments.
 #[derive(Debug)]
@@ -148,13 +149,8 @@ impl File<'_> {
     }
 
     fn unknown(self, command: &Command, key: &str, at: Range<usize>) -> Failure {
-        /// Names less alike than this are no help.
-        const ALIKE: f64 = 0.7;
-        let alike = |arg: &Arg| strsim::jaro_winkler(key, name(arg));
-        let nearest = options(command)
-            .filter(|arg| alike(arg) > ALIKE)
-            .max_by(|a, b| alike(a).total_cmp(&alike(b)));
-        let hint = nearest.map(|arg| format!("; did you mean {}?", name(arg))).unwrap_or_default();
+        let meant = nearest(key, options(command).map(name));
+        let hint = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
         let command = command.get_name();
         self.wrong(at, &format!("offhook {command} has no option {key}{hint}"))
     }

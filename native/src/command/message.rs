@@ -6,7 +6,7 @@ use serde_json::json;
 use super::arguments::MessageArguments;
 use super::failure::{Failure, Status};
 use super::output::{Output, describe, printable};
-use super::session::{Session, interrupted, parameters};
+use super::session::{Session, interrupted, parameters, patiently};
 
 pub(crate) async fn run(arguments: MessageArguments, output: Output) -> Result<(), Failure> {
     let mut parameters = parameters(&arguments.common, 0)?;
@@ -15,7 +15,7 @@ pub(crate) async fn run(arguments: MessageArguments, output: Output) -> Result<(
     let session = Session::start(parameters, &arguments.common.watch, output).await?;
     let MessageArguments { target, text, content_type, .. } = &arguments;
     let result = tokio::select! {
-        answer = session.phone.message(target, text, content_type) => answer.map_err(|error| match error {
+        answer = patiently(output, target, session.phone.message(target, text, content_type)) => answer.map_err(|error| match error {
             offhook::Error::Timeout { .. } => {
                 let message = format!("{target} did not answer the message: is it running, and is the address right?");
                 Failure::new(Status::Call, "timeout", message)

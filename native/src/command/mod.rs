@@ -18,6 +18,7 @@ mod recordings;
 mod register;
 mod session;
 mod signals;
+mod suggestion;
 mod tls;
 mod trace;
 
@@ -38,7 +39,7 @@ pub(crate) fn run() -> ExitCode {
     let command = match config::arguments(given, |path| std::fs::read_to_string(path)) {
         Ok(cli) => cli.command,
         // Exits with 2, or with 0 when help was asked for.
-        Err(Refused::CommandLine(error)) => error.exit(),
+        Err(Refused::CommandLine(error)) => suggestion::with_good_tips(error).exit(),
         Err(Refused::File(failure)) => return end(Output::new(json), &failure),
     };
     if let Command::Completions { shell } = command {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::arguments::OptionsArguments;
 use super::failure::{Failure, Status};
 use super::output::{Output, describe, printable};
-use super::session::{Session, interrupted, parameters};
+use super::session::{Session, interrupted, parameters, patiently};
 
 pub(crate) async fn run(arguments: OptionsArguments, output: Output) -> Result<(), Failure> {
     let mut parameters = parameters(&arguments.common, 0)?;
@@ -15,7 +15,7 @@ pub(crate) async fn run(arguments: OptionsArguments, output: Output) -> Result<(
     let session = Session::start(parameters, &arguments.common.watch, output).await?;
     let target = &arguments.target;
     let result = tokio::select! {
-        answer = session.phone.options(target) => answer.map_err(|error| match error {
+        answer = patiently(output, target, session.phone.options(target)) => answer.map_err(|error| match error {
             offhook::Error::Timeout { .. } => {
                 let message = format!("{target} does not answer: is it running, and is the address right?");
                 Failure::new(Status::Nothing, "timeout", message)

@@ -91,7 +91,7 @@ impl Output {
         if self.json {
             self.tell(&json!({ "event": "warning", "code": code, "message": message }), "");
         }
-        eprintln!("offhook: warning: {message}");
+        eprintln!("offhook: warning: {}", printable(message));
     }
 
     /// Tells programs what a phone has counted, and people what was wrong with what came.

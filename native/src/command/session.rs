@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::task::Poll;
+use std::time::Duration;
 
 use offhook::{Capture, Error, Event, PacketKind, Phone, PhoneParameters, PhoneStatus, Transport};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::arguments::{Account, Common, Local, Watch};
 use super::failure::{Failure, Status};
@@ -90,7 +92,8 @@ impl Session {
             parameters.register && parameters.server.is_some()
         };
         let started = {
-            let start = session.phone.start();
+            let peer = session.phone.parameters().server.clone().unwrap_or_default();
+            let start = patiently(output, &peer, session.phone.start());
             tokio::pin!(start);
             // The first poll binds, or fails to; the rest waits for the server.
             let early = std::future::poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await;
@@ -181,6 +184,25 @@ async fn failed(events: &mut offhook::Events<Event>) {
             Some(Event::RegistrationFailed { .. }) => return,
             Some(_) => {}
             None => return std::future::pending().await,
+        }
+    }
+}
+
+/// Waits for an answer of `peer`, and says once, when that takes long, that it is waited for.
+pub(crate) async fn patiently<T>(output: Output, peer: &str, answer: impl Future<Output = T>) -> T {
+    /// An answer on its way is there by now, and a packet that was lost has been sent again thrice.
+    const LONG: Duration = Duration::from_secs(4);
+    tokio::pin!(answer);
+    match timeout(LONG, &mut answer).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let message = format!(
+                "{peer} has not answered for {} s: is it running, and is the address right? \
+                 Still asking",
+                LONG.as_secs()
+            );
+            output.warning("no_answer_yet", &message);
+            answer.await
         }
     }
 }

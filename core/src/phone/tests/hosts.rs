@@ -123,13 +123,13 @@ fn a_host_that_never_answers_is_waited_for_ten_seconds() {
         pass(&mut phone, &mut host, Duration::from_millis(9_900));
         assert_eq!(phone.calls().count(), 1);
         pass(&mut phone, &mut host, Duration::from_millis(200));
-        let unreachable = |problem: &str| {
-            let (peer, problem) = ("bob.example".to_owned(), problem.to_owned());
+        let unreachable = |peer: &str, problem: &str| {
+            let (peer, problem) = (peer.to_owned(), problem.to_owned());
             Error::Unreachable { peer, problem }
         };
         let expected = match step {
-            0 => unreachable("its name could not be looked up: it took too long"),
-            1 => unreachable("it took too long"),
+            0 => unreachable("bob.example", "its name could not be looked up: it took too long"),
+            1 => unreachable("bob.example at 10.0.0.2:5060 (UDP)", "it took too long"),
             _ => Error::NoPortsAvailable { low: 10_000, high: 20_000 },
         };
         assert_eq!(ending(&mut phone), Some((EndedBy::Error, Some(expected))));
@@ -140,6 +140,35 @@ fn a_host_that_never_answers_is_waited_for_ten_seconds() {
             assert_eq!(host.released, [MediaPort(5)]);
         }
     }
+}
+
+#[test]
+fn what_the_network_refuses_is_told_by_its_address() {
+    let to: SocketAddr = "10.0.0.2:5999".parse().unwrap();
+    let told = |error: Option<&Error>| error.map(ToString::to_string).unwrap_or_default();
+    let words = "10.0.0.2 cannot be reached: nothing listens at 10.0.0.2:5999 (UDP)";
+
+    let (mut phone, mut host) = started(PhoneParameters::without_server("alice"));
+    phone.options("sip:bob@10.0.0.2:5999").unwrap();
+    phone.handle_deadline(&mut host);
+    opened(&mut phone, &mut host, "10.0.0.1:5060");
+    phone.handle_inbound(&mut host, Inbound::SendFailed { flow: FLOW, to });
+    let events: Vec<_> = core::iter::from_fn(|| phone.next_event()).collect();
+    let pong = events.iter().find_map(|event| match event {
+        Event::Response { reply: Err(error), .. } => Some(told(error.as_ref())),
+        _ => None,
+    });
+    assert!(pong.as_ref().is_some_and(|told| told.starts_with(words)), "{events:?}");
+
+    let (mut phone, mut host) = started(PhoneParameters::new("10.0.0.2:5999", "alice"));
+    opened(&mut phone, &mut host, "10.0.0.1:5060");
+    phone.handle_inbound(&mut host, Inbound::SendFailed { flow: FLOW, to });
+    let events: Vec<_> = core::iter::from_fn(|| phone.next_event()).collect();
+    let failed = events.iter().find_map(|event| match event {
+        Event::RegistrationFailed { cause: None, error } => Some(told(error.as_ref())),
+        _ => None,
+    });
+    assert!(failed.as_ref().is_some_and(|told| told.starts_with(words)), "{events:?}");
 }
 
 #[test]

@@ -151,15 +151,20 @@ fn what_cannot_be_sent_is_refused_at_once() {
     let target = "sip:x@10.0.0.9";
     let mut refused = |body: &[u8], content_type: &str| {
         let result = scene.tell(&alice, |phone| phone.message(target, body, content_type));
-        matches!(result, Err(Error::InvalidValue { .. }))
+        result.unwrap_err()
     };
-    assert!(refused(b"x", "text"));
-    assert!(refused(b"x", "text/plain\r\nX: y"));
-    assert!(refused(&[b'x'; 1_301], "text/plain"));
+    assert!(matches!(refused(b"x", "text"), Error::InvalidValue { .. }));
+    assert!(matches!(refused(b"x", "text/plain\r\nX: y"), Error::InvalidValue { .. }));
+    let too_large = refused(&[b'x'; 1_301], "text/plain");
+    assert_eq!(too_large, Error::TooLarge { limit: 1_300 });
     // With its header fields it is too large, which shows when it is written.
     let id = scene.message(&alice, target, &"x".repeat(1_290));
     scene.run(Duration::from_secs(1));
-    assert_eq!(alice.outcomes(), [(id, 513)]);
+    let told = |event: &Event| match event {
+        Event::Response { request, reply: Err(error) } if *request == id => error.clone(),
+        _ => None,
+    };
+    assert_eq!(alice.events().iter().find_map(told), Some(too_large));
     assert!(scene.sent(ALICE, "MESSAGE").is_empty());
     scene.tell(&alice, |phone| phone.stop());
     let result = scene.tell(&alice, |phone| phone.message(target, b"x", "text/plain"));
