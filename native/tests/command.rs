@@ -139,16 +139,6 @@ fn no_password_at_all() {
 }
 
 #[test]
-fn a_server_that_is_not_there() {
-    let directory = tempdir().unwrap();
-    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let asked = format!("register --server {closed} --user alice --password a");
-    let (status, sentence, _) = Offhook::run(directory.path(), &asked);
-    assert_eq!(status, 3);
-    assert!(sentence.contains("did not answer the registration"), "{sentence}");
-}
-
-#[test]
 fn registering_once_and_for_a_while() {
     let directory = tempdir().unwrap();
     let at = directory.path();
@@ -197,19 +187,6 @@ fn a_peer_that_never_answers() {
     bob.wait("ended");
     bob.signal("-INT");
     assert_eq!(bob.end().0, 0);
-}
-
-#[test]
-fn a_peer_that_is_not_there() {
-    let directory = tempdir().unwrap();
-    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (status, sentence, _) = Offhook::run(directory.path(), &format!("call sip:bob@{closed}"));
-    assert_eq!(status, 4);
-    assert!(sentence.contains("cannot be reached"), "{sentence}");
-    let (status, sentence, _) =
-        Offhook::run(directory.path(), &format!("options sip:bob@{closed}"));
-    assert_eq!(status, 5);
-    assert!(sentence.contains("does not answer"), "{sentence}");
 }
 
 #[test]

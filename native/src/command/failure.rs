@@ -96,7 +96,7 @@ impl From<Error> for Failure {
             | Error::Timeout { .. } => Status::Call,
             _ => match error.code() {
                 "no_ports_available" => Status::Resource,
-                "invalid_value" | "invalid_range" => Status::Usage,
+                "invalid_value" | "invalid_range" | "too_large" => Status::Usage,
                 "nat" | "too_many_calls" | "too_many_requests" | "unreachable" | "untrusted" => {
                     Status::Call
                 }

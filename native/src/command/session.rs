@@ -92,7 +92,7 @@ impl Session {
             parameters.register && parameters.server.is_some()
         };
         let started = {
-            let peer = session.phone.parameters().server.clone().unwrap_or_default();
+            let peer = server(session.phone.parameters());
             let start = patiently(output, &peer, session.phone.start());
             tokio::pin!(start);
             // The first poll binds, or fails to; the rest waits for the server.
@@ -185,6 +185,16 @@ async fn failed(events: &mut offhook::Events<Event>) {
             Some(_) => {}
             None => return std::future::pending().await,
         }
+    }
+}
+
+/// The server as it was named.
+fn server(parameters: &PhoneParameters) -> String {
+    let host = parameters.server.as_deref().unwrap_or_default();
+    match parameters.port {
+        0 => host.to_owned(),
+        port if host.contains(':') => format!("[{host}]:{port}"),
+        port => format!("{host}:{port}"),
     }
 }
 

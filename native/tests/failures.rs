@@ -1,0 +1,146 @@
+//! What the command says when something fails: each sentence is true, names the address with its port,
+//! and says what to do.
+#![cfg(all(feature = "cli", unix))]
+
+mod common;
+#[path = "common/process.rs"]
+mod process;
+
+use std::net::{TcpListener, UdpSocket};
+
+use process::Offhook;
+use tempfile::tempdir;
+
+/// A port where nothing listens.
+fn nowhere() -> String {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A port whose owner says nothing, for as long as it is held.
+fn silent() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, address)
+}
+
+#[test]
+fn where_nothing_listens() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let to = nowhere();
+    for (asked, status) in [
+        (format!("register --server {to} --user alice --password a"), 3),
+        (format!("call bob --server {to} --user alice --password a"), 3),
+        (format!("call bob --server {to} --user alice --no-register"), 4),
+        (format!("call sip:bob@{to}"), 4),
+        (format!("options sip:bob@{to}"), 5),
+        (format!("message sip:bob@{to} hello"), 4),
+    ] {
+        let (ended, sentence, events) = Offhook::run(at, &asked);
+        assert_eq!(ended, status, "{asked}: {events:?}");
+        let words = format!("127.0.0.1 cannot be reached: nothing listens at {to} (UDP)");
+        assert!(sentence.contains(&words), "{asked}: {sentence}");
+        assert_eq!(events.last().unwrap()["code"], "unreachable", "{asked}");
+    }
+    let by_tcp = format!("call sip:bob@{to} --transport tcp");
+    let (status, sentence, _) = Offhook::run(at, &by_tcp);
+    assert_eq!(status, 4, "{sentence}");
+    let words = format!("{to} (TCP) cannot be reached: connection refused");
+    assert!(sentence.contains(&words), "{sentence}");
+}
+
+#[test]
+fn where_nobody_answers() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let (_socket, to) = silent();
+    let listener = TcpListener::bind(&to).unwrap();
+    // Told while it is still asked, so that nobody wonders for half a minute; then we have enough.
+    let waiting = [
+        (format!("register --server {to} --user alice --password a"), &*to, 5),
+        (format!("call sip:bob@{to}"), &*format!("sip:bob@{to}"), 0),
+        (format!("options sip:bob@{to}"), &*format!("sip:bob@{to}"), 5),
+        (format!("message sip:bob@{to} hello"), &*format!("sip:bob@{to}"), 5),
+    ]
+    .map(|(asked, peer, status)| (Offhook::start(at, &asked), peer.to_owned(), status, asked));
+    for (run, peer, status, asked) in waiting {
+        let warning = run.wait("warning");
+        assert_eq!(warning["code"], "no_answer_yet", "{asked}");
+        let words = format!("{peer} has not answered for 4 s: is it running");
+        assert!(warning["message"].as_str().unwrap().starts_with(&words), "{warning}");
+        run.signal("-INT");
+        let (ended, sentence, _) = run.end();
+        assert_eq!(ended, status, "{asked}: {sentence}");
+        assert!(sentence.contains(&words), "{asked}: {sentence}");
+    }
+    drop(listener);
+}
+
+#[test]
+fn who_takes_no_calls_is_not_said_to_be_unknown() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0 --reject 480 --calls 1");
+    let (status, sentence, _) = Offhook::run(at, &format!("call sip:bob@{}", bob.address()));
+    assert_eq!(status, 4);
+    assert!(sentence.contains("480 Temporarily Unavailable (the far end"), "{sentence}");
+    assert_eq!(bob.end().0, 0);
+}
+
+#[test]
+fn a_message_that_is_too_large_is_one_error() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let to = nowhere();
+    // The text alone is too large, or only with its header fields.
+    for length in [2_000, 1_250] {
+        let text = "x".repeat(length);
+        let (status, sentence, events) = Offhook::run(at, &format!("message sip:bob@{to} {text}"));
+        assert_eq!(status, 2, "{length}: {sentence}");
+        assert!(
+            sentence.contains("the message is too large: with its header fields"),
+            "{sentence}"
+        );
+        assert_eq!(events.last().unwrap()["code"], "too_large");
+    }
+}
+
+#[test]
+fn tips_lead_to_what_was_meant_or_there_are_none() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    for (asked, tip) in [
+        ("call bob --sever x", Some("'--server'")),
+        ("call bob --username x", Some("'--user'")),
+        ("anwser", Some("'answer'")),
+        ("call bob --timeout 5", None),
+        ("call bob --video", None),
+        ("call bob --port 5060", None),
+        ("hangup", None),
+    ] {
+        let (status, sentence, _) = Offhook::run(at, asked);
+        assert_eq!(status, 2, "{asked}: {sentence}");
+        match tip {
+            Some(tip) => assert!(sentence.contains(&format!("exists: {tip}")), "{sentence}"),
+            None => assert!(!sentence.contains("tip:"), "{asked}: {sentence}"),
+        }
+    }
+    std::fs::write(at.join("odd.toml"), "timeout = 5\n").unwrap();
+    let (_, sentence, _) = Offhook::run(at, "call sip:a@127.0.0.1 --config odd.toml");
+    assert!(sentence.contains("no option timeout; did you mean answer-timeout?"), "{sentence}");
+}
+
+/// The port where an exchange listens, and a phone that was copied from the README would.
+#[test]
+fn a_program_that_returns_its_error_from_main_shows_the_sentence() {
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = runtime.block_on(async {
+        let parameters = offhook::PhoneParameters::without_server("alice").bind(taken);
+        offhook::Phone::new(parameters).start().await.unwrap_err()
+    });
+    let shown = format!("{error:?}");
+    assert!(shown.starts_with(&format!("cannot listen on UDP {taken}")), "{shown}");
+    assert!(shown.contains("in use by another program") && shown.ends_with("(bind)"), "{shown}");
+}
