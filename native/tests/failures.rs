@@ -6,7 +6,8 @@ mod common;
 #[path = "common/process.rs"]
 mod process;
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
+use std::time::Instant;
 
 use process::Offhook;
 use tempfile::tempdir;
@@ -54,11 +55,9 @@ fn where_nobody_answers() {
     let directory = tempdir().unwrap();
     let at = directory.path();
     let (_socket, to) = silent();
-    let listener = TcpListener::bind(&to).unwrap();
     // Told while it is still asked, so that nobody wonders for half a minute; then we have enough.
     let waiting = [
         (format!("register --server {to} --user alice --password a"), &*to, 5),
-        (format!("call sip:bob@{to}"), &*format!("sip:bob@{to}"), 0),
         (format!("options sip:bob@{to}"), &*format!("sip:bob@{to}"), 5),
         (format!("message sip:bob@{to} hello"), &*format!("sip:bob@{to}"), 5),
     ]
@@ -73,7 +72,24 @@ fn where_nobody_answers() {
         assert_eq!(ended, status, "{asked}: {sentence}");
         assert!(sentence.contains(&words), "{asked}: {sentence}");
     }
-    drop(listener);
+}
+
+#[test]
+fn an_invite_that_nobody_has_seen_ends_when_it_should() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let (_socket, to) = silent();
+    let began = Instant::now();
+    let asked = format!("call sip:bob@{to} --answer-timeout 5");
+    let (status, sentence, events) = Offhook::run(at, &asked);
+    let took = began.elapsed().as_secs();
+    assert_eq!(status, 4, "{events:?}");
+    assert!((5..10).contains(&took), "it took {took} s");
+    let words = format!("sip:bob@{to} cannot be reached: there was no response at all");
+    assert!(sentence.contains(&words), "{sentence}");
+    assert_eq!(events.iter().filter(|event| event["code"] == "no_answer_yet").count(), 1);
+    let ended = events.iter().find(|event| event["event"] == "ended").unwrap();
+    assert_eq!((&ended["by"], &ended["error"]["code"]), (&"timeout".into(), &"unreachable".into()));
 }
 
 #[test]

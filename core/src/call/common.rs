@@ -90,6 +90,9 @@ impl Common {
         state: CallState,
         cause: Option<Cause>,
     ) {
+        if self.state == CallState::Ended {
+            return;
+        }
         if self.state != state || cause.is_some() {
             self.state = state;
             if let Some(cause) = &cause {
@@ -99,15 +102,26 @@ impl Common {
         }
     }
 
+    /// The application learns that the call is over before it is: what is still to be said to the far end
+    /// is said without it.
+    pub(super) fn finish_early(&mut self, cx: &mut Context<'_>, ending: Ending) {
+        self.end_for_application(cx, ending);
+        self.announced = false;
+    }
+
     /// The call is over: media stops, what is held is given back, and the application learns of it.
     pub(super) fn finish(&mut self, cx: &mut Context<'_>, ending: Ending) {
+        if let Some(tag) = self.tag.take() {
+            cx.agent.forget_tag(tag);
+        }
+        self.end_for_application(cx, ending);
+    }
+
+    fn end_for_application(&mut self, cx: &mut Context<'_>, ending: Ending) {
         for (request, _) in core::mem::take(&mut self.queue) {
             emit_reply(cx, request, Err(None));
         }
         self.media.close(cx);
-        if let Some(tag) = self.tag.take() {
-            cx.agent.forget_tag(tag);
-        }
         if !self.announced {
             self.state = CallState::Ended;
             return;

@@ -141,6 +141,11 @@ impl Call {
         matches!(self.stage, Stage::Over)
     }
 
+    /// Whether nothing is waited for any more: it is over, or the application was told so already.
+    pub(crate) fn is_told_over(&self) -> bool {
+        self.is_over() || !self.is_announced() && self.state() == CallState::Ended
+    }
+
     /// The INVITE transaction that a CANCEL need no longer look for: once, when it was answered.
     pub(crate) fn take_answered_invite(&mut self) -> Option<ServerId> {
         match &self.stage {

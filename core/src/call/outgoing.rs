@@ -309,7 +309,11 @@ impl Outgoing {
                 let ending = Ending::error(Some(error));
                 self.fail_over(call, cx, ending, None)
             }
-            (None, _) => self.fail_over(call, cx, cause.into(), None),
+            (None, FailureCause::Timeout) if !calling.heard => {
+                let ending = unheard(&self.target);
+                self.fail_over(call, cx, ending, None)
+            }
+            (None, FailureCause::Timeout) => self.fail_over(call, cx, cause.into(), None),
         }
     }
 
@@ -321,7 +325,17 @@ impl Outgoing {
         alarm: CallAlarm,
     ) -> Step {
         match alarm {
-            CallAlarm::Unanswered => self.withdraw(call, cx, Ending::new(EndedBy::Timeout)),
+            CallAlarm::Unanswered => {
+                let mut ending = Ending::new(EndedBy::Timeout);
+                if let State::Calling(calling) = &self.state
+                    && !calling.heard
+                {
+                    // §9.1: CANCEL has to wait until somebody is heard. The application has not.
+                    ending = calling.withdrawal.clone().unwrap_or(unheard(&self.target));
+                    call.finish_early(cx, ending.clone());
+                }
+                self.withdraw(call, cx, ending)
+            }
             _ => Step::Stay,
         }
     }
@@ -460,6 +474,12 @@ impl Outgoing {
             cx.cancel_timer(calling.unanswered);
         }
     }
+}
+
+/// How a call ends if there was no response at all to its INVITE.
+fn unheard(target: &Target) -> Ending {
+    let problem = "there was no response at all; is it running, and is the address right?";
+    Ending { by: EndedBy::Timeout, ..unreachable(target, problem) }
 }
 
 /// How a call ends if its target cannot be reached any more.

@@ -218,7 +218,10 @@ impl Phone {
     /// The next thing that happened.
     pub fn next_event(&mut self) -> Option<Event> {
         let event = self.agent.events.pop_front()?;
-        if let Event::Ended { call, .. } = &event {
+        // One whose end was told early is still withdrawn from the far end.
+        if let Event::Ended { call, .. } = &event
+            && self.calls.get(call).is_some_and(|call| call.is_over())
+        {
             self.calls.remove(call);
         }
         Some(event)

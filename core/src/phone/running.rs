@@ -398,7 +398,8 @@ impl Phone {
     /// Goes on when what was waited for has come.
     fn go_on_stopping(&mut self, host: &mut dyn Host) {
         let Some((stopping, _)) = self.stopping else { return };
-        if stopping == Stopping::Calls && self.calls.values().all(|call| call.is_over()) {
+        if stopping == Stopping::Calls && self.calls.values().all(|call| call.is_told_over()) {
+            self.abandon_calls(host);
             self.leave(host);
         }
         let Some((Stopping::Registration, _)) = self.stopping else { return };
@@ -411,14 +412,18 @@ impl Phone {
     fn stop_waiting(&mut self, host: &mut dyn Host) {
         match self.stopping {
             Some((Stopping::Calls, _)) => {
-                let ids: Vec<CallId> = self.calls.keys().copied().collect();
-                for id in ids {
-                    self.with_call(host, id, Call::abandon);
-                }
+                self.abandon_calls(host);
                 self.leave(host);
             }
             Some((Stopping::Registration, _)) => self.finish_stop(host),
             None => {}
+        }
+    }
+
+    fn abandon_calls(&mut self, host: &mut dyn Host) {
+        let ids: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in ids {
+            self.with_call(host, id, Call::abandon);
         }
     }
 

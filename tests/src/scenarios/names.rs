@@ -255,7 +255,12 @@ pub(super) const SIPS_STAYS_PRIVATE: Scenario = Scenario {
         world.sim.set_naptr("clear.example", &[naptr(1, "SIP+D2U", "_sip._udp.clear.example")]);
         world.sim.set_srv("_sip._udp.clear.example", &[srv(1, 0, "clear.example")]);
         let call = world.call(&alice, "sips:bob@clear.example")?;
-        expect_error(&mut world, &alice, call, "clear.example cannot be reached")?;
+        expect_error(
+            &mut world,
+            &alice,
+            call,
+            "clear.example at 10.0.0.11:5061 (TLS) cannot be reached",
+        )?;
         world.expect(sent_to(&world, FIRST) == 0, "it left in the clear")?;
         let clear = "sips:bob@10.0.0.11;transport=udp".to_owned();
         let refused =

@@ -4,8 +4,9 @@ use super::scene::{
     ALICE, Actor, PEER, Scene, header, headers, response, sdp, session, tag, taken,
 };
 use crate::call::CallOptions;
+use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, EndedBy, Event};
+use crate::event::{CallId, CallState, EndedBy, Event, PhoneStatus};
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -134,6 +135,64 @@ fn nobody_there_is_a_timeout_after_32_seconds() {
     assert_eq!(scene.sim.now().since(start).as_millis() / 100, 319);
     assert_eq!(scene.sim[peer].count("INVITE"), 7);
     assert_eq!(scene.sim[peer].count("CANCEL"), 0);
+    scene.assert_idle(&alice);
+}
+
+/// Alice, who waits five seconds for an answer of a peer that says nothing, and has given up; and the
+/// INVITE.
+fn given_up() -> (Scene, Actor, NodeId<ScriptedPeer>, Arrival) {
+    let mut scene = Scene::new();
+    let parameters = PhoneParameters::without_server("alice");
+    let alice = scene.phone(ALICE, parameters.answer_timeout(Duration::from_secs(5).into()));
+    scene.start(&alice);
+    let peer = scene.peer(PEER, agree);
+    let call = scene.call(&alice, TARGET);
+    let start = scene.sim.now();
+    assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
+    assert_eq!(scene.sim.now().since(start).as_secs(), 5);
+    let why = alice.events().into_iter().find_map(|event| match event {
+        Event::Ended { error, .. } => error.map(|error| error.to_string()),
+        _ => None,
+    });
+    assert!(why.is_some_and(|why| {
+        why.contains("bob@10.0.0.9 cannot be reached: there was no response at all")
+    }));
+    assert_eq!(scene.sim[alice.id].state(call), None);
+    assert_eq!(scene.sim[peer].count("CANCEL"), 0, "§9.1");
+    let invite = last(&scene, peer, "INVITE");
+    (scene, alice, peer, invite)
+}
+
+#[test]
+fn an_invite_that_was_given_up_is_cancelled_when_somebody_is_heard() {
+    let (mut scene, alice, peer, invite) = given_up();
+    for _ in 0..2 {
+        answer(&mut scene, peer, &invite, "180 Ringing", "b", "");
+    }
+    assert_eq!(scene.sim[peer].count("CANCEL"), 1);
+    answer(&mut scene, peer, &invite, "487 Request Terminated", "b", "");
+    assert_eq!(scene.sim[peer].count("ACK"), 1);
+    let ends = alice.events().into_iter().filter(|event| matches!(event, Event::Ended { .. }));
+    assert_eq!(ends.count(), 1, "it is told once");
+    scene.assert_idle(&alice);
+}
+
+#[test]
+fn an_invite_that_was_given_up_is_hung_up_when_it_is_answered() {
+    let (mut scene, alice, peer, invite) = given_up();
+    let told = alice.events().len();
+    answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+    assert_eq!((scene.sim[peer].count("ACK"), scene.sim[peer].count("BYE")), (1, 1));
+    assert_eq!(alice.events().len(), told, "the application is done with it");
+    scene.assert_idle(&alice);
+}
+
+#[test]
+fn an_invite_that_was_given_up_keeps_no_phone_from_stopping() {
+    let (mut scene, alice, _, _) = given_up();
+    scene.tell(&alice, |phone| phone.stop());
+    scene.run(Duration::from_secs(1));
+    assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Inactive);
     scene.assert_idle(&alice);
 }
 
