@@ -38,8 +38,7 @@ async fn main() -> Result<(), Error> {
         std::process::exit(2);
     };
     offhook::check_wav(file)?;
-    let any = ([0, 0, 0, 0], 0).into();
-    let phone = Phone::new(PhoneParameters::new(server, user).password(password).bind(any));
+    let phone = Phone::new(PhoneParameters::new(server, user).password(password).any_port());
     phone.set_call_handler(Board { file: file.into() });
     phone.start().await?;
     std::future::pending().await

@@ -5,26 +5,30 @@
 //! cargo run --example answer -- 127.0.0.1 alice a &
 //! offhook call alice --server 127.0.0.1 --user bob --password b
 //! ```
-use offhook::{Phone, PhoneParameters};
+use offhook::{Call, Error, Phone, PhoneParameters};
 
 #[tokio::main]
-async fn main() -> Result<(), offhook::Error> {
+async fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [server, user, password] = arguments.as_slice() else {
         eprintln!("usage: answer SERVER USER PASSWORD");
         std::process::exit(2);
     };
-    // Any free port: the server learns it when the phone registers.
-    let any = ([0, 0, 0, 0], 0).into();
-    let phone = Phone::new(PhoneParameters::new(server, user).password(password).bind(any));
+    let phone = Phone::new(PhoneParameters::new(server, user).password(password).any_port());
     phone.start().await?;
     let mut incoming = phone.incoming();
     while let Some(call) = incoming.next().await {
         println!("{} calls", call.info().remote);
         tokio::spawn(async move {
-            call.answer().await?;
-            call.hangup().await
+            if let Err(error) = greet(&call).await {
+                println!("{}: {error}", call.info().remote);
+            }
         });
     }
     Ok(())
+}
+
+async fn greet(call: &Call) -> Result<(), Error> {
+    call.answer().await?;
+    call.hangup().await
 }

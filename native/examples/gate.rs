@@ -55,9 +55,15 @@ async fn main() -> Result<(), offhook::Error> {
     println!("listening on {}", phone.bound_address().expect("it runs"));
     // Whom it is to call, if anybody.
     if let Some(target) = arguments.next() {
-        let call = phone.call(&target).await?;
-        call.answered().await?;
-        call.hangup().await?;
+        if let Err(error) = greet(&phone, &target).await {
+            println!("{target}: {error}");
+        }
     }
     std::future::pending().await
+}
+
+async fn greet(phone: &Phone, target: &str) -> Result<(), offhook::Error> {
+    let call = phone.call(target).await?;
+    call.answered().await?;
+    call.hangup().await
 }

@@ -56,8 +56,7 @@ async fn main() -> Result<(), Error> {
         eprintln!("usage: states SERVER USER PASSWORD TARGET");
         std::process::exit(2);
     };
-    let any = ([0, 0, 0, 0], 0).into();
-    let phone = Phone::new(PhoneParameters::new(server, user).password(password).bind(any));
+    let phone = Phone::new(PhoneParameters::new(server, user).password(password).any_port());
     let done = Arc::new(Notify::new());
     phone.set_call_handler(Reporter { done: Arc::clone(&done) });
     phone.start().await?;

@@ -4,19 +4,30 @@
 //! audio and digits. A phone that answers and plays a file:
 //!
 //! ```no_run
-//! use offhook::{Phone, PhoneParameters};
+//! use offhook::{Call, Error, Phone, PhoneParameters};
 //!
 //! #[tokio::main]
-//! async fn main() -> Result<(), offhook::Error> {
-//!     let phone = Phone::new(PhoneParameters::new("pbx.example.com", "alice").password("secret"));
+//! async fn main() -> Result<(), Error> {
+//!     let parameters = PhoneParameters::new("pbx.example.com", "alice").password("secret");
+//!     // Any free port: an exchange on this machine may have 5060.
+//!     let phone = Phone::new(parameters.any_port());
 //!     phone.start().await?;
 //!     let mut incoming = phone.incoming();
 //!     while let Some(call) = incoming.next().await {
-//!         call.answer().await?;
-//!         call.play("welcome.wav").await?;
-//!         call.hangup().await?;
+//!         // Each call in a task of its own: a caller who hangs up early ends that, and no other.
+//!         tokio::spawn(async move {
+//!             if let Err(error) = welcome(&call).await {
+//!                 eprintln!("{}: {error}", call.info().remote);
+//!             }
+//!         });
 //!     }
 //!     Ok(())
+//! }
+//!
+//! async fn welcome(call: &Call) -> Result<(), Error> {
+//!     call.answer().await?;
+//!     call.play("welcome.wav").await?;
+//!     call.hangup().await
 //! }
 //! ```
 //!
@@ -25,7 +36,7 @@
 //! ```no_run
 //! # async fn dial() -> Result<(), offhook::Error> {
 //! # use offhook::{Phone, PhoneParameters};
-//! let phone = Phone::new(PhoneParameters::without_server("caller"));
+//! let phone = Phone::new(PhoneParameters::without_server("caller").any_port());
 //! phone.start().await?;
 //! let call = phone.call("sip:bob@192.0.2.7").await?;
 //! call.answered().await?;
@@ -34,6 +45,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! An [`Error`] names who is at fault, with which value, and what to do; its [`code`](Error::code) is for
+//! programs.
 //!
 //! The protocol itself is [`offhook_core`], re-exported as [`core`]; this crate gives it sockets,
 //! time and tasks. It needs a tokio runtime with I/O and time enabled. The `offhook` command lives

@@ -174,6 +174,21 @@ async fn menu() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn callers_who_hang_up_early_end_no_example() {
+    let sounds = [("board.wav", 440, 900), ("welcome.wav", 440, 1_000)];
+    for (name, more) in [("answer", None), ("announcement", Some("board.wav")), ("menu", None)] {
+        let site = Site::new(name, &sounds, more.as_slice()).await;
+        for patience in [0, 1, 5, 20, 60, 200] {
+            let call = soon(site.bob.call("alice")).await.expect("the call is placed");
+            let _ = tokio::time::timeout(Duration::from_millis(patience), call.answered()).await;
+            // Whatever has come of it by now: dropping it cancels it, or hangs it up.
+            drop(call);
+        }
+        site.call().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn states() {
     let site = Site::new("states", &[], &["bob"]).await;
     let called = soon(site.bob.incoming().next()).await.expect("it calls");

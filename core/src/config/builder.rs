@@ -132,6 +132,14 @@ impl PhoneParameters {
         self
     }
 
+    /// Binds any free port for SIP in place of 5060, which one program of a machine has: the server learns
+    /// it when the phone registers.
+    #[must_use]
+    pub fn any_port(mut self) -> Self {
+        self.bind_port = 0;
+        self
+    }
+
     /// The RTP ports to use, both ends included.
     #[must_use]
     pub fn rtp_ports(mut self, low: u16, high: u16) -> Self {

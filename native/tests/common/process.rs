@@ -2,6 +2,7 @@
 //! for with a deadline.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -46,8 +47,11 @@ impl Offhook {
         let (line, lines) = channel();
         thread::spawn(move || {
             for text in BufReader::new(out).lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&text);
-                let _ = line.send(value.unwrap_or_else(|_| panic!("no JSON: {text}")));
+                let value = serde_json::from_str(&text).expect(&text);
+                if let Some(unknown) = undocumented(&value) {
+                    panic!("docs/json.md does not know {unknown}: {text}");
+                }
+                let _ = line.send(value);
             }
         });
         let (told, sentence) = channel();
@@ -152,6 +156,37 @@ impl Offhook {
     pub(crate) fn run(directory: &Path, arguments: &str) -> (i32, String, Vec<Value>) {
         Self::start(directory, arguments).end()
     }
+}
+
+/// The events of docs/json.md, and the fields of each.
+pub(crate) fn documented() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut events = BTreeMap::<_, BTreeSet<_>>::new();
+    for row in include_str!("../../../docs/json.md").lines() {
+        let mut columns = row.split('|').skip(1);
+        let names = |column: Option<&'static str>| column.unwrap_or_default().split('`').skip(1);
+        let (event, fields) = (names(columns.next()).next(), names(columns.next()).step_by(2));
+        if let Some(event) = event {
+            events.entry(event).or_default().extend(fields);
+        }
+    }
+    events
+}
+
+/// An event, or a field of one, that docs/json.md does not have.
+fn undocumented(value: &Value) -> Option<String> {
+    let event = value["event"].as_str().unwrap_or_default();
+    let Some(fields) = documented().remove(event) else { return Some(event.to_owned()) };
+    let known = |name: &str| name == "event" || fields.contains(name);
+    let missing = |(name, value): (&String, &Value)| {
+        let inner = value.as_object().into_iter().flatten();
+        let inner = inner.map(|(inner, _)| format!("{name}.{inner}")).find(|name| !known(name));
+        let has_inner = fields.iter().any(|field| field.starts_with(&format!("{name}.")));
+        match has_inner {
+            true => inner,
+            false => Some(name.clone()).filter(|name| !known(name)),
+        }
+    };
+    value.as_object()?.iter().find_map(missing).map(|field| format!("{event}.{field}"))
 }
 
 impl Drop for Offhook {
