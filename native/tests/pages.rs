@@ -1,5 +1,6 @@
-//! docs/json.md is whole: what the command's source tells stands there, and nothing else does. That the
-//! fields which are added to these are there too is seen by every test that starts the command.
+//! The pages are whole. docs/json.md: what the command's source tells stands there, and nothing else does; that
+//! the fields which are added to these are there too is seen by every test that starts the command. And the
+//! guide has the code of every error.
 #![cfg(all(feature = "cli", unix))]
 
 #[path = "common/process.rs"]
@@ -52,4 +53,25 @@ fn the_page_has_every_event_and_every_field() {
             assert!(written, "{event}.{field} is nowhere in the source");
         }
     }
+}
+
+#[test]
+fn the_guide_has_the_code_of_every_error() {
+    let guide = include_str!("../../docs/guide.md");
+    let table: BTreeSet<_> = guide
+        .lines()
+        .skip_while(|line| !line.starts_with("| code |"))
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|codes| codes.split('`').skip(1).step_by(2))
+        .collect();
+    let errors =
+        [include_str!("../src/error.rs"), include_str!("../../core/src/error.rs")].concat();
+    let codes: BTreeSet<_> = errors
+        .lines()
+        .filter(|line| line.trim_start().starts_with("Self::"))
+        .filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\","))
+        .collect();
+    assert!(codes.len() > 30, "{codes:?}");
+    assert_eq!(table, codes, "the codes of the guide, and those of the source");
 }
