@@ -19,7 +19,7 @@ pub enum Error {
         state: CallState,
     },
     /// The phone's status does not allow the command.
-    #[error("cannot {command} while the phone is {status:?}")]
+    #[error("cannot {command} a phone that is {}", format!("{status:?}").to_lowercase())]
     InvalidStatus {
         /// The command.
         command: &'static str,
@@ -27,7 +27,7 @@ pub enum Error {
         status: PhoneStatus,
     },
     /// No call has this number, or it is long over.
-    #[error("there is no call {call}")]
+    #[error("there is no call {call}, or it is over")]
     NoSuchCall {
         /// The number.
         call: CallId,
@@ -97,7 +97,7 @@ pub enum Error {
         limit: usize,
     },
     /// The phone holds as many calls as it may.
-    #[error("the phone already has {limit} calls")]
+    #[error("the phone already has {limit} calls: end some, or raise max_calls")]
     TooManyCalls {
         /// The limit.
         limit: usize,

@@ -2,10 +2,18 @@
 import assert from "node:assert/strict";
 import { createSocket, Socket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { Phone, readWav } from "../node/phone.js";
 import { assertHears, tone, wav } from "./sound.js";
 
@@ -342,4 +350,32 @@ test("a WAV is played by its bytes and by its path", OPTIONS, async (t) => {
   assert.deepEqual([rate, samples.length], [16_000, 24_000]);
   assert.match(cutShort, /last 0\.5 s are missing/);
   await call.hangup();
+});
+
+test("the program of the README survives callers who hang up at any moment", OPTIONS, async (t) => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const serve = /^async function serve\(call\) \{\n(?<body>.*?)^\}/ms.exec(readme).groups.body;
+  const told = [];
+  const program = new Function("phone", "console", `return (async () => {
+    for await (const call of phone.incoming()) {
+      serve(call).catch((error) => console.error(\`\${call.from}: \${error.message}\`));
+    }
+    async function serve(call) {
+      ${serve.replace('"welcome.wav"', "8000, new Int16Array(800)")}
+    }
+  })()`);
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const running = program(bob, { log: (...text) => told.push(text), error: (text) => told.push(text) });
+  for (const patience of [0, 1, 5, 20, 60, 200]) {
+    const call = alice.call(at(bob));
+    await Promise.race([call.answered(), setTimeout(patience)]);
+    await (call.state === "answered" ? call.hangup() : call.cancel());
+  }
+  const call = alice.call(at(bob));
+  await call.answered();
+  call.sendDtmf("7");
+  assert.equal((await call.ended()).by, "remote");
+  assert.equal(told.at(-1)[1], "7");
+  await bob.stop();
+  await running;
 });

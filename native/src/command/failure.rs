@@ -86,11 +86,13 @@ impl From<Error> for Failure {
             Error::Bind { .. } | Error::File { .. } | Error::TlsFile { .. } | Error::Wav { .. } => {
                 Status::Resource
             }
-            Error::Dtmf(_) | Error::NoCertificate { .. } => Status::Usage,
+            Error::NoCertificate { .. } => Status::Usage,
             Error::RegistrationRefused { .. } | Error::RegistrationUnanswered { .. } => {
                 Status::Registration
             }
-            Error::Rejected { .. }
+            // Digits were checked before: these are what the far end does not take.
+            Error::Dtmf(_)
+            | Error::Rejected { .. }
             | Error::Unreachable
             | Error::Ended { .. }
             | Error::Timeout { .. } => Status::Call,

@@ -219,7 +219,7 @@ pub(crate) async fn patiently<T>(output: Output, peer: &str, answer: impl Future
 
 /// The end that a signal asked for before anything else had happened.
 pub(crate) fn interrupted() -> Failure {
-    Failure::new(Status::Nothing, "interrupted", "interrupted before anything happened")
+    Failure::new(Status::Nothing, "interrupted", "interrupted before an answer came")
 }
 
 /// Keeps packets, for the ladder, the capture file and `-v`.
