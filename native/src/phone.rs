@@ -340,10 +340,9 @@ impl Phone {
     /// `text/plain`. Those that come are [`Event::Message`].
     ///
     /// # Errors
-    /// [`Error::Rejected`] for any other response, and with 513 for a message that would be
-    /// larger than the 1,300 bytes that RFC 3428 allows, header fields included;
-    /// [`Error::Timeout`] when no answer comes; [`Error::Phone`] for what cannot be sent;
-    /// [`Error::NotRunning`].
+    /// [`Error::Rejected`] for any other response; [`Error::Timeout`] when no answer comes;
+    /// [`Error::Phone`] for what cannot be sent, such as a message larger than the 1,300 bytes that RFC
+    /// 3428 allows, header fields included ([`TooLarge`](Problem::TooLarge)); [`Error::NotRunning`].
     pub async fn message(
         &self,
         target: &str,

@@ -222,6 +222,8 @@ pub(crate) struct DemoArguments {
     pub(crate) json: bool,
 }
 
+/// A first registration that is refused, or that nobody answers in 32 s (over UDP; sooner where there is no way
+/// to the server), is the end of it, with exit status 3. Later ones are tried again.
 #[derive(Args, Debug)]
 pub(crate) struct RegisterArguments {
     /// Register, report, and leave the registration to expire
