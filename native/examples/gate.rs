@@ -54,10 +54,10 @@ async fn main() -> Result<(), offhook::Error> {
     phone.start().await?;
     println!("listening on {}", phone.bound_address().expect("it runs"));
     // Whom it is to call, if anybody.
-    if let Some(target) = arguments.next() {
-        if let Err(error) = greet(&phone, &target).await {
-            println!("{target}: {error}");
-        }
+    if let Some(target) = arguments.next()
+        && let Err(error) = greet(&phone, &target).await
+    {
+        println!("{target}: {error}");
     }
     std::future::pending().await
 }

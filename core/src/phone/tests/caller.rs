@@ -143,7 +143,7 @@ fn nobody_there_is_a_timeout_after_32_seconds() {
 fn given_up() -> (Scene, Actor, NodeId<ScriptedPeer>, Arrival) {
     let mut scene = Scene::new();
     let parameters = PhoneParameters::without_server("alice");
-    let alice = scene.phone(ALICE, parameters.answer_timeout(Duration::from_secs(5).into()));
+    let alice = scene.phone(ALICE, parameters.answer_timeout(Duration::from_secs(5)));
     scene.start(&alice);
     let peer = scene.peer(PEER, agree);
     let call = scene.call(&alice, TARGET);
