@@ -1,0 +1,43 @@
+// Whether this machine stalled while something was measured in real time.
+import { Worker } from "node:worker_threads";
+
+const TICK_MS = 2;
+
+// A thread of its own, so that what a test does to its event loop is no stall.
+const TICKER = `
+  const { workerData } = require("node:worker_threads");
+  const cells = new Int32Array(workerData);
+  const [longest, never] = [cells.subarray(0, 1), cells.subarray(1, 2)];
+  for (let last = performance.now(); ; ) {
+    Atomics.wait(never, 0, 0, ${TICK_MS});
+    const now = performance.now();
+    if (now - last > Atomics.load(longest, 0)) Atomics.store(longest, 0, Math.round(now - last));
+    last = now;
+  }
+`;
+
+/** A thread that ticks, and how late it was at the most. */
+export class StallMeter {
+  #longest;
+  #worker;
+
+  constructor() {
+    const shared = new SharedArrayBuffer(8);
+    this.#longest = new Int32Array(shared, 0, 1);
+    this.#worker = new Worker(TICKER, { eval: true, workerData: shared });
+  }
+
+  /** Resolves when it ticks. */
+  async started() {
+    while (Atomics.load(this.#longest, 0) === 0) await new Promise((done) => setTimeout(done, 5));
+  }
+
+  /** The longest time between two ticks since this was asked last, in milliseconds. */
+  take() {
+    return Atomics.exchange(this.#longest, 0, 0);
+  }
+
+  stop() {
+    return this.#worker.terminate();
+  }
+}
