@@ -30,7 +30,11 @@ pub(crate) fn measure() -> Result<Outcome, Failure> {
         let why = "valgrind is not installed (apt-get install valgrind)";
         return Ok(Outcome::Skipped(why.to_owned()));
     }
-    Run::cargo("build -q --release -p offhook-tests --bin instructions").go()?;
+    // In one piece: how a compiler cuts crates into units would show in the counts.
+    Run::cargo("build -q --release -p offhook-tests --bin instructions")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
+        .go()?;
     let program = wasm::target_dir().join("release/instructions");
     for Work { name, what, warm } in WORKS {
         let first = collected(&program, name, *warm)?;
