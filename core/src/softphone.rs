@@ -11,7 +11,7 @@ use crate::event::{CallId, Event};
 use crate::host::{Endpoint, Flow, Host, Inbound, MediaPort};
 use crate::media::{MediaControl, MediaEvent};
 use crate::phone::Phone;
-use crate::rtp::{MediaOptions, MediaSession, MediaStats};
+use crate::rtp::{MediaSession, MediaStats};
 use crate::stream::Decoded;
 use crate::time::Instant;
 use crate::timers::{TimerId, Timers};
@@ -91,7 +91,7 @@ impl Softphone {
         &mut self.phone
     }
 
-    /// The media of a call; `None` before anything was agreed, and once [`Event::Ended`] was taken.
+    /// The media of a call; `None` before anything is offered, and once [`Event::Ended`] was taken.
     pub fn media(&self, call: CallId) -> Option<&MediaSession> {
         self.media.get(&call).map(|media| &media.session)
     }
@@ -145,23 +145,16 @@ impl Softphone {
     }
 
     fn control(&mut self, host: &mut dyn Host, call: CallId, control: MediaControl) {
-        if !self.media.contains_key(&call) {
-            if matches!(control, MediaControl::Close) {
-                return;
-            }
-            let options = MediaOptions {
-                silence_timeout: self.phone.parameters().media_timeout,
-                symmetric_rtp: self.phone.parameters().symmetric_rtp,
-                ..MediaOptions::default()
-            };
-            let session = MediaSession::new(host, options);
+        if let MediaControl::Open { .. } = &control {
+            let session = MediaSession::new();
             self.media.insert(call, Media { session, ports: Vec::new(), timer: None });
         }
         if let Some(media) = self.media.get_mut(&call) {
-            if let MediaControl::Configure { parameters, .. } = &control
-                && self.ports.insert(parameters.port, call).is_none()
-            {
-                media.ports.push(parameters.port);
+            if let MediaControl::Configure { parameters, .. } = &control {
+                let port = parameters.transport.port();
+                if self.ports.insert(port, call).is_none() {
+                    media.ports.push(port);
+                }
             }
             if let MediaControl::Release { port } = control {
                 self.ports.remove(&port);

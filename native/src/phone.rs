@@ -314,8 +314,8 @@ impl Phone {
         let jobs = self.jobs()?;
         let (told, placed) = oneshot::channel();
         let (target, back) = (target.to_owned(), jobs.clone());
-        jobs.send(Box::new(move |line, machine| {
-            let call = line.call(machine, &back, &target, options);
+        jobs.send(Box::new(move |line, _| {
+            let call = line.call(&back, &target, options);
             // If the caller gave up, the call is dropped here, and cancelled by that.
             let _ = told.send(call);
         }))

@@ -60,9 +60,9 @@ impl Referral {
         let (id, jobs) = self.open.take().ok_or(Error::NotRunning)?;
         let (told, placed) = oneshot::channel();
         let back = jobs.clone();
-        jobs.send(Box::new(move |line, machine| {
+        jobs.send(Box::new(move |line, _| {
             // If the taker gave up, the call is dropped here, and cancelled by that.
-            let _ = told.send(line.accept_referral(machine, &back, id));
+            let _ = told.send(line.accept_referral(&back, id));
         }))
         .map_err(|_| Error::NotRunning)?;
         let call = placed.await.map_err(|_| Error::NotRunning)??;

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use offhook_core::codec::Codec;
 use offhook_core::codec::PayloadFormat;
 use offhook_core::host::{Clock, Datagrams, Entropy, Host, MediaPort, Outbound};
-use offhook_core::media::{MediaControl, MediaParameters};
-use offhook_core::rtp::{MediaOptions, MediaSession};
-use offhook_core::sdp::{Direction, LocalMedia, TelephoneEvents};
+use offhook_core::media::{MediaControl, MediaOptions, MediaParameters, MediaTransport};
+use offhook_core::rtp::MediaSession;
+use offhook_core::sdp::{Agreed, Direction, LocalMedia, TelephoneEvents};
 use offhook_core::time::{Duration, Instant, WallTime};
 
 use crate::random::Random;
@@ -59,11 +59,13 @@ impl Datagrams for IdleHost {
 
 /// A session that talks PCMU, PCMA, G.722 and telephone-event with [`PEER`].
 pub fn media_session(host: &mut dyn Host) -> MediaSession {
-    let mut session = MediaSession::new(host, MediaOptions::default());
+    let mut session = MediaSession::new();
+    let (cname, options) = ("idle".to_owned(), MediaOptions::default());
+    session.handle_control(host, MediaControl::Open { cname, options });
     let formats = [(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722)]
         .map(|(payload_type, codec)| PayloadFormat::new(payload_type, codec));
-    let parameters = MediaParameters {
-        port: MediaPort(1),
+    let agreed = Agreed {
+        stream: 0,
         remote_rtp: PEER,
         remote_rtcp: SocketAddr::new(PEER.ip(), PEER.port() + 1),
         direction: Direction::SendRecv,
@@ -73,8 +75,9 @@ pub fn media_session(host: &mut dyn Host) -> MediaSession {
         telephone_events: TelephoneEvents::DTMF,
         telephone_event_receive: Some(101),
         ptime: Duration::from_millis(20),
-        cname: "idle".to_owned(),
     };
+    let transport = MediaTransport::Rtp { port: MediaPort(1) };
+    let parameters = MediaParameters { transport, agreed };
     session.handle_control(host, MediaControl::Configure { stream: 0, parameters });
     session
 }

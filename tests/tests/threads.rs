@@ -15,7 +15,7 @@ use offhook_core::host::{
 };
 use offhook_core::media::{MediaControl, MediaEvent};
 use offhook_core::phone::Phone;
-use offhook_core::rtp::{MediaOptions, MediaSession};
+use offhook_core::rtp::MediaSession;
 use offhook_core::time::{Duration, Instant, WallTime};
 use offhook_tests::random::Random;
 
@@ -203,15 +203,14 @@ fn media(orders: &Receiver<Order>, reports: &Sender<Report>) {
     while let Ok(order) = orders.recv() {
         match order {
             Order::Control(leg, control) => {
-                let index = sessions.iter().position(|(l, ..)| *l == leg).unwrap_or_else(|| {
-                    let session = MediaSession::new(&mut desk, MediaOptions::default());
-                    sessions.push((leg, Vec::new(), session));
-                    sessions.len() - 1
-                });
-                if let MediaControl::Configure { parameters, .. } = &control {
-                    sessions[index].1.push(parameters.port);
+                if let MediaControl::Open { .. } = &control {
+                    sessions.push((leg, Vec::new(), MediaSession::new()));
                 }
-                sessions[index].2.handle_control(&mut desk, control);
+                let found = sessions.iter_mut().find(|(l, ..)| *l == leg).expect("a session");
+                if let MediaControl::Configure { parameters, .. } = &control {
+                    found.1.push(parameters.transport.port());
+                }
+                found.2.handle_control(&mut desk, control);
             }
             Order::Speak(leg, samples) => {
                 let found = sessions.iter_mut().find(|(l, ..)| *l == leg).expect("a session");

@@ -283,6 +283,7 @@ impl Incoming {
         self.ring(call, cx);
         call.announced = true;
         cx.emit(Event::Incoming { call: call.id, from, to });
+        call.media.open_session(cx);
         Step::Stay
     }
 

@@ -10,7 +10,7 @@ use crate::codec::Codec;
 use crate::error::Error;
 use crate::event::{CallId, Event, HoldBy};
 use crate::host::MediaPort;
-use crate::media::{MediaControl, MediaParameters};
+use crate::media::{MediaControl, MediaOptions, MediaParameters, MediaTransport};
 use crate::sdp::{Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription};
 use crate::sip::{HeaderName, Message};
 
@@ -50,7 +50,7 @@ pub(crate) struct CallMedia {
     live: Vec<Live>,
     /// The dialog whose answers hold.
     dialog: u8,
-    /// Whether the media machine was ever told anything.
+    /// Whether the media machine was told to open.
     opened: bool,
     /// Whether the far end holds us.
     held: bool,
@@ -184,6 +184,18 @@ impl CallMedia {
         Ok(())
     }
 
+    /// Opens the media machine's session, once the application knows of the call.
+    pub(crate) fn open_session(&mut self, cx: &mut Context<'_>) {
+        let cname = format!("{:016x}", self.cname);
+        let options = MediaOptions {
+            silence_timeout: cx.agent.parameters.media_timeout,
+            symmetric_rtp: cx.agent.parameters.symmetric_rtp,
+            ..MediaOptions::default()
+        };
+        self.tell(cx, MediaControl::Open { cname, options });
+        self.opened = true;
+    }
+
     /// Goes on at the new pairs, with the same streams and sources: sound leaves from there at once,
     /// and the far end learns with the next offer where to send. Where there are fewer of them, and
     /// where the far end could not be told their address, the old ones have to do.
@@ -197,7 +209,7 @@ impl CallMedia {
         let left = core::mem::replace(&mut self.ports, fresh);
         for live in &self.live {
             let Some(ports) = self.ports.get(usize::from(live.agreed.stream)) else { continue };
-            let parameters = self.parameters(ports.port, &live.agreed);
+            let parameters = parameters(ports.port, &live.agreed);
             self.tell(cx, MediaControl::Configure { stream: live.number, parameters });
         }
         for MediaPorts { port, .. } in left {
@@ -384,9 +396,8 @@ impl CallMedia {
                     self.live.insert(index, Live { number, agreed: agreed.clone() });
                 }
             }
-            let parameters = self.parameters(port, agreed);
+            let parameters = parameters(port, agreed);
             self.tell(cx, MediaControl::Configure { stream: number, parameters });
-            self.opened = true;
             changed = true;
         }
         // RFC 3264 §8.4: who is held may not send, though it would.
@@ -399,22 +410,6 @@ impl CallMedia {
             }
         }
         changed
-    }
-
-    fn parameters(&self, port: MediaPort, agreed: &Agreed) -> MediaParameters {
-        MediaParameters {
-            port,
-            remote_rtp: agreed.remote_rtp,
-            remote_rtcp: agreed.remote_rtcp,
-            direction: agreed.direction,
-            send: agreed.send.clone(),
-            receive: agreed.receive.clone(),
-            telephone_event_send: agreed.telephone_event_send,
-            telephone_events: agreed.telephone_events,
-            telephone_event_receive: agreed.telephone_event_receive,
-            ptime: agreed.ptime,
-            cname: format!("{:016x}", self.cname),
-        }
     }
 
     /// Ends the streams that are not to be kept.
@@ -499,6 +494,10 @@ impl CallMedia {
     pub(crate) fn is_deferring(&self) -> bool {
         self.deferred.is_some()
     }
+}
+
+fn parameters(port: MediaPort, agreed: &Agreed) -> MediaParameters {
+    MediaParameters { transport: MediaTransport::Rtp { port }, agreed: agreed.clone() }
 }
 
 /// The answer that takes nothing of an offer.

@@ -210,6 +210,7 @@ impl Outgoing {
         if let Err(error) = call.media.open(cx) {
             return Step::End(Ending::error(Some(error)));
         }
+        call.media.open_session(cx);
         let offer = match self.late_offer {
             true => None,
             false => call.media.offer(cx),

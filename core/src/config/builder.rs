@@ -8,8 +8,8 @@ use crate::auth::CredentialsManager;
 use crate::codec::Codec;
 use crate::handler::{SipClass, SipHandler};
 use crate::host::Transport;
+use crate::media::SymmetricRtp;
 use crate::nat::{KeepAlive, Network};
-use crate::rtp::SymmetricRtp;
 use crate::time::Duration;
 
 /// One method for each field, with the field's name and meaning.

@@ -21,8 +21,8 @@ use crate::auth::CredentialsManager;
 use crate::codec::Codec;
 use crate::handler::SipClass;
 use crate::host::{Entropy, Transport};
+use crate::media::SymmetricRtp;
 use crate::nat::{KeepAlive, Network, STUN_PORT};
-use crate::rtp::SymmetricRtp;
 use crate::time::Duration;
 
 /// Everything a phone has to know before it starts. Fields are public, and each has a method of its

@@ -107,7 +107,7 @@ next-hop = "127.0.0.1:5060"
         assert_eq!((parameters.rtp_port_low, parameters.rtp_port_high), (10_000, 10_999));
         assert_eq!(parameters.answer_timeout, Duration::from_millis(500));
         assert_eq!((parameters.media_timeout, parameters.register), (None, false));
-        assert_eq!(parameters.symmetric_rtp, crate::rtp::SymmetricRtp::SameAddress);
+        assert_eq!(parameters.symmetric_rtp, crate::media::SymmetricRtp::SameAddress);
         assert_eq!(parameters.stun_server(), Some(("stun.example.com", 3478)));
         assert_eq!(parameters.keep_alive, crate::nat::KeepAlive::Options);
         assert_eq!(parameters.keep_alive_interval, Some(Duration::from_secs(40)));

@@ -12,6 +12,7 @@ mod pacer;
 pub mod packet;
 mod playout;
 mod receiver;
+mod reported;
 mod reporter;
 pub mod rtcp;
 mod sender;
@@ -21,11 +22,10 @@ mod stats;
 mod stream;
 mod tap;
 pub mod telephone_event;
-mod told;
+mod transport;
 
 pub use audio::{MAX_QUEUED_SECONDS, MAX_UNREAD_SECONDS};
-pub use latch::{SymmetricRtp, SymmetricRtpError};
-pub use session::{DtmfError, MAX_MARKS, MediaOptions, MediaSession};
+pub use session::{DtmfError, MAX_MARKS, MediaSession};
 pub use stats::MediaStats;
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) struct Remote {
 /// The reports of one stream.
 #[derive(Debug)]
 pub(crate) struct Reporter {
+    cname: String,
     /// What the wall said when the session began; from there NTP time runs with our own clock, so
     /// that a wall clock that is set does not spoil a round trip.
     origin: (Instant, WallTime),
@@ -58,7 +59,6 @@ struct LastReport {
 /// What there is to report.
 pub(crate) struct Report<'a> {
     pub(crate) ssrc: u32,
-    pub(crate) cname: &'a str,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) timestamp: u32,
@@ -67,8 +67,10 @@ pub(crate) struct Report<'a> {
 }
 
 impl Reporter {
-    pub(crate) fn new(host: &mut dyn Host) -> Self {
+    /// The reports of whom we are known as (§6.5.1).
+    pub(crate) fn new(host: &mut dyn Host, cname: &str) -> Self {
         let mut reporter = Self {
+            cname: cname.to_owned(),
             origin: (host.now(), host.wall()),
             next: Instant::FAR,
             initial: true,
@@ -157,7 +159,7 @@ impl Reporter {
     }
 
     fn append(&mut self, now: Instant, report: Report<'_>) {
-        let Report { ssrc, cname, packets, bytes, timestamp, source, .. } = report;
+        let Report { ssrc, packets, bytes, timestamp, source, .. } = report;
         let info = SenderInfo {
             ntp: self.ntp(now),
             rtp: timestamp,
@@ -187,7 +189,7 @@ impl Reporter {
         });
         self.packet.clear();
         rtcp::append_report(&mut self.packet, ssrc, info, block.as_slice());
-        rtcp::append_description(&mut self.packet, ssrc, cname);
+        rtcp::append_description(&mut self.packet, ssrc, &self.cname);
     }
 
     fn schedule(&mut self, host: &mut dyn Host, sent: u64, received: u64) {
@@ -242,7 +244,6 @@ mod tests {
         let mut source = Source::new(ssrc, 1, 0);
         let report = Report {
             ssrc: 1,
-            cname: "us",
             packets: 0,
             bytes: 0,
             timestamp: 0,
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn a_block_tells_of_the_last_report_of_its_own_source() {
         let mut host = TestHost::new(1);
-        let mut reporter = Reporter::new(&mut host);
+        let mut reporter = Reporter::new(&mut host, "us");
         let mut bytes = Vec::new();
         let info = SenderInfo { ntp: 0x1111_2222_3333_4444, ..SenderInfo::default() };
         rtcp::append_report(&mut bytes, 7, Some(&info), &[]);
@@ -273,7 +274,7 @@ mod tests {
     #[test]
     fn a_round_trip_is_what_is_left_of_the_time_passed() {
         let mut host = TestHost::new(1);
-        let mut reporter = Reporter::new(&mut host);
+        let mut reporter = Reporter::new(&mut host, "us");
         let sent = reporter.ntp_middle(host.now);
         let heard = |reporter: &mut Reporter, now, last_report, delay| {
             let block = ReportBlock { ssrc: 1, last_report, delay, ..ReportBlock::default() };

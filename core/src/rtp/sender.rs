@@ -5,16 +5,17 @@ use core::net::SocketAddr;
 use super::audio::Outgoing;
 use super::packet::Header;
 use super::telephone_event::{EventSender, Timing};
+use super::transport::Transport;
 use crate::codec::Encoder;
 use crate::codec::PayloadFormat;
-use crate::host::{Channel, Host, MediaPort, Outbound};
+use crate::host::{Channel, Host};
 use crate::sdp::TelephoneEvents;
 use crate::time::{Duration, Instant};
 
-/// Whither packets go.
+/// Where packets go.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Path {
-    pub(crate) port: MediaPort,
+pub(crate) struct Path<'a> {
+    pub(crate) transport: &'a Transport,
     pub(crate) to: SocketAddr,
 }
 
@@ -161,7 +162,7 @@ impl Sender {
         host: &mut dyn Host,
         begins: Instant,
         period: Duration,
-        path: Option<Path>,
+        path: Option<Path<'_>>,
         timing: Timing,
     ) {
         let (now, step) = (self.timestamp, self.step());
@@ -195,7 +196,13 @@ impl Sender {
         end
     }
 
-    fn send_events(&mut self, host: &mut dyn Host, path: Path, now: u32, timing: Timing) -> bool {
+    fn send_events(
+        &mut self,
+        host: &mut dyn Host,
+        path: Path<'_>,
+        now: u32,
+        timing: Timing,
+    ) -> bool {
         let Some(event_type) = self.event_type else { return false };
         if self.events.is_idle() {
             return self.events.advance(now, self.step(), timing, |_| ());
@@ -221,15 +228,10 @@ impl Sender {
         Header { payload_type, marker, sequence, timestamp, ssrc: self.ssrc }
     }
 
-    fn send(&mut self, host: &mut dyn Host, path: Path) {
+    fn send(&mut self, host: &mut dyn Host, path: Path<'_>) {
         self.packets += 1;
         self.bytes += self.packet.len().saturating_sub(Header::LENGTH) as u64;
-        host.send(Outbound::Media {
-            port: path.port,
-            channel: Channel::Rtp,
-            to: path.to,
-            bytes: &self.packet,
-        });
+        path.transport.send(host, Channel::Rtp, path.to, &self.packet);
     }
 
     /// How far the timestamp goes in one frame.

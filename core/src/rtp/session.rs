@@ -3,15 +3,14 @@
 use std::collections::VecDeque;
 
 use super::audio::{Incoming, Outgoing};
-use super::latch::SymmetricRtp;
+use super::reported::Reported;
 use super::stats::MediaStats;
 use super::stream::Stream;
 use super::tap::{Tap, TapEnd};
 use super::telephone_event::event_of;
-use super::told::Told;
 use crate::codec::Codec;
 use crate::host::{Endpoint, Host, Inbound};
-use crate::media::{MediaControl, MediaEvent, MediaParameters};
+use crate::media::{MediaControl, MediaEvent, MediaOptions, MediaParameters};
 use crate::nat::is_stun;
 use crate::time::{Duration, Instant};
 
@@ -26,32 +25,6 @@ pub const MAX_MARKS: usize = 256;
 const MAX_LEAD: Duration = Duration::from_millis(40);
 /// The rate before a codec is agreed.
 const DEFAULT_RATE: u32 = 8_000;
-
-/// How a media session behaves.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct MediaOptions {
-    /// After how long without any RTP or RTCP, though some should come, to tell
-    /// [`MediaEvent::Silent`]; `None` never. Default 60 s.
-    pub silence_timeout: Option<Duration>,
-    /// How far the far end may be elsewhere than signalling told.
-    pub symmetric_rtp: SymmetricRtp,
-    /// How long a digit is pressed that [`MediaSession::send_dtmf`] sends. Default 100 ms.
-    pub digit_duration: Duration,
-    /// How long to wait between two digits. Default 100 ms.
-    pub digit_pause: Duration,
-}
-
-impl Default for MediaOptions {
-    fn default() -> Self {
-        Self {
-            silence_timeout: Some(Duration::from_secs(60)),
-            symmetric_rtp: SymmetricRtp::default(),
-            digit_duration: Duration::from_millis(100),
-            digit_pause: Duration::from_millis(100),
-        }
-    }
-}
 
 /// Why digits cannot be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -88,7 +61,7 @@ pub enum DtmfError {
 /// dialled before the first stream is agreed waits for it.
 #[derive(Debug)]
 pub struct MediaSession {
-    options: MediaOptions,
+    stage: Stage,
     streams: Vec<(u8, Stream)>,
     /// What waits for a stream.
     waiting: Outgoing,
@@ -98,9 +71,26 @@ pub struct MediaSession {
     /// What is left of the last stream.
     unread: Incoming,
     last_stats: MediaStats,
-    closed: bool,
     tap: Option<Tap>,
-    told: Told,
+    reported: Reported,
+}
+
+/// `New` -> `Open` -> `Closed`, or `New` -> `Closed`.
+#[derive(Debug)]
+enum Stage {
+    /// Signalling has not spoken yet.
+    New,
+    /// Streams may come.
+    Open(Opening),
+    /// The call is over.
+    Closed,
+}
+
+/// What a session was opened with, and its streams share.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) cname: String,
+    pub(super) options: MediaOptions,
 }
 
 #[derive(Debug)]
@@ -111,34 +101,37 @@ struct Mark {
 }
 
 impl MediaSession {
-    /// A session without streams; [`handle_control`](Self::handle_control) brings them.
-    pub fn new(_host: &mut dyn Host, options: MediaOptions) -> Self {
+    /// A session for signalling to open ([`MediaControl::Open`]) and give streams.
+    pub fn new() -> Self {
         Self {
-            options,
+            stage: Stage::New,
             streams: Vec::new(),
             waiting: Outgoing::new(DEFAULT_RATE),
             waiting_digits: Vec::new(),
             marks: VecDeque::new(),
             unread: Incoming::new(DEFAULT_RATE),
             last_stats: MediaStats::default(),
-            closed: false,
             tap: None,
-            told: Told::default(),
+            reported: Reported::default(),
         }
     }
 
     /// Does what signalling tells.
     pub fn handle_control(&mut self, host: &mut dyn Host, control: MediaControl) {
         match control {
-            MediaControl::Configure { stream, parameters } if !self.closed => {
+            MediaControl::Open { cname, options } => {
+                if matches!(self.stage, Stage::New) {
+                    self.stage = Stage::Open(Opening { cname, options });
+                }
+            }
+            MediaControl::Configure { stream, parameters } => {
                 self.configure(host, stream, parameters);
             }
-            MediaControl::Configure { .. } => {}
             MediaControl::Remove { stream } => self.remove(host, stream),
             // The sockets are the host's.
             MediaControl::Release { .. } => {}
             MediaControl::Close => {
-                self.closed = true;
+                self.stage = Stage::Closed;
                 while let Some((number, _)) = self.streams.last() {
                     self.remove(host, *number);
                 }
@@ -158,14 +151,15 @@ impl MediaSession {
             }
             return;
         }
+        let Stage::Open(opening) = &self.stage else { return };
         if self.streams.len() >= MAX_STREAMS {
             return;
         }
-        let rate = parameters.send.codec.sample_rate();
+        let rate = parameters.agreed.send.codec.sample_rate();
         let first = self.streams.is_empty();
         // What was written goes to all streams, also to one that comes while it is being sent.
         let outgoing = self.outgoing().copy(rate);
-        let mut stream = Stream::new(host, &self.options, parameters, outgoing);
+        let mut stream = Stream::new(host, opening, parameters, outgoing);
         if first {
             self.waiting = Outgoing::new(rate);
             for event in self.waiting_digits.drain(..) {
@@ -198,6 +192,10 @@ impl MediaSession {
         self.tell_marks();
     }
 
+    fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed)
+    }
+
     /// Other streams than before are to be heard now: each has its time.
     fn expect_sound(&mut self, now: Instant) {
         self.streams.iter_mut().for_each(|(_, stream)| stream.expect_sound(now));
@@ -205,14 +203,14 @@ impl MediaSession {
 
     /// The next event, oldest first.
     pub fn next_event(&mut self) -> Option<MediaEvent> {
-        self.told.next()
+        self.reported.next()
     }
 
     /// Queues audio to be sent: 16-bit linear samples, mono, `rate` a second (4,000 to 192,000), in
     /// pieces of any size. Returns how many were taken: fewer than given when a minute of audio
     /// waits already, none when the rate is out of range or the call is over.
     pub fn write_audio(&mut self, rate: u32, samples: &[i16]) -> usize {
-        if self.closed {
+        if self.is_closed() {
             return 0;
         }
         let Some(((_, first), others)) = self.streams.split_first_mut() else {
@@ -248,7 +246,7 @@ impl MediaSession {
     /// played when it was flushed, or the call ended. False when [`MAX_MARKS`] wait, or the call is
     /// over.
     pub fn mark(&mut self, name: &str) -> bool {
-        if self.closed || self.marks.len() >= MAX_MARKS {
+        if self.is_closed() || self.marks.len() >= MAX_MARKS {
             return false;
         }
         self.marks.push_back(Mark { name: name.to_owned(), played: false });
@@ -275,7 +273,7 @@ impl MediaSession {
         }
         let passed = self.marks.len().saturating_sub(waiting);
         for Mark { name, played } in self.marks.drain(..passed) {
-            self.told.push(MediaEvent::Mark { name, played });
+            self.reported.push(MediaEvent::Mark { name, played });
         }
     }
 
@@ -343,12 +341,12 @@ impl MediaSession {
             return Err(DtmfError::InvalidDigit { digit });
         }
         let port = self.streams.iter().find(|(_, stream)| stream.takes_events());
-        let port = port.map(|(_, stream)| stream.parameters().port);
+        let port = port.map(|(_, stream)| stream.port());
         if port.is_none() && !self.streams.is_empty() {
             return Err(DtmfError::NotAgreed);
         }
         // Early dialogs answer one offer, so they share its pair of ports.
-        let carries = |stream: &Stream| Some(stream.parameters().port) == port;
+        let carries = |stream: &Stream| Some(stream.port()) == port;
         let mut carriers: Vec<&mut Stream> =
             self.streams.iter_mut().map(|(_, s)| s).filter(|s| carries(s)).collect();
         let taken = |digit: &char| {
@@ -374,7 +372,7 @@ impl MediaSession {
 
     /// Takes received digits, oldest first: at most `length`, or all. At most 256 wait.
     pub fn take_dtmf(&mut self, length: Option<usize>) -> String {
-        self.told.take_digits(length)
+        self.reported.take_digits(length)
     }
 
     /// Starts or stops keeping both directions for [`drain_tap`](Self::drain_tap). At most two
@@ -414,12 +412,18 @@ impl MediaSession {
     pub(crate) fn memory(&self) -> usize {
         let tap = self.tap.as_ref().map_or(0, Tap::memory);
         let streams = self.streams.iter().map(|(_, s)| size_of::<Stream>() + s.memory());
-        size_of::<Self>() + tap + streams.sum::<usize>() + self.told.memory()
+        size_of::<Self>() + tap + streams.sum::<usize>() + self.reported.memory()
     }
 
     /// Samples a second inside the call: what the codec carries; 8000 before one is agreed.
     pub fn rate(&self) -> u32 {
         self.streams.first().map_or(DEFAULT_RATE, |(_, stream)| stream.sender.rate())
+    }
+}
+
+impl Default for MediaSession {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -430,13 +434,13 @@ impl Endpoint for MediaSession {
         if is_stun(bytes) {
             return;
         }
-        let (now, alone, told) = (host.now(), self.streams.len() == 1, &mut self.told);
+        let (now, alone, reported) = (host.now(), self.streams.len() == 1, &mut self.reported);
         // Early dialogs share a pair of ports (RFC 3960 §2): the surest takes the packet, and where
         // none is sure the first.
-        let sharing = self.streams.iter_mut().filter(|(_, s)| s.parameters().port == port).rev();
+        let sharing = self.streams.iter_mut().filter(|(_, s)| s.port() == port).rev();
         if let Some((number, stream)) = sharing.max_by_key(|(_, s)| s.claim(channel, from, bytes)) {
             stream.handle_datagram(host, channel, from, bytes, |event| {
-                told.take(now, *number, alone, event);
+                reported.take(now, *number, alone, event);
             });
         }
     }
@@ -453,14 +457,14 @@ impl Endpoint for MediaSession {
                 MediaEvent::AudioSent if index > 0 => {}
                 MediaEvent::DtmfSent => end = true,
                 MediaEvent::Silent => silent = true,
-                event => self.told.take(now, number, alone, event),
+                event => self.reported.take(now, number, alone, event),
             });
             // The last of them tells these.
             if end && self.streams.iter().all(|(_, stream)| stream.sender.events.is_idle()) {
-                self.told.push(MediaEvent::DtmfSent);
+                self.reported.push(MediaEvent::DtmfSent);
             }
             if silent && !self.streams.iter().any(|(_, stream)| stream.is_heard()) {
-                self.told.push(MediaEvent::Silent);
+                self.reported.push(MediaEvent::Silent);
             }
         }
         if !self.marks.is_empty() {

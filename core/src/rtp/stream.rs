@@ -8,14 +8,15 @@ use super::pacer::Pacer;
 use super::receiver::{Heard, Receiver};
 use super::reporter::{Report, Reporter, to_micros, to_units};
 use super::sender::{Path, Sender};
-use super::session::MediaOptions;
+use super::session::Opening;
 use super::stats::{MediaStats, mos_x100};
 use super::tap::TapEnd;
 use super::telephone_event::{Press, Timing};
-use crate::host::{Channel, Host, Outbound};
+use super::transport::Transport;
+use crate::host::{Channel, Host, MediaPort};
 use crate::media::{MediaEvent, MediaParameters};
 use crate::nat::{TransactionId, binding_indication};
-use crate::sdp::Direction;
+use crate::sdp::{Agreed, Direction};
 use crate::time::{Duration, Instant};
 
 /// The shortest and longest packets that are sent.
@@ -31,7 +32,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// One audio stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    parameters: MediaParameters,
+    transport: Transport,
+    agreed: Agreed,
     /// How long a digit is pressed, and how long not.
     digits: (Duration, Duration),
     pacer: Pacer,
@@ -54,21 +56,23 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(
         host: &mut dyn Host,
-        options: &MediaOptions,
+        opening: &Opening,
         parameters: MediaParameters,
         outgoing: Outgoing,
     ) -> Self {
+        let Opening { cname, options } = opening;
+        let MediaParameters { transport, agreed } = parameters;
         let now = host.now();
-        let rate = parameters.send.codec.sample_rate();
-        let ptime = clamp_ptime(parameters.ptime);
-        let latch = Latch::new(now, parameters.remote_rtp, options.symmetric_rtp);
+        let rate = agreed.send.codec.sample_rate();
+        let ptime = clamp_ptime(agreed.ptime);
+        let latch = Latch::new(now, agreed.remote_rtp, options.symmetric_rtp);
         let mut stream = Self {
             digits: (options.digit_duration, options.digit_pause),
             // A frame leaves, and is heard, when its time has passed.
             pacer: Pacer::new(now + ptime, ptime),
-            sender: Sender::new(host, &parameters.send, outgoing),
+            sender: Sender::new(host, &agreed.send, outgoing),
             receiver: Receiver::new(latch, rate, 1),
-            reporter: Reporter::new(host),
+            reporter: Reporter::new(host, cname),
             // The first opens the way.
             alive: now,
             incoming: Incoming::new(rate),
@@ -78,7 +82,8 @@ impl Stream {
             silent_since: now,
             silence_told: false,
             renumbered: false,
-            parameters,
+            transport: Transport::new(transport),
+            agreed,
         };
         stream.apply();
         stream
@@ -86,23 +91,25 @@ impl Stream {
 
     /// Signalling has agreed anew.
     pub(crate) fn configure(&mut self, host: &mut dyn Host, parameters: MediaParameters) {
+        let MediaParameters { transport, agreed } = parameters;
         let now = host.now();
         self.wake(now);
-        if parameters.send.codec.clock_rate() != self.sender.codec().clock_rate() {
+        if agreed.send.codec.clock_rate() != self.sender.codec().clock_rate() {
             // RFC 7160 §4.1: a number has one clock.
             self.say_goodbye(host);
             self.sender.renumber(host);
         }
-        let ptime = clamp_ptime(parameters.ptime);
+        let ptime = clamp_ptime(agreed.ptime);
         if ptime != self.pacer.period() {
             self.pacer = Pacer::new(self.pacer.next_deadline(), ptime);
         }
-        self.receiver.latch.negotiate(now, parameters.remote_rtp);
-        if parameters.remote_rtcp != self.parameters.remote_rtcp {
+        self.receiver.latch.negotiate(now, agreed.remote_rtp);
+        if agreed.remote_rtcp != self.agreed.remote_rtcp {
             self.reporter.heard_from = None;
         }
-        let (sent, received) = (self.path().is_some(), self.receives());
-        self.parameters = parameters;
+        let (sent, received) = (self.destination().is_some(), self.receives());
+        self.transport.configure(transport);
+        self.agreed = agreed;
         if sent {
             self.alive = now + ALIVE_EVERY;
         }
@@ -114,26 +121,27 @@ impl Stream {
     }
 
     fn apply(&mut self) {
-        let parameters = &self.parameters;
-        let (event_type, events) = (parameters.telephone_event_send, parameters.telephone_events);
-        self.sender.configure(&parameters.send, event_type, events, self.pacer.period());
-        self.receiver.configure(&parameters.receive, parameters.telephone_event_receive);
+        let agreed = &self.agreed;
+        let (event_type, events) = (agreed.telephone_event_send, agreed.telephone_events);
+        self.sender.configure(&agreed.send, event_type, events, self.pacer.period());
+        self.receiver.configure(&agreed.receive, agreed.telephone_event_receive);
         self.frame.resize(self.sender.frame_len(), 0);
         self.incoming.set_codec_rate(self.sender.rate());
         self.receiver.playout.set_rate(self.sender.rate());
         self.receiver.playout.set_frame(self.sender.frame_len() as u32);
     }
 
-    pub(crate) fn parameters(&self) -> &MediaParameters {
-        &self.parameters
+    /// The local pair of ports.
+    pub(crate) fn port(&self) -> MediaPort {
+        self.transport.port()
     }
 
     fn sends(&self) -> bool {
-        matches!(self.parameters.direction, Direction::SendRecv | Direction::SendOnly)
+        matches!(self.agreed.direction, Direction::SendRecv | Direction::SendOnly)
     }
 
     pub(crate) fn receives(&self) -> bool {
-        matches!(self.parameters.direction, Direction::SendRecv | Direction::RecvOnly)
+        matches!(self.agreed.direction, Direction::SendRecv | Direction::RecvOnly)
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
@@ -169,11 +177,11 @@ impl Stream {
 
     /// Which telephone events the peer takes, if any.
     pub(crate) fn takes_event(&self, event: u8) -> bool {
-        self.takes_events() && self.parameters.telephone_events.contains(event)
+        self.takes_events() && self.agreed.telephone_events.contains(event)
     }
 
     pub(crate) fn takes_events(&self) -> bool {
-        self.parameters.telephone_event_send.is_some()
+        self.agreed.telephone_event_send.is_some()
     }
 
     fn silence_deadline(&self) -> Option<Instant> {
@@ -219,7 +227,7 @@ impl Stream {
 
     /// Whether no frame would be sent or heard, nor anything written go by.
     fn has_nothing_to_do(&self) -> bool {
-        !self.receives() && self.path().is_none() && self.sender.outgoing.is_idle()
+        !self.receives() && self.destination().is_none() && self.sender.outgoing.is_idle()
     }
 
     /// Goes on in time over the frames that were left out.
@@ -242,7 +250,8 @@ impl Stream {
             }
         }
         let begins = self.pacer.next_deadline() - period;
-        let (path, codec) = (self.path(), self.sender.codec());
+        let path = self.destination().map(|to| Path { transport: &self.transport, to });
+        let codec = self.sender.codec();
         let [press, pause] = [self.digits.0, self.digits.1].map(|time| to_units(time, codec));
         self.sender.tick(host, begins, period, path, Timing { press, pause });
         if self.receives() {
@@ -257,28 +266,28 @@ impl Stream {
         }
     }
 
-    /// Whither RTP is sent now, if anywhere. Whoever asked for nothing gets nothing, also when
+    /// Where RTP is sent now, if anywhere. Whoever asked for nothing gets nothing, also when
     /// packets come from somewhere.
-    fn path(&self) -> Option<Path> {
-        let to = self.receiver.latch.target();
-        (self.sends() && is_reachable(self.parameters.remote_rtp) && is_reachable(to))
-            .then_some(Path { port: self.parameters.port, to })
+    fn destination(&self) -> Option<SocketAddr> {
+        self.sends().then(|| self.far_end()).flatten()
     }
 
     /// Where RTP comes from, when none is sent there: held, or only listening. RTCP has a port of its own,
     /// and its reports keep only that open.
     fn silent_path(&self) -> Option<SocketAddr> {
+        (!self.sends()).then(|| self.far_end()).flatten()
+    }
+
+    fn far_end(&self) -> Option<SocketAddr> {
         let to = self.receiver.latch.target();
-        (!self.sends() && is_reachable(self.parameters.remote_rtp) && is_reachable(to))
-            .then_some(to)
+        (is_reachable(self.agreed.remote_rtp) && is_reachable(to)).then_some(to)
     }
 
     /// Keeps the way from the far end open (RFC 6263 §4.4): what RTP takes no notice of, and is no media
     /// that was not agreed.
     fn send_sign(&self, host: &mut dyn Host, to: SocketAddr) {
         let sign = binding_indication(TransactionId::new(host));
-        let port = self.parameters.port;
-        host.send(Outbound::Media { port, channel: Channel::Rtp, to, bytes: &sign });
+        self.transport.send(host, Channel::Rtp, to, &sign);
     }
 
     /// How surely a packet that came to this stream's ports is its own, where others share them: by
@@ -287,7 +296,7 @@ impl Stream {
         // RFC 3550 §5.1, §6.4.1: RTP has it in its third word, RTCP in its second.
         let (start, by_address) = match channel {
             Channel::Rtp => (8, self.receiver.latch.claim(from)),
-            Channel::Rtcp if latch::same(from, self.parameters.remote_rtcp) => (4, Claim::Address),
+            Channel::Rtcp if latch::same(from, self.agreed.remote_rtcp) => (4, Claim::Address),
             Channel::Rtcp => (4, Claim::None),
         };
         let ssrc = datagram.get(start..).and_then(|rest| rest.first_chunk());
@@ -353,8 +362,8 @@ impl Stream {
     ) -> bool {
         let of_peer = latch::same_host(from, self.receiver.latch.target());
         let told = match self.receiver.latch.is_strict() {
-            true => latch::same(from, self.parameters.remote_rtcp),
-            false => of_peer || latch::same_host(from, self.parameters.remote_rtcp),
+            true => latch::same(from, self.agreed.remote_rtcp),
+            false => of_peer || latch::same_host(from, self.agreed.remote_rtcp),
         };
         if !told {
             self.receiver.handle_rejected();
@@ -384,22 +393,20 @@ impl Stream {
         let received = self.receiver.counts().received;
         let report = Report {
             ssrc: self.sender.ssrc(),
-            cname: &self.parameters.cname,
             packets: self.sender.packets(),
             bytes: self.sender.bytes(),
             timestamp: self.sender.timestamp_at(now),
             source: self.receiver.source_mut(),
             received,
         };
-        let to = self.reporter.heard_from.unwrap_or(self.parameters.remote_rtcp);
+        let to = self.reporter.heard_from.unwrap_or(self.agreed.remote_rtcp);
         let bytes = if goodbye {
             self.reporter.write_goodbye(host, report)
         } else {
             self.reporter.write_report(host, report)
         };
-        if is_reachable(self.parameters.remote_rtcp) && is_reachable(to) {
-            let port = self.parameters.port;
-            host.send(Outbound::Media { port, channel: Channel::Rtcp, to, bytes });
+        if is_reachable(self.agreed.remote_rtcp) && is_reachable(to) {
+            self.transport.send(host, Channel::Rtcp, to, bytes);
         }
     }
 

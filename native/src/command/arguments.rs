@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use offhook::core::media::SymmetricRtp;
 use offhook::core::nat::KeepAlive;
-use offhook::core::rtp::{SymmetricRtp, telephone_event};
+use offhook::core::rtp::telephone_event;
 use offhook::core::sip::{NameAddr, Uri, check_value};
 use offhook::{Codec, Listener, Network, Transport};
 

@@ -13,7 +13,7 @@ use offhook_core::event::{
 use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::media::{MediaControl, MediaEvent};
 use offhook_core::phone::Phone;
-use offhook_core::rtp::{MediaOptions, MediaSession};
+use offhook_core::rtp::MediaSession;
 use offhook_core::switchboard;
 use offhook_core::time::Instant;
 use tokio::sync::oneshot;
@@ -124,24 +124,22 @@ impl Line {
     /// Places a call.
     pub(crate) fn call(
         &mut self,
-        machine: &mut Machine,
         jobs: &LineJobs,
         target: &str,
         options: CallOptions,
     ) -> Result<Call, Refusal> {
         let id = self.phone.call(target, options)?;
-        self.hold(machine, jobs, id)
+        self.hold(jobs, id)
     }
 
     /// Calls whom the far end of a call wants to be called.
     pub(crate) fn accept_referral(
         &mut self,
-        machine: &mut Machine,
         jobs: &LineJobs,
         referral: ReferralId,
     ) -> Result<Call, Refusal> {
         let id = self.phone.accept_referral(referral)?;
-        self.hold(machine, jobs, id)
+        self.hold(jobs, id)
     }
 
     /// Transfers a call; `told` learns what became of it.
@@ -159,13 +157,8 @@ impl Line {
     }
 
     /// The handle of a call that has just been placed.
-    fn hold(
-        &mut self,
-        machine: &mut Machine,
-        jobs: &LineJobs,
-        id: CallId,
-    ) -> Result<Call, Refusal> {
-        let shared = self.admit(machine, id).ok_or(Refusal::NoSuchCall { call: id })?;
+    fn hold(&mut self, jobs: &LineJobs, id: CallId) -> Result<Call, Refusal> {
+        let shared = self.admit(id).ok_or(Refusal::NoSuchCall { call: id })?;
         let call = Call::new(shared, jobs.clone());
         self.attend(&call, jobs);
         Ok(call)
@@ -209,12 +202,9 @@ impl Line {
     }
 
     /// Makes what a new call needs.
-    fn admit(&mut self, machine: &mut Machine, call: CallId) -> Option<Arc<Shared>> {
+    fn admit(&mut self, call: CallId) -> Option<Arc<Shared>> {
         let profile = self.phone.profile(call)?;
-        let mut options = MediaOptions::default();
-        options.silence_timeout = self.phone.parameters().media_timeout;
-        options.symmetric_rtp = self.phone.parameters().symmetric_rtp;
-        let shared = Shared::new(profile, MediaSession::new(machine, options));
+        let shared = Shared::new(profile, MediaSession::new());
         self.calls.insert(call, Arc::clone(&shared));
         Some(shared)
     }
@@ -234,7 +224,7 @@ impl Line {
                 self.bulletin.registration_failed(cause, error);
             }
             Core::Incoming { call, from, to } => {
-                let Some(shared) = self.admit(machine, call) else { return };
+                let Some(shared) = self.admit(call) else { return };
                 self.bulletin.publish(&Event::Incoming { call, from, to });
                 let call = Call::new(shared, jobs.clone());
                 if !self.attend(&call, jobs) {
@@ -352,7 +342,8 @@ impl Line {
         }
     }
 
-    /// Passes a control on to the call's media task, which begins with the first stream.
+    /// Passes a control on to the call's media task, which begins with the first stream; what comes
+    /// before goes to the session itself.
     fn control(
         &mut self,
         machine: &mut Machine,
@@ -372,12 +363,13 @@ impl Line {
                     None => tokio::spawn(task),
                 };
             }
-            if let Some(sockets) = machine.media.remove(&parameters.port) {
+            if let Some(sockets) = machine.media.remove(&parameters.transport.port()) {
                 shared.order(Order::Sockets(sockets));
             }
         }
-        if shared.has_media() {
-            shared.order(Order::Control(control.into()));
+        match shared.has_media() {
+            true => shared.order(Order::Control(control.into())),
+            false => shared.session().handle_control(machine, control),
         }
     }
 

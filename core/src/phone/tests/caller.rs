@@ -338,7 +338,7 @@ fn each_early_dialog_has_a_stream_of_its_own_until_one_answers() {
     answer(&mut scene, peer, &invite, "200 OK", "two", &at("4020"));
     assert_eq!(alice.streams(call), ["0 to 4010", "4 to 4020", "0 over"]);
     // Both are heard on the pair of ports that was offered, and an early dialog that ends is not.
-    let ports: Vec<_> = alice.media(call).iter().map(|media| media.port).collect();
+    let ports = alice.ports(call);
     assert_eq!(ports[0], ports[1]);
     let (mut scene, alice, call, peer) = calling(agree);
     let invite = last(&scene, peer, "INVITE");

@@ -74,7 +74,15 @@ fn media_is_told_on_both_sides_and_closed() {
     assert_eq!(theirs.remote_rtp.ip(), core::net::IpAddr::from(ALICE));
     assert_eq!(ours.send.codec, Codec::Pcmu);
     assert!(ours.telephone_event_send.is_some() && theirs.telephone_event_receive.is_some());
-    assert_ne!(ours.cname, theirs.cname);
+    let opened = |controls: Vec<MediaControl>| match controls.into_iter().next() {
+        Some(MediaControl::Open { cname, .. }) => cname,
+        first => panic!("{first:?} instead of Open"),
+    };
+    assert_ne!(opened(alice.controls(calling)), opened(bob.controls(called)));
+    let first = |event: &&Event| matches!(event, Event::Incoming { .. } | Event::Media { .. });
+    let events = bob.events();
+    let first = events.iter().find(first);
+    assert!(matches!(first, Some(Event::Incoming { .. })), "{first:?}");
     assert_eq!(scene.sim.media_ports(alice.id), 1);
     scene.tell(&alice, |phone| phone.hangup(calling)).unwrap();
     scene.ended(&bob, called);

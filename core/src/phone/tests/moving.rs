@@ -29,7 +29,8 @@ fn pair() -> (Scene, Actor, CallId, Actor, CallId) {
 /// Where a phone's media goes now, and from which pair of ports.
 fn media(actor: &Actor, call: CallId) -> (String, u64) {
     let last = actor.media(call).pop().expect("there is media");
-    (last.remote_rtp.ip().to_string(), last.port.0)
+    let port = actor.ports(call).pop().expect("on a pair of ports");
+    (last.remote_rtp.ip().to_string(), port.0)
 }
 
 /// Alice in a call to a peer that answers her re-INVITEs like this, one after the other.

@@ -6,8 +6,10 @@ use std::rc::Rc;
 
 use crate::config::PhoneParameters;
 use crate::event::{CallId, CallState, EndedBy, Event};
-use crate::media::{MediaControl, MediaParameters};
+use crate::host::MediaPort;
+use crate::media::MediaControl;
 use crate::phone::Phone;
+use crate::sdp::Agreed;
 use crate::sim::{Arrival, NodeId, ScriptedPeer, Simulation};
 use crate::time::Duration;
 
@@ -216,32 +218,43 @@ impl Actor {
         self.events.borrow().iter().filter_map(told).collect()
     }
 
-    /// The media parameters that were told of a call, in order.
-    pub(super) fn media(&self, call: CallId) -> Vec<MediaParameters> {
+    /// What media was told of a call, in order.
+    pub(super) fn controls(&self, call: CallId) -> Vec<MediaControl> {
         let told = |event: &Event| match event {
-            Event::Media { call: id, control: MediaControl::Configure { parameters, .. } }
-                if *id == call =>
-            {
-                Some(parameters.clone())
-            }
+            Event::Media { call: id, control } if *id == call => Some(control.clone()),
             _ => None,
         };
         self.events.borrow().iter().filter_map(told).collect()
     }
 
-    /// What media was told of a call's streams: `0 to 4000`, where the first sends now, or `0 over`.
-    pub(super) fn streams(&self, call: CallId) -> Vec<String> {
-        let told = |event: &Event| match event {
-            Event::Media { call: id, control } if *id == call => match control {
-                MediaControl::Configure { stream, parameters } => {
-                    Some(format!("{stream} to {}", parameters.remote_rtp.port()))
-                }
-                MediaControl::Remove { stream } => Some(format!("{stream} over")),
-                MediaControl::Release { .. } | MediaControl::Close => None,
-            },
+    /// What was agreed on a call's streams, in order.
+    pub(super) fn media(&self, call: CallId) -> Vec<Agreed> {
+        let agreed = |control| match control {
+            MediaControl::Configure { parameters, .. } => Some(parameters.agreed),
             _ => None,
         };
-        self.events.borrow().iter().filter_map(told).collect()
+        self.controls(call).into_iter().filter_map(agreed).collect()
+    }
+
+    /// The pairs of ports on which that was agreed.
+    pub(super) fn ports(&self, call: CallId) -> Vec<MediaPort> {
+        let port = |control| match control {
+            MediaControl::Configure { parameters, .. } => Some(parameters.transport.port()),
+            _ => None,
+        };
+        self.controls(call).into_iter().filter_map(port).collect()
+    }
+
+    /// What media was told of a call's streams: `0 to 4000`, where the first sends now, or `0 over`.
+    pub(super) fn streams(&self, call: CallId) -> Vec<String> {
+        let told = |control| match control {
+            MediaControl::Configure { stream, parameters } => {
+                Some(format!("{stream} to {}", parameters.agreed.remote_rtp.port()))
+            }
+            MediaControl::Remove { stream } => Some(format!("{stream} over")),
+            _ => None,
+        };
+        self.controls(call).into_iter().filter_map(told).collect()
     }
 
     /// Every call that was ever told of has ended, once.

@@ -50,7 +50,7 @@ fn every_rate_and_ptime_gets_through() {
     for (rate, ptime) in rates.into_iter().chain([(8_000, 10), (16_000, 30), (8_000, 60)]) {
         let mut pair = Pair::new();
         let ptime = Duration::from_millis(ptime);
-        pair.alice.control(configure(MediaParameters { ptime, ..parameters(BOB) }));
+        pair.alice.control(configure(Agreed { ptime, ..agreed(BOB) }));
         let mut tone = Tone::new(rate, 1_000, 12_000);
         let chunk = rate as usize / 50;
         // Written as it goes, a fiftieth of a second at a time.
@@ -92,8 +92,8 @@ fn ten_minutes_of_sending_do_not_drift() {
 fn a_stall_of_the_host_makes_no_burst() {
     for (stall, sent_at_once, dropped) in [(60, 4, 0), (500, 1, 25), (5_000, 1, 250)] {
         let mut host = TestHost::new(1);
-        let mut session = MediaSession::new(&mut host, MediaOptions::default());
-        session.handle_control(&mut host, configure(parameters(BOB)));
+        let mut session = open(&mut host);
+        session.handle_control(&mut host, configure(agreed(BOB)));
         session.write_audio(8_000, &vec![1_000; 8_000]);
         for _ in 0..10 {
             session.handle_deadline(&mut host);

@@ -6,7 +6,7 @@ use crate::rtp::packet::Packet;
 use crate::rtp::rtcp::{self, Compound};
 
 fn with_direction(direction: Direction, remote: &str) -> MediaControl {
-    configure(MediaParameters { direction, ..parameters(remote) })
+    configure(Agreed { direction, ..agreed(remote) })
 }
 
 /// How many RTP packets alice sends in a second, and how many samples bob reads in it.
@@ -85,10 +85,10 @@ fn an_address_that_receives_nothing_is_sent_nothing() {
     for nowhere in ["0.0.0.0:4000", "192.0.2.2:0", "[::]:4000"] {
         let mut pair = Pair::new();
         pair.run(Duration::from_secs(1), |_| ());
-        pair.alice.control(configure(MediaParameters {
+        pair.alice.control(configure(Agreed {
             remote_rtp: address(nowhere),
             remote_rtcp: address("0.0.0.0:1"),
-            ..parameters(BOB)
+            ..agreed(BOB)
         }));
         let sent = pair.alice.host.sent.len();
         // Bob goes on sending; that is no reason to answer.
@@ -101,8 +101,8 @@ fn an_address_that_receives_nothing_is_sent_nothing() {
 #[test]
 fn a_peer_behind_a_nat_is_answered_where_it_is() {
     let mut host = TestHost::new(3);
-    let mut session = MediaSession::new(&mut host, MediaOptions::default());
-    session.handle_control(&mut host, configure(parameters("10.0.0.5:4000")));
+    let mut session = open(&mut host);
+    session.handle_control(&mut host, configure(agreed("10.0.0.5:4000")));
     let nat = address("198.51.100.9:6000");
     let header = |sequence| super::super::packet::Header {
         payload_type: 0,
@@ -214,7 +214,7 @@ fn the_end_is_said_and_nothing_follows() {
     let stats = pair.bob.session.stats();
     assert_eq!((stats.received, stats.lost), (100, 0));
     assert_eq!(pair.bob.session.write_audio(8_000, &[1; 160]), 0);
-    pair.bob.control(configure(parameters(ALICE)));
+    pair.bob.control(configure(agreed(ALICE)));
     assert_eq!(pair.bob.session.next_deadline(), None);
 }
 
@@ -222,8 +222,8 @@ fn the_end_is_said_and_nothing_follows() {
 fn who_has_sent_nothing_says_no_goodbye() {
     for (after, said) in [(19, false), (20, true)] {
         let mut host = TestHost::new(1);
-        let mut session = MediaSession::new(&mut host, MediaOptions::default());
-        session.handle_control(&mut host, configure(parameters(BOB)));
+        let mut session = open(&mut host);
+        session.handle_control(&mut host, configure(agreed(BOB)));
         host.now += Duration::from_millis(after);
         session.handle_deadline(&mut host);
         session.handle_control(&mut host, MediaControl::Close);
@@ -235,8 +235,8 @@ fn who_has_sent_nothing_says_no_goodbye() {
 #[test]
 fn silence_is_told_once_and_hold_is_no_silence() {
     let mut host = TestHost::new(1);
-    let mut session = MediaSession::new(&mut host, MediaOptions::default());
-    session.handle_control(&mut host, configure(parameters(BOB)));
+    let mut session = open(&mut host);
+    session.handle_control(&mut host, configure(agreed(BOB)));
     let run = |session: &mut MediaSession, host: &mut TestHost, seconds| {
         let end = host.now + Duration::from_secs(seconds);
         while let Some(next) = session.next_deadline().filter(|n| *n <= end) {
@@ -268,8 +268,8 @@ fn silence_is_told_once_and_hold_is_no_silence() {
 #[test]
 fn a_peer_that_echoes_our_packets_is_heard() {
     let mut host = TestHost::new(1);
-    let mut session = MediaSession::new(&mut host, MediaOptions::default());
-    session.handle_control(&mut host, configure(parameters(BOB)));
+    let mut session = open(&mut host);
+    session.handle_control(&mut host, configure(agreed(BOB)));
     session.write_audio(8_000, &Tone::new(8_000, 500, 9_000).take(24_000));
     let (mut heard, mut delivered) = (Vec::new(), 0);
     for _ in 0..150 {
@@ -296,11 +296,11 @@ fn a_peer_that_echoes_our_packets_is_heard() {
 #[test]
 fn what_is_written_before_the_call_is_up_is_sent_when_it_is() {
     let mut host = TestHost::new(1);
-    let mut session = MediaSession::new(&mut host, MediaOptions::default());
+    let mut session = open(&mut host);
     assert_eq!(session.next_deadline(), None);
     assert_eq!(session.write_audio(16_000, &Tone::new(16_000, 500, 9_000).take(16_000)), 16_000);
     session.send_dtmf("7").unwrap();
-    session.handle_control(&mut host, configure(parameters(BOB)));
+    session.handle_control(&mut host, configure(agreed(BOB)));
     for _ in 0..60 {
         session.handle_deadline(&mut host);
         host.now = session.next_deadline().unwrap();
@@ -316,12 +316,11 @@ fn what_is_written_before_the_call_is_up_is_sent_when_it_is() {
 #[test]
 fn two_streams_carry_what_is_written_and_are_heard_together() {
     let mut host = TestHost::new(1);
-    let mut session = MediaSession::new(&mut host, MediaOptions::default());
+    let mut session = open(&mut host);
     for stream in 0..2u8 {
         let remote = format!("192.0.2.{}:5000", stream + 2);
-        let port = MediaPort(u64::from(stream));
-        let parameters = MediaParameters { port, ..parameters(&remote) };
-        session.handle_control(&mut host, MediaControl::Configure { stream, parameters });
+        let agreed = Agreed { stream, ..agreed(&remote) };
+        session.handle_control(&mut host, super::stream(stream, agreed));
     }
     session.write_audio(8_000, &vec![2_000; 8_000]);
     let mut tones = [Tone::new(8_000, 500, 9_000), Tone::new(8_000, 1_500, 9_000)];
@@ -338,7 +337,7 @@ fn two_streams_carry_what_is_written_and_are_heard_together() {
             let mut bytes = header.to_bytes().to_vec();
             crate::codec::Encoder::new(Codec::Pcmu).encode(&tone.take(160), &mut bytes);
             let from = address(&format!("192.0.2.{}:5000", stream + 2));
-            let (port, channel) = (MediaPort(stream as u64), Channel::Rtp);
+            let (port, channel) = (MediaPort(PORT.0 + stream as u64), Channel::Rtp);
             let inbound = Inbound::Media { port, channel, from, bytes: &bytes };
             session.handle_inbound(&mut host, inbound);
         }

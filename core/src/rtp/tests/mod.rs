@@ -10,13 +10,13 @@ mod streams;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
-use super::{MediaOptions, MediaSession};
+use super::MediaSession;
 use crate::codec::Codec;
 use crate::codec::PayloadFormat;
 use crate::host::{Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound};
-use crate::media::{MediaControl, MediaEvent, MediaParameters};
+use crate::media::{MediaControl, MediaEvent, MediaOptions, MediaParameters, MediaTransport};
 use crate::nat::is_stun;
-use crate::sdp::{Direction, TelephoneEvents};
+use crate::sdp::{Agreed, Direction, TelephoneEvents};
 use crate::time::{Duration, Instant, WallTime};
 
 /// When every test begins.
@@ -84,10 +84,11 @@ pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-pub(super) fn parameters(remote: &str) -> MediaParameters {
+/// What was agreed with a peer there.
+pub(super) fn agreed(remote: &str) -> Agreed {
     let rtp = address(remote);
-    MediaParameters {
-        port: PORT,
+    Agreed {
+        stream: 0,
         remote_rtp: rtp,
         remote_rtcp: SocketAddr::new(rtp.ip(), rtp.port() + 1),
         direction: Direction::SendRecv,
@@ -97,12 +98,26 @@ pub(super) fn parameters(remote: &str) -> MediaParameters {
         telephone_events: TelephoneEvents::DTMF,
         telephone_event_receive: Some(101),
         ptime: PTIME,
-        cname: "test@offhook".to_owned(),
     }
 }
 
-pub(super) fn configure(parameters: MediaParameters) -> MediaControl {
-    MediaControl::Configure { stream: 0, parameters }
+/// A stream, by its number; it has [`PORT`] or one beside it.
+pub(super) fn stream(stream: u8, agreed: Agreed) -> MediaControl {
+    let transport = MediaTransport::Rtp { port: MediaPort(PORT.0 + u64::from(agreed.stream)) };
+    MediaControl::Configure { stream, parameters: MediaParameters { transport, agreed } }
+}
+
+/// The one stream of a call.
+pub(super) fn configure(agreed: Agreed) -> MediaControl {
+    stream(0, agreed)
+}
+
+/// A session that signalling has opened.
+pub(super) fn open(host: &mut TestHost) -> MediaSession {
+    let mut session = MediaSession::new();
+    let (cname, options) = ("test@offhook".to_owned(), MediaOptions::default());
+    session.handle_control(host, MediaControl::Open { cname, options });
+    session
 }
 
 pub(super) const ALICE: &str = "192.0.2.1:4000";
@@ -127,8 +142,8 @@ pub(super) struct End {
 impl End {
     fn new(seed: u64, here: &str, there: &str) -> Self {
         let mut host = TestHost::new(seed);
-        let mut session = MediaSession::new(&mut host, MediaOptions::default());
-        session.handle_control(&mut host, configure(parameters(there)));
+        let mut session = open(&mut host);
+        session.handle_control(&mut host, configure(agreed(there)));
         let address = address(here);
         Self {
             host,

@@ -47,7 +47,7 @@ fn digits_have_their_limits() {
     assert_eq!(session.send_dtmf("abcd"), Ok(()));
     pair.run(Duration::from_secs(2), |_| ());
     assert_eq!(pair.bob.digits(), "ABCD");
-    let without = MediaParameters { telephone_event_send: None, ..parameters(BOB) };
+    let without = Agreed { telephone_event_send: None, ..agreed(BOB) };
     pair.alice.control(configure(without));
     assert_eq!(pair.alice.session.send_dtmf("1"), Err(DtmfError::NotAgreed));
 }

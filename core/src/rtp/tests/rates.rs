@@ -7,9 +7,9 @@ use crate::rtp::rtcp;
 const WIDE: u8 = 96;
 
 /// What is agreed when a side sends `codec`; both take all.
-fn sending(codec: Codec, remote: &str) -> MediaParameters {
+fn sending(codec: Codec, remote: &str) -> Agreed {
     let payload_type = codec.static_payload_type().unwrap_or(WIDE);
-    let mut agreed = parameters(remote);
+    let mut agreed = agreed(remote);
     agreed.send = PayloadFormat::new(payload_type, codec);
     let wide = [PayloadFormat::new(WIDE, Codec::L16), PayloadFormat::new(9, Codec::G722)];
     agreed.receive.extend(wide);
@@ -159,7 +159,7 @@ fn what_is_lost_of_g722_is_made_up_at_its_rate() {
 fn what_is_written_before_the_answer_keeps_its_band_and_so_does_a_recording() {
     let mut pair = Pair::new();
     for end in [&mut pair.alice, &mut pair.bob] {
-        end.session = MediaSession::new(&mut end.host, MediaOptions::default());
+        end.session = open(&mut end.host);
         end.session.set_tap(true);
         assert_eq!(end.session.tap_rate(), None);
     }

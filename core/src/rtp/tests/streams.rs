@@ -5,14 +5,14 @@ use core::net::SocketAddr;
 use super::super::packet::Header;
 use super::super::session::MAX_MARKS;
 use super::super::telephone_event::TelephoneEvent;
-use super::super::{DtmfError, MediaOptions, MediaSession};
-use super::{PORT, START, TestHost, address, parameters};
+use super::super::{DtmfError, MediaSession};
+use super::{PORT, START, TestHost, address, agreed, open};
 use crate::codec::measure::{self, Tone};
 use crate::codec::{Codec, Encoder};
 use crate::host::{Channel, Endpoint, Inbound, MediaPort};
-use crate::media::{MediaControl, MediaEvent, MediaParameters};
+use crate::media::{MediaControl, MediaEvent};
 use crate::nat::is_stun;
-use crate::sdp::{Direction, TelephoneEvents};
+use crate::sdp::{Agreed, Direction, TelephoneEvents};
 use crate::time::Duration;
 
 /// A session on a host, and what happened.
@@ -67,13 +67,12 @@ impl Far {
 impl Scene {
     fn new() -> Self {
         let mut host = TestHost::new(1);
-        let session = MediaSession::new(&mut host, MediaOptions::default());
+        let session = open(&mut host);
         Self { host, session, events: Vec::new(), heard: Vec::new() }
     }
 
-    fn configure(&mut self, stream: u8, parameters: MediaParameters) {
-        let control = MediaControl::Configure { stream, parameters };
-        self.session.handle_control(&mut self.host, control);
+    fn configure(&mut self, stream: u8, agreed: Agreed) {
+        self.session.handle_control(&mut self.host, super::stream(stream, agreed));
     }
 
     fn remove(&mut self, stream: u8) {
@@ -127,8 +126,8 @@ const ONE: &str = "192.0.2.2:5000";
 const TWO: &str = "192.0.2.3:6000";
 
 /// What another stream agreed, on a pair of ports of its own.
-fn beside(remote: &str) -> MediaParameters {
-    MediaParameters { port: MediaPort(8), ..parameters(remote) }
+fn beside(remote: &str) -> Agreed {
+    Agreed { stream: 1, ..agreed(remote) }
 }
 
 fn millis(millis: u64) -> Duration {
@@ -138,9 +137,9 @@ fn millis(millis: u64) -> Duration {
 #[test]
 fn streams_out_of_step_are_mixed_without_a_gap() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.host.now = START + millis(7);
-    scene.configure(1, MediaParameters { ptime: millis(30), ..beside(TWO) });
+    scene.configure(1, Agreed { ptime: millis(30), ..beside(TWO) });
     let mut far = [Far::new(PORT, ONE, 1, 500), Far::new(MediaPort(8), TWO, 2, 1_500)];
     scene.run(Duration::from_secs(3), &mut far);
     let steady = &scene.heard[8_000..22_000];
@@ -151,7 +150,7 @@ fn streams_out_of_step_are_mixed_without_a_gap() {
     let samples = scene.heard.len().abs_diff(24_000);
     assert!(samples <= 320, "{} samples in 3 s", scene.heard.len());
     // While the first hears nothing the other is read alone.
-    scene.configure(0, MediaParameters { direction: Direction::SendOnly, ..parameters(ONE) });
+    scene.configure(0, Agreed { direction: Direction::SendOnly, ..agreed(ONE) });
     let before = scene.heard.len();
     scene.run(Duration::from_secs(1), &mut far[1..]);
     let heard = &scene.heard[before..];
@@ -162,7 +161,7 @@ fn streams_out_of_step_are_mixed_without_a_gap() {
 #[test]
 fn a_recording_holds_the_mix() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.host.now = START + millis(13);
     scene.configure(1, beside(TWO));
     scene.session.set_tap(true);
@@ -185,7 +184,7 @@ fn a_recording_holds_the_mix() {
 #[test]
 fn a_stream_that_was_read_alone_is_not_late_for_ever() {
     let mut scene = Scene::new();
-    let held = |direction| MediaParameters { direction, ..parameters(ONE) };
+    let held = |direction| Agreed { direction, ..agreed(ONE) };
     scene.configure(0, held(Direction::SendOnly));
     scene.configure(1, beside(TWO));
     let mut far = [Far::new(MediaPort(8), TWO, 2, 1_500)];
@@ -207,11 +206,11 @@ fn a_stream_that_was_read_alone_is_not_late_for_ever() {
 #[test]
 fn early_dialogs_on_one_pair_of_ports_are_told_apart() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
-    scene.configure(4, parameters(TWO));
+    scene.configure(0, agreed(ONE));
+    scene.configure(4, agreed(TWO));
     // The second comes from behind a NAT; two that come from one address have two sources.
-    scene.configure(8, parameters("192.0.2.9:7000"));
-    scene.configure(12, parameters("192.0.2.9:7000"));
+    scene.configure(8, agreed("192.0.2.9:7000"));
+    scene.configure(12, agreed("192.0.2.9:7000"));
     let mut far = [
         Far::new(PORT, ONE, 1, 500),
         Far::new(PORT, "203.0.113.7:4321", 2, 900),
@@ -241,8 +240,8 @@ fn early_dialogs_on_one_pair_of_ports_are_told_apart() {
 fn a_report_is_told_apart_however_its_address_is_written() {
     for from in ["192.0.2.3:6001", "[::ffff:192.0.2.3]:6001"] {
         let mut scene = Scene::new();
-        scene.configure(0, parameters(ONE));
-        scene.configure(4, parameters(TWO));
+        scene.configure(0, agreed(ONE));
+        scene.configure(4, agreed(TWO));
         let report = [0x80, 201, 0, 1, 0, 0, 0, 2];
         let (port, channel, from) = (PORT, Channel::Rtcp, address(from));
         let inbound = Inbound::Media { port, channel, from, bytes: &report };
@@ -255,8 +254,8 @@ fn a_report_is_told_apart_however_its_address_is_written() {
 #[test]
 fn a_stranger_is_heard_on_no_stream() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
-    scene.configure(4, parameters(TWO));
+    scene.configure(0, agreed(ONE));
+    scene.configure(4, agreed(TWO));
     let mut far = [
         Far::new(PORT, ONE, 1, 500),
         Far::new(PORT, TWO, 2, 900),
@@ -272,7 +271,7 @@ fn a_stranger_is_heard_on_no_stream() {
 #[test]
 fn a_mark_comes_back_once_with_the_frame_that_plays_what_is_before_it() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.host.now = START + millis(10);
     scene.configure(1, beside(TWO));
     scene.session.write_audio(8_000, &[500; 8 * 105]);
@@ -299,7 +298,7 @@ fn a_mark_comes_back_once_with_the_frame_that_plays_what_is_before_it() {
 fn marks_are_exact_at_any_rate_and_in_any_pieces() {
     for rate in [7_777, 11_025, 24_000, 44_100, 48_000] {
         let mut scene = Scene::new();
-        scene.configure(0, parameters(ONE));
+        scene.configure(0, agreed(ONE));
         let mut due = Vec::new();
         for second in 1..=3 {
             for _ in 0..rate {
@@ -322,7 +321,7 @@ fn marks_are_exact_at_any_rate_and_in_any_pieces() {
 #[test]
 fn what_is_flushed_held_or_cut_off_brings_its_marks_back_unplayed() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.session.write_audio(8_000, &[500; 8_000]);
     scene.session.mark("a");
     scene.session.write_audio(8_000, &[500; 8_000]);
@@ -332,13 +331,13 @@ fn what_is_flushed_held_or_cut_off_brings_its_marks_back_unplayed() {
     scene.run(millis(1), &mut []);
     assert_eq!(scene.marks(), ["a", "-b"]);
     // While the call is held what was written goes by unsent.
-    let on_hold = MediaParameters { direction: Direction::RecvOnly, ..parameters(ONE) };
+    let on_hold = Agreed { direction: Direction::RecvOnly, ..agreed(ONE) };
     scene.configure(0, on_hold);
     scene.session.write_audio(8_000, &[500; 800]);
     scene.session.mark("c");
     scene.run(millis(200), &mut []);
     assert_eq!(scene.marks(), ["a", "-b", "-c"]);
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.session.write_audio(8_000, &[500; 8_000]);
     for i in 0..MAX_MARKS {
         assert!(scene.session.mark(&i.to_string()));
@@ -356,9 +355,9 @@ fn what_was_written_goes_on_with_its_marks_on_a_stream_that_comes_and_after_one_
     let mut scene = Scene::new();
     scene.session.write_audio(8_000, &[500; 8_000]);
     scene.session.mark("end");
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.run(millis(510), &mut []);
-    scene.configure(4, parameters(TWO));
+    scene.configure(4, agreed(TWO));
     scene.run(millis(200), &mut []);
     scene.remove(0);
     scene.run(millis(200), &mut []);
@@ -375,7 +374,7 @@ fn what_was_written_goes_on_with_its_marks_on_a_stream_that_comes_and_after_one_
 #[test]
 fn a_digit_on_several_streams_appears_once_and_a_second_press_twice() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.configure(1, beside(TWO));
     let mut one = Far::new(PORT, ONE, 1, 500);
     let mut two = Far::new(MediaPort(8), TWO, 2, 500);
@@ -400,10 +399,10 @@ fn a_digit_on_several_streams_appears_once_and_a_second_press_twice() {
 fn digits_are_sent_once_to_each_party_and_only_those_it_takes() {
     let mut scene = Scene::new();
     let few = TelephoneEvents::parse(Some("0-9"));
-    let without = MediaParameters { telephone_event_send: None, ..parameters(ONE) };
+    let without = Agreed { telephone_event_send: None, ..agreed(ONE) };
     scene.configure(0, without.clone());
     assert_eq!(scene.session.send_dtmf("1"), Err(DtmfError::NotAgreed));
-    scene.configure(1, MediaParameters { telephone_events: few, ..beside(TWO) });
+    scene.configure(1, Agreed { telephone_events: few, ..beside(TWO) });
     let hash = scene.session.send_dtmf("1#").unwrap_err();
     assert_eq!(hash, DtmfError::NotTaken { digit: '#' });
     assert_eq!(hash.to_string(), "the peer takes no digit #");
@@ -420,9 +419,9 @@ fn digits_are_sent_once_to_each_party_and_only_those_it_takes() {
     assert_eq!(scene.events, [MediaEvent::DtmfSent]);
     // Two streams of one peer: the first carries the digit. Two early dialogs: both do.
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.configure(1, beside("192.0.2.2:5002"));
-    scene.configure(4, parameters(TWO));
+    scene.configure(4, agreed(TWO));
     scene.session.send_dtmf("9").unwrap();
     scene.run(Duration::from_secs(1), &mut []);
     let counts = [ONE, "192.0.2.2:5002", TWO].map(|to| count(&scene, to));
@@ -432,7 +431,7 @@ fn digits_are_sent_once_to_each_party_and_only_those_it_takes() {
 #[test]
 fn a_call_is_silent_when_all_its_streams_are() {
     let mut scene = Scene::new();
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.configure(1, beside(TWO));
     let mut far = [Far::new(MediaPort(8), TWO, 2, 500)];
     scene.run(Duration::from_secs(90), &mut far);
@@ -442,14 +441,13 @@ fn a_call_is_silent_when_all_its_streams_are() {
     // The one that is heard is held, or goes: now the others have to be.
     for goes in [false, true] {
         let mut scene = Scene::new();
-        scene.configure(0, parameters(ONE));
+        scene.configure(0, agreed(ONE));
         scene.configure(1, beside(TWO));
         let mut far = [Far::new(MediaPort(8), TWO, 2, 500)];
         scene.run(Duration::from_secs(90), &mut far);
         match goes {
             true => scene.remove(1),
-            false => scene
-                .configure(1, MediaParameters { direction: Direction::SendOnly, ..beside(TWO) }),
+            false => scene.configure(1, Agreed { direction: Direction::SendOnly, ..beside(TWO) }),
         }
         scene.run(Duration::from_secs(59), &mut []);
         assert_eq!(scene.events, []);
@@ -464,7 +462,7 @@ fn a_read_that_does_not_wait_is_filled_with_silence() {
     let mut out = [7; 160];
     assert_eq!(scene.session.read_audio_or_silence(8_000, &mut out), 0);
     assert_eq!(out, [0; 160]);
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.host.now += millis(20);
     scene.session.handle_deadline(&mut scene.host);
     let mut out = [7; 200];
@@ -475,8 +473,8 @@ fn a_read_that_does_not_wait_is_filled_with_silence() {
 #[test]
 fn a_stream_without_anything_to_do_rests_while_its_time_goes_on() {
     let mut scene = Scene::new();
-    let inactive = MediaParameters { direction: Direction::Inactive, ..parameters(ONE) };
-    scene.configure(0, parameters(ONE));
+    let inactive = Agreed { direction: Direction::Inactive, ..agreed(ONE) };
+    scene.configure(0, agreed(ONE));
     scene.run(millis(1_010), &mut []);
     scene.configure(0, inactive.clone());
     scene.run(millis(10), &mut []);
@@ -503,7 +501,7 @@ fn a_stream_without_anything_to_do_rests_while_its_time_goes_on() {
     assert!(scene.host.now.since(written) == millis(140));
     // It naps again when it is taken up.
     scene.run(millis(333), &mut []);
-    scene.configure(0, parameters(ONE));
+    scene.configure(0, agreed(ONE));
     scene.run(millis(100), &mut []);
     let packets: Vec<_> = scene.host.rtp().map(|(at, p)| (at, p.header)).collect();
     let [(left, last), (came, first)] = [packets[49], packets[50]];
@@ -522,8 +520,8 @@ fn signs(scene: &Scene) -> Vec<(u64, SocketAddr)> {
 
 #[test]
 fn who_sends_nothing_keeps_the_way_to_itself_open() {
-    let inactive = MediaParameters { direction: Direction::Inactive, ..parameters(ONE) };
-    let listening = MediaParameters { direction: Direction::RecvOnly, ..parameters(ONE) };
+    let inactive = Agreed { direction: Direction::Inactive, ..agreed(ONE) };
+    let listening = Agreed { direction: Direction::RecvOnly, ..agreed(ONE) };
     for silent in [inactive, listening] {
         let mut scene = Scene::new();
         scene.configure(0, silent.clone());
@@ -531,7 +529,7 @@ fn who_sends_nothing_keeps_the_way_to_itself_open() {
         let to = silent.remote_rtp;
         assert_eq!(signs(&scene), [(0, to), (15_000, to), (30_000, to)]);
         // Who sends does so by sending, and goes on where that left off.
-        scene.configure(0, parameters(ONE));
+        scene.configure(0, agreed(ONE));
         scene.run(Duration::from_secs(20), &mut []);
         scene.configure(0, silent.clone());
         scene.run(Duration::from_secs(16), &mut []);
@@ -543,7 +541,7 @@ fn who_sends_nothing_keeps_the_way_to_itself_open() {
 #[test]
 fn a_recording_of_a_stream_that_rested_has_all_its_time() {
     let mut scene = Scene::new();
-    scene.configure(0, MediaParameters { direction: Direction::Inactive, ..parameters(ONE) });
+    scene.configure(0, Agreed { direction: Direction::Inactive, ..agreed(ONE) });
     scene.run(millis(5_310), &mut []);
     scene.session.set_tap(true);
     scene.run(millis(1_000), &mut []);

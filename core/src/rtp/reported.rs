@@ -1,4 +1,4 @@
-//! What a session tells: events, and digits that wait to be taken.
+//! What a session reports: events, and digits that wait to be taken.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ const ECHO: Duration = Duration::from_millis(300);
 
 /// Events and digits.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Reported {
     events: VecDeque<MediaEvent>,
     digits: VecDeque<char>,
     /// What was pressed a moment ago, where there are several streams.
@@ -27,7 +27,7 @@ struct Press {
     streams: u128,
 }
 
-impl Told {
+impl Reported {
     /// Takes what a stream tells; `alone` when there is no other.
     pub(super) fn take(&mut self, now: Instant, stream: u8, alone: bool, event: MediaEvent) {
         if let MediaEvent::Dtmf { digit, .. } = event {

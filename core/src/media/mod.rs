@@ -1,17 +1,25 @@
 //! What signalling and the media machine of a call tell each other: values only, so that the two may
-//! run on two threads.
+//! run on two threads, and as bytes in two programs.
 
-use core::net::SocketAddr;
+mod symmetric_rtp;
 
-use crate::codec::PayloadFormat;
+pub use symmetric_rtp::{SymmetricRtp, SymmetricRtpError};
+
 use crate::host::MediaPort;
-use crate::sdp::{Direction, TelephoneEvents};
+use crate::sdp::Agreed;
 use crate::time::Duration;
 
 /// What signalling tells the media machine of a call.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum MediaControl {
+    /// The first, and once: before an offer or an answer of ours leaves.
+    Open {
+        /// Our RTCP canonical name (RFC 3550 §6.5.1).
+        cname: String,
+        /// How the session behaves.
+        options: MediaOptions,
+    },
     /// A stream was negotiated, or negotiated anew.
     Configure {
         /// Which audio stream of the call: those of each dialog in turn (a call that forks has several
@@ -34,31 +42,60 @@ pub enum MediaControl {
     Close,
 }
 
-/// What an offer and its answer agreed for one audio stream (RFC 3264 §5 to §7).
+/// How a media session behaves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct MediaOptions {
+    /// After how long without any RTP or RTCP, though some should come, to tell
+    /// [`MediaEvent::Silent`]; `None` never. Default 60 s.
+    pub silence_timeout: Option<Duration>,
+    /// How far the far end may be elsewhere than signalling told.
+    pub symmetric_rtp: SymmetricRtp,
+    /// How long a digit that is sent is pressed. Default 100 ms.
+    pub digit_duration: Duration,
+    /// How long to wait between two digits. Default 100 ms.
+    pub digit_pause: Duration,
+}
+
+impl Default for MediaOptions {
+    fn default() -> Self {
+        Self {
+            silence_timeout: Some(Duration::from_secs(60)),
+            symmetric_rtp: SymmetricRtp::default(),
+            digit_duration: Duration::from_millis(100),
+            digit_pause: Duration::from_millis(100),
+        }
+    }
+}
+
+/// All that a stream needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MediaParameters {
+    /// How its packets travel.
+    pub transport: MediaTransport,
+    /// What an offer and its answer agreed.
+    pub agreed: Agreed,
+}
+
+/// How the packets of a stream travel. What protects them, and with which keys, is said here too: it may
+/// change with each offer and answer, as the rest does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum MediaTransport {
+    /// RTP and RTCP in the clear, each on its own socket of a pair (RFC 3550 §11).
+    Rtp {
+        /// The pair.
+        port: MediaPort,
+    },
+}
+
+impl MediaTransport {
     /// The local pair of ports.
-    pub port: MediaPort,
-    /// Where the peer receives RTP.
-    pub remote_rtp: SocketAddr,
-    /// Where the peer receives RTCP: the next port, or `a=rtcp` (RFC 3605).
-    pub remote_rtcp: SocketAddr,
-    /// Our direction.
-    pub direction: Direction,
-    /// What we send: the peer's number for the first common codec.
-    pub send: PayloadFormat,
-    /// What the peer may send: our numbers.
-    pub receive: Vec<PayloadFormat>,
-    /// The peer's payload type for telephone-event (RFC 4733), if agreed.
-    pub telephone_event_send: Option<u8>,
-    /// The events that the peer takes.
-    pub telephone_events: TelephoneEvents,
-    /// Our payload type for telephone-event, if agreed.
-    pub telephone_event_receive: Option<u8>,
-    /// How much audio a packet that we send carries.
-    pub ptime: Duration,
-    /// Our RTCP canonical name (RFC 3550 §6.5.1).
-    pub cname: String,
+    pub const fn port(&self) -> MediaPort {
+        match self {
+            Self::Rtp { port } => *port,
+        }
+    }
 }
 
 /// What the media machine of a call tells.
