@@ -243,7 +243,7 @@ pub(crate) async fn attend(
             if let Err(message) = caught(async { hooks.run(hook, call.clone()).await }).await {
                 let id = call.id();
                 bulletin.publish(&Event::HandlerPanicked { call: id, hook: name, message });
-                let _ = jobs.send(Box::new(move |line, _| line.abandon(id)));
+                let _ = jobs.send(Box::new(move |line, _| line.phone.end(id)));
                 return;
             }
             if over {

@@ -92,7 +92,7 @@ impl Phone {
     /// use offhook::{Phone, PhoneParameters};
     ///
     /// let alice = Phone::new(PhoneParameters::new("pbx.example.com", "alice").password("secret"));
-    /// let bob = alice.beside(PhoneParameters::new("pbx.example.com", "bob").password("hidden"));
+    /// let bob = alice.another_account(PhoneParameters::new("pbx.example.com", "bob").password("hidden"));
     /// alice.start().await?;
     /// bob.start().await?;
     /// assert_eq!(alice.bound_address(), bob.bound_address());
@@ -100,7 +100,7 @@ impl Phone {
     /// # }
     /// ```
     #[must_use]
-    pub fn beside(&self, parameters: PhoneParameters) -> Self {
+    pub fn another_account(&self, parameters: PhoneParameters) -> Self {
         Self::in_group(parameters, Arc::clone(&self.held.group))
     }
 
@@ -234,7 +234,7 @@ impl Phone {
             websocket_path: parameters.websocket_path.clone(),
             ..Ways::default()
         });
-        sockets.listen_at(transports(parameters), address)?;
+        sockets.listen_at(parameters.listening_transports(), address)?;
         let listening = sockets.listening();
         let capture = lock(&self.held.capture).clone();
         let soundless = self.held.soundless.load(Ordering::Relaxed);
@@ -270,7 +270,7 @@ impl Phone {
 
     /// Says that the network has changed: the machine has another address, another interface, other
     /// routes. The sockets are bound anew where that helps, the phone registers anew at once, and
-    /// its calls go on. So do the phones [beside](Self::beside) it, which share its sockets: say it at one
+    /// its calls go on. So do the [other accounts](Self::another_account) on its sockets: say it at one
     /// of them. Does nothing when the phone is not running.
     pub fn network_changed(&self) {
         if let Ok(jobs) = self.jobs() {
@@ -435,17 +435,6 @@ impl Phone {
         let parameters = &self.held.parameters;
         let failure = lock(&self.held.bulletin.failure).clone();
         crate::error::registration(parameters, failure)
-    }
-}
-
-/// What a phone listens for. One that is to speak in private, or as a browser does, is not to be
-/// reached otherwise; and in private only if it has a certificate to show.
-fn transports(parameters: &PhoneParameters) -> &'static [Transport] {
-    match parameters.transport {
-        None | Some(Transport::Udp) if !parameters.allow_tcp => &[Transport::Udp],
-        None | Some(Transport::Udp | Transport::Tcp) => &[Transport::Udp, Transport::Tcp],
-        Some(Transport::Tls) if parameters.cert_file.is_some() => &[Transport::Tls],
-        _ => &[],
     }
 }
 

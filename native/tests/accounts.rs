@@ -20,7 +20,7 @@ async fn accounts(count: usize) -> (Exchange, String, Vec<Phone>) {
     let mut phones: Vec<Phone> = Vec::new();
     for name in names {
         phones.push(match phones.first() {
-            Some(first) => first.beside(parameters(name)),
+            Some(first) => first.another_account(parameters(name)),
             None => Phone::new(parameters(name)),
         });
     }

@@ -133,7 +133,7 @@ async fn one_phone_tells_of_the_network_for_all_beside_it() {
     let server = Server::start();
     let alice = by_tcp(&server, "alice").await;
     let parameters = PhoneParameters::new(&server.address, "bob").password("secret");
-    let bob = alice.beside(parameters.transport(Transport::Tcp).bind(here()));
+    let bob = alice.another_account(parameters.transport(Transport::Tcp).bind(here()));
     soon(bob.start()).await.unwrap();
     let mut told = [alice.events(), bob.events()];
     alice.network_changed();
@@ -151,7 +151,7 @@ async fn a_phone_starts_where_the_last_one_beside_it_stops() {
     let port = alice.bound_address().expect("it runs");
     soon(alice.stop()).await;
     let alice = start(PhoneParameters::without_server("alice").bind(port)).await;
-    let bob = alice.beside(PhoneParameters::without_server("bob").bind(port));
+    let bob = alice.another_account(PhoneParameters::without_server("bob").bind(port));
     for _ in 0..50 {
         let ((), started) = soon(async { tokio::join!(alice.stop(), bob.start()) }).await;
         started.expect("bob starts at the same port");

@@ -75,6 +75,12 @@ export class Call extends Emitter {
     return this.ended();
   }
 
+  /** Ends it by whatever its state allows: hangs it up, cancels it, or denies it with 480. */
+  end() {
+    this.#phone.cross((machine) => machine.end(this.id));
+    return this.ended();
+  }
+
   /** Puts the far end on hold; resolves when it has agreed. */
   hold() {
     return this.#setHold(true);

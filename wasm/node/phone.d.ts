@@ -131,6 +131,8 @@ export class Call {
   request(method: string, options?: RequestOptions): Promise<Reply>;
   hangup(): Promise<Of<"ended">>;
   cancel(): Promise<Of<"ended">>;
+  /** Ends it by whatever its state allows: hangs it up, cancels it, or denies it with 480. */
+  end(): Promise<Of<"ended">>;
   /** Queues 16-bit samples, `rate` a second; returns how many were taken. */
   writeAudio(rate: number, samples: Int16Array): number;
   /** Takes what was heard and not read yet. */

@@ -332,6 +332,11 @@ impl Softphone {
         self.machine.phone_mut().cancel(id(call)).map_err(refused)
     }
 
+    /// Ends a call by whatever its state allows: hangs it up, cancels it, or denies it with 480.
+    pub fn end(&mut self, call: f64) {
+        self.machine.phone_mut().end(id(call));
+    }
+
     /// The state of a call; `undefined` when it is over.
     #[wasm_bindgen(unchecked_return_type = "CallState | undefined")]
     pub fn state(&self, call: f64) -> Option<String> {

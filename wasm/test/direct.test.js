@@ -52,7 +52,7 @@ test("sound and digits go both ways", OPTIONS, async (t) => {
   answering.sendDtmf("*");
   assert.equal(await call.readDtmf(), "*");
 
-  const [end] = await Promise.all([answering.ended(), call.hangup()]);
+  const [end] = await Promise.all([answering.ended(), call.end()]);
   assert.equal(end.by, "remote");
   assert.equal((await call.ended()).by, "local");
   assert.equal(end.stats.codec, "PCMU");

@@ -37,6 +37,12 @@ const STEPS: &[Step] = &[
         },
     },
     Step {
+        name: "features",
+        what: "each package builds without its features, and with each",
+        quick: true,
+        run: features,
+    },
+    Step {
         name: "test",
         what: "the tests of every package, over real sockets too",
         quick: true,
@@ -89,6 +95,21 @@ const STEPS: &[Step] = &[
 
 fn cargo(line: &str, advice: &str) -> Result<Outcome, Failure> {
     Run::cargo(line).advice(advice).go()?;
+    Ok(Outcome::Done)
+}
+
+/// The step `features`. With all features `clippy` has built them.
+fn features() -> Result<Outcome, Failure> {
+    for build in [
+        "offhook-core --no-default-features",
+        "offhook-core --no-default-features --features serde",
+        "offhook --no-default-features",
+        "offhook --no-default-features --features serde",
+        "offhook-wasm --no-default-features",
+    ] {
+        let line = format!("clippy -p {build} --lib -- -D warnings");
+        cargo(&line, "code that needs a feature has to say so")?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -226,6 +226,17 @@ impl PhoneParameters {
         Some((bare(host), port.unwrap_or(STUN_PORT)))
     }
 
+    /// What a host listens for on behalf of the phone. One that is to speak in private, or as a browser
+    /// does, is not to be reached otherwise; and in private only if it has a certificate to show.
+    pub fn listening_transports(&self) -> &'static [Transport] {
+        match self.transport {
+            None | Some(Transport::Udp) if !self.allow_tcp => &[Transport::Udp],
+            None | Some(Transport::Udp | Transport::Tcp) => &[Transport::Udp, Transport::Tcp],
+            Some(Transport::Tls) if self.cert_file.is_some() => &[Transport::Tls],
+            _ => &[],
+        }
+    }
+
     /// A URN for [`instance`](Self::instance) that nobody else has: `urn:uuid:` and a random UUID (RFC
     /// 9562 §5.4). Make it once and keep it.
     pub fn random_instance(entropy: &mut dyn Entropy) -> String {

@@ -170,6 +170,21 @@ impl Phone {
         self.command(call, "cancel", Some(outgoing), &states, CallState::Canceling, intent)
     }
 
+    /// Ends a call by whatever its state allows: one that is ANSWERED is hung up, an outgoing one is
+    /// cancelled, an incoming one is denied (480 Temporarily Unavailable). Nothing happens to a call that
+    /// is ending already or is over.
+    pub fn end(&mut self, call: CallId) {
+        /// RFC 3261 §21.4.18: nobody here takes the call now.
+        const UNAVAILABLE: u16 = 480;
+        let Some(profile) = self.profile(call) else { return };
+        // An error means that it is ending already.
+        let _ = match (profile.direction(), profile.state()) {
+            (_, CallState::Answered) => self.hangup(call),
+            (CallDirection::Incoming, _) => self.deny(call, UNAVAILABLE, None),
+            (CallDirection::Outgoing, _) => self.cancel(call),
+        };
+    }
+
     /// Asks the far end of a call that is ANSWERED to call `target` (as for [`call`](Self::call), or
     /// a sips URI) instead (REFER, RFC 3515). What becomes of it is [`Event::Transfer`]: known after
     /// at most 32 s when it is blind, else after [`answer_timeout`](PhoneParameters::answer_timeout)

@@ -44,7 +44,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let id = self.shared.id;
         if self.shared.status.borrow().ending.is_none() {
-            let _ = self.jobs.send(Box::new(move |line, _| line.abandon(id)));
+            let _ = self.jobs.send(Box::new(move |line, _| line.phone.end(id)));
         }
     }
 }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use offhook_core::call::{CallOptions, TransferMode, TransferOptions};
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
-    self, CallDirection, CallId, CallState, EndedBy, PhoneStatus, ReferralId, SipRequestId,
-    TransferOutcome,
+    self, CallId, CallState, EndedBy, PhoneStatus, ReferralId, SipRequestId, TransferOutcome,
 };
 use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::media::{MediaControl, MediaEvent};
@@ -181,19 +180,6 @@ impl Line {
         let request = send(&mut self.phone)?;
         self.requests.insert(request, told);
         Ok(())
-    }
-
-    /// Ends a call that nobody holds any more, by whatever its state allows.
-    pub(crate) fn abandon(&mut self, call: CallId) {
-        /// RFC 3261 §21.4.18: nobody here takes the call now.
-        const UNAVAILABLE: u16 = 480;
-        let Some(profile) = self.phone.profile(call) else { return };
-        // A call that is ending already refuses, which is as well.
-        let _ = match (profile.direction(), profile.state()) {
-            (_, CallState::Answered) => self.phone.hangup(call),
-            (CallDirection::Incoming, _) => self.phone.deny(call, UNAVAILABLE, None),
-            (CallDirection::Outgoing, _) => self.phone.cancel(call),
-        };
     }
 
     /// Tells that a peer was not let in.

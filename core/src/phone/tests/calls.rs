@@ -19,6 +19,30 @@ fn two() -> (Scene, Actor, Actor) {
 }
 
 #[test]
+fn a_call_is_ended_by_what_its_state_allows() {
+    let (mut scene, alice, bob) = two();
+    let (calling, called) = scene.answered(&alice, &bob);
+    scene.tell(&alice, |phone| phone.end(calling));
+    assert_eq!(scene.ended(&bob, called), (EndedBy::Remote, None));
+    scene.tell(&alice, |phone| phone.end(calling));
+    for (by_caller, status) in [(true, 487), (false, 480)] {
+        let calling = scene.call(&alice, "sip:bob@10.0.0.2");
+        scene.run(Duration::from_millis(100));
+        let called = scene.sim[bob.id].calls().next().expect("it rings");
+        match by_caller {
+            true => scene.tell(&alice, |phone| phone.end(calling)),
+            false => scene.tell(&bob, |phone| phone.end(called)),
+        }
+        assert_eq!(scene.ended(&alice, calling).1, Some(status));
+    }
+    for (method, sent) in [("BYE", 1), ("CANCEL", 1)] {
+        assert_eq!(scene.sent(ALICE, method).len(), sent, "{method}");
+    }
+    scene.assert_idle(&alice);
+    scene.assert_idle(&bob);
+}
+
+#[test]
 fn a_call_is_answered_and_hung_up() {
     let (mut scene, alice, bob) = two();
     let (calling, called) = scene.answered(&alice, &bob);
