@@ -24,7 +24,8 @@ type Leg = (usize, CallId);
 
 /// From signalling to media.
 enum Order {
-    Control(Leg, MediaControl),
+    /// A [`MediaControl`] in its byte form.
+    Control(Leg, Vec<u8>),
     Speak(Leg, Vec<i16>),
     Dial(Leg, String),
     Until(Instant),
@@ -32,7 +33,8 @@ enum Order {
 
 /// From media to signalling.
 enum Report {
-    Event(Leg, MediaEvent),
+    /// A [`MediaEvent`] in its byte form.
+    Event(Leg, Vec<u8>),
     Heard(Leg, Vec<i16>),
     Reached,
 }
@@ -129,7 +131,8 @@ impl Signalling {
                     Report::Heard(leg, samples) => {
                         self.heard.entry(leg).or_default().extend(samples)
                     }
-                    Report::Event((who, call), event) => {
+                    Report::Event((who, call), bytes) => {
+                        let event = MediaEvent::from_bytes(&bytes).expect("an event");
                         if let MediaEvent::Dtmf { digit, .. } = event {
                             self.digits.push(digit);
                         }
@@ -149,7 +152,8 @@ impl Signalling {
         while let Some(event) = self.phones[who].next_event() {
             match event {
                 Event::Media { call, control } => {
-                    self.orders.send(Order::Control((who, call), control)).expect("it lives");
+                    let order = Order::Control((who, call), control.to_bytes());
+                    self.orders.send(order).expect("it lives");
                 }
                 event => self.events.push((who, event)),
             }
@@ -202,7 +206,8 @@ fn media(orders: &Receiver<Order>, reports: &Sender<Report>) {
     let mut sessions: Vec<(Leg, Vec<MediaPort>, MediaSession)> = Vec::new();
     while let Ok(order) = orders.recv() {
         match order {
-            Order::Control(leg, control) => {
+            Order::Control(leg, bytes) => {
+                let control = MediaControl::from_bytes(&bytes).expect("a control");
                 if let MediaControl::Open { .. } = &control {
                     sessions.push((leg, Vec::new(), MediaSession::new()));
                 }
@@ -233,7 +238,8 @@ fn media(orders: &Receiver<Order>, reports: &Sender<Report>) {
                         reports.send(heard).expect("signalling lives");
                     }
                     while let Some(event) = session.next_event() {
-                        reports.send(Report::Event(*leg, event)).expect("signalling lives");
+                        let report = Report::Event(*leg, event.to_bytes());
+                        reports.send(report).expect("signalling lives");
                     }
                 }
                 deliver(&mut desk, &mut sessions);

@@ -1,8 +1,10 @@
 //! What signalling and the media machine of a call tell each other: values only, so that the two may
 //! run on two threads, and as bytes in two programs.
 
+mod bytes;
 mod symmetric_rtp;
 
+pub use bytes::MediaBytesError;
 pub use symmetric_rtp::{SymmetricRtp, SymmetricRtpError};
 
 use crate::host::MediaPort;

@@ -221,6 +221,15 @@ impl TelephoneEvents {
         self.0.get(usize::from(event / 64)).is_some_and(|word| word >> (event % 64) & 1 == 1)
     }
 
+    /// The set as bits, the first event lowest.
+    pub(crate) const fn words(&self) -> [u64; 4] {
+        self.0
+    }
+
+    pub(crate) const fn from_words(words: [u64; 4]) -> Self {
+        Self(words)
+    }
+
     fn insert(&mut self, event: u8) {
         if let Some(word) = self.0.get_mut(usize::from(event / 64)) {
             *word |= 1 << (event % 64);
