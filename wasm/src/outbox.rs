@@ -3,6 +3,9 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+#[cfg(feature = "media")]
+use offhook_core::host::Channel;
+
 /// Packets that wait to be sent. Each is a head of [`HEAD`] bytes, little-endian, then the bytes:
 ///
 /// | offset | size | what                                       |
@@ -25,6 +28,7 @@ pub(crate) const HEAD: usize = 28;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lane {
     /// The flow.
+    #[cfg(feature = "phone")]
     Signalling = 0,
     /// The media port's RTP socket.
     Rtp = 1,
@@ -65,6 +69,29 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
     }
+}
+
+/// Reads a packet that came, written as those that leave, with the address it came from: its channel,
+/// the number of its media port, where it came from, and its bytes.
+#[cfg(feature = "media")]
+pub(crate) fn media_packet(input: &[u8]) -> Option<(Channel, u64, SocketAddr, &[u8])> {
+    let (head, bytes) = input.split_first_chunk::<HEAD>()?;
+    let word = |at: usize| head.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word));
+    if word(0)? as usize != bytes.len() {
+        return None;
+    }
+    let channel = match head[8] {
+        1 => Channel::Rtp,
+        2 => Channel::Rtcp,
+        _ => return None,
+    };
+    let ip: IpAddr = match head[9] {
+        4 => head.get(12..)?.first_chunk::<4>().copied()?.into(),
+        6 => head.get(12..)?.first_chunk::<16>().copied()?.into(),
+        _ => return None,
+    };
+    let port = u16::from_le_bytes([head[10], head[11]]);
+    Some((channel, word(4)?.into(), SocketAddr::new(ip, port), bytes))
 }
 
 #[cfg(test)]

@@ -91,8 +91,8 @@ function spoilt(samples, hertz) {
 }
 
 /** The amplitude of one frequency in samples (Goertzel). */
-function amplitude(samples, hertz) {
-  const coefficient = 2 * Math.cos((2 * Math.PI * hertz) / RATE);
+export function amplitude(samples, hertz, rate = RATE) {
+  const coefficient = 2 * Math.cos((2 * Math.PI * hertz) / rate);
   let [last, before] = [0, 0];
   for (const sample of samples) [last, before] = [sample + coefficient * last - before, last];
   const power = last ** 2 + before ** 2 - coefficient * last * before;

@@ -33,7 +33,9 @@ const STEPS: &[Step] = &[
         quick: true,
         run: || {
             let line = "clippy --workspace --all-targets -- -D warnings";
-            cargo(line, "mend what it names")
+            cargo(line, "mend what it names")?;
+            let media = "clippy -p offhook-wasm --lib --no-default-features --features media";
+            cargo(&format!("{media} -- -D warnings"), "mend what it names")
         },
     },
     Step {

@@ -11,6 +11,9 @@ use crate::tools;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// What wasm-bindgen imports into every module, needed or not.
+const BINDGENS_OWN: &str = "__wbindgen_init_externref_table";
+
 /// A compiler for [`TARGET`], as `scripts/wasm-toolchain.sh` found or made it.
 struct Toolchain {
     environment: Vec<(String, String)>,
@@ -27,8 +30,8 @@ impl Toolchain {
         Ok(Self { environment, target_dir })
     }
 
-    /// Compiles something of the package offhook-wasm as it is published; `what` is `--lib` or
-    /// `--example NAME`.
+    /// Compiles something of the package offhook-wasm as it is published; `what` is `--lib`, with
+    /// features or not, or `--example NAME`.
     fn build(&self, what: &str) -> Result<PathBuf, Failure> {
         Run::cargo(&format!("build -q -p offhook-wasm {what} --target {TARGET} --profile wasm"))
             .envs(&self.environment)
@@ -71,13 +74,38 @@ pub(crate) fn check_imports() -> Result<Outcome, Failure> {
     )))
 }
 
-/// Builds the JavaScript package into `wasm/dist`.
+/// Builds the JavaScript package into `wasm/dist`: the telephone, and the media machine alone.
 pub(crate) fn package() -> Result<Outcome, Failure> {
     let module = Toolchain::find()?.build("--lib")?;
     let folder = top().join("wasm/dist");
     bindgen(&module, &folder)?;
     let size = read(&folder.join("offhook_wasm_bg.wasm"))?.len();
     println!("wasm/dist: {size} bytes of WebAssembly");
+    media_module(&folder.join("media.wasm"))
+}
+
+/// Builds the media machine alone: a module that asks nothing of its host and needs no glue.
+fn media_module(to: &Path) -> Result<Outcome, Failure> {
+    let module = Toolchain::find()?.build("--lib --no-default-features --features media")?;
+    let folder = target_dir().join("media");
+    bindgen(&module, &folder)?;
+    let bytes = read(&folder.join("offhook_wasm_bg.wasm"))?;
+    let found = imports(&bytes).unwrap_or_default();
+    if let Some(import) = found.iter().find(|import| import.name != BINDGENS_OWN) {
+        return Err(Failure(format!("the media module asks its host for {import}")));
+    }
+    fs::write(to, &bytes)
+        .map_err(|error| Failure(format!("cannot write {}: {error}", to.display())))?;
+    let packed = match tools::has("node") {
+        true => {
+            let script = "process.stdout.write(String(require('zlib').brotliCompressSync(\
+                          require('fs').readFileSync(process.argv[1])).length))";
+            let packed = Run::new("node -e").arg(script).arg(to).read()?;
+            format!(", {packed} by brotli")
+        }
+        false => String::new(),
+    };
+    println!("wasm/dist/media.wasm: {} bytes{packed}", bytes.len());
     Ok(Outcome::Done)
 }
 
