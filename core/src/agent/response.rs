@@ -130,7 +130,8 @@ impl Context<'_> {
             Some(body) => writer.body("application/sdp", body.as_bytes()),
             None => writer.finish(),
         }
-        if !self.agent.inspect_response_out(&mut buffer, from) {
+        let to = request.via().return_address(query.flow.transport, from);
+        if !self.agent.inspect_response_out(&mut buffer, to) {
             buffer.clear();
             if status >= 200 {
                 self.transactions().forget(query.id);

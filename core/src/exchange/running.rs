@@ -252,7 +252,8 @@ impl Running {
             Writer::response_to(buffer, request, 503, reason_phrase(503), Some(&tag), from);
         writer.field(HeaderName::RetryAfter, RETRY_AFTER);
         writer.finish();
-        let PeerFlow { flow, peer: to } = origin;
+        let flow = origin.flow;
+        let to = request.via().return_address(flow.transport, origin.peer);
         host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
     }
 

@@ -74,6 +74,12 @@ impl Phone {
         message: Message,
     ) {
         self.agent.counters.received += 1;
+        // §8.1.3.3: a response with a second Via was meant for somebody else. Dropped before the
+        // transaction sees it, it is not the one that the request waits for.
+        if !message.is_request() && message.vias().nth(1).is_some() {
+            self.agent.counters.stray += 1;
+            return;
+        }
         match self.agent.transactions(host).handle_message(host, flow, from, message) {
             Some(Received::Request { id, message: request, from, flow }) => {
                 let cx = &mut Context { host, agent: &mut self.agent };
@@ -124,11 +130,6 @@ impl Phone {
         client: Option<ClientId>,
         response: &Message,
     ) {
-        // §8.1.3.3: one with a second Via was meant for somebody else.
-        if response.vias().nth(1).is_some() {
-            self.agent.counters.stray += 1;
-            return;
-        }
         let last = response.status().is_some_and(|status| status >= 200);
         let asked = client.and_then(|client| self.agent.owner_of_client(client, last));
         match (asked.or_else(|| self.agent.owner_of_tag(response.from_tag())), client) {

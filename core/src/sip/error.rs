@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use super::header::name::HeaderName;
+use super::header::via::{Via, ViaParts};
 use super::method::Method;
 use super::parser::Draft;
 use super::writer::Writer;
@@ -135,8 +136,15 @@ impl ParseError {
         })
     }
 
-    /// Writes the answer into `buf`, statelessly, with what can be copied from the request; it goes to
-    /// `from`, where the request came from. False when there is nothing to send.
+    /// The topmost Via, if it can be read.
+    pub(crate) fn via(&self) -> Option<Via<'_>> {
+        let request = self.request.as_ref()?;
+        let value = request.named(HeaderName::Via).next()?.value.of(&request.text);
+        Some(Via::new(value, ViaParts::parse(value).ok()?.0))
+    }
+
+    /// Writes the answer into `buf`, statelessly, with what can be copied from the request, which came
+    /// from `from`. False when there is nothing to send.
     pub fn respond(&self, buf: &mut Vec<u8>, to_tag: &str, from: SocketAddr) -> bool {
         let (Some(status), Some(request)) = (self.status(), &self.request) else {
             return false;

@@ -149,7 +149,8 @@ pub(super) fn refuse(
     let mut answer = Vec::new();
     let answered = error.respond(&mut answer, &tag, from);
     if answered {
-        host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
+        let to = error.via().map_or(from, |via| via.return_address(flow.transport, from));
+        host.send(Outbound::Datagram { flow, to, bytes: &answer });
     }
     Decoded::Malformed { answered }
 }

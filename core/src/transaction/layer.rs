@@ -303,8 +303,9 @@ impl Layer {
         self.store.entries.get(id.0).is_some()
     }
 
-    /// Answers a request: sends `bytes`, a response with that status, to where the request came
-    /// from, and repeats it as its kind of transaction asks. A 2xx to INVITE is repeated by the user, through here, until ACK comes.
+    /// Answers a request: sends `bytes`, a response with that status, to its
+    /// [`return_address`](crate::sip::Via::return_address), and repeats it as its kind of transaction
+    /// asks. A 2xx to INVITE is repeated by the user, through here, until ACK comes.
     ///
     /// A response that comes too late (after a final one, or after the transaction ended) is
     /// counted and not sent.
@@ -317,8 +318,9 @@ impl Layer {
             return;
         };
         let Peer { flow, to } = entry.peer;
-        // Who is asked to authenticate comes again, and some without a new CSeq (§22.2).
-        if matches!(status, 401 | 407)
+        // §8.2.2.2: a loop is what comes while another is ongoing. Who was refused may try once more by
+        // another way with the same CSeq (a hunt whose first branch was cancelled; §22.2).
+        if status >= 300
             && let Some(key) = entry.merge.take()
         {
             self.store.by_merge.remove(&key);
@@ -467,10 +469,8 @@ impl Layer {
             self.refuse(host, flow, from, &message);
             return None;
         }
-        // Responses go to the packet's source, as if every request had asked for it by rport (RFC
-        // 3581 §4). The port of sent-by (§18.2.2) and maddr are not followed, so that nobody can
-        // have responses sent to others (§26.3.2.4).
-        let peer = Peer { flow, to: from };
+        let to = message.via().return_address(flow.transport, from);
+        let peer = Peer { flow, to };
         let merge = self.keys.merge(&message).filter(|_| self.limits.merged_requests_are_loops);
         let merged = merge.is_some_and(|merge| self.store.by_merge.contains_key(&merge));
         let id = self.insert_server(self.context(now, peer), peer, key, &message);
@@ -516,7 +516,8 @@ impl Layer {
     fn refuse(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, request: &Message) {
         self.counters.refused += 1;
         self.write(request, 503, from, Some(self.limits.retry_after.as_secs()));
-        host.send(Outbound::Datagram { flow, to: from, bytes: &self.buffer });
+        let to = request.via().return_address(flow.transport, from);
+        host.send(Outbound::Datagram { flow, to, bytes: &self.buffer });
     }
 
     /// Says 100 for a user who has said nothing yet (§17.2.1, RFC 4320 §4.1).

@@ -425,9 +425,18 @@ fn a_request_that_came_another_way_is_a_loop() {
     assert_eq!(bob.sent(), ["482"]);
     assert!(bob.receive(ALICE, &request("ACK", "z9hG4bKb")).is_none());
     assert_eq!(bob.layer.counters().merged, 1);
-    // A challenged client may come again without a new CSeq.
+    // Who was refused is not under way any more: a challenged client may come again without a new
+    // CSeq, and a hunt whose first branch was cancelled by another.
     bob.respond(id, &first, 401);
-    bob.accept(&request("INVITE", "z9hG4bKc"));
+    let second = request("INVITE", "z9hG4bKc");
+    let id = bob.accept(&second);
+    bob.respond(id, &second, 487);
+    let third = request("INVITE", "z9hG4bKf");
+    let id = bob.accept(&third);
+    // Who was accepted is.
+    bob.respond(id, &third, 200);
+    assert!(bob.receive(ALICE, &request("INVITE", "z9hG4bKg")).is_none());
+    assert_eq!(bob.layer.counters().merged, 2);
     // Within a dialog nothing is merged.
     for branch in ["z9hG4bKd", "z9hG4bKe"] {
         bob.accept(&parse(&text("BYE", &via(branch), "<sip:bob@192.0.2.2>;tag=bob", "")));
@@ -438,17 +447,17 @@ fn a_request_that_came_another_way_is_a_loop() {
     proxy.accept(&merged);
 }
 
-/// RFC 3581 §4, whether or not there is an rport; nothing in Via sends a response elsewhere.
+/// §18.2.2, RFC 3581 §4: also what is repeated, and 503 of a full table. Nothing in Via sends a
+/// response to another host.
 #[test]
-fn responses_go_to_the_source() {
+fn responses_go_to_the_source_at_the_port_that_is_asked_for() {
     let nat: SocketAddr = "198.51.100.9:40000".parse().expect("an address");
-    for via in [
-        "192.0.2.1:5060;rport",
-        "192.0.2.1:5060",
-        "example.com",
-        "198.51.100.9:5070",
-        "192.0.2.1;maddr=192.0.2.99",
-        "192.0.2.1;received=192.0.2.99;rport=9",
+    for (via, port) in [
+        ("192.0.2.1:5060;rport", 40_000),
+        ("192.0.2.1:5070", 5_070),
+        ("example.com", 5_060),
+        ("192.0.2.1;maddr=192.0.2.99", 5_060),
+        ("192.0.2.1;received=192.0.2.99;rport=9", 40_000),
     ] {
         let mut bob = Side::new(Limits { transactions: 1, ..Limits::default() });
         let via = format!("SIP/2.0/UDP {via};branch=z9hG4bKa");
@@ -460,7 +469,7 @@ fn responses_go_to_the_source() {
         bob.receive(nat, &options);
         bob.receive(nat, &parse(&text("INVITE", &via, "<sip:bob@192.0.2.2>", "")));
         let to: Vec<SocketAddr> = bob.host.sent.iter().map(|(to, _)| *to).collect();
-        assert_eq!(to, [nat; 3], "200, 200, 503: {via}");
+        assert_eq!(to, [SocketAddr::new(nat.ip(), port); 3], "200, 200, 503: {via}");
     }
 }
 

@@ -116,8 +116,33 @@ fn a_merged_request_is_a_loop() {
     scene.say(peer, &bob, &invite);
     scene.say(peer, &bob, &invite.replace("branch=z9hG4bK", "branch=z9hG4bKother"));
     assert_eq!(scene.answer_to(peer, "INVITE", 1).0, 482);
-    let calls = bob.events().iter().filter(|e| matches!(e, Event::Incoming { .. })).count();
-    assert_eq!(calls, 1);
+    let calls = || bob.events().iter().filter(|e| matches!(e, Event::Incoming { .. })).count();
+    assert_eq!(calls(), 1);
+    // A hunt whose first branch was cancelled comes by the next with the same CSeq (JsSIP #617).
+    let cancel = request("CANCEL", 1, None, "").replace("bKCANCEL", "bKINVITE");
+    scene.say(peer, &bob, &cancel);
+    assert_eq!(scene.answer_to(peer, "INVITE", 1).0, 487);
+    scene.say(peer, &bob, &invite.replace("branch=z9hG4bK", "branch=z9hG4bKnext"));
+    assert_eq!((scene.answer_to(peer, "INVITE", 1).0, calls()), (180, 2));
+}
+
+#[test]
+fn responses_without_rport_go_to_the_port_of_via() {
+    // One phone sends from another port than it listens at (Cisco), another wants its answers sent on.
+    for (via, port) in [("10.0.0.1:5070", 5070), ("10.0.0.1;maddr=10.0.0.66", 5060)] {
+        let mut scene = Scene::new();
+        let (bob, peer) = (scene.direct(BOB, "bob"), scene.silent_peer());
+        let text = request("OPTIONS", 1, None, "").replace("10.0.0.9:5060;", &format!("{via};"));
+        let text = text.replace(";rport", "");
+        scene.say(peer, &bob, &text);
+        let to = format!("10.0.0.9:{port}");
+        assert!(scene.sip().any(|it| it.to.to_string() == to), "{}", scene.ladder());
+        // No message at all: it is answered where it would have been.
+        scene.say(peer, &bob, &text.replace("Call-ID", "X-Id"));
+        let answers =
+            scene.sip().filter(|it| it.to.to_string() == to && it.text().starts_with("SIP"));
+        assert_eq!(answers.count(), 2, "{}", scene.ladder());
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod registering;
 mod requests;
 mod scene;
 mod servers;
+mod strays;
 mod streams;
 mod torture;
 mod transfers;

@@ -1,13 +1,14 @@
 //! Via (RFC 3261 §18.2.1, §20.42; RFC 3581).
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::sip::chars::{Span, TOKEN, is_space, run, skip_space};
 use crate::sip::error::Malformed;
 use crate::sip::header::params::{Param, Params, walk};
 use crate::sip::uri::{host_and_port, ip_of};
 use crate::sip::{BRANCH_COOKIE, MAX_FIELD_BYTES, MAX_IDENTIFIER_BYTES};
+use crate::transport::Transport;
 
 /// One hop that a request took: `SIP/2.0/UDP host:5060;branch=z9hG4bK…;rport`.
 #[derive(Clone, Copy)]
@@ -91,6 +92,20 @@ impl<'a> Via<'a> {
     /// RFC 3581: `None` without the parameter, `Some(None)` when it has no value yet.
     pub fn rport(&self) -> Option<Option<u16>> {
         self.param("rport").map(|p| p.text().parse().ok())
+    }
+
+    /// Where a response goes whose request came from `from` (RFC 3261 §18.2.2): back on its connection;
+    /// over UDP to the port that it came from where rport asks for that (RFC 3581 §4), else to the port
+    /// of sent-by. Neither the host of sent-by nor maddr is followed, so that nobody can have responses
+    /// sent to others (§26.3.2.4).
+    pub fn return_address(&self, transport: Transport, from: SocketAddr) -> SocketAddr {
+        if transport.is_reliable() || self.rport().is_some() {
+            return from;
+        }
+        match self.port().unwrap_or(transport.default_port()) {
+            0 => from,
+            port => SocketAddr::new(from.ip(), port),
+        }
     }
 
     /// The multicast address or host that a response goes to (§18.1.1).
@@ -211,6 +226,23 @@ mod tests {
         let via = Via::parse("SIP/2.0/UDP h;rport;received=2001:db8::9:255").unwrap();
         assert_eq!((via.rport(), via.branch(), via.port()), (Some(None), None, None));
         assert_eq!(via.received(), Some("2001:db8::9:255".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_response_goes_to_the_sender_at_the_port_it_asks_for() {
+        let from = "192.0.2.7:40000".parse().unwrap();
+        let back = |transport, via| Via::parse(via).unwrap().return_address(transport, from);
+        for (via, port) in [
+            ("SIP/2.0/UDP 10.0.0.1:6050", 6_050),
+            ("SIP/2.0/UDP phone.example", 5_060),
+            ("SIP/2.0/UDP 10.0.0.1:6050;rport", 40_000),
+            ("SIP/2.0/UDP 10.0.0.1:6050;rport=1", 40_000),
+            ("SIP/2.0/UDP 10.0.0.1:6050;maddr=198.51.100.1;received=198.51.100.2", 6_050),
+            ("SIP/2.0/UDP 10.0.0.1:0", 40_000),
+        ] {
+            assert_eq!(back(Transport::Udp, via), SocketAddr::new(from.ip(), port), "{via}");
+            assert_eq!(back(Transport::Tcp, via), from, "{via}");
+        }
     }
 
     #[test]
