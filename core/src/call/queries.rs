@@ -2,7 +2,7 @@
 
 use crate::agent::{ACCEPTED, ALLOWED, Context, Query, Response};
 use crate::event::Event;
-use crate::sdp::NotAcceptable;
+use crate::sdp::{NotAcceptable, SessionDescription};
 use crate::sip::{HeaderName, Message, Method, head};
 
 /// 481: there is no such dialog or transaction (RFC 3261 §12.2.2).
@@ -112,6 +112,19 @@ pub(crate) fn later(cx: &mut Context<'_>, query: &Query) {
 /// 488, and why (§21.4.26, §20.43).
 pub(crate) fn not_acceptable(cx: &mut Context<'_>, query: &Query, why: &NotAcceptable) {
     cx.respond(query, Response::new(488).field(HeaderName::Warning, warning(why)));
+}
+
+/// 400 for what cannot be read as a session description, 488 for one that says more than is read; and
+/// why.
+pub(crate) fn unreadable_description(cx: &mut Context<'_>, query: &Query) {
+    let (status, why) = match SessionDescription::parse(query.request.body()) {
+        Err(error) if error.is_limit() => (488, error.to_string()),
+        Err(error) => (400, error.to_string()),
+        Ok(_) => (400, String::new()),
+    };
+    let reason = (status == 400).then_some("Malformed Session Description");
+    let warning = format!("399 offhook \"{}\"", printable(&why));
+    cx.respond(query, Response::new(status).reason(reason).field(HeaderName::Warning, warning));
 }
 
 /// The Warning header field of a 488.

@@ -236,10 +236,7 @@ impl Phone {
         }
         let cx = &mut Context { host, agent: &mut self.agent };
         let body = match Body::of(request) {
-            Body::Malformed => {
-                let reason = Some("Malformed Session Description");
-                return drop(cx.respond(query, Response::new(400).reason(reason)));
-            }
+            Body::Malformed => return queries::unreadable_description(cx, query),
             Body::Unsupported => return queries::unsupported_body(cx, query),
             body => body,
         };
@@ -250,8 +247,9 @@ impl Phone {
         }
         // §8.1.1.8: INVITE has exactly one Contact.
         if Dialog::target_of_invite(request).is_err() {
-            let reason = Some("Missing or Unusable Contact");
-            return drop(cx.respond(query, Response::new(400).reason(reason)));
+            let warning = "399 offhook \"The Contact is missing, or cannot be called back\"";
+            let response = Response::new(400).reason(Some("Missing or Unusable Contact"));
+            return drop(cx.respond(query, response.field(HeaderName::Warning, warning)));
         }
         let id = self.next_call();
         self.calls.insert(id, Box::new(Call::incoming(id, query.clone(), body)));

@@ -8,6 +8,7 @@ mod direction;
 mod format;
 mod negotiator;
 mod parse;
+mod remote;
 mod section;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use core::net::{IpAddr, SocketAddr};
 use super::Direction;
 use super::description::{Connection, Line, Media, Origin, SessionDescription};
 use super::format::TelephoneEvents;
-use super::section::{PROTOCOLS, Remote, Section, is_audio, is_spoken};
+use super::remote::Remote;
+use super::section::{PROTOCOLS, Section, is_audio, is_spoken};
 use crate::codec::Codec;
 use crate::codec::PayloadFormat;
 use crate::time::Duration;
@@ -80,6 +81,24 @@ pub enum NotAcceptable {
     /// Audio, but from no unicast IP address.
     #[error("the audio has no unicast IP address")]
     NoAddress,
+    /// Audio, but from a network that is not the Internet.
+    #[error("the audio is on a network of type {network}, and only IN is spoken here")]
+    Network {
+        /// The type of network.
+        network: String,
+    },
+    /// Audio, but from the family of IP addresses that the call does not speak.
+    #[error("the audio's address {ip} is of the other family of IP addresses than this call's")]
+    Family {
+        /// The address.
+        ip: IpAddr,
+    },
+    /// Audio, but from a group.
+    #[error("the audio's address {ip} is a multicast address")]
+    Multicast {
+        /// The address.
+        ip: IpAddr,
+    },
     /// Audio, but from an address that is given as a name, and names are not looked up.
     #[error("the audio's address is the host name {name}, and an IP address is wanted")]
     HostName {
@@ -100,7 +119,9 @@ impl NotAcceptable {
         match self {
             Self::NoAudio => 304,
             Self::Protocol { .. } => 302,
-            Self::NoAddress | Self::HostName { .. } => 301,
+            Self::Network { .. } => 300,
+            Self::NoAddress | Self::HostName { .. } | Self::Family { .. } => 301,
+            Self::Multicast { .. } => 330,
             Self::NoCodec { .. } => 305,
         }
     }
@@ -130,9 +151,9 @@ pub enum AnswerError {
     /// Every stream was refused.
     #[error("the peer takes no audio")]
     Refused,
-    /// Audio, but from no unicast IP address.
-    #[error("the audio has no unicast IP address")]
-    NoAddress,
+    /// Audio, but from no address that can be reached; why not.
+    #[error("{0}")]
+    NoAddress(NotAcceptable),
     /// No codec that was offered.
     #[error("the answer has no codec that was offered")]
     NoCodec,
@@ -284,7 +305,8 @@ impl Negotiator {
     }
 
     /// Takes the answer to our last offer (RFC 3264 §7). A further answer to the same offer, as in a
-    /// 200 after a 183, replaces the one before.
+    /// 200 after a 183, replaces the one before. Of several streams, one whose answer cannot be used is
+    /// over, as if it had been refused.
     ///
     /// # Errors
     /// When the answer breaks the rules or leaves no stream; what was agreed before stays.
@@ -296,7 +318,7 @@ impl Negotiator {
             return Err(AnswerError::Sections { offered, answered });
         }
         let mut sections = offer.sections.clone();
-        let mut agreed = Vec::new();
+        let (mut agreed, mut unusable) = (Vec::new(), AnswerError::Refused);
         for (index, (section, theirs)) in sections.iter_mut().zip(&answer.media).enumerate() {
             if !theirs.kind.eq_ignore_ascii_case(&section.kind) {
                 return Err(AnswerError::Kind { index });
@@ -310,13 +332,21 @@ impl Negotiator {
             if !theirs.protocol.eq_ignore_ascii_case(&section.protocol) {
                 return Err(AnswerError::Kind { index });
             }
-            let remote = Remote::of(answer, theirs).ok_or(AnswerError::NoAddress)?;
             let formats = theirs.rtp_formats();
-            let stream_agreed = said.agree(stream, theirs, &formats, &remote);
-            agreed.push(stream_agreed.ok_or(AnswerError::NoCodec)?);
+            let used = Remote::of(answer, theirs, said.address).map_err(AnswerError::NoAddress);
+            let used = used.and_then(|remote| {
+                said.agree(stream, theirs, &formats, &remote).ok_or(AnswerError::NoCodec)
+            });
+            match used {
+                Ok(stream_agreed) => agreed.push(stream_agreed),
+                Err(error) => {
+                    section.said = None;
+                    unusable = error;
+                }
+            }
         }
         if agreed.is_empty() {
-            return Err(AnswerError::Refused);
+            return Err(unusable);
         }
         self.sections = sections;
         Ok(agreed)
@@ -402,8 +432,9 @@ fn worse(known: Option<NotAcceptable>, new: NotAcceptable, port: u16) -> Option<
     let rank = |refusal: &NotAcceptable| match refusal {
         NotAcceptable::NoAudio => 0,
         NotAcceptable::Protocol { .. } => 1,
-        NotAcceptable::NoAddress | NotAcceptable::HostName { .. } => 2,
         NotAcceptable::NoCodec { .. } => 3,
+        // Without an address.
+        _ => 2,
     };
     match known {
         Some(known) if rank(&known) >= rank(&new) => Some(known),

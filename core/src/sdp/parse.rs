@@ -38,6 +38,14 @@ pub enum SdpError {
     },
 }
 
+impl SdpError {
+    /// Whether it may be a description, and says more than is read: not acceptable (488) rather than a
+    /// bad request (400).
+    pub const fn is_limit(&self) -> bool {
+        !matches!(self, Self::NotSdp | Self::Malformed { .. })
+    }
+}
+
 impl SessionDescription {
     /// The longest text that is read.
     pub const MAX_BYTES: usize = 65_536;

@@ -1,11 +1,12 @@
 //! One media section of a dialog, on its way through offers and answers (RFC 3264).
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::IpAddr;
 
 use super::Direction;
 use super::description::{Connection, Media, SessionDescription};
 use super::format::{Encoding, Format, TelephoneEvents};
 use super::negotiator::{Agreed, LocalMedia, NotAcceptable};
+use super::remote::Remote;
 use crate::codec::Codec;
 use crate::codec::PayloadFormat;
 use crate::time::Duration;
@@ -36,6 +37,7 @@ pub(super) struct Section {
 /// What we said about a stream.
 #[derive(Clone, Debug)]
 pub(super) struct Said {
+    pub(super) address: IpAddr,
     direction: Direction,
     formats: Vec<Format>,
     ptime: Duration,
@@ -71,7 +73,7 @@ impl Section {
             return Err(NotAcceptable::Protocol { protocol: theirs.protocol.clone() });
         }
         let (stream, local) = local.ok_or(NotAcceptable::NoAudio)?;
-        let remote = Remote::of(offer, theirs).ok_or_else(|| no_address(offer, theirs))?;
+        let remote = Remote::of(offer, theirs, local.address)?;
         // The answer's direction is the offer's seen from here, or less.
         let direction = remote.direction.reversed().and(local.direction);
         let offered = theirs.rtp_formats();
@@ -133,7 +135,7 @@ impl Section {
             media.add_attribute("rtcp", local.rtcp_port);
         }
         media.add_property(direction.as_str());
-        self.said = Some(Said { direction, formats, ptime });
+        self.said = Some(Said { address: local.address, direction, formats, ptime });
         media
     }
 
@@ -155,14 +157,18 @@ impl Section {
         formats
     }
 
-    /// What is common, in the offerer's order and by its numbers (§6.1).
+    /// What is common, in the offerer's order and by its numbers (§6.1). Of several types of
+    /// telephone-event it is the one at the clock rate of the codec that both will send (RFC 4733 §2.1):
+    /// no other would be heard.
     fn answered_formats(&mut self, local: &LocalMedia<'_>, offered: &[Format]) -> Vec<Format> {
-        let ours = |format: &&Format| {
-            if format.encoding.is_telephone_event() {
-                return local.telephone_event;
-            }
+        let is_codec = |format: &Format| {
             format.encoding.codec().is_some_and(|codec| local.codecs.contains(&codec))
         };
+        let sent = offered.iter().find(|format| is_codec(format));
+        let event = sent.map(|format| Encoding::telephone_event(format.encoding.clock_rate));
+        let event = offered.iter().find(|format| Some(&format.encoding) == event.as_ref());
+        let event = event.filter(|_| local.telephone_event).map(|event| event.payload_type);
+        let ours = |format: &&Format| is_codec(format) || event == Some(format.payload_type);
         let answer = |format: &Format| Format {
             payload_type: format.payload_type,
             encoding: format.encoding.clone(),
@@ -251,50 +257,6 @@ impl Said {
             },
         })
     }
-}
-
-/// Where the peer receives, and which way it lets the stream flow.
-pub(super) struct Remote {
-    rtp: SocketAddr,
-    rtcp: SocketAddr,
-    direction: Direction,
-}
-
-impl Remote {
-    /// `None` for a section without a unicast IP address: nothing is ever sent to a group or to
-    /// everybody because a peer said so.
-    pub(super) fn of(description: &SessionDescription, media: &Media) -> Option<Self> {
-        let ip = description.connection(media)?.ip()?;
-        if !is_unicast(ip) {
-            return None;
-        }
-        let said = description.direction(media);
-        // §8.4: `c=0.0.0.0` means that nothing may be sent there: a hold as of RFC 2543.
-        let direction = Direction::new(said.sends(), said.receives() && !ip.is_unspecified());
-        // RFC 3605 §2.1; else the next port (RFC 3550 §11).
-        let (rtcp_port, rtcp_ip) =
-            media.rtcp().unwrap_or((media.port.checked_add(1).unwrap_or(media.port), None));
-        let rtcp_ip = rtcp_ip.filter(|rtcp| is_unicast(*rtcp) && !ip.is_unspecified());
-        Some(Self {
-            rtp: SocketAddr::new(ip, media.port),
-            rtcp: SocketAddr::new(rtcp_ip.unwrap_or(ip), rtcp_port),
-            direction,
-        })
-    }
-}
-
-/// Why there is no [`Remote`].
-fn no_address(description: &SessionDescription, media: &Media) -> NotAcceptable {
-    match description.connection(media) {
-        Some(named) if named.ip().is_none() => {
-            NotAcceptable::HostName { name: named.address.clone() }
-        }
-        _ => NotAcceptable::NoAddress,
-    }
-}
-
-fn is_unicast(ip: IpAddr) -> bool {
-    !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn payload(format: &Format) -> Option<PayloadFormat> {

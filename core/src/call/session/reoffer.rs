@@ -21,7 +21,7 @@ impl Session {
         let request = &query.request;
         let invite = *request.method() == Method::Invite;
         let body = match body {
-            Body::Malformed => return drop(cx.respond(query, Response::new(400))),
+            Body::Malformed => return queries::unreadable_description(cx, query),
             Body::Unsupported => return queries::unsupported_body(cx, query),
             // Glare: an offer of ours waits for its answer.
             Body::Session(_) if call.media.is_offering() => {

@@ -153,6 +153,63 @@ fn responses_go_to_the_source_and_say_it() {
     assert!(via.contains("received=10.0.0.9") && via.contains("rport=5060"), "{via}");
 }
 
+/// §20.43: 488 for what could be said differently, 400 for what is no description.
+#[test]
+fn what_cannot_be_taken_says_why() {
+    let many = "m=video 0 RTP/AVP 99\n".repeat(16);
+    let formats: String = (0..65).map(|n| format!(" {n}")).collect();
+    for (wanted, warning, offer) in [
+        (488, "399 offhook \"more than 16 media", sdp("sendrecv") + &many),
+        (488, "399 offhook \"line 6: more than 64", sdp("sendrecv").replace(" 0 8", &formats)),
+        (400, "399 offhook \"line 4 of the session", sdp("sendrecv").replace("c=IN", "connection")),
+        (400, "399 offhook \"not one session", "hello\n".to_owned()),
+        (
+            488,
+            "301 offhook \"the audio's address 2001",
+            sdp("").replace("c=IN IP4 10.0.0.9", "c=IN IP6 2001:db8::1"),
+        ),
+        (488, "300 offhook \"the audio is on", sdp("").replace("c=IN IP4", "c=ATM NSAP")),
+        (
+            488,
+            "301 offhook \"the audio's address is the host name",
+            sdp("").replace("c=IN IP4 10.0.0.9", "c=IN IP4 x.example"),
+        ),
+        (488, "330 offhook", sdp("").replace("c=IN IP4 10.0.0.9", "c=IN IP4 224.2.1.1/127")),
+    ] {
+        let mut scene = Scene::new();
+        let bob = scene.direct(BOB, "bob");
+        let peer = scene.silent_peer();
+        scene.say(peer, &bob, &request("INVITE", 1, None, &session(&offer)));
+        let (status, response) = scene.answer_to(peer, "INVITE", 1);
+        assert_eq!(status, wanted, "{response}");
+        let said = header(&response, "Warning").unwrap();
+        assert!(said.starts_with(warning), "{said}");
+        assert!(bob.events().iter().all(|event| !matches!(event, Event::Incoming { .. })));
+        scene.say(peer, &bob, &request("ACK", 1, Some(tag(header(&response, "To").unwrap())), ""));
+        scene.assert_idle(&bob);
+    }
+}
+
+/// What a re-INVITE asks and cannot have leaves the call as it was.
+#[test]
+fn a_reoffer_that_cannot_be_taken_says_why() {
+    let mut scene = Scene::new();
+    let bob = scene.direct(BOB, "bob");
+    let peer = scene.silent_peer();
+    let (call, to_tag) = scene.called_by(peer, &bob);
+    let streams = bob.streams(call);
+    let family = sdp("").replace("c=IN IP4 10.0.0.9", "c=IN IP6 2001:db8::1");
+    let many = sdp("sendrecv") + &"m=video 0 RTP/AVP 99\n".repeat(16);
+    for (seq, wanted, offer) in [(2, 488, family), (3, 488, many), (4, 400, "hello\n".to_owned())] {
+        scene.say(peer, &bob, &request("INVITE", seq, Some(&to_tag), &session(&offer)));
+        let (status, response) = scene.answer_to(peer, "INVITE", seq);
+        assert_eq!(status, wanted, "{response}");
+        assert!(header(&response, "Warning").is_some(), "{response}");
+        scene.say(peer, &bob, &request("ACK", seq, Some(&to_tag), ""));
+    }
+    assert_eq!(bob.streams(call), streams);
+}
+
 #[test]
 fn nothing_common_is_488_and_no_call() {
     let mut scene = Scene::new();

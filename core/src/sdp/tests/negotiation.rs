@@ -273,12 +273,114 @@ fn nothing_common_says_what_was_offered() {
         assert_eq!(refuse(lines), NotAcceptable::NoAudio, "{lines}");
     }
     let at = |address: &str| format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 {address}\r\n");
-    for address in ["224.2.1.1/127", "255.255.255.255"] {
-        assert_eq!(refuse(&at(address)), NotAcceptable::NoAddress, "{address}");
-    }
+    assert_eq!(refuse(&at("255.255.255.255")), NotAcceptable::NoAddress);
+    let group = refuse(&at("224.2.1.1/127"));
+    assert_eq!(group, NotAcceptable::Multicast { ip: "224.2.1.1".parse().unwrap() });
+    assert_eq!(group.warn_code(), 330);
     let named = refuse(&at("phone.example.com"));
     assert_eq!(named, NotAcceptable::HostName { name: "phone.example.com".to_owned() });
     assert_eq!(named.warn_code(), 301);
+}
+
+/// RFC 6157 §4.1: what is taken has to be reachable.
+#[test]
+fn an_address_of_the_other_family_or_another_network_is_refused() {
+    let v6 = || LocalMedia { address: "2001:db8::1".parse().unwrap(), ..local() };
+    let at = |connection: &str| theirs(&format!("m=audio 4000 RTP/AVP 0\r\nc={connection}\r\n"));
+    let take = |local, connection: &str| {
+        let offered = Negotiator::new(1).answer(&at(connection), core::slice::from_ref(&local));
+        let mut caller = Negotiator::new(1);
+        caller.offer(&[local]);
+        let answered = caller.accept(&at(connection)).map_err(|error| error.to_string());
+        let offered = offered.map(|(_, agreed)| agreed);
+        assert_eq!(offered.clone().map_err(|error| error.to_string()), answered, "{connection}");
+        offered
+    };
+    for connection in ["IN IP6 2001:db8::2", "IN IP6 2001:db8::2/3", "IN IP4 2001:db8::2"] {
+        let ip = "2001:db8::2".parse().unwrap();
+        assert_eq!(take(local(), connection), Err(NotAcceptable::Family { ip }), "{connection}");
+        assert_eq!(take(v6(), connection).unwrap()[0].remote_rtp.ip(), ip);
+    }
+    let ip = "192.0.2.9".parse().unwrap();
+    assert_eq!(take(v6(), "IN IP4 192.0.2.9"), Err(NotAcceptable::Family { ip }));
+    for (connection, network) in [("ATM NSAP 47.0091", "ATM"), ("TN RFC2543 +12025550100", "TN")] {
+        let network = network.to_owned();
+        assert_eq!(take(local(), connection), Err(NotAcceptable::Network { network }));
+    }
+    // The same address, written as IPv6.
+    assert_eq!(take(local(), "IN IP6 ::ffff:192.0.2.9").unwrap()[0].remote_rtp.ip(), ip);
+    assert_eq!(take(local(), "in IP4 192.0.2.9").unwrap()[0].remote_rtp.ip(), ip);
+}
+
+/// RFC 6157 §4.1, RFC 3725 §4.2: what IPv6 user agents say for 0.0.0.0, in a first offer too.
+#[test]
+fn a_name_in_invalid_is_a_hold() {
+    for address in ["2001:db8::1", "192.0.2.1"] {
+        for c in ["IN IP6 hold.invalid", "IN IP4 INVALID.", "IN IP6 a.b.Invalid", "IN IP6 ::"] {
+            let local = LocalMedia { address: address.parse().unwrap(), ..local() };
+            let offer = theirs(&format!("m=audio 4000 RTP/AVP 0\r\nc={c}\r\n"));
+            let (answer, agreed) = Negotiator::new(1).answer(&offer, &[local]).unwrap();
+            assert!(agreed[0].remote_rtp.ip().is_unspecified(), "{c}");
+            assert_eq!(agreed[0].direction, Direction::RecvOnly);
+            assert!(answer.to_string().contains(&format!(" {address}\r\n")), "{answer}");
+        }
+    }
+}
+
+/// §5.7: what a section says of itself holds for it; RTCP elsewhere only where it can be reached.
+#[test]
+fn a_sections_own_address_comes_before_the_sessions() {
+    let (_, agreed) = answer("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.9\r\n");
+    assert_eq!(agreed.remote_rtp.to_string(), "192.0.2.9:4000");
+    let both = "m=audio 4000 RTP/AVP 0\r\nc=IN IP6 2001:db8::2\r\nc=IN IP4 192.0.2.9\r\n";
+    let refused = Negotiator::new(1).answer(&theirs(both), &[local()]);
+    assert!(refused.is_err(), "the first of two");
+    let (_, agreed) = answer("m=audio 4000 RTP/AVP 0\r\na=rtcp:5001 IN IP6 2001:db8::2\r\n");
+    assert_eq!(agreed.remote_rtcp.to_string(), "198.51.100.2:5001");
+    let nowhere = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 0\r\n";
+    let nowhere = SessionDescription::parse(nowhere.as_bytes()).unwrap();
+    let refused = Negotiator::new(1).answer(&nowhere, &[local()]);
+    assert_eq!(refused.unwrap_err(), NotAcceptable::NoAddress);
+}
+
+/// RFC 4733 §2.1: digits go by the clock of the sound, and what is listed is heard (pyVoIP #270).
+#[test]
+fn of_many_telephone_events_one_at_the_clock_of_the_codec_is_answered() {
+    let maps = "a=rtpmap:96 telephone-event/48000\r\na=rtpmap:97 telephone-event/8000/2\r\n\
+                a=rtpmap:98 telephone-event/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+                a=fmtp:98 0-11\r\n";
+    let (said, agreed) = answer(&format!("m=audio 4000 RTP/AVP 96 0 97 98 101\r\n{maps}"));
+    assert_eq!(said.media[0].formats, ["0", "98"]);
+    assert_eq!(agreed.telephone_event_send, Some(98));
+    assert_eq!(agreed.telephone_event_receive, Some(98));
+    assert!(agreed.telephone_events.contains(11) && !agreed.telephone_events.contains(12));
+    // None at its clock: none.
+    let (said, agreed) = answer(&format!("m=audio 4000 RTP/AVP 0 96 97\r\n{maps}"));
+    assert_eq!(said.media[0].formats, ["0"]);
+    assert_eq!((agreed.telephone_event_send, agreed.telephone_event_receive), (None, None));
+}
+
+#[test]
+fn of_several_streams_one_that_cannot_be_used_is_over() {
+    let second = LocalMedia { rtp_port: 10_002, rtcp_port: 10_003, ..local() };
+    let mut negotiator = Negotiator::new(1);
+    negotiator.offer(&[local(), second.clone()]);
+    let good = "m=audio 4000 RTP/AVP 0\r\n";
+    for bad in [
+        "m=audio 4002 RTP/AVP 18\r\n",
+        "m=audio 4002 RTP/AVP 0\r\nc=IN IP6 2001:db8::2\r\n",
+        "m=audio 0 RTP/AVP 0\r\n",
+    ] {
+        let agreed = negotiator.accept(&theirs(&format!("{bad}{good}"))).unwrap();
+        assert_eq!(agreed.iter().map(|it| it.stream).collect::<Vec<_>>(), [1], "{bad}");
+        let agreed = negotiator.accept(&theirs(&format!("{good}{bad}"))).unwrap();
+        assert_eq!(agreed.iter().map(|it| it.stream).collect::<Vec<_>>(), [0], "{bad}");
+        assert!(negotiator.accept(&theirs(&format!("{bad}{bad}"))).is_err());
+    }
+    // It stays refused in the next offer.
+    negotiator.accept(&theirs(&format!("{good}m=audio 4002 RTP/AVP 18\r\n"))).unwrap();
+    let offer = negotiator.offer(&[local(), second]);
+    assert_eq!(offer.media.iter().map(|it| it.port).collect::<Vec<_>>(), [10_000, 0]);
 }
 
 #[test]
@@ -294,7 +396,8 @@ fn answers_that_break_the_rules_are_errors() {
     assert_eq!(accept("m=audio 1 RTP/AVP 101\r\n"), Err(AnswerError::NoCodec));
     assert_eq!(accept("m=audio 0 RTP/AVP 0\r\n"), Err(AnswerError::Refused));
     let unknown = accept("m=audio 1 RTP/AVP 0\r\nc=IN IP4 x.example\r\n");
-    assert_eq!(unknown, Err(AnswerError::NoAddress));
+    let name = "x.example".to_owned();
+    assert_eq!(unknown, Err(AnswerError::NoAddress(NotAcceptable::HostName { name })));
     // More than was offered may be listed (§6.1); it is not used.
     let agreed = accept("m=audio 1 RTP/AVP 18 0\r\n").unwrap();
     assert_eq!(agreed[0].send, payload(0, Codec::Pcmu));
