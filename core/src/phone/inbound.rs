@@ -4,7 +4,7 @@
 use core::net::SocketAddr;
 
 use super::Phone;
-use crate::agent::{ALLOWED, Context, Owner, Query, Response, SUPPORTED};
+use crate::agent::{ALLOWED, Context, Owner, Query, Response, SUPPORTED, Tag};
 use crate::call::{Body, Call, parameter, queries};
 use crate::dialog::Dialog;
 use crate::event::PhoneStatus;
@@ -214,8 +214,13 @@ impl Phone {
         let tag = match call.and_then(|id| self.calls.get_mut(&id)) {
             // §9.2: that of the answers to the INVITE, also of those that are still to come.
             Some(call) => Some(call.tag(&mut Context { host, agent: &mut self.agent })),
-            // It was answered, and is remembered no longer.
-            None => self.calls.values().find_map(|call| call.tag_for(query.request.call_id())),
+            // It was answered: refused, or accepted and acknowledged.
+            None => {
+                let refused = self.agent.transactions(host).answered_tag(invite);
+                let refused = refused.and_then(|tag| Tag::parse(&tag));
+                let of_call = |call: &Call| call.tag_for(query.request.call_id());
+                refused.or_else(|| self.calls.values().find_map(|call| of_call(call)))
+            }
         };
         let response = Response::new(200);
         let response = match tag {

@@ -87,6 +87,11 @@ impl Latch {
         }
     }
 
+    /// Whether that is the address in use.
+    pub(crate) fn is_at(&self, from: SocketAddr) -> bool {
+        self.current == Some(canonical(from))
+    }
+
     /// Where media is sent.
     pub(crate) fn target(&self) -> SocketAddr {
         self.current.unwrap_or(self.negotiated)

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use super::jitter::{Arrived, Put};
 use super::latch::{Judgement, Latch};
-use super::packet::Packet;
+use super::packet::{Header, Packet};
 use super::playout::Playout;
 use super::source::{Arrival, Counts, Source};
 use super::telephone_event::{EventReceiver, Press};
@@ -129,7 +129,7 @@ impl Receiver {
         let format = self.formats.iter().find(|f| f.payload_type == header.payload_type);
         let codec = format.map(|format| format.codec);
         if !is_event && codec.is_none() {
-            return self.reject();
+            return self.handle_unknown(now, from, header, &mut emit);
         }
         if self.latch.check(now, from, header.ssrc, header.sequence) == Judgement::Reject {
             return self.reject();
@@ -168,6 +168,25 @@ impl Receiver {
             self.late += 1;
         }
         heard
+    }
+
+    /// A packet whose payload type was not agreed is ignored (RFC 3550 §5.1). It has come all the same:
+    /// what the source in use has sent is not lost on the way (§A.3), as comfort noise in its pauses.
+    fn handle_unknown(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        header: Header,
+        emit: &mut impl FnMut(Press),
+    ) -> Heard {
+        let is_source = self.source.as_ref().is_some_and(|source| source.ssrc() == header.ssrc);
+        if !is_source || !self.latch.is_at(from) {
+            return self.reject();
+        }
+        self.latch.check(now, from, header.ssrc, header.sequence);
+        self.handle_source(header.ssrc, header.sequence, emit);
+        self.rejected += 1;
+        Heard::Packet
     }
 
     /// Follows the source; returns the extended sequence number of a packet that is to be used.

@@ -124,6 +124,13 @@ impl Sender {
         self.bytes
     }
 
+    /// A packet of ours has not left.
+    pub(crate) fn handle_unsent(&mut self, packet: &[u8]) {
+        self.packets = self.packets.saturating_sub(1);
+        let payload = packet.len().saturating_sub(Header::LENGTH) as u64;
+        self.bytes = self.bytes.saturating_sub(payload);
+    }
+
     pub(crate) fn stalled(&self) -> u64 {
         self.stalled
     }

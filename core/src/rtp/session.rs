@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::audio::{Incoming, Outgoing};
+use super::packet::Packet;
 use super::reported::Reported;
 use super::stats::MediaStats;
 use super::stream::Stream;
@@ -405,6 +406,16 @@ impl MediaSession {
     /// What another stream has done so far.
     pub fn stream_stats(&self, stream: u8) -> Option<MediaStats> {
         self.streams.iter().find(|(s, _)| *s == stream).map(|(_, stream)| stream.stats())
+    }
+
+    /// The network has not taken an RTP packet of this session: it does not count as sent, neither in
+    /// [`stats`](Self::stats) nor in the reports of RTCP. Its time has passed, so it is not sent again.
+    pub fn handle_unsent(&mut self, packet: &[u8]) {
+        let Ok(header) = Packet::parse(packet).map(|packet| packet.header) else { return };
+        let mut senders = self.streams.iter_mut().map(|(_, stream)| &mut stream.sender);
+        if let Some(sender) = senders.find(|sender| sender.ssrc() == header.ssrc) {
+            sender.handle_unsent(packet);
+        }
     }
 
     /// How many bytes the buffers hold, used or not; not those that only the application fills.

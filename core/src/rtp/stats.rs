@@ -8,11 +8,12 @@ use crate::codec::Codec;
 pub struct MediaStats {
     /// The codec we send; `None` before one is agreed.
     pub codec: Option<Codec>,
-    /// RTP packets sent.
+    /// RTP packets that have left: not those that the host's network has not taken.
     pub sent: u64,
     /// Payload bytes sent.
     pub sent_bytes: u64,
-    /// RTP packets received from the validated source, duplicates not counted.
+    /// RTP packets received from the validated source, duplicates not counted; also those of a payload
+    /// type that was not agreed, which are ignored.
     pub received: u64,
     /// Payload bytes received.
     pub received_bytes: u64,

@@ -364,6 +364,12 @@ impl Layer {
         })
     }
 
+    /// The tag in To of what a request was answered, while that is kept.
+    pub(crate) fn answered_tag(&self, id: ServerId) -> Option<String> {
+        let machine = self.store.entries.get(id.0)?.machine.as_ref()?;
+        Message::parse(machine.kept()).ok()?.to_tag().map(str::to_owned)
+    }
+
     /// A branch that no other request ever has (§8.1.1.7): the cookie and 128 random bits.
     pub fn new_branch<E: Entropy + ?Sized>(host: &mut E) -> String {
         format!("{BRANCH_COOKIE}{:016x}{:016x}", host.random(), host.random())

@@ -168,7 +168,7 @@ impl Task {
     }
 
     /// Sends what was gathered. A packet that finds no room is lost, as it would be on the network:
-    /// waiting would make the next one late.
+    /// waiting would make the next one late. It does not count as sent.
     fn flush(&mut self) {
         let mut start = 0;
         while let Some(((port, channel), run)) = self.machine.outbox.run(start) {
@@ -176,7 +176,12 @@ impl Task {
             let Some(sockets) = self.sockets.iter().find(|s| s.port == port) else { continue };
             let socket = sockets.socket(channel);
             for (to, bytes) in run {
-                send(socket, bytes, to);
+                if !send(socket, bytes, to) {
+                    if channel == Channel::Rtp {
+                        self.shared.session().handle_unsent(bytes);
+                    }
+                    continue;
+                }
                 if let Some(capture) = &self.capture {
                     capture.media(channel, sockets.address(channel), to, bytes);
                 }
@@ -201,12 +206,14 @@ impl Task {
     }
 }
 
-/// Sends one packet; an ICMP error of an earlier one, told to this send, is no reason not to.
-fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
-    if let Err(error) = socket.try_send_to(bytes, to)
-        && error.kind() == std::io::ErrorKind::ConnectionRefused
-    {
-        let _ = socket.try_send_to(bytes, to);
+/// Sends one packet; false when the network does not take it. An ICMP error of an earlier one, told to
+/// this send, is no reason not to.
+fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
+    match socket.try_send_to(bytes, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            socket.try_send_to(bytes, to).is_ok()
+        }
+        sent => sent.is_ok(),
     }
 }
 

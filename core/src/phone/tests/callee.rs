@@ -153,6 +153,36 @@ fn responses_go_to_the_source_and_say_it() {
     assert!(via.contains("received=10.0.0.9") && via.contains("rport=5060"), "{via}");
 }
 
+/// §9.2: the responses to CANCEL and to what it cancels have the same tag, whatever had become of that.
+#[test]
+fn a_cancel_is_answered_with_the_tag_of_its_invite() {
+    let parameters = || PhoneParameters::without_server("bob");
+    let mut few = parameters();
+    few.max_calls = 0;
+    let good = session(&sdp("sendrecv"));
+    let bad = session(&sdp("sendrecv").replace("RTP/AVP 0 8", "RTP/AVP 18"));
+    for (parameters, body, wait, wanted) in [
+        // Before it rings, while it rings, and when it was refused: as busy, as not acceptable.
+        (parameters(), &good, 0, 487),
+        (parameters(), &good, 50, 487),
+        (few, &good, 50, 486),
+        (parameters(), &bad, 50, 488),
+    ] {
+        let mut scene = Scene::new();
+        let bob = scene.phone(BOB, parameters);
+        scene.start(&bob);
+        let peer = scene.silent_peer();
+        scene.sim[peer].send(bob.id.address(), &request("INVITE", 1, None, body));
+        scene.run(Duration::from_millis(wait));
+        scene.say(peer, &bob, &request("CANCEL", 1, None, "").replace("bKCANCEL", "bKINVITE"));
+        let (status, response) = scene.answer_to(peer, "INVITE", 1);
+        assert_eq!(status, wanted);
+        let (cancelled, cancel) = scene.answer_to(peer, "CANCEL", 1);
+        assert_eq!(cancelled, 200);
+        assert_eq!(tag(header(&cancel, "To").unwrap()), tag(header(&response, "To").unwrap()));
+    }
+}
+
 /// §20.43: 488 for what could be said differently, 400 for what is no description.
 #[test]
 fn what_cannot_be_taken_says_why() {

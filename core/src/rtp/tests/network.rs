@@ -265,6 +265,65 @@ fn a_jump_of_the_timestamps_is_not_heard() {
     assert!(peer.bob.session.stats().jitter_us < 5_000);
 }
 
+/// RFC 3550 §5.1, §A.3: one comfort noise packet in each pause, though none was agreed, as by Cisco's
+/// VAD; and a keep-alive of another type.
+#[test]
+fn what_is_ignored_has_come() {
+    let mut pair = Pair::new();
+    pair.run(Duration::from_millis(500), |_| ());
+    let mut silent = false;
+    for round in 0..50u64 {
+        pair.run(Duration::from_millis(100), |_| ());
+        // The last that is on its way becomes one of a type that bob does not take.
+        let (_, (_, packet)) = pair
+            .flying
+            .iter_mut()
+            .find(|(_, (to_bob, sent))| {
+                *to_bob && sent.channel == Channel::Rtp && sent.bytes[1] & 0x7F == 0
+            })
+            .expect("one is on its way");
+        packet.bytes[1] = if round % 2 == 0 { 13 } else { 126 };
+        silent |= pair.bob.events.contains(&MediaEvent::Silent);
+    }
+    pair.run(Duration::from_millis(200), |_| ());
+    let stats = pair.bob.session.stats();
+    assert_eq!((stats.lost, stats.rejected, silent), (0, 50, false), "{stats:?}");
+    assert_eq!(stats.received, pair.alice.session.stats().sent - 2, "two are on their way");
+    assert_eq!(pair.alice.session.stats().remote_lost, 0);
+    // Of another source or from elsewhere they are nobody's.
+    let mut packet = pair.alice.host.sent.last().unwrap().bytes.clone();
+    packet[1] = 13;
+    for (from, ssrc) in [(ALICE, 0xFF), ("192.0.2.66:4000", packet[8])] {
+        packet[8] = ssrc;
+        let (port, channel) = (PORT, Channel::Rtp);
+        let inbound = Inbound::Media { port, channel, from: address(from), bytes: &packet };
+        pair.bob.session.handle_inbound(&mut pair.bob.host, inbound);
+    }
+    assert_eq!(pair.bob.session.stats().received, stats.received);
+    assert_eq!(pair.bob.session.stats().rejected, 52);
+}
+
+/// What the network has not taken is not sent, by our own numbers and by those of RTCP.
+#[test]
+fn what_has_not_left_does_not_count_as_sent() {
+    let mut pair = Pair::new();
+    pair.run(Duration::from_secs(1), |_| ());
+    let before = pair.alice.session.stats();
+    let packets: Vec<Vec<u8>> =
+        pair.alice.host.sent.iter().map(|sent| sent.bytes.clone()).collect();
+    let rtp = packets.iter().filter(|packet| packet[1] & 0x7F == 0);
+    for packet in rtp.take(10) {
+        pair.alice.session.handle_unsent(packet);
+    }
+    pair.alice.session.handle_unsent(b"junk");
+    let after = pair.alice.session.stats();
+    assert_eq!((after.sent, after.sent_bytes), (before.sent - 10, before.sent_bytes - 1_600));
+    pair.alice.control(MediaControl::Close);
+    let report = &pair.alice.host.sent.last().unwrap().bytes;
+    assert_eq!(report[1], 200, "a sender report");
+    assert_eq!(report[20..24], (after.sent as u32).to_be_bytes());
+}
+
 #[test]
 fn another_source_carries_on() {
     let mut peer = Scripted::new();
