@@ -2,7 +2,7 @@
 
 use super::side::PeerFlow;
 use super::target::Target;
-use crate::host::RequestId;
+use crate::host::{Flow, RequestId};
 use crate::sip::{HeaderName, Message, Method};
 use crate::timers::TimerId;
 use crate::transaction::{ClientId, ServerId};
@@ -30,6 +30,8 @@ pub(super) struct Branch {
     pub(super) state: BranchState,
     /// Its transaction, also after the first final response: more 2xx may follow.
     pub(super) client: Option<ClientId>,
+    /// The connection by which an INVITE went.
+    pub(super) flow: Option<Flow>,
     /// While waiting for the host: when to stop; in an INVITE's call: Timer C (§16.6 step 11).
     pub(super) timer: Option<TimerId>,
 }
@@ -104,6 +106,11 @@ impl Branch {
     /// Whether the host has not said yet how to reach the target.
     pub(super) fn waits(&self) -> bool {
         matches!(self.state, BranchState::Waiting(_))
+    }
+
+    /// Whether its INVITE has had a provisional response, and no final one.
+    pub(super) fn rings(&self) -> bool {
+        matches!(self.state, BranchState::Sent { provisional: true, .. })
     }
 
     /// Whether it is to be cancelled, or was.

@@ -19,6 +19,8 @@ use crate::transaction::{ClientId, FailureCause, Layer};
 
 /// How many hops a request without Max-Forwards may still take (§16.6 step 3).
 const MAX_FORWARDS: u8 = 70;
+/// How long who was called may take to connect again after his connection was lost.
+const RETURN_WITHIN: Duration = Duration::from_secs(5);
 /// The largest request that goes as a datagram (§18.1.1), in bytes.
 const MAX_DATAGRAM: usize = 1_300;
 
@@ -37,7 +39,7 @@ impl Running {
         let Asked { server, message: request, origin } = asked;
         let branch = |target| {
             let state = BranchState::Done(Outcome::Failed(480));
-            Branch { target, state, client: None, timer: None }
+            Branch { target, state, client: None, flow: None, timer: None }
         };
         let branches: Vec<Branch> = targets.into_iter().map(branch).collect();
         // Who is reached at another address of ours than the one that sent the request has to be
@@ -113,8 +115,13 @@ impl Running {
                 self.by_client.insert(client, (slot, index));
                 let state = BranchState::Sent { client, provisional: false, cancelled: false };
                 self.set_state(slot, index, state);
+                let connection = flow.transport.is_reliable() && *method == Method::Invite;
+                let connection = connection.then_some(flow);
                 if let Some(branch) = self.branch(slot, index) {
-                    branch.client = Some(client);
+                    (branch.client, branch.flow) = (Some(client), connection);
+                }
+                if let Some(flow) = connection {
+                    self.by_flow.entry(flow).or_default().insert(slot);
                 }
                 let timer = (*method == Method::Invite).then_some(TIMER_C);
                 self.set_timer(host, slot, index, timer);
@@ -158,7 +165,7 @@ impl Running {
         let sips = Uri::parse(target).is_ok_and(|uri| uri.scheme() == Scheme::Sips);
         let route = |side: &Side| {
             let name = self.connections.known_as(side.along.flow);
-            self.seal.record_route(side, name, request.call_id(), sips)
+            self.seal.record_route(side, name, request, sips)
         };
         let mut routes = vec![route(side)];
         if let Some(came) = self.side(*origin, origin.binds(request)) {
@@ -214,7 +221,7 @@ impl Running {
     /// Forwards an ACK of a 2xx, if it belongs to a call of ours.
     pub(super) fn forward_ack(&mut self, host: &mut dyn Host, ack: Message, source: SocketAddr) {
         let Ok(plan) = Plan::read(&ack, &self.domain, self.seal) else { return };
-        if !plan.is_within(&ack) || ack.max_forwards() == Some(0) {
+        if !plan.sealed || ack.max_forwards() == Some(0) {
             return;
         }
         let target = self.target_within(&plan);
@@ -307,10 +314,16 @@ impl Running {
 
     /// The host did not answer, or Timer C fired (§16.8).
     pub(super) fn branch_is_late(&mut self, host: &mut dyn Host, slot: Slot, branch: usize) {
+        let flow = self.branch(slot, branch).and_then(|branch| branch.flow);
+        let is_lost = flow.is_some_and(|flow| !self.connections.contains(flow));
         let Some(late) = self.branch(slot, branch) else { return };
         late.timer = None;
         match late.state {
             BranchState::Waiting(id) => self.fail_waiting(host, id),
+            BranchState::Sent { client, .. } if is_lost => {
+                self.layer.abandon(client);
+                self.end_branch(host, slot, branch, Outcome::Failed(480));
+            }
             BranchState::Sent { provisional: true, .. } => self.cancel_branch(host, slot, branch),
             BranchState::Sent { client, .. } => {
                 self.layer.abandon(client);
@@ -355,7 +368,7 @@ impl Running {
             401 | 407 => context.other_challenges(response),
             _ => Vec::new(),
         };
-        rewrite::response(&mut self.buffer, response, &challenges);
+        rewrite::response(&mut self.buffer, response, self.seal, &challenges);
         self.layer.respond(host, context.server, status, &self.buffer);
     }
 
@@ -384,12 +397,22 @@ impl Running {
         }
     }
 
-    /// Nobody who called on that connection can be told of an answer: their calls that still ring
-    /// are cancelled.
+    /// A connection is over. Nobody who called on it can be told of an answer: their calls that still
+    /// ring are cancelled. Whoever rings at its other end may connect again and go on; else he is gone.
     pub(super) fn abandon_calls(&mut self, host: &mut dyn Host, flow: Flow) {
         for slot in self.by_flow.remove(&flow).unwrap_or_default() {
-            self.cancel_rest(host, slot);
-            self.conclude(host, slot);
+            let Some(context) = self.contexts.get(slot) else { continue };
+            if context.origin.flow == flow {
+                self.cancel_rest(host, slot);
+                self.conclude(host, slot);
+                continue;
+            }
+            for index in 0..context.branches.len() {
+                let branch = self.branch(slot, index).filter(|branch| branch.flow == Some(flow));
+                if branch.is_some_and(|branch| branch.rings()) {
+                    self.set_timer(host, slot, index, Some(RETURN_WITHIN));
+                }
+            }
         }
     }
 
@@ -491,10 +514,13 @@ impl Running {
     pub(super) fn forget(&mut self, slot: Slot) {
         let Some(context) = self.contexts.remove(slot) else { return };
         self.by_server.remove(&context.server);
-        if let Some(slots) = self.by_flow.get_mut(&context.origin.flow) {
-            slots.remove(&slot);
-            if slots.is_empty() {
-                self.by_flow.remove(&context.origin.flow);
+        let flows = context.branches.iter().filter_map(|branch| branch.flow);
+        for flow in flows.chain([context.origin.flow]) {
+            if let Some(slots) = self.by_flow.get_mut(&flow) {
+                slots.remove(&slot);
+                if slots.is_empty() {
+                    self.by_flow.remove(&flow);
+                }
             }
         }
         for branch in &context.branches {

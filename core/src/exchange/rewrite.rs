@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use super::seal::Seal;
 use super::side::Side;
 use crate::sip::{HeaderName, Message, Writer};
 
@@ -52,16 +53,27 @@ pub(super) fn request(buf: &mut Vec<u8>, request: &Message, changes: &Changes<'_
 }
 
 /// Writes a response as it goes on: without our Via (§16.7 step 3), with the challenges of other
-/// branches (step 7).
-pub(super) fn response(buf: &mut Vec<u8>, response: &Message, challenges: &[(HeaderName, String)]) {
+/// branches (step 7), and our routes for the dialog that it makes (step 8).
+pub(super) fn response(
+    buf: &mut Vec<u8>,
+    response: &Message,
+    seal: Seal,
+    challenges: &[(HeaderName, String)],
+) {
     let mut writer = Writer::response(buf, response.status().unwrap_or(500), response.reason());
     for via in response.values(HeaderName::Via).skip(1) {
         writer.field(HeaderName::Via, via);
     }
+    for route in response.values(HeaderName::RecordRoute) {
+        match seal.confirm(route, response) {
+            Some(ours) => writer.field(HeaderName::RecordRoute, ours),
+            None => writer.field(HeaderName::RecordRoute, route),
+        }
+    }
     for (name, challenge) in challenges {
         writer.field(*name, challenge);
     }
-    pass(writer, response, |name, _| name != HeaderName::Via);
+    pass(writer, response, |name, _| !matches!(name, HeaderName::Via | HeaderName::RecordRoute));
 }
 
 /// Passes on the fields that are wanted, and the body.

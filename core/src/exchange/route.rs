@@ -12,8 +12,8 @@ pub(super) struct Plan {
     pub(super) uri: String,
     /// The routes left after ours were taken off.
     pub(super) routes: Vec<String>,
-    /// Whether one of them, or the Request-URI, was sealed by us for this Call-ID: the request
-    /// belongs to a call that we connected, if it [is within](Self::is_within) any.
+    /// Whether one of them, or the Request-URI, was sealed by us for the dialog of the request: it goes
+    /// within a call that we connected.
     pub(super) sealed: bool,
     /// Whether the last of ours names a flow, be it one of an earlier run.
     pub(super) bound: bool,
@@ -31,7 +31,7 @@ impl Plan {
         // A strict router before us put our route into the Request-URI and the real target last.
         if let Ok(own) = Uri::parse(&uri)
             && domain.is_ours(&own)
-            && let Some(found) = seal.read(&own, request.call_id())
+            && let Some(found) = seal.read(&own, request)
         {
             mark = Some(found);
             let last = routes.pop().ok_or(400_u16)?;
@@ -44,7 +44,7 @@ impl Plan {
             if !is_ours(domain, &first.uri()) {
                 break;
             }
-            mark = seal.read(&first.uri(), request.call_id()).or(mark);
+            mark = seal.read(&first.uri(), request).or(mark);
             routes.remove(0);
             // The request came here by the first; the next may be another proxy at an address
             // that only looks like one of ours.
@@ -57,12 +57,5 @@ impl Plan {
             }
             false => Err(400),
         }
-    }
-
-    /// Whether a request goes within a call that we connected. A route of ours and its Call-ID can be
-    /// had from any call that is over: without a To tag they begin another one (§12.2), for which a
-    /// password is asked.
-    pub(super) fn is_within(&self, request: &Message) -> bool {
-        self.sealed && request.to_tag().is_some()
     }
 }

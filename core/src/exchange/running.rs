@@ -48,7 +48,7 @@ pub(super) struct Running {
     pub(super) contexts: Slab<ResponseContext>,
     pub(super) by_client: Table<ClientId, (Slot, usize)>,
     pub(super) by_server: Table<ServerId, Slot>,
-    /// The INVITEs that came on connections.
+    /// The INVITEs that came, or went on, by connections.
     pub(super) by_flow: BTreeMap<Flow, BTreeSet<Slot>>,
     pub(super) timers: Timers<Due>,
     pub(super) connections: Connections,
@@ -318,7 +318,7 @@ impl Running {
         let Ok(uri) = Uri::parse(&plan.uri) else { return self.refuse(host, &asked, 400) };
         let ours = uri.scheme() == Scheme::Tel || self.domain.is_ours(&uri);
         let is_options = *request.method() == Method::Options;
-        if is_options && !plan.is_within(&request) && ours && uri.user().is_none() {
+        if is_options && !plan.sealed && ours && uri.user().is_none() {
             return self.answer_options(host, &asked);
         }
         match request.max_forwards() {
@@ -333,7 +333,7 @@ impl Running {
         if request.header(HeaderName::ProxyRequire).is_some() {
             return self.refuse_extensions(host, &asked, HeaderName::ProxyRequire);
         }
-        if plan.is_within(&request) {
+        if plan.sealed {
             let target = self.target_within(&plan);
             return self.forward(host, asked, true, vec![target]);
         }

@@ -9,12 +9,17 @@ use siphasher::sip::SipHasher24;
 
 use super::side::{PeerFlow, Side};
 use crate::host::{Entropy, Flow, Transport};
-use crate::sip::Uri;
+use crate::sip::{Message, NameAddr, Uri};
 
 /// Marks the routes that the exchange records, so that it knows them again without keeping a table
 /// of dialogs: only within a call that it connected does it forward to whatever address a request
 /// names. A mark may hold the flow to the peer on that side of the call (the flow token of RFC 5626
 /// §5.2).
+///
+/// It holds for one dialog: whoever is called gets a route for the Call-ID and the caller's tag, the
+/// caller one for those and the tag of who has answered, which is put in on the way back ([`confirm`]
+/// (Self::confirm)). So a request that only pretends to be within a dialog, by a tag made up in To, is
+/// none that the exchange connected.
 #[derive(Clone, Copy)]
 pub(super) struct Seal {
     keys: (u64, u64),
@@ -56,10 +61,12 @@ impl Seal {
         self,
         side: &Side,
         name: Option<&str>,
-        call_id: &str,
+        request: &Message,
         sips: bool,
     ) -> String {
-        let user = self.user(call_id, side.bound.then_some(&side.along));
+        let token = side.bound.then(|| self.token(&side.along)).unwrap_or_default();
+        let sum = self.sum(request.call_id(), [request.from_tag(), None], &token);
+        let user = if token.is_empty() { sum } else { format!("{sum}-{token}") };
         let local = match name {
             Some(name) => format!("{name}:{}", side.local.port()),
             None => side.local.to_string(),
@@ -76,26 +83,34 @@ impl Seal {
         format!("<{scheme}:{user}@{local}{transport};lr>")
     }
 
-    /// What a route says, if it is one of ours for that Call-ID.
-    pub(super) fn read(self, route: &Uri<'_>, call_id: &str) -> Option<Mark> {
-        let user = route.user()?;
-        let (sum, token) = user.split_once('-').unwrap_or((user, ""));
+    /// What a route says, if it is one of ours for the dialog of that request.
+    pub(super) fn read(self, route: &Uri<'_>, request: &Message) -> Option<Mark> {
+        let (sum, token) = parts(route)?;
+        let (call_id, from, to) = (request.call_id(), request.from_tag(), request.to_tag());
+        // Of whoever was called, and of the caller.
+        let known = [[to, None], [from, to]].map(|tags| self.sum(call_id, tags, token) == sum);
         let mark = || Mark { bound: !token.is_empty(), along: self.flow(token) };
-        (sum == self.sum(call_id, token)).then(mark)
+        (to.is_some() && known.contains(&true)).then(mark)
     }
 
-    /// The user part of a route.
-    fn user(self, call_id: &str, along: Option<&PeerFlow>) -> String {
-        let token = along.map(|along| self.token(along)).unwrap_or_default();
-        let sum = self.sum(call_id, &token);
-        if token.is_empty() { sum } else { format!("{sum}-{token}") }
+    /// A value of Record-Route in a response, as the caller gets it (RFC 3261 §16.7 step 8): if it is
+    /// ours, for the dialog with who has answered.
+    pub(super) fn confirm(self, value: &str, response: &Message) -> Option<String> {
+        let route = NameAddr::parse(value).ok()?;
+        let (call_id, from) = (response.call_id(), response.from_tag());
+        let (uri, to) = (route.uri(), response.to_tag()?);
+        let (sum, token) = parts(&uri)?;
+        let confirmed = || value.replacen(sum, &self.sum(call_id, [from, Some(to)], token), 1);
+        (sum == self.sum(call_id, [from, None], token)).then(confirmed)
     }
 
-    fn sum(self, call_id: &str, token: &str) -> String {
+    fn sum(self, call_id: &str, tags: [Option<&str>; 2], token: &str) -> String {
         let mut hasher = SipHasher24::new_with_keys(self.keys.0, self.keys.1);
-        hasher.write(token.as_bytes());
-        hasher.write(b"\n");
-        hasher.write(call_id.as_bytes());
+        for part in [Some(token), Some(call_id)].into_iter().chain(tags) {
+            // Neither of them holds a line feed.
+            hasher.write(part.unwrap_or_default().as_bytes());
+            hasher.write(if part.is_some() { b"\n" } else { b"\r" });
+        }
         format!("{:016x}", hasher.finish())
     }
 
@@ -127,6 +142,12 @@ impl Seal {
     }
 }
 
+/// The sum in the user part of a route, and the token.
+fn parts<'a>(route: &Uri<'a>) -> Option<(&'a str, &'a str)> {
+    let user = route.user()?;
+    Some(user.split_once('-').unwrap_or((user, "")))
+}
+
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seal")
@@ -149,39 +170,78 @@ mod tests {
         Side { along, local: "10.0.0.9:5060".parse().unwrap(), bound: true }
     }
 
-    fn read(seal: Seal, route: &str, call_id: &str) -> Option<Mark> {
-        seal.read(&Uri::parse(route.trim_matches(['<', '>'])).unwrap(), call_id)
+    /// A request, or with a status a response.
+    fn message(start: &str, call_id: &str, from: &str, to: &str) -> Message {
+        let to = if to.is_empty() { String::new() } else { format!(";tag={to}") };
+        let text = format!(
+            "{start}\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag={from}\r\n\
+             To: <sip:b@h>{to}\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\n\r\n"
+        );
+        Message::parse(text.as_bytes()).unwrap()
+    }
+
+    fn request(call_id: &str, from: &str, to: &str) -> Message {
+        message("INVITE sip:b@h SIP/2.0", call_id, from, to)
+    }
+
+    fn read(seal: Seal, route: &str, request: &Message) -> Option<Mark> {
+        seal.read(&Uri::parse(route.trim_matches(['<', '>'])).unwrap(), request)
     }
 
     #[test]
     fn a_route_leads_back_to_its_flow() {
         let seal = seal(1, None);
+        let (first, back) = (request("call", "a", ""), request("call", "b", "a"));
         for peer in ["10.0.0.2:40000", "[2001:db8::2]:5060"] {
             for transport in Transport::ALL {
                 let side = side(transport, peer);
                 for sips in [false, true] {
-                    let route = seal.record_route(&side, None, "call", sips);
+                    let route = seal.record_route(&side, None, &first, sips);
                     assert_eq!(
-                        read(seal, &route, "call").unwrap().along,
+                        read(seal, &route, &back).unwrap().along,
                         Some(side.along),
                         "{route}"
                     );
-                    assert_eq!(read(seal, &route, "other"), None);
-                    assert_eq!(read(seal, &route.replace("-4d-", "-4e-"), "call"), None);
+                    assert_eq!(read(seal, &route, &request("other", "b", "a")), None);
+                    assert_eq!(read(seal, &route.replace("-4d-", "-4e-"), &back), None);
                 }
             }
         }
     }
 
     #[test]
-    fn a_secret_outlives_the_run_and_a_flow_does_not() {
+    fn a_route_holds_for_one_dialog() {
+        let seal = seal(1, None);
+        let side = side(Transport::Udp, "10.0.0.2:5060");
+        let called = seal.record_route(&side, None, &request("call", "a", ""), false);
+        // Who was called asks the caller; nobody asks anybody else.
+        assert!(read(seal, &called, &request("call", "b", "a")).is_some());
+        for (from, to) in [("a", ""), ("a", "b"), ("a", "made-up"), ("b", "other"), ("b", "")] {
+            assert_eq!(read(seal, &called, &request("call", from, to)), None, "{from} {to}");
+        }
+        let answer = message("SIP/2.0 200 OK", "call", "a", "b");
+        let caller = seal.confirm(&called, &answer).unwrap();
+        assert!(read(seal, &caller, &request("call", "a", "b")).is_some());
+        for (from, to) in [("a", ""), ("a", "made-up"), ("b", "a"), ("x", "b"), ("b", "x")] {
+            assert_eq!(read(seal, &caller, &request("call", from, to)), None, "{from} {to}");
+        }
+        // Once, and only what is ours.
+        for other in [caller.as_str(), "<sip:10.0.0.2;lr>", "<sip:x@10.0.0.2;lr>", "nonsense"] {
+            assert_eq!(seal.confirm(other, &answer), None, "{other}");
+        }
+        assert_eq!(seal.confirm(&called, &message("SIP/2.0 200 OK", "call", "a", "")), None);
+    }
+
+    #[test]
+    fn a_secret_outlives_the_run_and_a_link_does_not() {
         let side = side(Transport::Ws, "10.0.0.2:40000");
-        let route = seal(1, Some(b"secret")).record_route(&side, None, "call", false);
+        let (first, back) = (request("call", "a", ""), request("call", "b", "a"));
+        let route = seal(1, Some(b"secret")).record_route(&side, None, &first, false);
         assert_eq!(
-            read(seal(2, Some(b"secret")), &route, "call"),
+            read(seal(2, Some(b"secret")), &route, &back),
             Some(Mark { bound: true, along: None })
         );
-        assert_eq!(read(seal(2, Some(b"other")), &route, "call"), None);
-        assert_eq!(read(seal(2, None), &route, "call"), None);
+        assert_eq!(read(seal(2, Some(b"other")), &route, &back), None);
+        assert_eq!(read(seal(2, None), &route, &back), None);
     }
 }

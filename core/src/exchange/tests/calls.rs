@@ -51,7 +51,9 @@ fn an_invite_is_passed_on_as_a_proxy_has_to() {
     // And the responses back.
     assert_eq!(site.count(&alice, "180 Ringing"), 1);
     assert_eq!(answer.headers("Via").len(), 1);
-    assert_eq!(answer.header("Record-Route").unwrap(), record_route);
+    // §16.7 step 8: the route holds for the dialog with bob now.
+    let confirmed = answer.header("Record-Route").unwrap();
+    assert!(confirmed.ends_with("@10.0.0.9:5060;lr>") && confirmed != record_route, "{confirmed}");
     let call = |event: &ExchangeEvent| {
         *event
             == ExchangeEvent::Call {
@@ -75,6 +77,7 @@ fn what_follows_takes_the_recorded_route() {
     assert_eq!(ack.first_line(), "ACK sip:bob@10.0.0.2 SIP/2.0");
     assert_eq!((ack.header("Route"), ack.headers("Via").len()), (None, 2));
     // Both ends may hang up; bob proves nothing but that the call was connected here.
+    let route = site.last(&bob, "INVITE").header("Record-Route").unwrap();
     let bye = format!(
         "BYE sip:alice@10.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKbye\n\
          From: {}\nTo: {}\nCall-ID: alice-1\nCSeq: 1 BYE\nMax-Forwards: 70\nRoute: {route}\n\n",
@@ -347,15 +350,21 @@ fn who_was_in_a_call_begins_no_other_by_its_route() {
     let exchange = site.exchange.address();
     let to = answer.header("To").unwrap();
     let bare = to.split(";tag").next().unwrap();
-    for (cseq, method, uri, code) in [
-        (9, "INVITE", "sip:carol@10.0.0.7", 403),
-        (10, "MESSAGE", "sip:bob@10.0.0.2", 403),
-        (11, "INVITE", "sip:bob@example.com", 407),
-        (12, "ACK", "sip:bob@10.0.0.2", 0),
+    let made_up = &format!("{bare};tag=made-up");
+    for (cseq, method, uri, to_be, code) in [
+        (9, "INVITE", "sip:carol@10.0.0.7", bare, 403),
+        (10, "MESSAGE", "sip:bob@10.0.0.2", bare, 403),
+        (11, "INVITE", "sip:bob@example.com", bare, 407),
+        (12, "ACK", "sip:bob@10.0.0.2", bare, 0),
+        // A tag in To makes no dialog.
+        (13, "INVITE", "sip:carol@10.0.0.7", made_up, 481),
+        (14, "MESSAGE", "sip:bob@10.0.0.2", made_up, 481),
+        (15, "INVITE", "sip:bob@example.com", made_up, 407),
+        (16, "ACK", "sip:bob@10.0.0.2", made_up, 0),
     ] {
         site.sim[alice.node].take();
         let text = within(&alice, &answer, method, cseq, &route)
-            .replace(&format!("To: {to}"), &format!("To: {bare}"))
+            .replace(&format!("To: {to}"), &format!("To: {to_be}"))
             .replace("sip:bob@10.0.0.2 SIP", &format!("{uri} SIP"))
             .replace("\n\n", "\nP-Asserted-Identity: <sip:president@example.com>\n\n");
         site.sim[alice.node].send(exchange, &text);

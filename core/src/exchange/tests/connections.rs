@@ -194,6 +194,39 @@ fn a_call_comes_through_after_any_connection_was_lost() {
     }
 }
 
+/// Timer C is for those who ring and say nothing; who has lost his connection is gone, unless he is back
+/// in a moment.
+#[test]
+fn whoever_rings_and_loses_his_connection_comes_back_or_is_gone() {
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss] {
+        for comes_back in [true, false] {
+            let mut site = Site::with(everywhere);
+            let alice = handset(&mut site, (1, "alice"), Transport::Udp, Manner::Rings);
+            let bob = handset(&mut site, (2, "bob"), transport, Manner::Rings);
+            site.wait_registered(&[&alice, &bob]);
+            site.dial(&alice, "bob");
+            site.wait(|sim| sim[bob.node].calls().count() == 1);
+            site.run();
+            let at = site.sim.now();
+            if !comes_back {
+                site.sim.partition(bob.node.ip(), site.exchange.ip());
+            }
+            site.sim.cut(bob.node, site.exchange);
+            if !comes_back {
+                assert_eq!(site.wait_end(&alice), (EndedBy::Remote, Some(480)), "{transport:?}");
+                assert!(site.sim.now().since(at) < SECOND * 6, "{transport:?}");
+                assert_eq!(site.sim[site.exchange].requests(), 0);
+                continue;
+            }
+            site.sim.run_for(SECOND * 20);
+            assert_eq!(alice.end(), None, "{transport:?}");
+            let call = site.sim[bob.node].calls().next().unwrap();
+            site.sim[bob.node].answer(call).unwrap();
+            site.wait(|_| alice.state() == Some(CallState::Answered));
+        }
+    }
+}
+
 #[test]
 fn calls_outlive_a_restart_with_the_same_secret() {
     use Transport::{Tcp, Tls, Udp, Ws, Wss};
