@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Agent, Context, Hop, Lost, Owner, Path, Reach};
-use crate::host::{Flow, Host, Transport};
+use crate::host::{Flow, Host, Outbound, Transport};
 use crate::sip::{Message, Method};
 use crate::time::{Duration, Instant};
 use crate::transaction::{ClientId, ServerId};
@@ -18,10 +18,16 @@ const MAX_BY_UDP: usize = 1_300;
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 const MAX_REFUSED: usize = 64;
 
+/// How many ACKs may wait for connections.
+const MAX_ACKS: usize = 64;
+
 /// What is written and waits.
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
     requests: BTreeMap<ClientId, Large>,
+    /// ACKs that wait, which are outside all transactions.
+    acks: BTreeMap<u64, Large>,
+    last_ack: u64,
     /// Those that have gone by TCP and had no response yet, and by which connection.
     sent: BTreeMap<ClientId, (Flow, Large)>,
     responses: BTreeMap<ServerId, (u16, Box<[u8]>)>,
@@ -66,9 +72,7 @@ impl Agent {
         bytes: &[u8],
     ) -> ClientId {
         let Path { flow, to, .. } = *path;
-        let large = bytes.len() > MAX_BY_UDP && !flow.transport.is_reliable();
-        let upgrades = large && self.parameters.allow_tcp && self.deferred.may_take(to, host.now());
-        if !upgrades {
+        if !self.upgrades(path, bytes, host.now()) {
             return self.transactions(host).request(host, flow, to, method, branch, bytes);
         }
         let client = self.transactions(host).prepare(host, to, method, branch);
@@ -81,6 +85,54 @@ impl Agent {
             Reach::Never(lost) => self.send_large(host, client, Err(lost)),
         }
         client
+    }
+
+    /// Whether a request is too large for UDP and the peer may take it by TCP.
+    fn upgrades(&self, path: &Path, bytes: &[u8], now: Instant) -> bool {
+        let large = bytes.len() > MAX_BY_UDP && !path.flow.transport.is_reliable();
+        large && self.parameters.allow_tcp && self.deferred.may_take(path.to, now)
+    }
+
+    /// Sends an ACK of a 2xx in the same way. Nobody answers it; one that is lost is asked for by the
+    /// next 2xx.
+    pub(super) fn dispatch_ack(&mut self, host: &mut dyn Host, path: &Path, bytes: &[u8]) {
+        let Path { flow, to, .. } = *path;
+        if !self.upgrades(path, bytes, host.now()) {
+            return host.send(Outbound::Datagram { flow, to, bytes });
+        }
+        let Deferred { acks, last_ack, .. } = &mut self.deferred;
+        // The 2xx comes again while the connection opens.
+        if acks.values().any(|waiting| *waiting.bytes == *bytes) || acks.len() >= MAX_ACKS {
+            return;
+        }
+        *last_ack += 1;
+        let id = *last_ack;
+        acks.insert(id, Large { flow, to, method: Method::Ack, bytes: bytes.into() });
+        match self.reach(host, &Hop::at(Transport::Tcp, to), Owner::Ack(id)) {
+            Reach::Open(path) => self.send_large_ack(host, id, Ok(path)),
+            Reach::Later => {}
+            Reach::Never(lost) => self.send_large_ack(host, id, Err(lost)),
+        }
+    }
+
+    /// Takes the connection that a large ACK was to go by, or that there is none.
+    pub(crate) fn send_large_ack(
+        &mut self,
+        host: &mut dyn Host,
+        id: u64,
+        path: Result<Arc<Path>, Lost>,
+    ) {
+        let Some(Large { flow, to, bytes, .. }) = self.deferred.acks.remove(&id) else { return };
+        match path {
+            Ok(path) if path.flow.transport == Transport::Tcp => {
+                let bytes = &by_tcp(&bytes);
+                host.send(Outbound::Datagram { flow: path.flow, to: path.to, bytes });
+            }
+            _ => {
+                self.deferred.refuse(to, host.now());
+                host.send(Outbound::Datagram { flow, to, bytes: &bytes });
+            }
+        }
     }
 
     /// Takes the connection that a large request was to go by, or that there is none.

@@ -82,6 +82,8 @@ pub(crate) enum Owner {
     OutOfDialog(SipRequestId),
     /// A request that is too large for a datagram.
     Large(ClientId),
+    /// An ACK that is.
+    Ack(u64),
     /// A response whose connection is gone.
     Response(ServerId),
 }

@@ -3,7 +3,7 @@
 use super::{Agent, Context, Owner, Path};
 use crate::auth::{Asker, AuthError, Authorization, Rounds};
 use crate::dialog::Course;
-use crate::host::{Host, Outbound};
+use crate::host::Host;
 use crate::sip::{HeaderName, Message, Method, Writer};
 use crate::transaction::ClientId;
 
@@ -148,12 +148,11 @@ impl Context<'_> {
         self.cancel_invite(invite)
     }
 
-    /// Sends bytes outside all transactions; none are what the handler has dropped.
+    /// Sends an ACK again; no bytes are what the handler has dropped.
     pub(crate) fn resend(&mut self, path: &Path, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
+        if !bytes.is_empty() {
+            self.agent.dispatch_ack(self.host, path, bytes);
         }
-        self.host.send(Outbound::Datagram { flow: path.flow, to: path.to, bytes });
     }
 
     /// Takes a 401 or 407. After `Ok` the request goes out once more, with the next CSeq number

@@ -225,6 +225,7 @@ impl Phone {
                 self.with_request(host, id, |request, cx| request.handle_path(cx, path));
             }
             Owner::Large(id) => self.agent.send_large(host, id, path),
+            Owner::Ack(id) => self.agent.send_large_ack(host, id, path),
             Owner::Response(id) => {
                 Context { host, agent: &mut self.agent }.send_deferred(id, path);
             }

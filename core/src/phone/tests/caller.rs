@@ -518,35 +518,3 @@ fn a_response_with_two_vias_was_meant_for_another() {
     assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Dialing));
     assert_eq!(scene.sim[alice.id].counters().stray, 1);
 }
-
-#[test]
-fn a_large_invite_goes_by_udp_when_its_connection_is_closed_unanswered() {
-    let mut scene = Scene::new();
-    let alice = scene.direct(ALICE, "alice");
-    let udp = |arrival: &crate::sim::Arrival| arrival.text().contains("Via: SIP/2.0/UDP");
-    let peer = scene.peer(PEER, move |peer, arrival| {
-        if udp(arrival) && !arrival.first_line().starts_with("ACK") {
-            peer.reply(arrival, "200 OK", &taken());
-        }
-    });
-    let place = |scene: &mut Scene| {
-        let options = CallOptions::default().header("X-Long", &"long ".repeat(300));
-        let call = scene.tell(&alice, |phone| phone.call("sip:bob@10.0.0.9", options)).unwrap();
-        scene.run(Duration::from_millis(50));
-        call
-    };
-    let call = place(&mut scene);
-    assert_eq!((scene.sim[peer].count("INVITE"), scene.sim.connections(peer)), (1, 1));
-    scene.sim.cut(alice.id, peer);
-    scene.reach(&alice, call, CallState::Answered);
-    assert_eq!(scene.sim[peer].count("INVITE"), 2, "by TCP and by UDP");
-    // For a while it is not tried again.
-    let second = place(&mut scene);
-    scene.reach(&alice, second, CallState::Answered);
-    assert_eq!((scene.sim[peer].count("INVITE"), scene.sim.connections(peer)), (3, 0));
-    for call in [call, second] {
-        scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
-        scene.ended(&alice, call);
-    }
-    scene.assert_idle(&alice);
-}

@@ -7,6 +7,7 @@ mod chaos;
 mod handler;
 mod hold;
 mod hosts;
+mod large;
 mod late_offers;
 mod messages;
 mod moving;
