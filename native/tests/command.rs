@@ -366,6 +366,49 @@ fn early_media_is_heard_before_the_answer() {
     assert_tone(&read(at, "early.wav"), 1_000, 5_000);
 }
 
+/// Who leaves the offer to the callee hears nothing before the answer, and does not wait for it.
+#[test]
+fn a_caller_without_an_offer_is_answered_all_the_same() {
+    let directory = with_tone();
+    let bob = Offhook::start(
+        directory.path(),
+        "answer --bind 127.0.0.1:0 --early-media tone.wav --calls 1 --duration 0.1",
+    );
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let (here, there) = (socket.local_addr().unwrap(), bob.address());
+    let request = |method: &str, to: &str, more: &str, body: &str| {
+        format!(
+            "{method} sip:bob@{there} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK{method}\r\n\
+             From: <sip:a@{here}>;tag=a\r\nTo: {to}\r\nCall-ID: late\r\nCSeq: 1 {method}\r\n\
+             Contact: <sip:a@{here}>\r\nMax-Forwards: 70\r\n{more}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let to = format!("<sip:bob@{there}>");
+    socket.send_to(request("INVITE", &to, "", "").as_bytes(), &there).unwrap();
+    let mut buffer = [0; 4_000];
+    let mut next = |start: &str| loop {
+        let length = socket.recv(&mut buffer).expect("it comes in time");
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        if text.starts_with(start) {
+            return text;
+        }
+    };
+    next("SIP/2.0 183");
+    let answer = next("SIP/2.0 200");
+    assert!(answer.contains("m=audio "), "{answer}");
+    let to = answer.lines().find_map(|line| line.strip_prefix("To: ")).unwrap();
+    let ours = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 9 RTP/AVP 0\r\n";
+    let ack = request("ACK", to, "Content-Type: application/sdp\r\n", ours);
+    socket.send_to(ack.as_bytes(), &there).unwrap();
+    let bye = next("BYE");
+    let ok: Vec<&str> = bye.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    let ok = format!("SIP/2.0 200 OK\r\n{}\r\n\r\n", ok.join("\r\n"));
+    socket.send_to(ok.as_bytes(), &there).unwrap();
+    assert_eq!(bob.end().0, 0);
+}
+
 #[test]
 fn the_ladder_and_the_capture() {
     let directory = tempdir().unwrap();

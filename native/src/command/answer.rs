@@ -170,7 +170,10 @@ async fn attend(output: Output, arguments: &AnswerArguments, call: &Call) -> Res
     }
     if let Some(path) = &arguments.early_media {
         call.progress().await?;
-        Box::pin(call.play(path)).await?;
+        // Who leaves the offer to us hears nothing before the answer (RFC 3261 §13.2.1).
+        if call.info().streams > 0 {
+            Box::pin(call.play(path)).await?;
+        }
     }
     call.answer().await?;
     converse(output, arguments, call).await
