@@ -56,18 +56,43 @@ impl Dialog {
         target: &str,
         response: &Message,
     ) -> Result<Self, Malformed> {
-        Ok(Self {
+        let (contact, routes) = (contact(response)?, RouteSet::of_caller(response)?);
+        Ok(Self::made_by(response, (local, call_id, seq, target), contact, routes))
+    }
+
+    /// The same with whoever has accepted the INVITE and does not say legibly where to be found: by what
+    /// can be read, and else by the way of the INVITE. It serves to acknowledge that and to end the call
+    /// (§13.2.2.4).
+    pub(crate) fn of_caller_with_lost(
+        local: &Arc<str>,
+        call_id: &Arc<str>,
+        seq: u32,
+        target: &str,
+        response: &Message,
+    ) -> Self {
+        let contact = contact(response).ok().flatten();
+        let routes = RouteSet::of_caller(response).unwrap_or_default();
+        Self::made_by(response, (local, call_id, seq, target), contact, routes)
+    }
+
+    fn made_by(
+        response: &Message,
+        (local, call_id, seq, target): (&Arc<str>, &Arc<str>, u32, &str),
+        contact: Option<Box<str>>,
+        routes: RouteSet,
+    ) -> Self {
+        Self {
             call_id: Arc::clone(call_id),
             local: Arc::clone(local),
             remote: response.to().as_str().into(),
             remote_tag: response.to_tag().unwrap_or_default().into(),
             local_seq: seq,
             remote_seq: None,
-            target: contact(response)?.unwrap_or_else(|| target.into()),
-            routes: RouteSet::of_caller(response)?,
+            target: contact.unwrap_or_else(|| target.into()),
+            routes,
             secure: is_sips(target),
             link: None,
-        })
+        }
     }
 
     /// The callee's dialog, from the INVITE and the tag that we answer it with (§12.1.1).

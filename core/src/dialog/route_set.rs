@@ -27,7 +27,7 @@ impl RouteSet {
     /// That of the caller, from a response: Record-Route from the last to the first (§12.1.2).
     ///
     /// # Errors
-    /// When a Record-Route cannot be read, or there are more than [`MAX_ROUTES`].
+    /// When a Record-Route cannot be read or is no SIP URI, or there are more than [`MAX_ROUTES`].
     pub(crate) fn of_caller(response: &Message) -> Result<Self, Malformed> {
         let mut set = Self::of_callee(response)?;
         set.routes.reverse();
@@ -42,6 +42,9 @@ impl RouteSet {
         let mut routes = Vec::new();
         for route in request.record_routes() {
             let route = route?;
+            if !route.uri().is_sip() {
+                return Err(Malformed { problem: "a route is no SIP URI", at: 0 });
+            }
             if routes.len() == MAX_ROUTES {
                 return Err(Malformed { problem: "the route set is too long", at: 0 });
             }

@@ -10,7 +10,7 @@ use crate::call::session::Session;
 use crate::call::{Ending, Stage, Step};
 use crate::dialog::Dialog;
 use crate::error::Error;
-use crate::event::{CallState, Cause, EndedBy};
+use crate::event::{CallState, Cause};
 use crate::locate::Candidate;
 use crate::sip::Message;
 use crate::timers::TimerId;
@@ -90,11 +90,14 @@ impl Calling {
         cx.agent.forgive(&self.path);
         // The route set and target of the 2xx replace those of the early dialog (§13.2.2.4).
         let dialog = Dialog::of_caller(&self.from, &call.call_id, self.seq, target, response);
-        let Ok(mut dialog) = dialog else {
-            // Whoever cannot be addressed cannot be acknowledged either, and will give up.
-            let ending = Ending::of(EndedBy::Error, response);
-            return Step::End(self.withdrawal.take().unwrap_or(ending));
-        };
+        let mut dialog = dialog.unwrap_or_else(|_| {
+            let problem =
+                "its answer does not say where it is: Contact or Record-Route cannot be used";
+            let (peer, problem) = (target.to_owned(), problem.to_owned());
+            let lost = Ending::error(Some(Error::Unreachable { peer, problem }));
+            self.withdrawal.get_or_insert(lost);
+            Dialog::of_caller_with_lost(&self.from, &call.call_id, self.seq, target, response)
+        });
         let tag = response.to_tag();
         let new = self.free_number();
         let early = self.early.iter_mut().find(|early| early.is_of(&call.call_id, tag));
@@ -119,7 +122,7 @@ impl Calling {
         let invite = (self.seq, core::mem::take(&mut self.attempt));
         let mut session = Session::of_caller(call, cx, dialog, contact, invite, answer);
         if let Some(ending) = self.withdrawal.take() {
-            // CANCEL and the answer crossed: ACK, then BYE.
+            // CANCEL and the answer crossed, or the callee is lost: ACK, then BYE.
             session.begin_termination(call, cx, ending);
             return Step::Become(Stage::Session(Box::new(session)));
         }

@@ -2,6 +2,7 @@
 //! that follows counts (RFC 3261 §8.1.3.3, §17.1.3).
 
 use super::scene::{ALICE, LONG, PEER, Scene, response, taken};
+use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::event::{EndedBy, Event, PhoneStatus};
 use crate::sim::{Arrival, ScriptedPeer};
@@ -165,4 +166,50 @@ fn a_200_with_a_foreign_branch_is_no_answer() {
     let sent = scene.sent(ALICE, "ACK");
     assert!(sent.iter().all(|ack| ack.contains(";tag=t")), "{sent:#?}");
     assert_eq!(sent.len(), 1);
+}
+
+/// §13.2.2.4: every 2xx is acknowledged, also one that does not say where its sender is; then BYE ends
+/// what he takes for a call (JsSIP #699).
+#[test]
+fn an_answer_from_nowhere_is_acknowledged_and_ended() {
+    let contact = "Contact: <sip:bob@10.0.0.9:5060>\n";
+    for odd in [
+        "Contact: *\n",
+        "Contact: <tel:+1>\n",
+        "Contact: <http://10.0.0.9>\n",
+        "Contact: <<sip:>\n",
+        "Contact: <sip:bob@10.0.0.9:5060>\nRecord-Route: <sip:\n",
+        "Contact: <sip:bob@10.0.0.9:5060>\nRecord-Route: <http://x>\n",
+    ] {
+        for late in [false, true] {
+            let mut scene = Scene::new();
+            let more = taken().replace(contact, odd);
+            let peer = scene.peer(PEER, move |peer, arrival| {
+                let line = arrival.first_line();
+                if line.starts_with("INVITE") {
+                    let answer = response(arrival, "200 OK", "t", &more);
+                    peer.send(arrival.from, &answer);
+                    peer.send(arrival.from, &answer);
+                } else if line.starts_with("BYE") {
+                    peer.send(arrival.from, &response(arrival, "200 OK", "t", ""));
+                }
+            });
+            let alice = scene.direct(ALICE, "alice");
+            let options = CallOptions::default();
+            let options = if late { options.late_offer() } else { options };
+            let call = scene.tell(&alice, |phone| phone.call("sip:x@10.0.0.9", options)).unwrap();
+            assert_eq!(scene.ended(&alice, call).0, EndedBy::Error, "{odd}");
+            let came = |what| scene.sim[peer].count(what);
+            assert_eq!((came("ACK"), came("BYE")), (2, 1), "{odd}{}", scene.ladder());
+            let ack = scene.sim[peer].last("ACK").unwrap();
+            assert_eq!(ack.text().contains("m=audio"), late, "{}", ack.text());
+            let why = |event: &Event| match event {
+                Event::Ended { error, .. } => error.as_ref().map(ToString::to_string),
+                _ => None,
+            };
+            let why = alice.events().iter().find_map(why).unwrap();
+            assert!(why.starts_with("sip:x@10.0.0.9 cannot be reached: its answer"), "{why}");
+            scene.assert_idle(&alice);
+        }
+    }
 }
