@@ -64,7 +64,7 @@ impl Seal {
         request: &Message,
         sips: bool,
     ) -> String {
-        let token = side.bound.then(|| self.token(&side.along)).unwrap_or_default();
+        let token = if side.bound { self.token(&side.along) } else { String::new() };
         let sum = self.sum(request.call_id(), [request.from_tag(), None], &token);
         let user = if token.is_empty() { sum } else { format!("{sum}-{token}") };
         let local = match name {
