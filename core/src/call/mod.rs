@@ -322,6 +322,10 @@ impl Call {
 
     /// Ends it because the phone stops, whatever its state.
     pub(crate) fn shut_down(&mut self, cx: &mut Context<'_>) {
+        if !self.is_announced() && matches!(self.stage, Stage::Outgoing(_)) {
+            // Its end has been told, for nobody responds: it is not waited for.
+            return self.abandon(cx);
+        }
         let call = &mut self.common;
         let ending = Ending::new(EndedBy::Local);
         let step = match &mut self.stage {

@@ -173,8 +173,15 @@ pub struct CallInfo {
     pub local: String,
     /// The Call-ID header field.
     pub call_id: String,
-    /// The header fields of an incoming call's INVITE as they came; none for an outgoing call.
+    /// The Request-URI of an incoming call's INVITE: the number that was dialled, which To need not be
+    /// after a diversion; empty for an outgoing call.
+    pub request_uri: String,
+    /// The header fields of an incoming call's INVITE as they came, in order, all of them; none for an
+    /// outgoing call.
     pub headers: Vec<(String, String)>,
+    /// The body of an incoming call's INVITE: the offer, mostly; empty where there is none, and for an
+    /// outgoing call.
+    pub body: Vec<u8>,
     /// The codec we send, once media is agreed.
     pub codec: Option<Codec>,
     /// How many audio streams are in use: those of early dialogs too, until one answers.

@@ -265,7 +265,7 @@ impl Outgoing {
                 }
                 Step::Stay
             }
-            200..=299 => calling.handle_success(call, cx, &self.target.uri, response),
+            200..=299 => calling.handle_success(call, cx, &self.target, response),
             // It is placed again already.
             _ if calling.seeking.is_some() => {
                 calling.attempt = Attempt::default();

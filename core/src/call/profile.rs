@@ -65,7 +65,9 @@ impl CallProfile {
             remote_name: None,
             local: String::new(),
             call_id: String::new(),
+            request_uri: String::new(),
             headers: Vec::new(),
+            body: Vec::new(),
             codec: self.codec,
             streams: self.streams,
             media: self.media,
@@ -87,6 +89,8 @@ impl CallProfile {
                 (info.remote, info.remote_name) = parts(&invite.from());
                 info.local = invite.to().uri_str().to_owned();
                 info.call_id = invite.call_id().to_owned();
+                info.request_uri = invite.request_uri().unwrap_or_default().to_owned();
+                info.body = invite.body().to_owned();
                 let fields = invite.fields();
                 info.headers = fields.map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
             }

@@ -38,6 +38,14 @@ pub(crate) struct Dialog {
     link: Option<Box<Link>>,
 }
 
+/// Where an INVITE of ours went, and by way of whom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Way {
+    /// The Request-URI.
+    pub(crate) target: Box<str>,
+    pub(crate) routes: RouteSet,
+}
+
 /// A request that comes out of order (§12.2.2): to be answered 500.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OutOfOrder;
@@ -67,12 +75,12 @@ impl Dialog {
         local: &Arc<str>,
         call_id: &Arc<str>,
         seq: u32,
-        target: &str,
+        way: Way,
         response: &Message,
     ) -> Self {
         let contact = contact(response).ok().flatten();
-        let routes = RouteSet::of_caller(response).unwrap_or_default();
-        Self::made_by(response, (local, call_id, seq, target), contact, routes)
+        let routes = RouteSet::of_caller(response).unwrap_or(way.routes);
+        Self::made_by(response, (local, call_id, seq, &way.target), contact, routes)
     }
 
     fn made_by(
@@ -186,6 +194,22 @@ impl Dialog {
     pub(crate) fn fork(&self, seq: u32, response: &Message) -> Result<Self, Malformed> {
         let fork = Self::of_caller(&self.local, &self.call_id, seq, &self.target, response)?;
         Ok(Self { secure: self.secure, link: self.link.clone(), ..fork })
+    }
+
+    /// The same, from a 2xx that does not say how to reach whoever sent it.
+    pub(crate) fn fork_with_lost(&self, seq: u32, way: Way, response: &Message) -> Self {
+        let fork = Self::of_caller_with_lost(&self.local, &self.call_id, seq, way, response);
+        Self { secure: self.secure, link: self.link.clone(), ..fork }
+    }
+
+    /// The way that our requests go.
+    pub(crate) fn way(&self) -> Way {
+        Way { target: self.target.clone(), routes: self.routes.clone() }
+    }
+
+    /// Our requests go this way from now on.
+    pub(crate) fn set_way(&mut self, way: Way) {
+        (self.target, self.routes) = (way.target, way.routes);
     }
 
     /// Whether nothing of it may go in the clear.

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use offhook::{
-    Call, CallEvent, CallOptions, CallState, EndedBy, Ending, Error, Referral, Transfer,
-    TransferMode,
+    Call, CallDirection, CallEvent, CallOptions, CallState, EndedBy, Ending, Error, Referral,
+    Transfer, TransferMode,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -255,8 +255,12 @@ pub(crate) async fn end(call: &Call) -> Ending {
         // the next look shows why.
         let refused = match call.state() {
             CallState::Answered => call.hangup().await,
-            CallState::Dialing | CallState::Progress => call.cancel().await,
-            CallState::Ringing => call.deny(480, None).await,
+            CallState::Ringing | CallState::Progress
+                if call.info().direction == CallDirection::Incoming =>
+            {
+                call.deny(480, None).await
+            }
+            CallState::Dialing | CallState::Progress | CallState::Ringing => call.cancel().await,
             CallState::Canceling | CallState::Ended => Ok(()),
         };
         if refused.is_ok() {

@@ -99,9 +99,8 @@ impl From<Error> for Failure {
             _ => match error.code() {
                 "no_ports_available" => Status::Resource,
                 "invalid_value" | "invalid_range" | "too_large" => Status::Usage,
-                "nat" | "too_many_calls" | "too_many_requests" | "unreachable" | "untrusted" => {
-                    Status::Call
-                }
+                "nat" | "no_media" | "too_many_calls" | "too_many_requests" | "unreachable"
+                | "untrusted" => Status::Call,
                 _ => Status::Internal,
             },
         };

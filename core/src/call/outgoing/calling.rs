@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::early::Early;
-use crate::agent::{Attempt, Context, Path};
+use crate::agent::{Attempt, Context, Path, Target};
 use crate::call::common::Common;
 use crate::call::media::Body;
-use crate::call::session::Session;
+use crate::call::session::{Invite, Session};
 use crate::call::{Ending, Stage, Step};
-use crate::dialog::Dialog;
+use crate::dialog::{Dialog, Way};
 use crate::error::Error;
 use crate::event::{CallState, Cause};
 use crate::locate::Candidate;
@@ -83,20 +83,22 @@ impl Calling {
         &mut self,
         call: &mut Common,
         cx: &mut Context<'_>,
-        target: &str,
+        target: &Target,
         response: &Message,
     ) -> Step {
         cx.handle_success(&self.path, response);
         cx.agent.forgive(&self.path);
         // The route set and target of the 2xx replace those of the early dialog (§13.2.2.4).
-        let dialog = Dialog::of_caller(&self.from, &call.call_id, self.seq, target, response);
+        let (from, seq) = (&self.from, self.seq);
+        let way = Way { target: target.uri.as_str().into(), routes: target.routes.clone() };
+        let dialog = Dialog::of_caller(from, &call.call_id, seq, &target.uri, response);
         let mut dialog = dialog.unwrap_or_else(|_| {
             let problem =
                 "its answer does not say where it is: Contact or Record-Route cannot be used";
-            let (peer, problem) = (target.to_owned(), problem.to_owned());
+            let (peer, problem) = (target.uri.clone(), problem.to_owned());
             let lost = Ending::error(Some(Error::Unreachable { peer, problem }));
             self.withdrawal.get_or_insert(lost);
-            Dialog::of_caller_with_lost(&self.from, &call.call_id, self.seq, target, response)
+            Dialog::of_caller_with_lost(from, &call.call_id, seq, way.clone(), response)
         });
         let tag = response.to_tag();
         let new = self.free_number();
@@ -120,7 +122,8 @@ impl Calling {
             _ => (None, None),
         };
         let invite = (self.seq, core::mem::take(&mut self.attempt));
-        let mut session = Session::of_caller(call, cx, dialog, contact, invite, answer);
+        let invite = Invite::new(call, cx, invite, answer, way);
+        let mut session = Session::of_caller(cx, dialog, contact, invite);
         if let Some(ending) = self.withdrawal.take() {
             // CANCEL and the answer crossed, or the callee is lost: ACK, then BYE.
             session.begin_termination(call, cx, ending);

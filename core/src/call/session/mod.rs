@@ -22,20 +22,20 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 pub(crate) use application::MAX_REQUESTS;
+pub(super) use invite::Invite;
 pub(crate) use transfer::Order;
 
 use super::common::Common;
 use super::media::Body;
 use super::repeated::RepeatedResponse;
 use super::{Ending, Step, queries};
-use crate::agent::{Attempt, CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
+use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::event::EndedBy;
 use crate::host::Flow;
 use crate::sip::{Message, Method, Uri};
 use crate::transaction::{ClientId, FailureCause};
 use change::Change;
-use invite::Invite;
 use referral::Referral;
 use relocation::Relocation;
 use requests::{Purpose, Requests};
@@ -76,18 +76,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The caller's, from a 2xx to the INVITE with that number and attempt;
-    /// [`advance`](Self::advance) acknowledges it, with our `answer` if the offer was theirs.
+    /// The caller's, from a 2xx to this INVITE; [`advance`](Self::advance) acknowledges it.
     pub(super) fn of_caller(
-        call: &Common,
         cx: &mut Context<'_>,
         dialog: Dialog,
         contact: String,
-        invite: (u32, Attempt),
-        answer: Option<String>,
+        invite: Invite,
     ) -> Self {
         let mut session = Self::new(dialog, contact.into());
-        let invite = Invite::new(call, cx, invite, answer);
         session.keep(cx, invite);
         session
     }
@@ -118,7 +114,7 @@ impl Session {
     pub(super) fn advance(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
         self.forks.retain_mut(|fork| fork.advance_fork(call, cx));
         if let Err(lost) = self.acknowledge(call, cx) {
-            return Step::End(self.ending_of(lost));
+            return self.handle_unacknowledged(call, cx, lost);
         }
         self.advance_relocation(call, cx);
         self.advance_change(call, cx);
@@ -129,7 +125,11 @@ impl Session {
 
     /// The same for the dialog of another who answered; false when it is over.
     fn advance_fork(&mut self, call: &mut Common, cx: &mut Context<'_>) -> bool {
-        self.acknowledge(call, cx).is_ok() && matches!(self.send_requests(call, cx), Step::Stay)
+        let mut acknowledged = self.acknowledge(call, cx).is_ok();
+        if !acknowledged && self.retrace() {
+            acknowledged = self.acknowledge(call, cx).is_ok();
+        }
+        acknowledged && matches!(self.send_requests(call, cx), Step::Stay)
     }
 
     /// Takes a path to the next hop.
@@ -145,9 +145,11 @@ impl Session {
             Err(lost) => lost,
         };
         self.invites.iter_mut().for_each(Invite::forget_lost_ack);
-        self.forks.retain(|fork| !fork.needs_path());
+        self.forks.retain_mut(|fork| {
+            !fork.needs_path() || (fork.retrace() && fork.advance_fork(call, cx))
+        });
         if self.needs_path() {
-            return Step::End(self.ending_of(lost));
+            return self.handle_unacknowledged(call, cx, lost);
         }
         self.put_off_relocation(call, cx);
         self.handle_change_path_lost(call, cx);
@@ -328,6 +330,29 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// No path leads to where the ACK of a 2xx has to go, or else BYE. The ACK goes where the INVITE went,
+    /// for every 2xx gets one (§13.2.2.4), and BYE follows it.
+    fn handle_unacknowledged(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        lost: Lost,
+    ) -> Step {
+        match self.retrace() {
+            true => self.terminate(call, cx, lost.into()),
+            false => Step::End(self.ending_of(lost)),
+        }
+    }
+
+    /// Has our requests go the way of the INVITE whose ACK is owed. False when that was tried.
+    fn retrace(&mut self) -> bool {
+        let way = self.invites.iter_mut().filter(|it| it.owes_ack()).find_map(Invite::take_way);
+        way.is_some_and(|way| {
+            self.dialog.set_way(way);
+            true
+        })
     }
 
     /// Whether it is confirmed on both sides, and goes on.

@@ -206,11 +206,20 @@ impl Session {
         match purpose {
             Purpose::Termination(ending) => return Step::End(ending),
             Purpose::Change => return self.handle_change_failure(call, cx, cause),
-            Purpose::Transfer => self.fail_transfer(call, cx, None),
-            Purpose::Report => self.forget_referral(cx),
+            Purpose::Transfer => {
+                let is_separate = self.has_separate_transfer();
+                self.fail_transfer(call, cx, None);
+                if is_separate {
+                    return Step::Stay;
+                }
+            }
+            Purpose::Report => {
+                self.forget_referral(cx);
+                return Step::Stay;
+            }
             Purpose::Application(id) => emit_reply(cx, id, Err(None)),
         }
-        Step::Stay
+        self.end_if_silent(call, cx, cause)
     }
 
     /// The session is over: what still comes is a stray. BYE is repeated until it is answered.

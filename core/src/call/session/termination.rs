@@ -8,6 +8,7 @@ use crate::call::{Call, Ending, Step};
 use crate::error::Error;
 use crate::event::{CallState, EndedBy};
 use crate::sip::{HeaderName, Message, Method};
+use crate::transaction::FailureCause;
 
 /// Why a call is hung up that nobody could hear.
 const NO_MEDIA: &str = "SIP ;cause=488 ;text=\"Not Acceptable Here\"";
@@ -45,7 +46,8 @@ impl Session {
         call.set_state(cx, CallState::Ended, None);
     }
 
-    /// Ends it when the far end says that it knows nothing of it (§12.2.1.2, RFC 5057 §5.1).
+    /// Ends it when the far end says that it knows nothing of it, or a server that it does not answer
+    /// (§12.2.1.2, RFC 5057 §5.1).
     pub(super) fn end_if_gone(
         &mut self,
         call: &mut Common,
@@ -53,8 +55,23 @@ impl Session {
         response: &Message,
     ) -> Step {
         match response.status() {
-            Some(481) if !self.is_terminating() => {
+            Some(408 | 481) if !self.is_terminating() => {
                 self.terminate(call, cx, Ending::of(EndedBy::Remote, response))
+            }
+            _ => Step::Stay,
+        }
+    }
+
+    /// Ends it when the far end does not answer a request at all, which counts as 408 (§12.2.1.2, §8.1.3.1).
+    pub(super) fn end_if_silent(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        cause: Option<FailureCause>,
+    ) -> Step {
+        match cause {
+            Some(FailureCause::Timeout) if !self.is_terminating() => {
+                self.terminate(call, cx, Ending::new(EndedBy::Timeout))
             }
             _ => Step::Stay,
         }

@@ -160,7 +160,7 @@ impl Session {
         let cause = Some(Cause::of(response));
         // RFC 7647 §5: 202 means what 200 does.
         if !response.status().is_some_and(|status| (200..300).contains(&status)) {
-            let is_separate = transfer.separate.is_some();
+            let is_separate = self.has_separate_transfer();
             self.fail_transfer(call, cx, cause);
             return match is_separate {
                 true => Step::Stay,
@@ -184,6 +184,11 @@ impl Session {
         let (call, to, outcome) = (call.id, transfer.to.clone(), TransferOutcome::Accepted);
         cx.emit(Event::Transfer { call, to, outcome, cause });
         Step::Stay
+    }
+
+    /// Whether the latest REFER went outside of the call's dialog, and so says nothing about that.
+    pub(super) fn has_separate_transfer(&self) -> bool {
+        self.transfer.as_ref().is_some_and(|transfer| transfer.separate.is_some())
     }
 
     /// Takes a NOTIFY; its dialog and order have been checked.

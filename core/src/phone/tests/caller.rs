@@ -518,3 +518,149 @@ fn a_response_with_two_vias_was_meant_for_another() {
     assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Dialing));
     assert_eq!(scene.sim[alice.id].counters().stray, 1);
 }
+
+/// Answers that do not say where whoever has answered is to be reached, by header fields.
+fn unaddressed() -> Vec<(&'static str, String)> {
+    let contact = |value: &str| taken().replace("<sip:bob@10.0.0.9:5060>", value);
+    let routed = |value: &str| format!("Record-Route: {value}\n{}", taken());
+    vec![
+        ("Contact", contact("<<sip:>")),
+        ("Contact", contact("*")),
+        ("Contact", contact("<tel:+1>")),
+        ("Contact", contact("<http://10.0.0.9>")),
+        ("Record-Route", routed("<sip:")),
+        ("Record-Route", routed("<http://10.0.0.9>")),
+        ("Record-Route", routed(&["<sip:10.0.0.9;lr>"; 33].join(", "))),
+    ]
+}
+
+#[test]
+fn a_2xx_that_does_not_say_where_to_reach_its_sender_is_acknowledged_and_hung_up() {
+    for (field, more) in unaddressed() {
+        let (mut scene, alice, call, peer) = calling(|_, _| {});
+        let invite = last(&scene, peer, "INVITE");
+        for _ in 0..2 {
+            answer(&mut scene, peer, &invite, "200 OK", "b", &more);
+        }
+        assert_eq!(scene.sim[peer].count("ACK"), 2, "each copy: {more}");
+        let ack = last(&scene, peer, "ACK").text().into_owned();
+        assert!(ack.starts_with("ACK sip:bob@10.0.0.9"), "{ack}");
+        let bye = last(&scene, peer, "BYE");
+        assert_eq!(bye.header("CSeq").as_deref(), Some("2 BYE"));
+        scene.sim[peer].send(bye.from, &response(&bye, "200 OK", "b", ""));
+        assert_eq!(scene.ended(&alice, call), (EndedBy::Error, None), "{more}");
+        let told = alice.events().iter().any(|event| {
+            matches!(event, Event::Ended { error: Some(Error::Unreachable { problem, .. }), .. }
+                if problem.contains(field))
+        });
+        assert!(told, "{more} {:?}", alice.events());
+        let states = alice.states(call);
+        assert!(!states.iter().any(|(state, _)| *state == CallState::Answered), "{states:?}");
+        scene.assert_idle(&alice);
+    }
+}
+
+#[test]
+fn a_2xx_whose_contact_cannot_be_reached_is_acknowledged_where_the_invite_went() {
+    for uri in ["sip:bob@nowhere.example", "sips:bob@10.0.0.9", "sip:bob@[2001:db8::1]"] {
+        let (mut scene, alice, call, peer) = calling(agree);
+        let invite = last(&scene, peer, "INVITE");
+        let more = taken().replace("sip:bob@10.0.0.9:5060", uri);
+        answer(&mut scene, peer, &invite, "200 OK", "b", &more);
+        let (by, _) = scene.ended(&alice, call);
+        assert_eq!(by, EndedBy::Error, "{uri}");
+        assert_eq!((scene.sim[peer].count("ACK"), scene.sim[peer].count("BYE")), (1, 1), "{uri}");
+        scene.assert_idle(&alice);
+    }
+}
+
+#[test]
+fn late_answers_of_a_fork_are_ended_wherever_they_say_they_are() {
+    let mut answers = unaddressed();
+    answers.push(("Contact", taken().replace("bob@10.0.0.9:5060", "bob@nowhere.example")));
+    for (_, more) in answers {
+        let (mut scene, alice, call, peer) = calling(agree);
+        let invite = last(&scene, peer, "INVITE");
+        answer(&mut scene, peer, &invite, "200 OK", "one", &taken());
+        for copy in 1..=2 {
+            answer(&mut scene, peer, &invite, "200 OK", "two", &more);
+            scene.run(Duration::from_secs(1));
+            assert_eq!(scene.sim[peer].count("ACK"), 1 + copy, "{more}");
+        }
+        assert_eq!(scene.sim[peer].count("BYE"), 1, "{more}");
+        assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Answered));
+        scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
+        assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None));
+        scene.assert_idle(&alice);
+    }
+}
+
+#[test]
+fn a_call_that_is_not_responded_to_ends_when_the_answer_timeout_says() {
+    for late in [None, Some("180 Ringing"), Some("200 OK"), Some("486 Busy Here")] {
+        let mut scene = Scene::new();
+        let mut parameters = PhoneParameters::without_server("alice");
+        parameters.answer_timeout = Duration::from_secs(5);
+        let alice = scene.phone(ALICE, parameters);
+        scene.start(&alice);
+        let peer = scene.peer(PEER, agree);
+        let call = scene.call(&alice, TARGET);
+        let start = scene.sim.now();
+        assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
+        assert_eq!(scene.sim.now().since(start).as_secs(), 5);
+        let told = alice.events().iter().any(|event| {
+            matches!(event, Event::Ended { error: Some(Error::Unreachable { peer, problem }), .. }
+                if peer == TARGET && problem.contains("no response at all"))
+        });
+        assert!(told, "{:?}", alice.events());
+        assert_eq!(scene.sim[peer].count("CANCEL"), 0, "§9.1");
+        assert_eq!(scene.sim[alice.id].state(call), None);
+        assert_eq!(scene.sim[alice.id].calls().count(), 0);
+        let invite = last(&scene, peer, "INVITE");
+        if let Some(status) = late {
+            answer(&mut scene, peer, &invite, status, "b", &taken());
+        }
+        let counts = ["CANCEL", "ACK", "BYE"].map(|method| scene.sim[peer].count(method));
+        let expected = match late {
+            Some("180 Ringing") => [1, 0, 0],
+            Some("200 OK") => [0, 1, 1],
+            Some(_) => [0, 1, 0],
+            None => [0, 0, 0],
+        };
+        assert_eq!(counts, expected, "{late:?}");
+        if late == Some("180 Ringing") {
+            answer(&mut scene, peer, &invite, "487 Request Terminated", "b", "");
+        }
+        scene.ended(&alice, call);
+        scene.assert_idle(&alice);
+    }
+}
+
+#[test]
+fn a_call_that_rang_is_told_apart_from_one_without_a_response() {
+    let (mut scene, alice, call, peer) = calling(agree);
+    let invite = last(&scene, peer, "INVITE");
+    answer(&mut scene, peer, &invite, "180 Ringing", "b", "");
+    scene.run(Duration::from_secs(180));
+    answer(&mut scene, peer, &invite, "487 Request Terminated", "b", "");
+    scene.ended(&alice, call);
+    let told =
+        alice.events().iter().any(|event| matches!(event, Event::Ended { error: Some(_), .. }));
+    assert!(!told, "{:?}", alice.events());
+}
+
+#[test]
+fn a_stopping_phone_does_not_wait_for_an_invite_that_it_has_given_up() {
+    let mut scene = Scene::new();
+    let mut parameters = PhoneParameters::without_server("alice");
+    parameters.answer_timeout = Duration::from_secs(5);
+    let alice = scene.phone(ALICE, parameters);
+    scene.start(&alice);
+    scene.silent_peer();
+    let call = scene.call(&alice, TARGET);
+    scene.ended(&alice, call);
+    scene.tell(&alice, |phone| phone.stop());
+    scene.run(Duration::from_secs(1));
+    assert_eq!(scene.sim[alice.id].status(), crate::event::PhoneStatus::Inactive);
+    scene.ended(&alice, call);
+}

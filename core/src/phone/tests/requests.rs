@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, response, taken};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallState, Event, Reply, SipRequestId};
+use crate::event::{CallState, EndedBy, Event, Reply, SipRequestId};
 use crate::handler::{RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::phone::RequestOptions;
 use crate::time::Duration;
@@ -222,7 +222,34 @@ fn a_request_within_a_call_that_nobody_answers() {
     let id = scene.tell(&alice, |phone| phone.request_within(call, "PING", options)).unwrap();
     scene.run(Duration::from_secs(33));
     assert_eq!(alice.replies(), [(id, None)]);
-    assert_eq!(scene.tell(&alice, |phone| phone.state(call)), Some(CallState::Answered));
+    // RFC 3261 §12.2.1.2: whoever does not answer at all has left the dialog.
+    assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
+}
+
+#[test]
+fn a_request_that_finds_no_dialog_at_the_far_end_ends_the_call() {
+    for status in ["481 Call Does Not Exist", "408 Request Timeout"] {
+        let mut scene = Scene::new();
+        let alice = scene.direct(ALICE, "alice");
+        let peer =
+            scene.peer(PEER, move |peer, arrival| match arrival.first_line().split(' ').next() {
+                Some("INVITE") => {
+                    let answer = response(arrival, "200 OK", "t", &taken());
+                    peer.send(arrival.from, &answer);
+                }
+                Some("INFO") => peer.reply(arrival, status, ""),
+                Some("BYE") => peer.reply(arrival, "200 OK", ""),
+                _ => {}
+            });
+        let call = scene.call(&alice, "sip:bob@10.0.0.9");
+        scene.reach(&alice, call, CallState::Answered);
+        let options = RequestOptions::default();
+        scene.tell(&alice, |phone| phone.request_within(call, "INFO", options)).unwrap();
+        let code = status[..3].parse().ok();
+        assert_eq!(scene.ended(&alice, call), (EndedBy::Remote, code));
+        assert_eq!(scene.sim[peer].count("BYE"), 1, "{status}");
+        scene.assert_idle(&alice);
+    }
 }
 
 #[test]

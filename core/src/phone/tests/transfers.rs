@@ -243,14 +243,17 @@ fn a_refused_transfer_fails_with_its_code_and_the_call_goes_on() {
 
 #[test]
 fn a_far_end_that_knows_no_dialog_ends_the_call() {
-    let mut it = called();
-    it.transfer(TransferMode::Notified);
-    it.answer("481 No Dialog", "");
-    assert_eq!(it.told(), [(Failed, Some(481))]);
-    let bye = it.scene.sim[it.peer].last("BYE").expect("BYE has come").clone();
-    it.say(&response(&bye, "481 No Dialog", "", ""));
-    assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Remote, Some(481)));
-    it.scene.assert_idle(&it.bob);
+    for (status, code) in [("481 No Dialog", 481), ("408 Request Timeout", 408)] {
+        let mut it = called();
+        it.transfer(TransferMode::Notified);
+        it.answer(status, "");
+        assert_eq!(it.told(), [(Failed, Some(code))]);
+        let bye = it.scene.sim[it.peer].last("BYE").expect("BYE has come").clone();
+        it.say(&response(&bye, "481 No Dialog", "", ""));
+        assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Remote, Some(code)));
+        let bob = it.bob.clone();
+        it.scene.assert_idle(&bob);
+    }
 }
 
 #[test]
@@ -289,7 +292,12 @@ fn nothing_is_waited_for_for_ever() {
     it.transfer(TransferMode::Blind);
     it.scene.run(Duration::from_secs(33));
     assert_eq!(it.told(), [(Failed, None)]);
-    it.assert_goes_on();
+    // RFC 3261 §12.2.1.2: whoever does not answer at all has left the dialog.
+    let bye = it.scene.sim[it.peer].last("BYE").expect("BYE comes").clone();
+    it.say(&response(&bye, "200 OK", "", ""));
+    assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Timeout, None));
+    let bob = it.bob.clone();
+    it.scene.assert_idle(&bob);
 
     // No report: the answer timeout, and a transaction's time.
     let mut it = called();
