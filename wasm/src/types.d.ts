@@ -178,8 +178,12 @@ export interface CallInfo {
   local: string;
   /** The Call-ID header field. */
   callId: string;
-  /** The header fields of an incoming call's INVITE. */
+  /** The Request-URI of an incoming call's INVITE: the number that was dialled; else empty. */
+  requestUri: string;
+  /** All header fields of an incoming call's INVITE, in order. */
   headers: [name: string, value: string][];
+  /** The body of an incoming call's INVITE; empty where there is none. */
+  body: Uint8Array;
   codec?: string;
   /** How many audio streams are in use. */
   streams: number;

@@ -40,6 +40,8 @@ test("sound and digits go both ways", OPTIONS, async (t) => {
   const answering = await arriving;
   assert.match(answering.from, /^sip:alice@/);
   assert.equal(answering.state, "ringing");
+  assert.match(answering.info.requestUri, /^sip:/);
+  assert.match(Buffer.from(answering.info.body).toString(), /^v=0\r\n/);
   await Promise.all([answering.answer(), call.answered()]);
   assert.equal(call.info.codec, "PCMU");
 

@@ -270,6 +270,8 @@ fn a_call_rings_is_answered_and_advertises_a_real_address() {
     assert_eq!(info.remote, "sip:tester@10.0.0.9");
     assert_eq!(info.remote_name.as_deref(), Some("Tester"));
     assert_eq!(info.call_id, "scripted@10.0.0.9");
+    assert_eq!(info.request_uri, "sip:bob@10.0.0.2", "the number dialled");
+    assert_eq!(info.body, sdp("sendrecv").replace('\n', "\r\n").into_bytes());
     assert!(info.headers.iter().any(|(name, value)| name == "Max-Forwards" && value == "70"));
     assert_eq!(scene.sent(BOB, "180").len(), 1);
 }
