@@ -11,12 +11,11 @@ use wasm_bindgen::{JsValue, throw_str};
 
 use crate::object::{Builder, number};
 use crate::outbox::{Lane, Outbox};
+use crate::times::Times;
 
 /// The time of the crossing, the host's entropy, and what waits to be sent.
 pub(crate) struct JsHost {
-    now: Instant,
-    /// Wall time at the clock's origin, so that each crossing need bring only one time.
-    wall_origin: u64,
+    pub(crate) times: Times,
     pool: Pool,
     pub(crate) outbox: Outbox,
     requests: VecDeque<JsValue>,
@@ -27,22 +26,11 @@ impl JsHost {
     /// `crypto.getRandomValues` does.
     pub(crate) fn new(entropy: Function) -> Self {
         Self {
-            now: Instant::ZERO,
-            wall_origin: 0,
+            times: Times::default(),
             pool: Pool { entropy, bytes: [0; POOL], used: POOL },
             outbox: Outbox::default(),
             requests: VecDeque::new(),
         }
-    }
-
-    /// Sets the monotonic clock, in microseconds. It never goes back.
-    pub(crate) fn set_now(&mut self, micros: f64) {
-        self.now = self.now.max(Instant::from_micros(micros as u64));
-    }
-
-    /// Sets the wall clock, in microseconds since 1970.
-    pub(crate) fn set_wall(&mut self, micros: f64) {
-        self.wall_origin = (micros as u64).saturating_sub(self.now.as_micros());
     }
 
     /// The next request to the host that is no packet.
@@ -53,11 +41,11 @@ impl JsHost {
 
 impl Clock for JsHost {
     fn now(&self) -> Instant {
-        self.now
+        self.times.now()
     }
 
     fn wall(&self) -> WallTime {
-        WallTime::from_micros(self.wall_origin.saturating_add(self.now.as_micros()))
+        self.times.wall()
     }
 }
 

@@ -25,10 +25,13 @@ mod outbox;
 mod parameters;
 #[cfg(feature = "phone")]
 mod softphone;
+mod times;
 #[cfg(feature = "phone")]
 mod types;
+#[cfg(feature = "phone")]
 mod wav;
 
 #[cfg(feature = "phone")]
 pub use softphone::Softphone;
+#[cfg(feature = "phone")]
 pub use wav::read_wav;

@@ -109,8 +109,8 @@ impl Softphone {
     /// Carries out commands and what is due.
     #[wasm_bindgen(js_name = handleDeadline)]
     pub fn handle_deadline(&mut self, now: f64, wall: f64) {
-        self.host.set_now(now);
-        self.host.set_wall(wall);
+        self.host.times.set_now(now);
+        self.host.times.set_wall(wall);
         self.machine.handle_deadline(&mut self.host);
     }
 
@@ -477,7 +477,7 @@ impl Softphone {
 
 impl Softphone {
     fn inbound(&mut self, now: f64, inbound: Inbound<'_>) {
-        self.host.set_now(now);
+        self.host.times.set_now(now);
         self.machine.handle_inbound(&mut self.host, inbound);
     }
 

@@ -7,13 +7,12 @@ use offhook_core::time::{Instant, WallTime};
 use siphasher::sip::SipHasher24;
 
 use crate::outbox::{Lane, Outbox};
+use crate::times::Times;
 
 /// The time of the crossing, a generator of random numbers, and what waits to be sent.
 #[derive(Default)]
 pub(super) struct ValueHost {
-    now: Instant,
-    /// Wall time at the clock's origin.
-    wall_origin: u64,
+    pub(super) times: Times,
     /// SipHash-2-4 of a counter is a generator that nobody foresees without its key.
     key: SipHasher24,
     drawn: u64,
@@ -24,25 +23,15 @@ impl ValueHost {
     pub(super) fn seed(&mut self, key: &[u8; 16]) {
         self.key = SipHasher24::new_with_key(key);
     }
-
-    /// Sets the monotonic clock, in microseconds. It never goes back.
-    pub(super) fn set_now(&mut self, micros: f64) {
-        self.now = self.now.max(Instant::from_micros(micros as u64));
-    }
-
-    /// Sets the wall clock, in microseconds since 1970.
-    pub(super) fn set_wall(&mut self, micros: f64) {
-        self.wall_origin = (micros as u64).saturating_sub(self.now.as_micros());
-    }
 }
 
 impl Clock for ValueHost {
     fn now(&self) -> Instant {
-        self.now
+        self.times.now()
     }
 
     fn wall(&self) -> WallTime {
-        WallTime::from_micros(self.wall_origin.saturating_add(self.now.as_micros()))
+        self.times.wall()
     }
 }
 

@@ -86,7 +86,7 @@ pub fn seed() {
 pub fn handle_control(now: f64, length: usize) -> bool {
     with(|machine| {
         let Ok(control) = MediaControl::from_bytes(machine.input(length)) else { return false };
-        machine.host.set_now(now);
+        machine.host.times.set_now(now);
         machine.session.handle_control(&mut machine.host, control);
         true
     })
@@ -101,7 +101,7 @@ pub fn handle_packet(now: f64, length: usize) -> bool {
         let Some((channel, socket, from, bytes)) = outbox::media_packet(input) else {
             return false;
         };
-        machine.host.set_now(now);
+        machine.host.times.set_now(now);
         let inbound = Inbound::Media { port: MediaPort(socket), channel, from, bytes };
         machine.session.handle_inbound(&mut machine.host, inbound);
         true
@@ -112,8 +112,8 @@ pub fn handle_packet(now: f64, length: usize) -> bool {
 #[wasm_bindgen(js_name = handleDeadline)]
 pub fn handle_deadline(now: f64, wall: f64) {
     with(|machine| {
-        machine.host.set_now(now);
-        machine.host.set_wall(wall);
+        machine.host.times.set_now(now);
+        machine.host.times.set_wall(wall);
         machine.session.handle_deadline(&mut machine.host);
     });
 }
