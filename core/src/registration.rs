@@ -183,6 +183,11 @@ impl Registration {
         self.series.path()
     }
 
+    /// Whether an attempt has failed, and it is waited before the next.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.state == State::Waiting
+    }
+
     /// The flow of the latest REGISTER.
     #[cfg(test)]
     pub(crate) fn flow(&self) -> Option<Flow> {

@@ -11,9 +11,15 @@ use futures_core::Stream;
 /// The telling side.
 #[derive(Debug)]
 pub(crate) struct Broadcast<T> {
-    listeners: Mutex<Vec<Weak<Mutex<Queue<T>>>>>,
+    /// `None` when nothing will ever be told again.
+    listeners: Mutex<Option<Listeners<T>>>,
     lagged: fn(u64) -> T,
+    /// What was told while nobody had listened yet, for the first who does.
+    kept: Mutex<Option<Events<T>>>,
 }
+
+/// The queues of those who listen still.
+type Listeners<T> = Vec<Weak<Mutex<Queue<T>>>>;
 
 /// The listening side: a [`Stream`] of what happened since it was made. A listener that falls more
 /// than 1,024 events behind loses the oldest, and is told how many by an event of its own. The
@@ -26,6 +32,8 @@ pub struct Events<T> {
 #[derive(Debug)]
 struct Queue<T> {
     events: VecDeque<T>,
+    /// How many may wait.
+    limit: usize,
     missed: u64,
     lagged: fn(u64) -> T,
     closed: bool,
@@ -35,30 +43,60 @@ struct Queue<T> {
 impl<T: Clone> Broadcast<T> {
     /// How many events wait for a listener at most.
     const LIMIT: usize = 1_024;
+    /// How many are kept while nobody has listened yet.
+    const KEPT: usize = 64;
 
     /// Nobody listens yet; `lagged` makes the event that says how many were missed.
     pub(crate) fn new(lagged: fn(u64) -> T) -> Self {
-        Self { listeners: Mutex::new(Vec::new()), lagged }
+        Self { listeners: Mutex::new(Some(Vec::new())), lagged, kept: Mutex::default() }
+    }
+
+    /// The same, but what is sent is kept until somebody listens by [`listen_first`](Self::listen_first).
+    pub(crate) fn keeping(lagged: fn(u64) -> T) -> Self {
+        let broadcast = Self::new(lagged);
+        let kept = broadcast.listen();
+        lock(&kept.queue).limit = Self::KEPT;
+        *lock(&broadcast.kept) = Some(kept);
+        broadcast
+    }
+
+    /// A new listener: the first hears what was sent from the beginning, each further one as by
+    /// [`listen`](Self::listen).
+    pub(crate) fn listen_first(&self) -> Events<T> {
+        let kept = lock(&self.kept).take();
+        kept.map_or_else(
+            || self.listen(),
+            |kept| {
+                lock(&kept.queue).limit = Self::LIMIT;
+                kept
+            },
+        )
     }
 
     /// A new listener; it hears what is sent from now on.
     pub(crate) fn listen(&self) -> Events<T> {
         let queue = Arc::new(Mutex::new(Queue {
             events: VecDeque::new(),
+            limit: Self::LIMIT,
             missed: 0,
             lagged: self.lagged,
             closed: false,
             waker: None,
         }));
-        lock(&self.listeners).push(Arc::downgrade(&queue));
+        match &mut *lock(&self.listeners) {
+            Some(listeners) => listeners.push(Arc::downgrade(&queue)),
+            None => lock(&queue).closed = true,
+        }
         Events { queue }
     }
 
     pub(crate) fn send(&self, event: &T) {
-        lock(&self.listeners).retain(|listener| {
+        let mut listeners = lock(&self.listeners);
+        let Some(listeners) = &mut *listeners else { return };
+        listeners.retain(|listener| {
             let Some(listener) = listener.upgrade() else { return false };
             let mut queue = lock(&listener);
-            if queue.events.len() >= Self::LIMIT {
+            if queue.events.len() >= queue.limit {
                 queue.events.pop_front();
                 queue.missed += 1;
             }
@@ -74,7 +112,18 @@ impl<T: Clone> Broadcast<T> {
 impl<T> Broadcast<T> {
     /// Ends every listener's stream once it has taken what waits.
     pub(crate) fn close(&self) {
-        for listener in lock(&self.listeners).drain(..).filter_map(|weak| weak.upgrade()) {
+        let told = lock(&self.listeners).as_mut().map(std::mem::take);
+        Self::end_all(told);
+    }
+
+    /// The same for good: whoever listens later is told the end at once.
+    pub(crate) fn end(&self) {
+        let told = lock(&self.listeners).take();
+        Self::end_all(told);
+    }
+
+    fn end_all(told: Option<Listeners<T>>) {
+        for listener in told.iter().flatten().filter_map(Weak::upgrade) {
             let mut queue = lock(&listener);
             queue.closed = true;
             if let Some(waker) = queue.waker.take() {
@@ -156,6 +205,22 @@ mod tests {
         }
         assert_eq!(listener.next().await, Some(Event::Missed(5)));
         assert_eq!(listener.next().await, Some(Event::Number(5)));
+    }
+
+    #[tokio::test]
+    async fn the_first_listener_hears_what_came_before() {
+        let broadcast = Broadcast::keeping(Event::Missed);
+        for number in 0..Broadcast::<Event>::KEPT as u64 + 2 {
+            broadcast.send(&Event::Number(number));
+        }
+        let (mut first, mut second) = (broadcast.listen_first(), broadcast.listen_first());
+        broadcast.send(&Event::Number(99));
+        broadcast.end();
+        assert_eq!(first.next().await, Some(Event::Missed(2)));
+        assert_eq!(first.next().await, Some(Event::Number(2)));
+        assert_eq!(second.next().await, Some(Event::Number(99)));
+        assert_eq!(second.next().await, None);
+        assert_eq!(broadcast.listen().next().await, None);
     }
 
     #[tokio::test]

@@ -29,6 +29,14 @@ pub enum Event {
         /// Why there was no way to send, if more is known than that.
         error: Option<offhook_core::error::Error>,
     },
+    /// [`Phone::start`](crate::Phone::start) has failed, on this side or because of the server, and the
+    /// phone is FAILED.
+    StartFailed {
+        /// The [`code`](crate::Error::code) of the error that `start` returns.
+        code: &'static str,
+        /// What it says.
+        message: String,
+    },
     /// Somebody calls; [`Phone::incoming`](crate::Phone::incoming) gives the call.
     Incoming {
         /// The call.

@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::driver::board::LineJobs;
 use crate::event::{CallEvent, CallState, Ending, Event};
 use crate::phone::Bulletin;
+use tokio::sync::oneshot;
 
 /// What is done with each call of a phone, hook by hook, in place of the methods that a subclass of
 /// pyVoIP's VoIPCall overrides. Every hook does nothing unless it is written; in an implementation
@@ -47,8 +48,10 @@ use crate::phone::Bulletin;
 /// ```
 ///
 /// The hooks of one call are run one after the other, in the order in which things happened; the
-/// next waits until the one before has returned. Calls do not wait for each other. A hook that wants
-/// to go on while others run spawns a task with a clone of the call.
+/// next waits until the one before has returned. Only `dtmf` does not wait for the others, nor they for
+/// it: digits come while `ringing` still plays a menu. Digits wait for each other, so they come in order;
+/// and `bye` and `ended` wait for all. Calls do not wait for each other. A hook that wants to go on while
+/// others run spawns a task with a clone of the call.
 ///
 /// A phone with a handler holds each of its calls until it is over, so a call that nobody answers
 /// keeps ringing; and [`Phone::incoming`](crate::Phone::incoming) gives none, for each call has one
@@ -121,7 +124,8 @@ pub trait CallHandler: Send + Sync + 'static {
         async {}
     }
 
-    /// The far end has pressed a digit. It also waits for [`Call::read_dtmf`].
+    /// The far end has pressed a digit, perhaps while another hook runs. It also waits for
+    /// [`Call::read_dtmf`].
     fn dtmf(&self, call: Call, digit: char) -> impl Future<Output = ()> + Send {
         let _ = (call, digit);
         async {}
@@ -189,7 +193,7 @@ impl Hook {
         }
     }
 
-    /// What to run because of an event.
+    /// What to run because of an event other than a digit.
     fn of(event: CallEvent, direction: CallDirection) -> Vec<Self> {
         let ours = direction == CallDirection::Outgoing;
         match event {
@@ -199,7 +203,6 @@ impl Hook {
             {
                 vec![Self::Progress(cause)]
             }
-            CallEvent::Dtmf { digit, .. } => vec![Self::Dtmf(digit)],
             CallEvent::Renegotiated => vec![Self::Renegotiate],
             CallEvent::Ended(ending) => {
                 let why = Self::of_ending(&ending, ours);
@@ -223,35 +226,82 @@ impl Hook {
     }
 }
 
-/// Runs the hooks of one call until it is over, and holds it meanwhile.
-pub(crate) async fn attend(
+/// Holds one call until it is over, and runs its hooks for what happens from now on.
+pub(crate) fn attend(
     hooks: Arc<dyn Hooks>,
     call: Call,
-    mut events: Events<CallEvent>,
     jobs: LineJobs,
     bulletin: Arc<Bulletin>,
-) {
-    let direction = call.info().direction;
-    let mut due = match direction {
-        CallDirection::Incoming => vec![Hook::Ringing],
-        CallDirection::Outgoing => Vec::new(),
-    };
-    loop {
-        for hook in due {
-            let name = hook.name();
-            let over = matches!(hook, Hook::Ended(_));
-            if let Err(message) = caught(async { hooks.run(hook, call.clone()).await }).await {
-                let id = call.id();
-                bulletin.publish(&Event::HandlerPanicked { call: id, hook: name, message });
-                let _ = jobs.send(Box::new(move |line, _| line.phone.end(id)));
-                return;
-            }
-            if over {
-                return;
+) -> impl Future<Output = ()> + Send {
+    let (digits, course) = (call.listen(), call.listen());
+    async move {
+        let attended = Attended { hooks: &*hooks, call: &call };
+        let (done, digits_done) = oneshot::channel();
+        let digits = attended.run_digits(digits, done);
+        let course = attended.run_course(course, digits_done);
+        if let Err((hook, message)) = tokio::try_join!(digits, course) {
+            let id = call.id();
+            bulletin.publish(&Event::HandlerPanicked { call: id, hook, message });
+            let _ = jobs.send(Box::new(move |line, _| line.phone.end(id)));
+        }
+    }
+}
+
+/// A call, and whom its hooks belong to.
+struct Attended<'a> {
+    hooks: &'a dyn Hooks,
+    call: &'a Call,
+}
+
+/// The name of a hook that panicked, and what it said.
+type Panicked = (&'static str, String);
+
+impl Attended<'_> {
+    /// Runs `dtmf` for each digit, and drops `done` when no more can come.
+    async fn run_digits(
+        &self,
+        mut events: Events<CallEvent>,
+        done: oneshot::Sender<()>,
+    ) -> Result<(), Panicked> {
+        let _done = done;
+        while let Some(event) = events.next().await {
+            match event {
+                CallEvent::Dtmf { digit, .. } => self.run(Hook::Dtmf(digit)).await?,
+                CallEvent::Ended(_) => break,
+                _ => {}
             }
         }
-        let Some(event) = events.next().await else { return };
-        due = Hook::of(event, direction);
+        Ok(())
+    }
+
+    /// Runs all other hooks; those of the end once the hooks of all digits have been run.
+    async fn run_course(
+        &self,
+        mut events: Events<CallEvent>,
+        digits_done: oneshot::Receiver<()>,
+    ) -> Result<(), Panicked> {
+        let direction = self.call.info().direction;
+        if direction == CallDirection::Incoming {
+            self.run(Hook::Ringing).await?;
+        }
+        let mut digits_done = Some(digits_done);
+        while let Some(event) = events.next().await {
+            if let CallEvent::Ended(_) = event
+                && let Some(done) = digits_done.take()
+            {
+                let _ = done.await;
+            }
+            for hook in Hook::of(event, direction) {
+                self.run(hook).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&self, hook: Hook) -> Result<(), Panicked> {
+        let name = hook.name();
+        let ran = caught(async { self.hooks.run(hook, self.call.clone()).await }).await;
+        ran.map_err(|message| (name, message))
     }
 }
 

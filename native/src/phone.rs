@@ -155,14 +155,15 @@ impl Phone {
     /// Binds the SIP port, registers if there is a server, and returns when the phone is ready to
     /// call and be called. A registration that fails is tried again, as often as
     /// [`registration_attempts`](PhoneParameters::registration_attempts) says and the failure allows
-    /// hope; wrap this in a timeout to wait less, or listen to [`events`](Self::events). Once
-    /// registered the phone stays so by itself.
+    /// hope, for as long as [`start_timeout`](PhoneParameters::start_timeout) says at most;
+    /// [`events`](Self::events) tells each failure. Once registered the phone stays so by itself.
     ///
     /// # Errors
     /// [`Error::Bind`] when the port is in use; [`Error::TlsFile`] when a certificate or a key cannot be
-    /// used; [`Error::RegistrationRefused`] and
-    /// [`Error::RegistrationUnanswered`], after which the phone is FAILED and has stopped;
-    /// [`Error::Phone`] when a parameter cannot be used; [`Error::AlreadyRunning`].
+    /// used; [`Error::Phone`] when a parameter cannot be used; [`Error::RegistrationRefused`];
+    /// [`Error::RegistrationUnanswered`]. After each of them the phone is FAILED and holds nothing, and
+    /// [`Event::StartFailed`] has told it. [`Error::AlreadyRunning`], which changes nothing;
+    /// [`Error::NotRunning`] when it was stopped meanwhile.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
@@ -172,6 +173,10 @@ impl Phone {
             match self.spawn_or_restart() {
                 // The last phone beside it has stopped in this very moment.
                 Err(Error::Bind { .. }) if self.held.group.is_closing() => {}
+                Err(error) if !matches!(error, Error::AlreadyRunning) => {
+                    self.held.bulletin.start_failed(&error);
+                    return Err(error);
+                }
                 started => break started?,
             }
         };
@@ -185,6 +190,7 @@ impl Phone {
             Ok(PhoneStatus::Failed) => {
                 let error = self.registration_error();
                 self.end(running).await;
+                self.held.bulletin.start_failed(&error);
                 Err(error)
             }
             _ => Err(Error::NotRunning),
@@ -525,6 +531,13 @@ impl Bulletin {
     pub(crate) fn registration_failed(&self, cause: Option<Cause>, error: Option<Problem>) {
         *lock(&self.failure) = (cause.clone(), error.clone());
         self.publish(&Event::RegistrationFailed { cause, error });
+    }
+
+    /// A start has failed: on this side, or because of the server.
+    fn start_failed(&self, error: &Error) {
+        self.set_status(PhoneStatus::Failed);
+        let (code, message) = (error.code(), error.to_string());
+        self.publish(&Event::StartFailed { code, message });
     }
 
     /// Keeps what a run that ends has counted.

@@ -264,7 +264,7 @@ async fn a_port_in_use() {
     assert!(matches!(error, Error::Bind { .. }), "{error:?}");
     let sentence = error.to_string();
     assert!(sentence.contains(&taken.to_string()) && sentence.contains("in use"), "{sentence}");
-    assert_eq!(second.status(), PhoneStatus::Inactive);
+    assert_eq!(second.status(), PhoneStatus::Failed);
     assert!(matches!(alice.start().await, Err(Error::AlreadyRunning)));
     assert!(matches!(second.call("sip:a@127.0.0.1").await, Err(Error::NotRunning)));
 }

@@ -117,6 +117,46 @@ async fn hooks_are_run_in_order_on_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn digits_come_while_another_hook_runs_and_before_the_end() {
+    /// Plays a menu until 2 is pressed; the hook of a digit takes its time.
+    struct Menu {
+        said: UnboundedSender<String>,
+        pressed: tokio::sync::Notify,
+        ended: tokio::sync::Notify,
+    }
+    impl CallHandler for Menu {
+        async fn ringing(&self, call: Call) {
+            call.answer().await.unwrap();
+            self.pressed.notified().await;
+            self.said.send("played".into()).unwrap();
+            call.hangup().await.unwrap();
+            self.ended.notify_one();
+        }
+        async fn dtmf(&self, _: Call, digit: char) {
+            self.said.send(format!("dtmf {digit}")).unwrap();
+            if digit == '2' {
+                self.pressed.notify_one();
+                self.ended.notified().await;
+                self.said.send("dtmf done".into()).unwrap();
+            }
+        }
+        async fn ended(&self, _: Call, _: Ending) {
+            self.said.send("ended".into()).unwrap();
+        }
+    }
+
+    let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let (said, mut told) = unbounded_channel();
+    let (pressed, ended) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+    bob.set_call_handler(Menu { said, pressed, ended });
+    let call = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
+    soon(call.answered()).await.unwrap();
+    call.send_dtmf("12").unwrap();
+    assert_eq!(hooks(&mut told).await, ["dtmf 1", "dtmf 2", "played", "dtmf done", "ended"]);
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_hook() {
     let (alice, mut told) = telling("alice", false).await;
     let bob = start(direct("bob")).await;

@@ -68,6 +68,30 @@ async fn a_failed_start_holds_nothing_until_the_next_start_or_stop() {
 }
 
 #[tokio::test]
+async fn a_start_that_fails_here_is_failed_and_told_like_any_other() {
+    let taken = UdpSocket::bind(here()).unwrap();
+    let parameters = PhoneParameters::without_server("alice");
+    let tls = |parameters: PhoneParameters| parameters.transport(offhook::Transport::Tls);
+    for (parameters, code) in [
+        (parameters.clone().bind(taken.local_addr().unwrap()), "bind"),
+        (tls(parameters.clone().bind(here()).cert_file("/nowhere.pem")), "tls_file"),
+        (parameters.bind(here()).rtp_ports(9, 8), "invalid_range"),
+    ] {
+        let phone = Phone::new(parameters);
+        let mut events = phone.events();
+        let error = soon(phone.start()).await.unwrap_err();
+        assert_eq!((error.code(), phone.status()), (code, PhoneStatus::Failed));
+        assert_eq!(events.try_next(), Some(Event::Status(PhoneStatus::Failed)));
+        let message = error.to_string();
+        assert_eq!(events.try_next(), Some(Event::StartFailed { code: error.code(), message }));
+        assert_eq!(soon(phone.call("sip:x@127.0.0.1")).await.unwrap_err().code(), "not_running");
+        assert_eq!(soon(phone.start()).await.unwrap_err().code(), code, "it may be tried again");
+        soon(phone.stop()).await;
+        assert_eq!(phone.status(), PhoneStatus::Inactive);
+    }
+}
+
+#[tokio::test]
 async fn a_phone_that_loses_its_registration_for_good_keeps_its_calls_and_starts_again() {
     let registrar = Registrar::answering(200);
     let phone = registrar.phone(here());

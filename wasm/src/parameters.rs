@@ -46,6 +46,7 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
     if let Some(attempts) = fields.take("registrationAttempts", whole)? {
         parameters.registration_attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
     }
+    parameters.start_timeout = fields.take("startTimeout", seconds)?;
     fields.put("learnAddress", boolean, &mut parameters.learn_address)?;
     parameters.stun = fields.take("stun", text)?;
     fields.put("keepAlive", parsed, &mut parameters.keep_alive)?;

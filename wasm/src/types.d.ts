@@ -50,6 +50,11 @@ export interface PhoneParameters {
   expires?: number;
   /** How many registrations in a row may fail before the phone has failed. Default 5. */
   registrationAttempts?: number;
+  /**
+   * How long `start` may take until the server has registered us, in seconds. Default as long as the
+   * attempts take.
+   */
+  startTimeout?: number;
   /** The lowest and the highest RTP port. Default 10000 and 20000. */
   rtpPorts?: [low: number, high: number];
   /** The codecs offered and accepted, best first: PCMU, PCMA, G722. Default PCMU, PCMA. */

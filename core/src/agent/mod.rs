@@ -101,6 +101,8 @@ pub(crate) enum Alarm {
     Call(CallId, CallAlarm),
     /// The registration wants to be refreshed, or tried again.
     Registration,
+    /// The first registration has taken too long.
+    Start,
     /// The way from the server wants a sign of life, or has given none.
     KeepAlive,
     /// A STUN server is to be asked, again, or has taken too long.

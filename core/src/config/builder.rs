@@ -43,6 +43,8 @@ fields! {
     expires: Duration => expires;
     /// How many registrations in a row may fail before the phone is FAILED.
     registration_attempts: u32 => registration_attempts;
+    /// How long a start may take until the server has registered us.
+    start_timeout: Duration => Some(start_timeout);
     /// The URN of this very phone.
     instance: &str => Some(instance.to_owned());
     /// A SIP URI through which every request goes.

@@ -38,8 +38,13 @@ impl PhoneParameters {
             let problem = "a second is the least";
             return Err(Error::invalid("keep-alive interval", "0", problem));
         }
-        for (what, time) in [("expires", self.expires), ("answer timeout", self.answer_timeout)] {
-            if time.is_zero() {
+        let times = [
+            ("expires", Some(self.expires)),
+            ("answer timeout", Some(self.answer_timeout)),
+            ("start timeout", self.start_timeout),
+        ];
+        for (what, time) in times {
+            if time.is_some_and(Duration::is_zero) {
                 return Err(Error::invalid(what, "0", "it takes some time"));
             }
         }

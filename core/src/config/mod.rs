@@ -48,7 +48,7 @@ use crate::time::Duration;
 /// `bind-network`, `hostname`, `remote-hostname`, `no-learn-address`, `stun`, `keep-alive`,
 /// `keep-alive-interval`,
 /// `symmetric-rtp`, `rtp-ports`, `codecs`, `ptime`,
-/// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`, `instance`,
+/// `user-agent`, `accept-transfer`) and `credentials`, `key-password`, `allow-md5`, `registration-attempts`, `start-timeout`, `instance`,
 /// `answer-timeout`, `max-redirects`, `media-timeout`, `max-calls`, `accept-any-user`, `next-hop`. Each
 /// may be left out and then has its default; a name that is not known is an error, and what is read
 /// has been checked.
@@ -105,6 +105,10 @@ pub struct PhoneParameters {
     /// attempt cannot mend is not tried again: a refused password, or the certificate of a server
     /// that has never registered us.
     pub registration_attempts: u32,
+    /// How long a start may take until the server has registered us, whatever attempts are left; then the
+    /// phone is FAILED. Default `None`: as long as the attempts take, which is minutes where the server
+    /// does not answer at all (32 s each, RFC 3261 §17.1.2.2, and the waits between them).
+    pub start_timeout: Option<Duration>,
     /// The URN of this very phone, the same each time it starts (RFC 5626 §4.1), such as
     /// `urn:uuid:` and a UUID; [`random_instance`](Self::random_instance) makes one. With it the
     /// phone registers the connection that it has to the server (outbound), and a server that knows
@@ -152,7 +156,9 @@ pub struct PhoneParameters {
     pub bind_network: Network,
     /// What peers inside `bind_network` are told; by default the address of the route to them.
     pub hostname: Option<String>,
-    /// What peers outside `bind_network` are told; without it they cannot be reached (NatError).
+    /// What peers outside `bind_network` are told; without it they cannot be reached (NatError). A name or
+    /// an address, as in [`hostname`](Self::hostname): a name stands in Via and Contact, an address in session
+    /// descriptions as well.
     pub remote_hostname: Option<String>,
     /// Whether to tell the server, in Contact and in session descriptions, the address from which it
     /// sees us (RFC 3581), when that is another than ours: behind a NAT. What `hostname` and
@@ -264,6 +270,7 @@ impl PhoneParameters {
             register: true,
             expires: Duration::from_secs(120),
             registration_attempts: 5,
+            start_timeout: None,
             instance: None,
             outbound_proxy: None,
             transport: None,

@@ -40,6 +40,7 @@ fn what_cannot_be_used_is_named_with_its_value() {
     assert_eq!(problem(good().ptime(Duration::from_millis(201))).0, "ptime");
     assert_eq!(problem(good().ptime(Duration::from_micros(20_500))).0, "ptime");
     assert_eq!(problem(good().expires(Duration::ZERO)), ("expires", "0".into()));
+    assert_eq!(problem(good().start_timeout(Duration::ZERO)), ("start timeout", "0".into()));
     for path in ["sip", "/a b", "/#"] {
         assert_eq!(problem(good().websocket_path(path)), ("ws-path", path.into()));
     }
@@ -83,6 +84,7 @@ ptime = 30
 user-agent = "door/1"
 allow-md5 = false
 registration-attempts = 3
+start-timeout = 9
 answer-timeout = 0.5
 max-redirects = 2
 media-timeout = 0
@@ -106,6 +108,7 @@ next-hop = "127.0.0.1:5060"
         assert_eq!(parameters.bind_port, 5070);
         assert_eq!((parameters.rtp_port_low, parameters.rtp_port_high), (10_000, 10_999));
         assert_eq!(parameters.answer_timeout, Duration::from_millis(500));
+        assert_eq!(parameters.start_timeout, Some(Duration::from_secs(9)));
         assert_eq!((parameters.media_timeout, parameters.register), (None, false));
         assert_eq!(parameters.symmetric_rtp, crate::media::SymmetricRtp::SameAddress);
         assert_eq!(parameters.stun_server(), Some(("stun.example.com", 3478)));

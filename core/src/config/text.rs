@@ -72,6 +72,8 @@ pub(super) struct Text {
     user_agent: Option<String>,
     allow_md5: Option<bool>,
     registration_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_timeout: Option<Seconds>,
     answer_timeout: Option<Seconds>,
     max_redirects: Option<u8>,
     media_timeout: Option<Seconds>,
@@ -180,6 +182,7 @@ impl TryFrom<Text> for PhoneParameters {
         put(&mut parameters.user_agent, text.user_agent);
         put(&mut parameters.allow_md5, text.allow_md5);
         put(&mut parameters.registration_attempts, text.registration_attempts);
+        parameters.start_timeout = text.start_timeout.map(|Seconds(time)| time);
         put(&mut parameters.answer_timeout, text.answer_timeout.map(|Seconds(time)| time));
         put(&mut parameters.max_redirects, text.max_redirects);
         let silence = text.media_timeout.map(|Seconds(time)| (!time.is_zero()).then_some(time));
@@ -221,6 +224,7 @@ impl From<PhoneParameters> for Text {
             register,
             expires,
             registration_attempts,
+            start_timeout,
             instance,
             outbound_proxy,
             transport,
@@ -297,6 +301,7 @@ impl From<PhoneParameters> for Text {
             user_agent: Some(user_agent),
             allow_md5: Some(allow_md5),
             registration_attempts: Some(registration_attempts),
+            start_timeout: start_timeout.map(Seconds),
             answer_timeout: Some(Seconds(answer_timeout)),
             max_redirects: Some(max_redirects),
             media_timeout: Some(Seconds(media_timeout.unwrap_or_default())),

@@ -72,6 +72,8 @@ pub struct Phone {
     /// Which call a CANCEL means.
     invites: BTreeMap<ServerId, CallId>,
     registration: Option<Registration>,
+    /// When a start that has not registered has failed.
+    starting: Option<TimerId>,
     /// The way that is kept open while we are registered.
     kept: Option<Kept>,
     /// Whether our NAT has moved and the calls have not been told, and when they were last.
@@ -136,6 +138,7 @@ impl Phone {
             calls: BTreeMap::new(),
             invites: BTreeMap::new(),
             registration: None,
+            starting: None,
             kept: None,
             moved: false,
             followed: None,

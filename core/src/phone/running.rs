@@ -147,6 +147,7 @@ impl Phone {
                     self.with_call(host, id, |call, cx| call.handle_alarm(cx, alarm));
                 }
                 Alarm::Registration => self.with_registration(host, Registration::handle_alarm),
+                Alarm::Start => self.give_up_start(host),
                 Alarm::KeepAlive => self.handle_keep_alive(host),
                 Alarm::Mapping => self.handle_mappings(host),
                 Alarm::Stop => self.stop_waiting(host),
@@ -299,6 +300,7 @@ impl Phone {
         let stopping = self.stopping.is_some();
         match outcome {
             Outcome::Bound(expires) => {
+                self.end_starting();
                 self.agent.events.push_back(Event::Registered { expires });
                 self.keep_open(host);
                 self.follow_move(host);
@@ -348,6 +350,7 @@ impl Phone {
     }
 
     fn end_registration(&mut self, host: &mut dyn Host) {
+        self.end_starting();
         self.stop_keeping(host);
         if let Some(registration) = self.registration.take() {
             registration.close(&mut Context { host, agent: &mut self.agent });
@@ -355,9 +358,33 @@ impl Phone {
     }
 
     fn begin(&mut self, host: &mut dyn Host) {
+        self.end_starting();
+        let limit = self.agent.parameters.start_timeout;
+        self.starting = limit.map(|limit| self.agent.timers.set(host.now() + limit, Alarm::Start));
         if !self.ask_before_start(host) {
             self.begin_to_register(host);
         }
+    }
+
+    fn end_starting(&mut self) {
+        if let Some(timer) = self.starting.take() {
+            self.agent.timers.cancel(timer);
+        }
+    }
+
+    /// The server has not registered us within the start's time.
+    fn give_up_start(&mut self, host: &mut dyn Host) {
+        self.starting = None;
+        if self.status != PhoneStatus::Registering {
+            // It registers nowhere, or is stopping.
+            return;
+        }
+        // How the latest attempt failed has been told, unless it goes on.
+        if self.registration.as_ref().is_none_or(|registration| !registration.is_waiting()) {
+            let (cause, error) = (None, None);
+            self.agent.events.push_back(Event::RegistrationFailed { cause, error });
+        }
+        self.fail(host);
     }
 
     pub(super) fn begin_to_register(&mut self, host: &mut dyn Host) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use offhook_core::call::{CallInfo, TransferOptions};
 use offhook_core::codec::Codec;
 use offhook_core::error::Error as Refusal;
-use offhook_core::event::{CallId, CallState, Cause, HoldBy, Reply};
+use offhook_core::event::{CallId, CallState, Cause, EndedBy, HoldBy, Reply};
 use offhook_core::phone::RequestOptions;
 use offhook_core::rtp::MediaStats;
 use tokio::sync::oneshot;
@@ -21,13 +21,17 @@ use crate::driver::line::Line;
 
 use crate::error::Error;
 use crate::event::{CallEvent, Ending};
-use shared::Shared;
+use shared::{Shared, Status};
 
 /// A call. Cheap to clone; when the last clone is dropped, the call is hung up, cancelled or
 /// denied, whichever its state allows.
 ///
 /// Everything that waits is cancel-safe: dropping the future leaves the call as it was, with
 /// nothing lost, except that [`play`](Self::play) stops playing.
+///
+/// When a command has returned, [`state`](Self::state) is the new one: after [`hangup`](Self::hangup)
+/// and [`deny`](Self::deny) it is [`CallState::Ended`]. A call that is over refuses every command with
+/// [`Error::Ended`], however long it has been over, also when its phone has stopped.
 #[derive(Clone, Debug)]
 pub struct Call {
     held: Arc<Held>,
@@ -99,8 +103,14 @@ impl Call {
         agreed.map_or_else(|| self.shared().session().rate(), Codec::sample_rate)
     }
 
-    /// What happens from now on.
+    /// What happens on the call. The first who asks is also told what has happened since the call was
+    /// placed or came in, so nothing is missed in between; others are told what happens from now on.
     pub fn events(&self) -> Events<CallEvent> {
+        self.shared().events.listen_first()
+    }
+
+    /// What happens from now on, without what is kept for the application's first listener.
+    pub(crate) fn listen(&self) -> Events<CallEvent> {
         self.shared().events.listen()
     }
 
@@ -176,7 +186,7 @@ impl Call {
     }
 
     async fn set_hold(&self, held: bool) -> Result<(), Error> {
-        let mut events = self.events();
+        let mut events = self.listen();
         self.command(move |line, id| match held {
             true => line.phone.hold(id),
             false => line.phone.resume(id),
@@ -279,7 +289,10 @@ impl Call {
     /// says may come sooner or later, and is told by [`answered`](Self::answered) alone.
     pub(crate) async fn placed(&self) -> Result<(), Error> {
         let (told, passed) = oneshot::channel();
-        let job = move |line: &mut Line, _: &mut _| line.tell_rest(told);
+        let told = || {
+            let _ = told.send(());
+        };
+        let job = move |line: &mut Line, _: &mut _| line.at_rest(told);
         self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
         passed.await.map_err(|_| Error::NotRunning)?;
         match &self.shared().status.borrow().ending {
@@ -293,9 +306,11 @@ impl Call {
 
     async fn reached(&self, wanted: impl Fn(CallState) -> bool) -> Result<(), Error> {
         let mut status = self.shared().status.subscribe();
-        let reached = status.wait_for(|now| wanted(now.state) || now.ending.is_some()).await;
+        // Who hangs up as soon as it is up need not have been seen meanwhile.
+        let over = |now: &Status| now.state == CallState::Ended && now.answered.is_some();
+        let settled = |now: &Status| wanted(now.state) || now.ending.is_some() || over(now);
+        let reached = status.wait_for(settled).await;
         match reached.as_ref().map(|status| &status.ending) {
-            // Who hangs up as soon as it is up has been answered all the same.
             Ok(Some(ending)) if !ending.was_answered() => Err(ending.error()),
             _ => Ok(()),
         }
@@ -305,7 +320,7 @@ impl Call {
     /// [`CallEvent::DtmfSent`].
     ///
     /// # Errors
-    /// [`InvalidState`](Refusal::InvalidState) before media is agreed and after the end;
+    /// [`InvalidState`](Refusal::InvalidState) before media is agreed; [`Error::Ended`];
     /// [`Error::Dtmf`] for another character, or when the far end takes no digits.
     pub fn send_dtmf(&self, digits: &str) -> Result<(), Error> {
         self.has_media("send digits to")?;
@@ -341,7 +356,7 @@ impl Call {
     /// overwritten.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be made.
+    /// [`Error::File`] when the file cannot be made; [`Error::Ended`].
     pub fn record(&self, path: impl AsRef<Path>) -> Result<Recording, Error> {
         self.tap(path.as_ref(), Kept::Both)
     }
@@ -350,39 +365,54 @@ impl Call {
     /// which its sound begins. An existing file is overwritten.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be made.
+    /// As [`record`](Self::record).
     pub fn record_received(&self, path: impl AsRef<Path>) -> Result<Recording, Error> {
         self.tap(path.as_ref(), Kept::Received)
     }
 
     fn tap(&self, path: &Path, kept: Kept) -> Result<Recording, Error> {
+        if self.state() == CallState::Ended {
+            return Err(self.over());
+        }
         let recording = self.shared().taps.record(path, kept)?;
         self.shared().session().set_tap(true);
         Ok(recording)
     }
 
-    /// Carries out a command in the phone's driver and waits for its verdict.
+    /// Carries out a command in the phone's driver, and waits for its verdict and until the handle shows
+    /// what it has changed.
     async fn command(
         &self,
         command: impl FnOnce(&mut Line, CallId) -> Result<(), Refusal> + Send + 'static,
     ) -> Result<(), Error> {
+        if self.state() == CallState::Ended {
+            return Err(self.over());
+        }
         let (told, verdict) = oneshot::channel();
         let id = self.id();
         let job = move |line: &mut Line, _: &mut _| {
-            let _ = told.send(command(line, id));
+            let verdict = command(line, id);
+            line.at_rest(move || drop(told.send(verdict)));
         };
-        self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
+        self.held.jobs.send(Box::new(job)).map_err(|_| self.over())?;
         match verdict.await {
-            Ok(Err(Refusal::NoSuchCall { .. })) => Err(self.over()),
+            Ok(Err(
+                Refusal::NoSuchCall { .. } | Refusal::InvalidState { state: CallState::Ended, .. },
+            ))
+            | Err(_) => Err(self.over()),
             Ok(verdict) => Ok(verdict?),
-            Err(_) => Err(Error::NotRunning),
         }
     }
 
-    /// The error for a command to a call that is over.
+    /// The error for a command to a call that is over, or whose phone is gone.
     fn over(&self) -> Error {
-        let ending = self.shared().status.borrow().ending.clone();
-        ending.map_or(Error::NotRunning, |ending| Error::Ended { by: ending.by })
+        let status = self.shared().status.borrow();
+        match &status.ending {
+            Some(ending) => Error::Ended { by: ending.by },
+            // We have ended it; what becomes of our BYE or our refusal is not known yet.
+            None if status.state == CallState::Ended => Error::Ended { by: EndedBy::Local },
+            None => Error::NotRunning,
+        }
     }
 
     /// Whether sound can pass: the call is answered, or has early media.

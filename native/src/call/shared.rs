@@ -90,7 +90,7 @@ impl Shared {
             id: profile.id(),
             began: Instant::now(),
             status: watch::Sender::new(status),
-            events: Broadcast::new(|missed| CallEvent::Lagged { missed }),
+            events: Broadcast::keeping(|missed| CallEvent::Lagged { missed }),
             taps: Arc::default(),
             wake: Notify::new(),
             moved: Notify::new(),
@@ -143,7 +143,7 @@ impl Shared {
     /// call is over when its media is too: the last that was received is still to be heard.
     ///
     /// # Errors
-    /// How the call ended, when it is over and `ready` still has nothing.
+    /// [`Error::Ended`](crate::Error::Ended) when the call is over and `ready` still has nothing.
     pub(crate) async fn wait<T>(
         &self,
         mut ready: impl FnMut(&Self) -> Option<T>,
@@ -155,7 +155,7 @@ impl Shared {
                 return Ok(value);
             }
             if let Some(ending) = ending {
-                return Err(ending.error());
+                return Err(crate::Error::Ended { by: ending.by });
             }
             moved.await;
         }

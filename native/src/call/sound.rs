@@ -59,7 +59,7 @@ impl Call {
     /// were taken: fewer than given when a minute already waits.
     ///
     /// # Errors
-    /// [`InvalidState`](Refusal::InvalidState) before media is agreed and after the end.
+    /// [`InvalidState`](Refusal::InvalidState) before media is agreed; [`Error::Ended`].
     pub fn write_audio(&self, rate: u32, samples: &[i16]) -> Result<usize, Error> {
         self.has_media("write audio to")?;
         let taken = self.shared().session().write_audio(rate, samples);
@@ -67,8 +67,8 @@ impl Call {
         Ok(taken)
     }
 
-    /// As [`write_audio`](Self::write_audio), of 8-bit unsigned samples, of which 0x80 is silence: the
-    /// seed's. They cost 20 dB and more at the level of speech.
+    /// As [`write_audio`](Self::write_audio), of 8-bit unsigned samples, of which 0x80 is silence:
+    /// pyVoIP's. They cost 20 dB and more at the level of speech.
     ///
     /// # Errors
     /// As [`write_audio`](Self::write_audio).
@@ -101,7 +101,7 @@ impl Call {
     /// before it has really been sent, or, not played, when that was dropped.
     ///
     /// # Errors
-    /// [`InvalidState`](Refusal::InvalidState) before media is agreed and after the end;
+    /// [`InvalidState`](Refusal::InvalidState) before media is agreed; [`Error::Ended`];
     /// [`Error::TooManyMarks`] when 256 wait.
     pub fn mark(&self, name: &str) -> Result<(), Error> {
         self.has_media("set a mark in")?;
@@ -144,8 +144,19 @@ impl Call {
         self.shared().session().read_audio_or_silence(rate, out)
     }
 
-    /// As [`read_audio`](Self::read_audio), to 8-bit unsigned samples, of which 0x80 is silence: the
-    /// seed's.
+    /// As [`read_audio_or_silence`](Self::read_audio_or_silence), to 8-bit unsigned samples, of which 0x80
+    /// is silence: pyVoIP's `read_audio(length, blocking=False)`.
+    pub fn read_audio_or_silence_u8(&self, rate: u32, out: &mut [u8]) -> usize {
+        let mut samples = vec![0; out.len()];
+        let heard = self.read_audio_or_silence(rate, &mut samples);
+        for (byte, sample) in out.iter_mut().zip(samples) {
+            *byte = to_unsigned8(sample);
+        }
+        heard
+    }
+
+    /// As [`read_audio`](Self::read_audio), to 8-bit unsigned samples, of which 0x80 is silence:
+    /// pyVoIP's.
     ///
     /// # Errors
     /// As [`read_audio`](Self::read_audio).

@@ -120,6 +120,10 @@ pub(crate) struct Account {
     /// How long a registration is asked for, in seconds
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=4_294_967_295))]
     pub(crate) expires: u64,
+    /// How long to try to register before giving up, in seconds [default: five attempts, however long
+    /// they take]
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub(crate) start_timeout: Option<Duration>,
     /// The URN of this very phone, the same each time: urn:uuid: and what uuidgen has printed once. A
     /// server that knows outbound (RFC 5626) then calls it along the connection it has opened
     #[arg(long, value_name = "URN")]

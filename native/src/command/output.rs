@@ -139,6 +139,8 @@ impl Output {
                 };
                 self.add(lines, value, format_args!("registration failed: {why}"));
             }
+            // The error of the command says it.
+            Event::StartFailed { .. } => {}
             Event::Incoming { call, from, to } => {
                 let id = || call.to_string();
                 let value = || json!({ "event": "incoming", "call": id(), "from": from, "to": to });

@@ -302,6 +302,7 @@ fn account(account: &Account) -> Result<PhoneParameters, Failure> {
     parameters.display_name.clone_from(&account.display_name);
     parameters.register = !account.no_register;
     parameters.expires = offhook::core::time::Duration::from_secs(account.expires);
+    parameters.start_timeout = account.start_timeout.map(Into::into);
     parameters.instance.clone_from(&account.instance);
     parameters.outbound_proxy.clone_from(&account.outbound_proxy);
     Ok(parameters)

@@ -43,7 +43,7 @@ pub(crate) struct Line {
     /// Whether calls have no media at all.
     soundless: bool,
     /// Who waits for the crossing to come to rest.
-    resting: Vec<oneshot::Sender<()>>,
+    resting: Vec<Box<dyn FnOnce() + Send>>,
     stopping: bool,
     done: bool,
 }
@@ -96,9 +96,10 @@ impl Line {
         }
     }
 
-    /// Tells when everything done so far has gone as far as it can without the network.
-    pub(crate) fn tell_rest(&mut self, told: oneshot::Sender<()>) {
-        self.resting.push(told);
+    /// Calls `tell` when everything done so far has gone as far as it can without the network, and the
+    /// handles show it.
+    pub(crate) fn at_rest(&mut self, tell: impl FnOnce() + Send + 'static) {
+        self.resting.push(Box::new(tell));
     }
 
     /// Passes on what the phone has to tell; called after every crossing.
@@ -110,8 +111,8 @@ impl Line {
 
     /// Takes note that a crossing has come to rest.
     pub(super) fn rest(&mut self) {
-        for told in self.resting.drain(..) {
-            let _ = told.send(());
+        for tell in self.resting.drain(..) {
+            tell();
         }
     }
 
@@ -166,8 +167,9 @@ impl Line {
     /// Gives a call to the application's handler, if it has one.
     fn attend(&self, call: &Call, jobs: &LineJobs) -> bool {
         let Some(hooks) = self.bulletin.hooks() else { return false };
-        let (events, bulletin) = (call.events(), Arc::clone(&self.bulletin));
-        tokio::spawn(handler::attend(hooks, call.clone(), events, jobs.clone(), bulletin));
+        let attended =
+            handler::attend(hooks, call.clone(), jobs.clone(), Arc::clone(&self.bulletin));
+        tokio::spawn(attended);
         true
     }
 
@@ -277,16 +279,13 @@ impl Line {
     fn change(&mut self, call: CallId, state: CallState, cause: Option<event::Cause>) {
         self.look(call);
         let Some(shared) = self.calls.get(&call) else { return };
-        // `ended` is told with its reason, by the event that follows.
-        if state != CallState::Ended {
-            shared.status.send_modify(|status| {
-                status.state = state;
-                status.cause.clone_from(&cause);
-                if state == CallState::Answered {
-                    status.answered.get_or_insert_with(std::time::Instant::now);
-                }
-            });
-        }
+        shared.status.send_modify(|status| {
+            status.state = state;
+            status.cause.clone_from(&cause);
+            if state == CallState::Answered {
+                status.answered.get_or_insert_with(std::time::Instant::now);
+            }
+        });
         shared.moved.notify_waiters();
         self.tell(call, CallEvent::State { state, cause });
     }
@@ -317,7 +316,7 @@ impl Line {
         shared.moved.notify_waiters();
         let event = CallEvent::Ended(Box::new(ending));
         shared.events.send(&event);
-        shared.events.close();
+        shared.events.end();
         self.bulletin.publish(&Event::Call { call, event });
     }
 
@@ -387,8 +386,9 @@ impl Drop for Line {
             });
             shared.taps.close();
             shared.moved.notify_waiters();
-            shared.events.close();
+            shared.events.end();
         }
+        self.rest();
     }
 }
 

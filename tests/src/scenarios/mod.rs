@@ -66,6 +66,7 @@ pub const SCENARIOS: &[Scenario] = &[
     registration::REFRESH,
     registration::SERVER_COMES_BACK,
     registration::SERVER_GONE,
+    registration::START_TIMEOUT,
     audio::TONE_BOTH_WAYS,
     audio::TONE_UNDER_LOSS,
     audio::DIGITS_UNDER_LOSS,

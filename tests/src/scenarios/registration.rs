@@ -145,6 +145,30 @@ pub(super) const SERVER_GONE: Scenario = Scenario {
     },
 };
 
+pub(super) const START_TIMEOUT: Scenario = Scenario {
+    name: "start_timeout",
+    shows: "a server that never answers: FAILED when the start's time is over, and again after another start",
+    play: |seed| {
+        let mut world = World::new(seed);
+        let mut parameters = world.parameters("alice");
+        parameters.server = Some("10.9.9.9".to_owned());
+        parameters.start_timeout = Some(Duration::from_secs(7));
+        let alice = world.add(parameters)?;
+        for _ in 0..2 {
+            let begun = world.sim.now();
+            world.act(&alice, |phone| phone.start())?;
+            world.wait_status(&alice, PhoneStatus::Registering)?;
+            world.wait_status(&alice, PhoneStatus::Failed)?;
+            let took = world.sim.now().since(begun);
+            let told = took >= Duration::from_secs(7) && took < Duration::from_secs(8);
+            world.expect(told, &format!("FAILED after {took:?}"))?;
+        }
+        let failures = count(&alice, |event| matches!(event, Event::RegistrationFailed { .. }));
+        world.expect(failures == 2, &format!("{failures} failures"))?;
+        Ok(world)
+    },
+};
+
 fn count(telephone: &Telephone, what: impl Fn(&Event) -> bool) -> usize {
     let events = telephone.events();
     events.iter().filter(|(_, e)| matches!(e, SoftphoneEvent::Phone(e) if what(e))).count()
