@@ -130,6 +130,8 @@ pub(crate) enum CallAlarm {
     Report,
     /// A re-INVITE may be tried again, or has had no final response for too long (§14.1).
     Change,
+    /// What is left of a call's dialog has been waited for long enough (RFC 6665 §4.5.2).
+    Forget,
     /// There may be a path from the new network now.
     Relocate,
 }

@@ -333,7 +333,10 @@ impl Call {
             Stage::Incoming(incoming) => {
                 incoming.refuse(call, cx, Response::new(480), EndedBy::Local)
             }
-            Stage::Session(session) => session.terminate(call, cx, ending),
+            Stage::Session(session) => {
+                session.drop_reports(call, cx);
+                session.terminate(call, cx, ending)
+            }
             Stage::Over => Step::Stay,
         };
         self.apply(cx, step);
@@ -342,6 +345,10 @@ impl Call {
     /// Ends it without a further word to the peer: the phone has waited long enough.
     pub(crate) fn abandon(&mut self, cx: &mut Context<'_>) {
         if !self.is_over() {
+            let call = &mut self.common;
+            if let Stage::Session(session) = &mut self.stage {
+                session.drop_reports(call, cx);
+            }
             self.apply(cx, Step::End(Ending::new(EndedBy::Local)));
         }
     }
@@ -385,12 +392,23 @@ impl Call {
     /// Carries out what a stage has returned.
     fn apply(&mut self, cx: &mut Context<'_>, step: Step) {
         match step {
-            Step::Stay => {}
+            Step::Stay => {
+                if let Stage::Session(session) = &mut self.stage
+                    && session.settle(&mut self.common, cx)
+                {
+                    self.apply(cx, Step::End(Ending::new(EndedBy::Local)));
+                }
+            }
             Step::Become(stage) => {
                 self.leave(cx, stage);
                 self.in_session(cx, Session::advance);
             }
             Step::End(ending) => {
+                let ending = match &mut self.stage {
+                    Stage::Session(session) => session.outlive(&mut self.common, cx, ending),
+                    _ => Err(ending),
+                };
+                let Err(ending) = ending else { return };
                 self.leave(cx, Stage::Over);
                 self.common.finish(cx, ending);
             }

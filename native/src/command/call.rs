@@ -107,6 +107,8 @@ async fn converse(
     let untransferred = OnceLock::new();
     let answered = Instant::now();
     let ending = tokio::select! {
+        // What has become of a transfer is known when its call ends, and counts.
+        biased;
         done = talk(arguments, call, answered, &untransferred) => {
             // The far end hanging up while something was played is no failure of ours.
             if let Err(error) = done && !matches!(error, Error::Ended { .. }) {
@@ -223,9 +225,15 @@ async fn talk(
                 all.await?;
                 pending().await
             };
+            let over = async {
+                sleep_until(answered + duration).await;
+                end(call).await;
+            };
             tokio::select! {
+                // The end of the call decides about a transfer that is under way.
+                biased;
                 done = rest => done,
-                () = sleep_until(answered + duration) => Ok(()),
+                () = over => Ok(()),
             }
         }
         None if nothing => {

@@ -4,7 +4,7 @@
 //! dialog, whatever their purpose; `invite`, the caller's side of a 2xx; `accepted`, the callee's;
 //! `reoffer`, a change that the peer wishes, and `change`, one that we wish; `relocation`, our move to
 //! another network; `transfer`, which we ask for by REFER, and `referral`, which the far end asks for;
-//! `application`, what the application asks; `termination`, the end by us.
+//! `application`, what the application asks; `termination`, the end by us; `remainder`, what BYE leaves.
 
 mod accepted;
 mod application;
@@ -12,6 +12,7 @@ mod change;
 mod invite;
 mod referral;
 mod relocation;
+mod remainder;
 mod reoffer;
 mod requests;
 mod separate_dialog;
@@ -38,6 +39,7 @@ use crate::transaction::{ClientId, FailureCause};
 use change::Change;
 use referral::Referral;
 use relocation::Relocation;
+use remainder::Remainder;
 use requests::{Purpose, Requests};
 use transfer::Transfer;
 
@@ -73,6 +75,8 @@ pub(super) struct Session {
     referral: Option<Box<Referral>>,
     /// Dialogs of others that answered too late; each only waits for its end (§13.2.2.4).
     forks: Vec<Session>,
+    /// Once the call is over, while there are reports.
+    remainder: Option<Remainder>,
 }
 
 impl Session {
@@ -101,6 +105,7 @@ impl Session {
             transfer: None,
             referral: None,
             forks: Vec::new(),
+            remainder: None,
         }
     }
 
@@ -239,7 +244,8 @@ impl Session {
                     call.media.forget_offer();
                 }
             }
-            CallAlarm::TransferTimeout => self.fail_transfer(call, cx, None),
+            CallAlarm::TransferTimeout => self.handle_transfer_timeout(call, cx),
+            CallAlarm::Forget => self.drop_reports(call, cx),
             CallAlarm::ReferralTimeout => self.decline(cx),
             CallAlarm::Report => return self.handle_report_alarm(call, cx),
             CallAlarm::Change => return self.handle_change_alarm(call, cx),
@@ -270,6 +276,9 @@ impl Session {
         }
         self.dialog.set_link(query.link());
         match request.method() {
+            Method::Notify => return self.handle_notify(call, cx, query),
+            // RFC 5057 §5.5: there is no call that it could be about.
+            _ if self.is_remainder() => queries::no_dialog(cx, query),
             // §15.1.2. One that crosses ours finds the call ending: it ends now.
             Method::Bye => {
                 cx.respond(query, Response::new(200));
@@ -278,7 +287,6 @@ impl Session {
                     false => Ending::new(EndedBy::Remote),
                 });
             }
-            Method::Notify => return self.handle_notify(call, cx, query),
             _ if self.is_terminating() => queries::no_dialog(cx, query),
             Method::Refer => self.handle_refer(call, cx, query),
             Method::Invite | Method::Update => {
@@ -357,7 +365,12 @@ impl Session {
 
     /// Whether it is confirmed on both sides, and goes on.
     fn is_up(&self) -> bool {
-        self.accepted.is_none() && !self.is_terminating() && !self.owes_ack()
+        self.is_confirmed() && !self.is_terminating() && !self.is_remainder()
+    }
+
+    /// Whether it is confirmed on both sides.
+    fn is_confirmed(&self) -> bool {
+        self.accepted.is_none() && !self.owes_ack()
     }
 
     /// Where our requests go, if their next hop is named by an address.

@@ -282,7 +282,7 @@ impl Session {
 
     /// Asks for the next report, if it may be sent now and none is under way.
     pub(super) fn advance_report(&mut self, call: &Common, cx: &mut Context<'_>) {
-        let is_held_up = !self.is_up() || self.requests.find(Purpose::is_report).is_some();
+        let is_held_up = !self.is_confirmed() || self.requests.find(Purpose::is_report).is_some();
         let Some(Referral { state: State::Reporting(reporting), .. }) =
             self.referral.as_deref_mut().filter(|_| !is_held_up)
         else {
@@ -291,6 +291,11 @@ impl Session {
         if let Some(report) = reporting.next_request(call, cx, &self.contact) {
             self.requests.push(Purpose::Report, report);
         }
+    }
+
+    /// Whether there is, or will be, something to report.
+    pub(super) fn is_reporting(&self) -> bool {
+        self.referral.as_ref().is_some_and(|it| matches!(it.state, State::Reporting(_)))
     }
 
     fn reporting(&mut self) -> Option<&mut Reporting> {

@@ -59,7 +59,7 @@ impl Session {
     /// The network has changed. What was asked of the far end, and has not been answered, is asked
     /// again from the new one.
     pub(in crate::call) fn relocate(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
-        if self.is_terminating() {
+        if self.is_terminating() || self.is_remainder() {
             return Step::Stay;
         }
         self.begin_relocation(call, cx);

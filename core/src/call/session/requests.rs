@@ -103,12 +103,12 @@ impl Requests {
 impl Session {
     /// Sends the requests that wait and may be sent.
     pub(super) fn send_requests(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
-        let (is_up, may_end) = (self.is_up(), self.accepted.is_none() && !self.owes_ack());
+        let (is_up, is_confirmed) = (self.is_up(), self.is_confirmed());
         let mut index = 0;
         while let Some(Pending { purpose, request }) = self.requests.0.get(index) {
             let may_go = match purpose {
-                // RFC 3261 §15: not before the ACK of our 2xx.
-                Purpose::Termination(_) => may_end,
+                // RFC 3261 §15: not before the ACK of our 2xx. A report may follow it.
+                Purpose::Termination(_) | Purpose::Report => is_confirmed,
                 // §13: not before the ACK that makes the call.
                 _ => is_up,
             };
@@ -232,6 +232,13 @@ impl Session {
             }
             request.close(cx);
         }
+    }
+
+    /// The call is over: only its reports go on.
+    pub(super) fn close_requests_but_reports(&mut self, cx: &mut Context<'_>) {
+        let report = self.requests.take(Purpose::is_report);
+        self.close_requests(cx);
+        self.requests.0.extend(report);
     }
 
     /// Does something with a request and the dialog that it belongs to.

@@ -29,6 +29,9 @@ impl Session {
         cx: &mut Context<'_>,
         ending: Ending,
     ) -> Step {
+        if self.is_remainder() {
+            return Step::Stay;
+        }
         self.begin_termination(call, cx, ending);
         self.advance(call, cx)
     }

@@ -262,6 +262,24 @@ impl Session {
         Step::Stay
     }
 
+    /// Nobody has said in time what became of it.
+    pub(super) fn handle_transfer_timeout(&mut self, call: &Common, cx: &mut Context<'_>) {
+        self.fail_transfer(call, cx, None);
+        if self.is_remainder() {
+            self.close_transfer(call, cx);
+        }
+    }
+
+    /// Whether more reports may come.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.transfer.as_ref().is_some_and(|transfer| transfer.subscribed)
+    }
+
+    /// Whether the application waits for the outcome, and reports will tell it.
+    pub(super) fn awaits_outcome(&self) -> bool {
+        self.transfer.as_ref().is_some_and(|it| it.subscribed && it.is_open())
+    }
+
     /// The far end has agreed, or the target has answered: the call ends.
     fn complete_transfer(
         &mut self,

@@ -339,6 +339,28 @@ fn a_referral_ends_with_its_call() {
     it.scene.sim[it.peer].send(it.bob.id.address(), &bye);
     it.scene.reach(&it.bob, new, CallState::Answered);
     it.scene.ended(&it.bob, it.call);
+    // RFC 5057 §5.5: what has become of it is reported all the same.
+    it.scene.run(Duration::from_millis(100));
+    assert_eq!(it.reports().last(), Some(&last("SIP/2.0 200 OK")));
+    it.scene.tell(&it.bob, |phone| phone.hangup(new)).unwrap();
+    it.scene.ended(&it.bob, new);
+    it.scene.assert_idle(&it.bob);
+    // After our own BYE too.
+    let mut it = called();
+    let target = it.target("");
+    it.refer("Refer-To: <sip:carol@10.0.0.3>");
+    let new = it.accept();
+    let call = it.call;
+    it.scene.tell(&it.bob, |phone| phone.hangup(call)).unwrap();
+    assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Local, None));
+    let invite = it.scene.sim[target].last("INVITE").expect("it is called").clone();
+    let busy = response(&invite, "486 Busy Here", "c", "");
+    it.scene.sim[target].send(invite.from, &busy);
+    it.scene.ended(&it.bob, new);
+    it.scene.run(Duration::from_millis(100));
+    assert_eq!(it.reports().last(), Some(&last("SIP/2.0 486 Busy Here")));
+    it.scene.ended(&it.bob, it.call);
+    it.scene.assert_idle(&it.bob);
     // stop() ends everything.
     let mut it = called();
     it.target("180 Ringing");

@@ -313,18 +313,13 @@ fn nothing_is_waited_for_for_ever() {
 
 #[test]
 fn a_transfer_fails_when_its_call_ends() {
-    // The far end hangs up, before the response and after it.
-    for accepted in [false, true] {
-        let mut it = called();
-        it.transfer(TransferMode::Notified);
-        if accepted {
-            it.answer("202 Accepted", "");
-        }
-        it.say(&request("BYE", 2, Some(&it.tag.clone()), ""));
-        assert_eq!(it.told().last(), Some(&(Failed, None)));
-        assert_eq!(it.scene.ended(&it.bob, it.call).0, EndedBy::Remote);
-        it.scene.assert_idle(&it.bob);
-    }
+    // The far end hangs up before the response.
+    let mut it = called();
+    it.transfer(TransferMode::Notified);
+    it.say(&request("BYE", 2, Some(&it.tag.clone()), ""));
+    assert_eq!(it.told().last(), Some(&(Failed, None)));
+    assert_eq!(it.scene.ended(&it.bob, it.call).0, EndedBy::Remote);
+    it.scene.assert_idle(&it.bob);
     // We hang up, and the outcome crosses it.
     let mut it = called();
     it.transfer(TransferMode::Notified);
@@ -345,6 +340,75 @@ fn a_transfer_fails_when_its_call_ends() {
     it.scene.run(Duration::from_secs(13));
     assert_eq!(it.scene.sim[it.bob.id].status(), PhoneStatus::Inactive);
     it.scene.assert_idle(&it.bob);
+}
+
+#[test]
+fn reports_after_the_bye_of_the_far_end_decide_about_a_transfer() {
+    let last = "terminated;reason=noresource";
+    for (body, outcome) in [
+        ("SIP/2.0 200 OK", Some((Succeeded, Some(200)))),
+        ("SIP/2.0 486 Busy Here", Some((Failed, Some(486)))),
+        ("", Some((Failed, None))),
+    ] {
+        let mut it = called();
+        it.transfer(TransferMode::Notified);
+        it.answer("202 Accepted", "");
+        it.seq += 1;
+        it.say(&request("BYE", it.seq, Some(&it.tag.clone()), ""));
+        assert_eq!(it.scene.answer_to(it.peer, "BYE", it.seq).0, 200);
+        assert_eq!(it.state(), Some(CallState::Ended), "RFC 5057 §5.5: only the call is over");
+        assert_eq!(it.notify("refer", "active;expires=60", "SIP/2.0 180 Ringing"), 200);
+        let told = |event: &Event| matches!(event, Event::Ended { .. });
+        assert!(!it.bob.events().iter().any(told), "its outcome comes first");
+        it.seq += 1;
+        it.say(&request("INFO", it.seq, Some(&it.tag.clone()), ""));
+        assert_eq!(it.scene.answer_to(it.peer, "INFO", it.seq).0, 481);
+        assert_eq!(it.notify("refer", last, body), 200);
+        assert_eq!(it.told().last().copied(), outcome, "{body}");
+        assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Remote, None));
+        assert_eq!(it.scene.sent(BOB, "BYE").len(), 0);
+        assert_eq!(it.notify("refer", last, body), 481, "that was the last");
+        it.scene.assert_idle(&it.bob);
+    }
+    // Nobody reports.
+    let mut it = called();
+    it.transfer(TransferMode::Notified);
+    it.answer("202 Accepted", "");
+    it.say(&request("BYE", 2, Some(&it.tag.clone()), ""));
+    it.scene.run(Duration::from_secs(180 + 33));
+    assert_eq!(it.told().last(), Some(&(Failed, None)));
+    assert_eq!(it.scene.ended(&it.bob, it.call).0, EndedBy::Remote);
+    it.scene.assert_idle(&it.bob);
+}
+
+#[test]
+fn reports_after_our_bye_are_taken() {
+    let mut it = called();
+    it.transfer(TransferMode::Blind);
+    it.answer("202 Accepted", "");
+    let bye = it.scene.sim[it.peer].last("BYE").expect("BYE comes").clone();
+    it.say(&response(&bye, "200 OK", "", ""));
+    assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Local, None));
+    assert_eq!(it.scene.sim[it.bob.id].calls().count(), 0);
+    assert_eq!(it.notify("refer", "active;expires=60", "SIP/2.0 180 Ringing"), 200);
+    assert_eq!(it.notify("refer", "terminated", "SIP/2.0 200 OK"), 200);
+    assert_eq!(it.notify("refer", "terminated", "SIP/2.0 200 OK"), 481);
+    assert_eq!(it.told(), [(Accepted, Some(202))]);
+    it.scene.ended(&it.bob, it.call);
+    it.scene.assert_idle(&it.bob);
+}
+
+#[test]
+fn a_stopping_phone_waits_for_no_reports() {
+    let mut it = called();
+    it.transfer(TransferMode::Notified);
+    it.answer("202 Accepted", "");
+    it.say(&request("BYE", 2, Some(&it.tag.clone()), ""));
+    it.scene.tell(&it.bob, |phone| phone.stop());
+    it.scene.run(Duration::from_secs(1));
+    assert_eq!(it.told().last(), Some(&(Failed, None)));
+    assert_eq!(it.scene.ended(&it.bob, it.call).0, EndedBy::Remote);
+    assert_eq!(it.scene.sim[it.bob.id].status(), PhoneStatus::Inactive);
 }
 
 #[test]
