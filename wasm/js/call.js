@@ -4,11 +4,18 @@ import { Emitter } from "./emitter.js";
 /** How many digits are kept for somebody to take them. */
 const DIGITS = 1_024;
 
+/** How many events are kept for the first listener to their type. */
+const EVENTS = 64;
+
 /** Emits the PhoneEvents of the call by their type: `state`, `dtmf`, `audioSent`, `ended`, ... */
 export class Call extends Emitter {
   #phone;
   #digits = "";
   #end;
+  /** Events of types that nobody listens to yet. */
+  #kept = [];
+  /** The types that somebody has listened to. */
+  #heard = new Set();
 
   constructor(phone, id, from, to) {
     super();
@@ -16,6 +23,16 @@ export class Call extends Emitter {
     this.id = id;
     /** The caller's and the called URI of a call that came in. */
     Object.assign(this, { from, to });
+  }
+
+  /** The first listener to a type is also told what has happened since the call began. */
+  on(type, listener) {
+    super.on(type, listener);
+    const missed = this.#kept.filter((event) => event.type === type);
+    this.#kept = this.#kept.filter((event) => event.type !== type);
+    this.#heard.add(type);
+    for (const event of missed) queueMicrotask(() => listener(event));
+    return this;
   }
 
   get state() {
@@ -32,7 +49,7 @@ export class Call extends Emitter {
     return this.#end?.stats ?? this.#phone.machine.stats(this.id);
   }
 
-  answer() {
+  async answer() {
     this.#phone.cross((machine) => machine.answer(this.id));
     return this.answered();
   }
@@ -65,18 +82,18 @@ export class Call extends Emitter {
     this.#phone.cross((machine) => machine.redirect(this.id, contact));
   }
 
-  hangup() {
+  async hangup() {
     this.#phone.cross((machine) => machine.hangup(this.id));
     return this.ended();
   }
 
-  cancel() {
+  async cancel() {
     this.#phone.cross((machine) => machine.cancel(this.id));
     return this.ended();
   }
 
   /** Ends it by whatever its state allows: hangs it up, cancels it, or denies it with 480. */
-  end() {
+  async end() {
     this.#phone.cross((machine) => machine.end(this.id));
     return this.ended();
   }
@@ -94,7 +111,8 @@ export class Call extends Emitter {
   async #setHold(held) {
     let told;
     const note = (event) => event.by !== "remote" && event.held === held && (told ??= event);
-    this.on("hold", note).on("holdFailed", note);
+    super.on("hold", note);
+    super.on("holdFailed", note);
     try {
       this.#phone.cross((machine) => (held ? machine.hold(this.id) : machine.resume(this.id)));
       await this.until(() => told || this.#end);
@@ -116,7 +134,7 @@ export class Call extends Emitter {
     let told;
     const done = options?.mode === "notified" ? "succeeded" : "accepted";
     const note = (event) => [done, "failed"].includes(event.outcome) && (told = event);
-    this.on("transfer", note);
+    super.on("transfer", note);
     try {
       this.#phone.cross((machine) => machine.transfer(this.id, target, options));
       await this.until(() => told || this.#end);
@@ -182,13 +200,14 @@ export class Call extends Emitter {
     // Without samples there is no end to be told.
     let sent = samples.length === 0;
     const note = () => (sent = true);
-    this.on("audioSent", note);
+    super.on("audioSent", note);
     try {
-      for (let rest = samples; rest.length > 0 && !this.#end; ) {
+      for (let rest = samples; rest.length > 0; ) {
         rest = rest.subarray(this.writeAudio(rate, rest));
         sent = false;
         // The machine keeps a minute of audio.
         if (rest.length > 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
+        if (this.state === "ended") return;
       }
       await this.until(() => this.#end || sent);
     } finally {
@@ -206,9 +225,9 @@ export class Call extends Emitter {
     return this.takeDtmf(count);
   }
 
-  /** Takes digits that came, at most `length`; without it, or with less than none, all. */
-  takeDtmf(length = -1) {
-    const taken = length < 0 ? this.#digits : this.#digits.slice(0, length);
+  /** Takes digits that came, at most `length`; without it, or with `null`, all. */
+  takeDtmf(length = undefined) {
+    const taken = this.#digits.slice(0, length ?? undefined);
     this.#digits = this.#digits.slice(taken.length);
     return taken;
   }
@@ -217,6 +236,7 @@ export class Call extends Emitter {
   handle(event) {
     if (event.type === "dtmf") this.#digits = (this.#digits + event.digit).slice(-DIGITS);
     if (event.type === "ended") this.#end = event;
+    if (!this.#heard.has(event.type)) this.#kept = [...this.#kept, event].slice(-EVENTS);
     this.emit(event.type, event);
   }
 }

@@ -14,6 +14,8 @@ export class Telephone extends Emitter {
   #timer;
   #due;
   #open = false;
+  /** Why the last start has failed before the machine was started. */
+  #unopened;
 
   constructor(machine, memory) {
     super();
@@ -23,12 +25,12 @@ export class Telephone extends Emitter {
   }
 
   get status() {
-    return this.machine.status;
+    return this.#unopened ? "failed" : this.machine.status;
   }
 
   /** Resolves when the phone is registered, or ready where there is no server. */
   async start() {
-    if (!this.#open) await this.open(this.machine.bindAddress, this.machine.bindPort);
+    if (!this.#open) await this.#bind();
     this.#open = true;
     let refusal;
     const note = (event) => (refusal = event);
@@ -43,8 +45,23 @@ export class Telephone extends Emitter {
     throw failure("registration_failed", `registration failed: ${why}`, refusal?.code);
   }
 
+  /** Binds the sockets; a failure is told like that of a registration. */
+  async #bind() {
+    const { bindAddress, bindPort } = this.machine;
+    this.#unopened = undefined;
+    try {
+      await this.open(bindAddress, bindPort);
+    } catch (error) {
+      const message = `cannot listen on ${bindAddress} port ${bindPort}: ${error.message}`;
+      this.#unopened = Object.assign(failure("bind", message), { cause: error });
+      this.emit("status", { type: "status", status: "failed" });
+      throw this.#unopened;
+    }
+  }
+
   /** Ends every call, takes the registration back and closes everything. */
   async stop() {
+    this.#unopened = undefined;
     this.cross((machine) => machine.stop());
     await this.until(() => this.status === "inactive" || this.status === "failed");
     this.#end();
@@ -57,7 +74,7 @@ export class Telephone extends Emitter {
 
   /** Calls a SIP URI, or a name or number at the server. */
   call(target, options) {
-    return this.#add(this.cross((machine) => machine.call(target, options)));
+    return this.cross((machine) => this.#add(machine.call(target, options)));
   }
 
   /** Sends an instant message: text, or the bytes of any type. Resolves when it has been taken. */
@@ -117,7 +134,15 @@ export class Telephone extends Emitter {
 
   /** Lets something happen to the machine, and does what follows from it. */
   cross(act) {
-    const result = act(this.machine);
+    let result;
+    try {
+      result = act(this.machine);
+    } catch (error) {
+      // What the glue of WebAssembly says of an argument of the wrong type, or of a fault of ours.
+      if (error.code) throw error;
+      const code = error instanceof WebAssembly.RuntimeError ? "internal" : "invalid_value";
+      throw Object.assign(failure(code, `this cannot be done: ${error.message}`), { cause: error });
+    }
     this.#settle();
     return result;
   }
@@ -174,7 +199,7 @@ export class Telephone extends Emitter {
   /** What the far end of a call wants: `accept` calls whom it names, `reject` refuses. */
   #referral(event) {
     const { referral } = event;
-    const accept = () => this.#add(this.cross((machine) => machine.acceptReferral(referral)));
+    const accept = () => this.cross((machine) => this.#add(machine.acceptReferral(referral)));
     const reject = () => this.cross((machine) => machine.rejectReferral(referral));
     return { ...event, accept, reject };
   }

@@ -147,7 +147,7 @@ export class Call {
   flushAudio(): number;
   /**
    * Sets a mark after what was written. The event `mark` brings it back when the sound before it has
-   * been sent, or, not played, when that was dropped. False when 256 wait, or there is no media.
+   * been sent, or, not played, when that was dropped. False when 256 wait.
    */
   mark(name: string): boolean;
   /** Sends samples; resolves when the last one has left, or the call is over. */
@@ -159,7 +159,7 @@ export class Call {
   /** Resolves with that many digits (default 1), or with fewer when the call ends. */
   readDtmf(count?: number): Promise<string>;
   /** Takes digits that came and were not taken yet, at most `length`; by default all. */
-  takeDtmf(length?: number): string;
+  takeDtmf(length?: number | null): string;
   on<T extends CallEvent>(type: T, listener: (event: Of<T>) => void): this;
   off(type: CallEvent, listener: (value: never) => void): this;
 }

@@ -7,8 +7,9 @@ use offhook_core::host::{
     Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId,
 };
 use offhook_core::time::{Instant, WallTime};
-use wasm_bindgen::{JsValue, throw_str};
+use wasm_bindgen::{JsValue, throw_val};
 
+use crate::error::thrown;
 use crate::object::{Builder, number};
 use crate::outbox::{Lane, Outbox};
 use crate::times::Times;
@@ -91,7 +92,10 @@ impl Datagrams for JsHost {
                 Builder::of("releaseMedia").with("media", number(id))
             }
             Outbound::Rebind => Builder::of("rebind"),
-            _ => throw_str("the core asked for what this host does not know"),
+            _ => {
+                let problem = "the core asked for what this host does not know";
+                throw_val(thrown("internal", problem))
+            }
         };
         self.requests.push_back(request.done());
     }
@@ -131,7 +135,7 @@ impl Pool {
     fn refill(&mut self) {
         let fresh = Uint8Array::new_with_length(POOL as u32);
         if let Err(error) = self.entropy.call1(&JsValue::NULL, &fresh) {
-            wasm_bindgen::throw_val(error);
+            throw_val(error);
         }
         fresh.copy_to(&mut self.bytes);
         self.used = 0;

@@ -170,8 +170,10 @@ impl Fields {
 
 /// A value for a message.
 fn shown(value: &JsValue) -> String {
-    let json = || js_sys::JSON::stringify(value).map(String::from);
-    value.as_string().or_else(|| json().ok()).unwrap_or_default()
+    // A function and a symbol have no JSON: `undefined` comes back.
+    let json = || JsValue::from(js_sys::JSON::stringify(value).ok()?).as_string();
+    let kind = || value.js_typeof().as_string();
+    value.as_string().or_else(json).or_else(kind).unwrap_or_default()
 }
 
 fn text(value: &JsValue) -> Result<String, &'static str> {

@@ -4,10 +4,12 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use js_sys::{Array, Function};
+use offhook_core::error::Error;
 use offhook_core::event::{CallId, CallState, Event, ReferralId};
 use offhook_core::host::{
     Channel, Endpoint, Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport,
 };
+use offhook_core::phone::Phone;
 use offhook_core::rtp::{MediaSession, MediaStats};
 use offhook_core::softphone::{self as core_softphone, SoftphoneEvent};
 use offhook_core::time::Duration;
@@ -294,42 +296,42 @@ impl Softphone {
 
     /// Answers a call.
     pub fn answer(&mut self, call: f64) -> Result<(), JsValue> {
-        self.machine.phone_mut().answer(id(call)).map_err(refused)
+        self.of_call(call, Phone::answer)
     }
 
     /// Opens the media of a call before it is answered.
     pub fn progress(&mut self, call: f64) -> Result<(), JsValue> {
-        self.machine.phone_mut().progress(id(call)).map_err(refused)
+        self.of_call(call, Phone::progress)
     }
 
     /// Refuses a call with a status code, 400 to 699.
     pub fn deny(&mut self, call: f64, code: u16, reason: Option<String>) -> Result<(), JsValue> {
-        self.machine.phone_mut().deny(id(call), code, reason.as_deref()).map_err(refused)
+        self.of_call(call, |phone, call| phone.deny(call, code, reason.as_deref()))
     }
 
     /// Sends the caller elsewhere.
     pub fn redirect(&mut self, call: f64, contact: &str) -> Result<(), JsValue> {
-        self.machine.phone_mut().redirect(id(call), contact).map_err(refused)
+        self.of_call(call, |phone, call| phone.redirect(call, contact))
     }
 
     /// Ends a call that was answered.
     pub fn hangup(&mut self, call: f64) -> Result<(), JsValue> {
-        self.machine.phone_mut().hangup(id(call)).map_err(refused)
+        self.of_call(call, Phone::hangup)
     }
 
     /// Puts the far end on hold; an event `hold` or `holdFailed` tells what became of it.
     pub fn hold(&mut self, call: f64) -> Result<(), JsValue> {
-        self.machine.phone_mut().hold(id(call)).map_err(refused)
+        self.of_call(call, Phone::hold)
     }
 
     /// Takes the far end off our hold, told as of `hold`.
     pub fn resume(&mut self, call: f64) -> Result<(), JsValue> {
-        self.machine.phone_mut().resume(id(call)).map_err(refused)
+        self.of_call(call, Phone::resume)
     }
 
     /// Gives up a call that was not answered yet.
     pub fn cancel(&mut self, call: f64) -> Result<(), JsValue> {
-        self.machine.phone_mut().cancel(id(call)).map_err(refused)
+        self.of_call(call, Phone::cancel)
     }
 
     /// Ends a call by whatever its state allows: hangs it up, cancels it, or denies it with 480.
@@ -388,8 +390,8 @@ impl Softphone {
         #[wasm_bindgen(unchecked_optional_param_type = "RequestOptions")] options: JsValue,
     ) -> Result<f64, JsValue> {
         let options = parameters::request(&options)?;
-        let sent = self.machine.phone_mut().request_within(id(call), method, options);
-        sent.map(|request| number(request.0)).map_err(refused)
+        let sent = self.of_call(call, |phone, call| phone.request_within(call, method, options));
+        sent.map(|request| number(request.0))
     }
 
     // --- transfers ---
@@ -402,7 +404,7 @@ impl Softphone {
         #[wasm_bindgen(unchecked_optional_param_type = "TransferOptions")] options: JsValue,
     ) -> Result<(), JsValue> {
         let options = parameters::transfer(&options)?;
-        self.machine.phone_mut().transfer(id(call), target, options).map_err(refused)
+        self.of_call(call, |phone, call| phone.transfer(call, target, options))
     }
 
     /// Calls whom the far end of a call wants us to call, as an event `referred` told. Returns the
@@ -423,8 +425,8 @@ impl Softphone {
 
     /// Queues 16-bit samples to be sent, `rate` a second; returns how many were taken.
     #[wasm_bindgen(js_name = writeAudio)]
-    pub fn write_audio(&mut self, call: f64, rate: u32, samples: &[i16]) -> usize {
-        self.media(call).map_or(0, |media| media.write_audio(rate, samples))
+    pub fn write_audio(&mut self, call: f64, rate: u32, samples: &[i16]) -> Result<usize, JsValue> {
+        Ok(self.playing(call, "write audio to")?.write_audio(rate, samples))
     }
 
     /// How many seconds of written audio wait to be sent.
@@ -444,8 +446,8 @@ impl Softphone {
     }
 
     /// Sets a mark after what was written; an event `mark` brings it back. False when too many wait.
-    pub fn mark(&mut self, call: f64, name: &str) -> bool {
-        self.media(call).is_some_and(|media| media.mark(name))
+    pub fn mark(&mut self, call: f64, name: &str) -> Result<bool, JsValue> {
+        Ok(self.playing(call, "set a mark in")?.mark(name))
     }
 
     /// Fills `out` with heard audio at `rate` samples a second; returns how many samples there were.
@@ -462,10 +464,8 @@ impl Softphone {
     /// Sends digits: 0 to 9, *, #, A to D.
     #[wasm_bindgen(js_name = sendDtmf)]
     pub fn send_dtmf(&mut self, call: f64, digits: &str) -> Result<(), JsValue> {
-        let media = self.media(call);
-        let media = media.ok_or_else(|| thrown("no_media", "the call has no media"))?;
-        let sent = media.send_dtmf(digits);
-        sent.map_err(|error| thrown("invalid_value", &error.to_string()))
+        let sent = self.playing(call, "send digits to")?.send_dtmf(digits);
+        sent.map_err(|error| thrown("dtmf", &error.to_string()))
     }
 
     /// What the media of a call has done so far; `undefined` without media.
@@ -479,6 +479,32 @@ impl Softphone {
     fn inbound(&mut self, now: f64, inbound: Inbound<'_>) {
         self.host.times.set_now(now);
         self.machine.handle_inbound(&mut self.host, inbound);
+    }
+
+    /// Carries out a command of a call. One that is over refuses each in the same way.
+    fn of_call<T>(
+        &mut self,
+        call: f64,
+        command: impl FnOnce(&mut Phone, CallId) -> Result<T, Error>,
+    ) -> Result<T, JsValue> {
+        let call = id(call);
+        match self.machine.phone().state(call) {
+            None | Some(CallState::Ended) => Err(thrown("ended", "the call is over")),
+            Some(_) => command(self.machine.phone_mut(), call).map_err(refused),
+        }
+    }
+
+    /// The media of a call that can be played to.
+    fn playing(&mut self, call: f64, command: &'static str) -> Result<&mut MediaSession, JsValue> {
+        let state = self.of_call(call, |phone, call| {
+            let state = phone.state(call).unwrap_or(CallState::Ended);
+            match state {
+                CallState::Answered | CallState::Progress => Ok(state),
+                state => Err(Error::InvalidState { command, state }),
+            }
+        })?;
+        let problem = || refused(Error::InvalidState { command, state });
+        self.media(call).ok_or_else(problem)
     }
 
     fn media(&mut self, call: f64) -> Option<&mut MediaSession> {

@@ -182,7 +182,7 @@ test("a call is held and resumed", OPTIONS, async (t) => {
   assert.deepEqual([call.info.holding, answering.info.held], [false, false]);
   assert.deepEqual(told, [["remote", true], ["remote", false]]);
   await call.hangup();
-  await assert.rejects(call.hold(), { code: "no_such_call" });
+  await assert.rejects(call.hold(), { code: "ended" });
 });
 
 test("a transfer is followed to its end", OPTIONS, async (t) => {
@@ -236,7 +236,7 @@ test("a request of any method is answered", OPTIONS, async (t) => {
   const { call } = await three(t);
   assert.equal((await call.request("INFO")).code, 200);
   await call.hangup();
-  await assert.rejects(call.request("INFO"), { code: "no_such_call" });
+  await assert.rejects(call.request("INFO"), { code: "ended" });
 });
 
 test("the far end may make the offer", OPTIONS, async (t) => {
@@ -274,15 +274,15 @@ test("commands that the state forbids throw a stable code", OPTIONS, async (t) =
   const alice = await started(t, "alice");
   await assert.rejects(alice.start(), { code: "invalid_status" });
   const call = alice.call("sip:127.0.0.1:9");
-  assert.throws(() => call.hangup(), { code: "invalid_state" });
+  await assert.rejects(call.hangup(), { code: "invalid_state" });
   assert.throws(() => alice.call("sip:not a uri"), { code: "invalid_value" });
-  assert.throws(() => call.sendDtmf("1"), { code: "no_media" });
+  assert.throws(() => call.sendDtmf("1"), { code: "invalid_state" });
 });
 
 test("a port in use is the error of start", OPTIONS, async (t) => {
   const alice = await started(t, "alice");
   const bind = `127.0.0.1:${alice.local.port}`;
-  await assert.rejects(new Phone({ user: "bob", bind }).start(), { code: "EADDRINUSE" });
+  await assert.rejects(new Phone({ user: "bob", bind }).start(), { code: "bind" });
 });
 
 test("without media ports a call ends with the reason", OPTIONS, async (t) => {
@@ -380,4 +380,98 @@ test("the program of the README survives callers who hang up at any moment", OPT
   assert.equal(told.at(-1)[1], "7");
   await bob.stop();
   await running;
+});
+
+test("a call that is over refuses everything in the same way, and its first listener hears it whole", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  assert.throws(() => call.sendDtmf("1"), { code: "invalid_state" });
+  const called = await arriving;
+  await Promise.all([called.answer(), call.answered()]);
+  call.sendDtmf("12");
+  await new Promise((resolve) => called.on("dtmf", ({ digit }) => digit === "2" && resolve()));
+  assert.equal(called.takeDtmf(0), "");
+  assert.equal(called.takeDtmf(null), "12");
+  const ending = call.hangup();
+  assert.equal(call.state, "ended");
+  const commands = {
+    answer: () => call.answer(),
+    progress: () => call.progress(),
+    deny: () => call.deny(),
+    "deny with an impossible code": () => call.deny(99),
+    redirect: () => call.redirect("sip:x@127.0.0.1:9"),
+    hangup: () => call.hangup(),
+    cancel: () => call.cancel(),
+    hold: () => call.hold(),
+    resume: () => call.resume(),
+    transfer: () => call.transfer("sip:x@127.0.0.1:9"),
+    request: () => call.request("INFO"),
+    writeAudio: () => call.writeAudio(8_000, new Int16Array(160)),
+    mark: () => call.mark("here"),
+    play: () => call.play(8_000, new Int16Array(160)),
+    sendDtmf: () => call.sendDtmf("1"),
+  };
+  const refuseAll = async () => {
+    for (const [name, command] of Object.entries(commands)) {
+      const refusal = await (async () => command())().catch((error) => error);
+      assert.ok(refusal instanceof Error, name);
+      assert.equal(refusal.code, "ended", name);
+    }
+  };
+  await refuseAll();
+  await Promise.all([ending, called.ended()]);
+  await refuseAll();
+
+  const states = [];
+  call.on("state", ({ state }) => states.push(state));
+  await Promise.resolve();
+  assert.deepEqual([states[0], states.at(-1)], ["dialing", "ended"]);
+  const later = [];
+  call.on("state", ({ state }) => later.push(state));
+  await Promise.resolve();
+  assert.deepEqual(later, []);
+});
+
+test("a start that fails here is told like any other, and one without an answer ends in time", OPTIONS, async (t) => {
+  const taken = await started(t, "taken");
+  const bind = `127.0.0.1:${taken.local.port}`;
+  const phone = new Phone({ user: "alice", bind });
+  const told = [];
+  phone.on("status", ({ status }) => told.push(status));
+  await assert.rejects(phone.start(), { code: "bind", message: /cannot listen on 127.0.0.1 port/ });
+  assert.deepEqual([phone.status, told], ["failed", ["failed"]]);
+  await taken.stop();
+  await phone.start();
+  assert.equal(phone.status, "registered");
+  await phone.stop();
+
+  const nobody = createSocket("udp4").bind(0, "127.0.0.1");
+  t.after(() => nobody.close());
+  await once(nobody, "listening");
+  const server = `127.0.0.1:${nobody.address().port}`;
+  const alone = new Phone({ server, user: "alice", bind: "127.0.0.1:0", startTimeout: 0.3 });
+  await assert.rejects(alone.start(), { code: "registration_failed" });
+  assert.equal(alone.status, "failed");
+});
+
+test("what cannot be used is an Error with a code, of whatever type it is", OPTIONS, async (t) => {
+  const phone = await started(t, "alice");
+  for (const value of [undefined, null, 5, {}, [], Symbol("x"), () => {}]) {
+    for (const act of [
+      () => phone.call(value),
+      () => phone.options(value),
+      () => phone.message(value, value),
+      () => phone.message("sip:x@127.0.0.1:9", value, value ?? 5),
+      () => phone.request(value, value),
+      () => new Phone({ user: value, bind: value }),
+      () => phone.call("sip:x@127.0.0.1:9", { headers: value ?? 5, codecs: value ?? 5 }),
+    ]) {
+      const refusal = await (async () => act())().catch((error) => error);
+      if (!(refusal instanceof Error)) continue;
+      assert.ok(refusal.code, `${String(value)}: ${act}: ${refusal.stack}`);
+      assert.doesNotMatch(refusal.message, /unwrap|panick|unreachable|recursive/, String(act));
+    }
+  }
+  assert.equal(phone.status, "registered", "it goes on");
 });
