@@ -232,7 +232,7 @@ impl Registration {
     ) -> Option<Outcome> {
         if self.state == State::Trying && matches!(response.status(), Some(401 | 407)) {
             // What was refused has bound nothing: the next try may say where we are seen.
-            self.retell(cx);
+            self.readvertise(cx);
             self.series.rewrite(self.fields(cx, self.asked));
         }
         let refusal = match self.series.handle_response(cx, client, response)? {
@@ -359,7 +359,7 @@ impl Registration {
     pub(crate) fn handle_move(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let now = cx.now();
         let just = self.moved.is_some_and(|moved| now.since(moved) < MOVES_APART);
-        if !matches!(self.state, State::Bound(..)) || just || !self.retell(cx) {
+        if !matches!(self.state, State::Bound(..)) || just || !self.readvertise(cx) {
             return None;
         }
         self.moved = Some(now);
@@ -367,9 +367,9 @@ impl Registration {
     }
 
     /// Looks for what the server is to be told now; true when that is another Contact.
-    fn retell(&mut self, cx: &mut Context<'_>) -> bool {
+    fn readvertise(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(path) = self.series.path() else { return false };
-        let path = cx.agent.retold(path);
+        let path = cx.agent.readvertised(path);
         let contact = cx.contact_uri(&path, path.secure);
         self.series.set_path(path);
         core::mem::replace(&mut self.contact, contact) != self.contact

@@ -124,11 +124,11 @@ impl Softphone {
         decoded: Decoded,
     ) {
         self.phone.handle_decoded(host, flow, from, decoded);
-        self.settle(host);
+        self.run_to_rest(host);
     }
 
     /// Passes on what signalling and media tell each other, until both are silent.
-    fn settle(&mut self, host: &mut dyn Host) {
+    fn run_to_rest(&mut self, host: &mut dyn Host) {
         loop {
             while let Some(event) = self.phone.next_event() {
                 match event {
@@ -211,7 +211,7 @@ impl Endpoint for Softphone {
             // Before there is media, what comes to a pair is for who has asked from there.
             None => self.phone.handle_inbound(host, inbound),
         }
-        self.settle(host);
+        self.run_to_rest(host);
     }
 
     fn handle_deadline(&mut self, host: &mut dyn Host) {
@@ -227,7 +227,7 @@ impl Endpoint for Softphone {
             media.session.handle_deadline(host);
             self.drain(call);
         }
-        self.settle(host);
+        self.run_to_rest(host);
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -164,7 +164,7 @@ impl WavReader {
             return None;
         };
         let missing = left.saturating_sub(more);
-        let whole = format.duration(format.told);
+        let whole = format.duration(format.declared);
         (missing > 0).then(|| CutShort { whole, missing: format.duration(missing) })
     }
 
@@ -197,7 +197,7 @@ impl WavReader {
             (b"data", None) => return Err(WavError::damaged("its sound comes before its format")),
             (b"data", Some(_)) if length == 0 || length >= UNKNOWN => State::Sound(None),
             (b"data", Some(format)) => {
-                format.told = length.into();
+                format.declared = length.into();
                 State::Sound(Some(length.into()))
             }
             _ => State::Other(even(length)),

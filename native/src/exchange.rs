@@ -10,11 +10,11 @@ use tokio::sync::watch;
 
 use crate::broadcast::{Broadcast, Events};
 use crate::capture::Capture;
-use crate::driver::{Driver, Jobs, Passenger};
+use crate::driver::{DrivenEndpoint, Driver, Jobs};
 use crate::error::Error;
+use crate::host::endpoint_host::EndpointHost;
 use crate::host::listener::Limits;
-use crate::host::machine::Machine;
-use crate::host::sockets::{Sockets, Ways};
+use crate::host::sockets::{ConnectionOptions, Sockets};
 use crate::host::timebase::Timebase;
 use crate::host::turned_away::TurnedAway;
 use crate::tls::{Tls, TlsFiles};
@@ -137,11 +137,11 @@ impl Exchange {
             per_address: parameters.connections_per_source.saturating_add(Self::BEGINNING),
             total: exchange::MAX_CONNECTIONS,
         };
-        let mut sockets = Sockets::new(Ways {
+        let mut sockets = Sockets::new(ConnectionOptions {
             security: Some(Arc::new(Tls::load(&options.tls)?)),
             limits,
             origins: options.origins.into(),
-            ..Ways::default()
+            ..ConnectionOptions::default()
         });
         for at in parameters.listen.chunk_by(share_a_port) {
             let transports: Vec<_> = at.iter().map(|listener| listener.transport).collect();
@@ -158,10 +158,10 @@ impl Exchange {
         let switch = Switch { exchange, events: Arc::clone(&events), stopped: false };
         let driver = Driver::new(switch, Timebase::new(), sockets, options.capture);
         let jobs = driver.jobs();
-        let (told, over) = watch::channel(false);
+        let (closed, over) = watch::channel(false);
         tokio::spawn(async move {
             driver.run().await;
-            told.send_replace(true);
+            closed.send_replace(true);
         });
         Ok(Self { held: Arc::new(Held { listeners, jobs, events, over }) })
     }
@@ -189,7 +189,7 @@ fn share_a_port(one: &Listener, next: &Listener) -> bool {
         && (one.transport, next.transport) == (Transport::Udp, Transport::Tcp)
 }
 
-/// The passenger that is an exchange.
+/// The endpoint that is an exchange.
 struct Switch {
     exchange: exchange::Exchange,
     events: Arc<Broadcast<ExchangeNotice>>,
@@ -210,8 +210,8 @@ impl Endpoint for Switch {
     }
 }
 
-impl Passenger for Switch {
-    fn settle(&mut self, _: &mut Machine, _: &Jobs<Self>) {
+impl DrivenEndpoint for Switch {
+    fn pass_on(&mut self, _: &mut EndpointHost, _: &Jobs<Self>) {
         while let Some(event) = self.exchange.next_event() {
             self.events.send(&ExchangeNotice::Event(event));
         }

@@ -17,11 +17,11 @@ use crate::call::Call;
 use crate::capture::Capture;
 use crate::driver::Driver;
 use crate::driver::board::{Board, Group, Hub, LineJobs};
-use crate::driver::line::{Crowd, Line};
+use crate::driver::line::{Line, MediaRuntime};
 use crate::error::Error;
 use crate::event::Event;
 use crate::handler::{CallHandler, Hooks};
-use crate::host::sockets::{Sockets, Ways};
+use crate::host::sockets::{ConnectionOptions, Sockets};
 use crate::host::timebase::Timebase;
 use crate::incoming::{Incoming, Queue, Referrals};
 use crate::referral::Referral;
@@ -42,7 +42,7 @@ struct Held {
     group: Arc<Group>,
     bulletin: Arc<Bulletin>,
     capture: Mutex<Option<Capture>>,
-    crowd: Mutex<Option<Crowd>>,
+    media_runtime: Mutex<Option<MediaRuntime>>,
     soundless: AtomicBool,
     running: Mutex<Option<Running>>,
 }
@@ -106,7 +106,8 @@ impl Phone {
 
     fn in_group(parameters: PhoneParameters, group: Arc<Group>) -> Self {
         let bulletin = Arc::new(Bulletin::new());
-        let (capture, crowd, running) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (capture, media_runtime, running) =
+            (Mutex::default(), Mutex::default(), Mutex::default());
         let soundless = AtomicBool::default();
         Self {
             held: Arc::new(Held {
@@ -114,7 +115,7 @@ impl Phone {
                 group,
                 bulletin,
                 capture,
-                crowd,
+                media_runtime,
                 soundless,
                 running,
             }),
@@ -136,7 +137,7 @@ impl Phone {
     /// most calls for its time, but has to leave the sound of many to other threads. That runtime
     /// needs neither I/O nor time enabled, and must live as long as the calls.
     pub fn share_media(&self, beyond: usize, runtime: tokio::runtime::Handle) {
-        *lock(&self.held.crowd) = Some(Crowd { beyond, runtime });
+        *lock(&self.held.media_runtime) = Some(MediaRuntime { beyond, runtime });
     }
 
     /// From the next start on, calls are signalling only, for load tests: all of them offer and answer
@@ -223,8 +224,8 @@ impl Phone {
         };
         let bulletin = Arc::clone(&self.held.bulletin);
         bulletin.set_status(PhoneStatus::Registering);
-        let crowd = lock(&self.held.crowd).clone();
-        let line = Line::new(phone, Arc::clone(&bulletin), crowd, hub);
+        let media_runtime = lock(&self.held.media_runtime).clone();
+        let line = Line::new(phone, Arc::clone(&bulletin), media_runtime, hub);
         let (told, over) = watch::channel(false);
         let jobs = hub.add(line, Box::new(End { bulletin, told }));
         Ok(running.insert(Running { jobs, listening: hub.listening.clone(), over }).clone())
@@ -235,10 +236,10 @@ impl Phone {
         let parameters = &self.held.parameters;
         let address = SocketAddr::new(parameters.bind_ip, parameters.bind_port);
         let security = Arc::new(Tls::load(&TlsFiles::from(parameters))?);
-        let mut sockets = Sockets::new(Ways {
+        let mut sockets = Sockets::new(ConnectionOptions {
             security: Some(security),
             websocket_path: parameters.websocket_path.clone(),
-            ..Ways::default()
+            ..ConnectionOptions::default()
         });
         sockets.listen_at(parameters.listening_transports(), address)?;
         let listening = sockets.listening();

@@ -58,11 +58,11 @@ impl Referral {
     /// to call, as [`Phone::call`](crate::Phone::call) says.
     pub async fn accept(mut self) -> Result<Call, Error> {
         let (id, jobs) = self.open.take().ok_or(Error::NotRunning)?;
-        let (told, placed) = oneshot::channel();
+        let (sender, placed) = oneshot::channel();
         let back = jobs.clone();
         jobs.send(Box::new(move |line, _| {
             // If the taker gave up, the call is dropped here, and cancelled by that.
-            let _ = told.send(line.accept_referral(&back, id));
+            let _ = sender.send(line.accept_referral(&back, id));
         }))
         .map_err(|_| Error::NotRunning)?;
         let call = placed.await.map_err(|_| Error::NotRunning)??;
@@ -76,13 +76,13 @@ impl Referral {
     /// [`NoSuchReferral`](Refusal::NoSuchReferral) when it is too late; [`Error::NotRunning`].
     pub async fn reject(mut self) -> Result<(), Error> {
         let (id, jobs) = self.open.take().ok_or(Error::NotRunning)?;
-        let (told, verdict) = oneshot::channel();
+        let (sender, result) = oneshot::channel();
         jobs.send(Box::new(move |line, _| {
-            let _ = told.send(line.phone.reject_referral(id));
+            let _ = sender.send(line.phone.reject_referral(id));
         }))
         .map_err(|_| Error::NotRunning)?;
-        let verdict: Result<(), Refusal> = verdict.await.map_err(|_| Error::NotRunning)?;
-        Ok(verdict?)
+        let result: Result<(), Refusal> = result.await.map_err(|_| Error::NotRunning)?;
+        Ok(result?)
     }
 }
 

@@ -95,8 +95,11 @@ impl InDialogRequest {
         }
         match cx.reach_dialog(dialog, self.owner) {
             Reach::Open(path) => {
-                if !dialog.link().is_some_and(|link| cx.agent.connections.contains(link.flow())) {
-                    dialog.set_link(path.link());
+                if !dialog
+                    .peer_connection()
+                    .is_some_and(|it| cx.agent.connections.contains(it.flow()))
+                {
+                    dialog.set_peer_connection(path.peer_connection());
                 }
                 self.path = Some(path);
             }
@@ -209,7 +212,7 @@ impl Context<'_> {
             Ok(hop) => hop,
             Err(error) => return Reach::Never(Lost::Because(error)),
         };
-        match self.agent.path_back(dialog.link(), &hop) {
+        match self.agent.path_back(dialog.peer_connection(), &hop) {
             Some(path) => Reach::Open(Arc::new(path)),
             None => self.reach(&hop, owner),
         }
@@ -219,8 +222,8 @@ impl Context<'_> {
     /// heard last is used for its requests, if it lives; false when it does not.
     pub(crate) fn fall_back(&self, dialog: &mut Dialog) -> bool {
         let hop = self.agent.hop_of_course(dialog.course().next_hop, dialog.is_secure());
-        match (hop, dialog.link_mut()) {
-            (Ok(hop), Some(link)) => self.agent.falls_back_on(link, &hop),
+        match (hop, dialog.peer_connection_mut()) {
+            (Ok(hop), Some(connection)) => self.agent.falls_back_on(connection, &hop),
             _ => false,
         }
     }

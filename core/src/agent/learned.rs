@@ -31,7 +31,7 @@ pub(super) struct Learned {
 
 /// What a word of a server on where it sees us changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum News {
+pub(crate) enum AddressChange {
     /// Nothing that it would be told.
     None,
     /// It is to be told what we did not know yet.
@@ -50,29 +50,34 @@ struct Seen {
 
 impl Agent {
     /// Takes what the topmost Via of a response says of us; it has to be one that the server itself made.
-    pub(crate) fn learn(&mut self, flow: Flow, from: SocketAddr, via: &Via<'_>) -> News {
+    pub(crate) fn learn(&mut self, flow: Flow, from: SocketAddr, via: &Via<'_>) -> AddressChange {
         // RFC 3581 §4 has both filled in; a server that knows only RFC 3261 §18.2.1 has `received`,
         // where it differs. Without either it says nothing.
         if via.received().is_none() && via.rport().flatten().is_none() {
-            return News::None;
+            return AddressChange::None;
         }
-        let Some(ip) = via.received().or_else(|| via.ip()) else { return News::None };
+        let Some(ip) = via.received().or_else(|| via.ip()) else { return AddressChange::None };
         let default = via.port().unwrap_or(flow.transport.default_port());
         let port = via.rport().flatten().unwrap_or(default);
         self.note_seen(flow, from, SocketAddr::new(ip, port))
     }
 
     /// Takes from where a server sees us.
-    pub(crate) fn note_seen(&mut self, flow: Flow, from: SocketAddr, public: SocketAddr) -> News {
+    pub(crate) fn note_seen(
+        &mut self,
+        flow: Flow,
+        from: SocketAddr,
+        public: SocketAddr,
+    ) -> AddressChange {
         let public = SocketAddr::new(public.ip().to_canonical(), public.port());
         let ip = public.ip();
         if !is_usable(public, from.ip()) || !self.is_home_address(from) {
-            return News::None;
+            return AddressChange::None;
         }
         let seen = Seen { flow, server: from, public };
         let all = &mut self.learned.seen;
         if all.contains(&seen) {
-            return News::None;
+            return AddressChange::None;
         }
         let count = all.len();
         all.retain(|other| (other.flow, other.server) != (flow, from));
@@ -81,10 +86,10 @@ impl Agent {
         all.truncate(MAX_SEEN - 1);
         all.insert(0, seen);
         let elsewhere = self.learned.last.replace(ip).is_some_and(|last| last != ip);
-        match self.retell(flow, from) {
-            true if was_seen || elsewhere => News::Moved,
-            true => News::Found,
-            false => News::None,
+        match self.readvertise(flow, from) {
+            true if was_seen || elsewhere => AddressChange::Moved,
+            true => AddressChange::Found,
+            false => AddressChange::None,
         }
     }
 
@@ -93,7 +98,7 @@ impl Agent {
     pub(crate) fn note_mapped(&mut self, flow: Flow, mapped: SocketAddr) -> bool {
         let mapped = Some((flow, mapped));
         let changed = core::mem::replace(&mut self.learned.mapped, mapped) != mapped;
-        changed && self.retell_all(flow)
+        changed && self.readvertise_all(flow)
     }
 
     /// What a peer is told of us on a flow whose local address is `local`: `host:port`.
@@ -125,7 +130,7 @@ impl Agent {
     }
 
     /// A path on which the peer is told what it is to be told now.
-    pub(crate) fn retold(&self, path: &Arc<Path>) -> Arc<Path> {
+    pub(crate) fn readvertised(&self, path: &Arc<Path>) -> Arc<Path> {
         match self.advertised_on(path.flow, path.to, path.local) {
             Ok(advertised) if advertised != path.advertised => {
                 Arc::new(Path { advertised, ..Path::clone(path) })
@@ -235,26 +240,26 @@ mod tests {
         agent.learn(flow, address(from), &Via::parse(&via).unwrap());
     }
 
-    fn told(agent: &Agent, flow: Flow, peer: &str) -> String {
+    fn advertised(agent: &Agent, flow: Flow, peer: &str) -> String {
         agent.advertised_on(flow, address(peer), address(LOCAL)).unwrap()
     }
 
     #[test]
     fn what_the_server_sees_is_told_to_it_and_to_others_beyond_the_nat() {
         let mut agent = agent(|_| {});
-        assert_eq!(told(&agent, UDP, HOME), LOCAL);
+        assert_eq!(advertised(&agent, UDP, HOME), LOCAL);
         learn(&mut agent, UDP, HOME, ";received=203.0.113.7;rport=40000");
         for beyond in [HOME, "203.0.113.99:5060"] {
-            assert_eq!(told(&agent, UDP, beyond), "203.0.113.7:40000");
+            assert_eq!(advertised(&agent, UDP, beyond), "203.0.113.7:40000");
         }
-        assert_eq!(told(&agent, UDP, "192.168.1.9:5060"), LOCAL, "a neighbour");
+        assert_eq!(advertised(&agent, UDP, "192.168.1.9:5060"), LOCAL, "a neighbour");
         let media = agent.advertised_to(address(HOME).ip(), address(LOCAL).ip()).unwrap();
         assert_eq!(media, "203.0.113.7");
         // The NAT has another address now, or is gone.
         learn(&mut agent, UDP, HOME, ";received=203.0.113.8;rport=40000");
-        assert_eq!(told(&agent, UDP, HOME), "203.0.113.8:40000");
+        assert_eq!(advertised(&agent, UDP, HOME), "203.0.113.8:40000");
         learn(&mut agent, UDP, HOME, ";received=192.168.1.2;rport=5060");
-        assert_eq!(told(&agent, UDP, HOME), LOCAL);
+        assert_eq!(advertised(&agent, UDP, HOME), LOCAL);
     }
 
     #[test]
@@ -266,33 +271,33 @@ mod tests {
         learn(&mut agent, UDP, HOME, ";received=224.0.0.1;rport=40000");
         learn(&mut agent, UDP, HOME, ";received=2001:db8::1;rport=40000");
         learn(&mut agent, UDP, HOME, ";received=203.0.113.7;rport=0");
-        assert_eq!(told(&agent, UDP, HOME), LOCAL);
+        assert_eq!(advertised(&agent, UDP, HOME), LOCAL);
     }
 
     #[test]
     fn what_was_set_wins() {
         let mut off = agent(|parameters| parameters.learn_address = false);
         learn(&mut off, UDP, HOME, ";received=203.0.113.7;rport=40000");
-        assert_eq!(told(&off, UDP, HOME), LOCAL);
+        assert_eq!(advertised(&off, UDP, HOME), LOCAL);
         let mut named = agent(|parameters| parameters.hostname = Some("alice.example".to_owned()));
         learn(&mut named, UDP, HOME, ";received=203.0.113.7;rport=40000");
-        assert_eq!(told(&named, UDP, HOME), "alice.example:5060");
+        assert_eq!(advertised(&named, UDP, HOME), "alice.example:5060");
     }
 
     #[test]
     fn a_server_without_rport_tells_the_address_alone() {
         let mut agent = agent(|_| {});
         learn(&mut agent, UDP, HOME, ";rport;received=203.0.113.7");
-        assert_eq!(told(&agent, UDP, HOME), "203.0.113.7:5060");
+        assert_eq!(advertised(&agent, UDP, HOME), "203.0.113.7:5060");
     }
 
     #[test]
     fn a_connection_without_a_nat_is_where_we_listen() {
         let mut agent = agent(|_| {});
         learn(&mut agent, TCP, HOME, ";received=192.168.1.2;rport=51234");
-        assert_eq!(told(&agent, TCP, HOME), LOCAL);
+        assert_eq!(advertised(&agent, TCP, HOME), LOCAL);
         learn(&mut agent, TCP, HOME, ";received=203.0.113.7;rport=51234");
-        assert_eq!(told(&agent, TCP, HOME), "203.0.113.7:51234");
+        assert_eq!(advertised(&agent, TCP, HOME), "203.0.113.7:51234");
     }
 
     #[test]

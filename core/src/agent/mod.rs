@@ -34,7 +34,7 @@ pub(crate) use binding::granted;
 pub use counters::Counters;
 pub(crate) use in_dialog::InDialogRequest;
 pub(crate) use inspection::Inspection;
-pub(crate) use learned::News;
+pub(crate) use learned::AddressChange;
 pub use line_id::LineId;
 pub(crate) use paths::{Lost, Path, Reach};
 pub(crate) use ports::MediaPorts;

@@ -9,9 +9,9 @@ use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::seeking::{Asked, LIFETIME, Seeking};
+use super::seeking::{HostRequest, LIFETIME, Seeking};
 use super::{Agent, Hop, Owner};
-use crate::dialog::Link;
+use crate::dialog::PeerConnection;
 use crate::error::Error;
 use crate::host::{Flow, Host, RequestId, Transport};
 use crate::locate::{Avoided, Cache, Candidate, Draw, Search, Step};
@@ -40,8 +40,8 @@ impl Path {
     }
 
     /// It as a dialog's connection; `None` when it is none.
-    pub(crate) fn link(&self) -> Option<Box<Link>> {
-        Link::of_ours(self.flow, self.to)
+    pub(crate) fn peer_connection(&self) -> Option<Box<PeerConnection>> {
+        PeerConnection::of_ours(self.flow, self.to)
     }
 
     /// The server that it leads to.
@@ -179,7 +179,7 @@ impl Agent {
         }
         let seeking = Seeking {
             search: self.paths.search(&hop, host.now()),
-            asked: Asked::Nothing,
+            host_request: HostRequest::Nothing,
             began: host.now(),
             clear: false,
             last: Vec::new(),
@@ -254,24 +254,24 @@ impl Agent {
     }
 
     /// Tells a peer on its open paths what it is to be told now; true when that is something else.
-    pub(super) fn retell(&mut self, flow: Flow, peer: SocketAddr) -> bool {
-        self.retell_those(|path| (path.flow, path.to) == (flow, peer))
+    pub(super) fn readvertise(&mut self, flow: Flow, peer: SocketAddr) -> bool {
+        self.readvertise_where(|path| (path.flow, path.to) == (flow, peer))
     }
 
     /// Tells all peers on a flow.
-    pub(super) fn retell_all(&mut self, flow: Flow) -> bool {
-        self.retell_those(|path| path.flow == flow)
+    pub(super) fn readvertise_all(&mut self, flow: Flow) -> bool {
+        self.readvertise_where(|path| path.flow == flow)
     }
 
-    fn retell_those(&mut self, is_meant: impl Fn(&Path) -> bool) -> bool {
+    fn readvertise_where(&mut self, is_meant: impl Fn(&Path) -> bool) -> bool {
         let mut known = core::mem::take(&mut self.paths.known);
         let mut changed = false;
         for state in known.values_mut() {
             let State::Open { path, .. } = state else { continue };
             if is_meant(path) {
-                let retold = self.retold(path);
-                changed |= retold != *path;
-                *path = retold;
+                let readvertised = self.readvertised(path);
+                changed |= readvertised != *path;
+                *path = readvertised;
             }
         }
         self.paths.known = known;
@@ -312,7 +312,7 @@ impl Agent {
         };
         let uri = Uri::parse(next).map_err(|_| lost("it is no URI"))?;
         let hop = Hop::of(&uri).map_err(lost)?;
-        let place = hop.clone().settled();
+        let place = hop.clone().with_defaults();
         // The server is reached as it was told to be, also where its Record-Route leaves that open.
         let home = self.homes().find(|home| home.is_place_of(&place));
         let hop = hop.reached_by(home.and_then(|home| home.transport()));
@@ -339,7 +339,7 @@ impl Agent {
         (self.paths.homes, self.paths.draw, self.paths.distrusted) = (homes, draw, distrusted);
         for (hop, state) in known {
             let State::Seeking(seeking) = state else { continue };
-            if let Some((_, timer)) = seeking.asked.request() {
+            if let Some((_, timer)) = seeking.host_request.request() {
                 self.timers.cancel(timer);
             }
             for owner in seeking.waiters {
@@ -355,7 +355,7 @@ impl Agent {
         for state in paths.known.into_values() {
             match state {
                 State::Seeking(seeking) => {
-                    if let Some((_, timer)) = seeking.asked.request() {
+                    if let Some((_, timer)) = seeking.host_request.request() {
                         self.timers.cancel(timer);
                     }
                 }
@@ -366,7 +366,9 @@ impl Agent {
 
     /// Where everything goes, if that is fixed.
     pub(super) fn fixed(&self, hop: &Hop) -> Result<Hop, Error> {
-        let Some(to) = self.parameters.next_hop else { return Ok(hop.clone().settled()) };
+        let Some(to) = self.parameters.next_hop else {
+            return Ok(hop.clone().with_defaults());
+        };
         let transport = self.parameters.transport.unwrap_or(hop.usual_transport());
         let fixed = Hop::at(transport, to);
         match hop.is_secure() {

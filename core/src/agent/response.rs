@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::{Context, Path, Tag};
-use crate::dialog::Link;
+use crate::dialog::PeerConnection;
 use crate::host::{Flow, Transport};
 use crate::sip::{HeaderName, Message, Scheme, Writer, escape_user, reason_phrase};
 use crate::transaction::ServerId;
@@ -25,8 +25,8 @@ pub(crate) struct Query {
 
 impl Query {
     /// The connection that it came on; `None` when it was a datagram.
-    pub(crate) fn link(&self) -> Option<Box<Link>> {
-        Link::of_request(&self.request.via(), self.flow, self.from)
+    pub(crate) fn peer_connection(&self) -> Option<Box<PeerConnection>> {
+        PeerConnection::of_request(&self.request.via(), self.flow, self.from)
     }
 
     /// Whether our Contact has to be a sips URI: when that is what the request asks for, or would have

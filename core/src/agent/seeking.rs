@@ -27,7 +27,7 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Seeking {
     pub(super) search: Search,
-    pub(super) asked: Asked,
+    pub(super) host_request: HostRequest,
     /// When it began: it takes no longer than a transaction, however much there is to ask and to try.
     pub(super) began: Instant,
     /// Whether a server was to be tried in the clear: then nothing was to be private that is not by now.
@@ -43,7 +43,7 @@ pub(super) struct Seeking {
 
 /// What the host is asked.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum HostRequest {
     Nothing,
     Question(Question, RequestId, TimerId),
     Flow(Candidate, RequestId, TimerId),
@@ -62,7 +62,7 @@ impl Agent {
         ttl: Duration,
     ) -> Option<Sought> {
         let (hop, mut seeking) = self.take_search(request)?;
-        let Asked::Question(question, ..) = seeking.stop_asking() else { return None };
+        let HostRequest::Question(question, ..) = seeking.stop_asking() else { return None };
         let (answer, now) = (Answer::from(records), host.now());
         self.paths.answers.keep(question.clone(), answer.clone(), ttl, now);
         if let Some((_, until)) = self.paths.answers.find(&question, now) {
@@ -135,7 +135,9 @@ impl Agent {
         local: SocketAddr,
     ) -> Option<Sought> {
         let (hop, mut seeking) = self.take_search(search)?;
-        let Asked::Flow(Candidate { to, .. }, ..) = seeking.stop_asking() else { return None };
+        let HostRequest::Flow(Candidate { to, .. }, ..) = seeking.stop_asking() else {
+            return None;
+        };
         if matches!(flow.transport, Transport::Ws | Transport::Wss) {
             let name = || format!("{:012x}{NOWHERE}", host.random() >> 16);
             self.nowhere.get_or_insert_with(name);
@@ -161,7 +163,7 @@ impl Agent {
     ) -> Option<Sought> {
         let (hop, mut seeking) = self.take_search(search)?;
         match seeking.stop_asking() {
-            Asked::Question(..) => {
+            HostRequest::Question(..) => {
                 // That is not kept.
                 let problem = match failure {
                     FlowFailure::Unreachable(problem) | FlowFailure::Untrusted(problem) => problem,
@@ -173,7 +175,7 @@ impl Agent {
                 });
                 seeking.search.fail(self.draw(host));
             }
-            Asked::Flow(server, ..) => {
+            HostRequest::Flow(server, ..) => {
                 let peer = hop.host().to_owned();
                 seeking.problem = Some(match failure {
                     FlowFailure::Untrusted(problem) => {
@@ -204,7 +206,7 @@ impl Agent {
                     }
                 });
             }
-            Asked::Nothing => {}
+            HostRequest::Nothing => {}
         }
         self.seek(host, hop, seeking)
     }
@@ -231,7 +233,7 @@ impl Agent {
                     None => {
                         let (id, timer) = self.ask_host(host, &hop);
                         host.send(Outbound::Resolve { id, query: question.query() });
-                        seeking.asked = Asked::Question(question, id, timer);
+                        seeking.host_request = HostRequest::Question(question, id, timer);
                         self.paths.known.insert(hop, State::Seeking(seeking));
                         return None;
                     }
@@ -264,7 +266,7 @@ impl Agent {
         }
         let (id, timer) = self.ask_host(host, &hop);
         self.connections.open(host, id, destination);
-        seeking.asked = Asked::Flow(server, id, timer);
+        seeking.host_request = HostRequest::Flow(server, id, timer);
         self.paths.known.insert(hop, State::Seeking(seeking));
         None
     }
@@ -316,7 +318,7 @@ impl Agent {
         let hop = self.paths.asked.remove(&request)?;
         match self.paths.known.remove(&hop)? {
             State::Seeking(seeking) => {
-                if let Some((_, timer)) = seeking.asked.request() {
+                if let Some((_, timer)) = seeking.host_request.request() {
                     self.timers.cancel(timer);
                 }
                 Some((hop, seeking))
@@ -330,8 +332,8 @@ impl Agent {
 }
 
 impl Seeking {
-    fn stop_asking(&mut self) -> Asked {
-        core::mem::replace(&mut self.asked, Asked::Nothing)
+    fn stop_asking(&mut self) -> HostRequest {
+        core::mem::replace(&mut self.host_request, HostRequest::Nothing)
     }
 
     /// Of the servers that have failed lately, the one that is to be tried again first.
@@ -356,7 +358,7 @@ impl Seeking {
     }
 }
 
-impl Asked {
+impl HostRequest {
     /// The request to the host that is under way, and the timer that ends it.
     pub(super) fn request(&self) -> Option<(RequestId, TimerId)> {
         match *self {

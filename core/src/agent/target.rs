@@ -43,7 +43,7 @@ impl Agent {
             Scheme::Tel => return Err(invalid("a tel URI needs a server")),
             _ => return Err(invalid("only sip, sips and tel URIs can be called")),
         }
-        let (hop, routes) = match self.way_for(uri.scheme(), text)? {
+        let (hop, routes) = match self.outbound_route_for(uri.scheme(), text)? {
             Some(way) => way,
             None => {
                 let hop = Hop::of(&uri).map_err(invalid)?;
@@ -94,13 +94,13 @@ impl Agent {
     /// the server, unless an outbound proxy is set; so credentials are not shown to it. `None` when
     /// it cannot be reached.
     pub(crate) fn target_of_contact(&self, contact: &Uri<'_>) -> Option<Target> {
-        let way = || self.way_for(contact.scheme(), contact.as_str()).ok().flatten();
+        let route = || self.outbound_route_for(contact.scheme(), contact.as_str()).ok().flatten();
         let (hop, routes) = match (contact.scheme(), &self.parameters.outbound_proxy) {
             (Scheme::Sip | Scheme::Sips, None) => {
                 let hop = Hop::of(contact).ok()?;
                 (hop.by(self.parameters.transport), RouteSet::default())
             }
-            (Scheme::Sip | Scheme::Sips, Some(_)) | (Scheme::Tel, _) => way()?,
+            (Scheme::Sip | Scheme::Sips, Some(_)) | (Scheme::Tel, _) => route()?,
             _ => return None,
         };
         // §19.1.5: header fields in a URI of somebody else are not obeyed.
@@ -129,7 +129,7 @@ impl Agent {
 
     /// By way of whom requests outside dialogs go: as [`home`](Self::home) says, and then by the
     /// service route (RFC 3608 §6.1), if the registrar has named one that can be reached.
-    fn way(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
+    fn outbound_route(&self) -> Result<Option<(Hop, RouteSet)>, Error> {
         let home = self.home()?;
         let (Some((hop, routes)), Some(first)) = (&home, self.service_hop()) else {
             return Ok(home);
@@ -157,9 +157,13 @@ impl Agent {
 
     /// The same for a target of that scheme: what `sips` begins, goes in private from the first hop on
     /// (RFC 3261 §26.2.2), and all its routes are sips (RFC 5630 §5.1.1).
-    fn way_for(&self, scheme: Scheme, target: &str) -> Result<Option<(Hop, RouteSet)>, Error> {
-        let Some((hop, routes)) = self.way()?.filter(|_| scheme == Scheme::Sips) else {
-            return self.way();
+    fn outbound_route_for(
+        &self,
+        scheme: Scheme,
+        target: &str,
+    ) -> Result<Option<(Hop, RouteSet)>, Error> {
+        let Some((hop, routes)) = self.outbound_route()?.filter(|_| scheme == Scheme::Sips) else {
+            return self.outbound_route();
         };
         let private = match hop.transport() {
             Some(transport) => transport.is_secure(),
@@ -189,7 +193,7 @@ impl Agent {
         [self.parameters.server_hop(), proxy, self.service_hop()]
             .into_iter()
             .flatten()
-            .map(Hop::settled)
+            .map(Hop::with_defaults)
     }
 
     /// What we write as From to a peer that is told `told`, without its tag.

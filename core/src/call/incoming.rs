@@ -219,9 +219,9 @@ impl Incoming {
         call: &mut Common,
         cx: &mut Context<'_>,
     ) -> Step {
-        let hop = match self.query.link() {
+        let hop = match self.query.peer_connection() {
             // At the other end of its connection the caller does not listen.
-            Some(link) => link.sender().clone(),
+            Some(connection) => connection.sender().clone(),
             None => Hop::at(self.query.flow.transport, self.query.from),
         };
         let State::Ringing(ringing) = &mut self.state else { return Step::Stay };
@@ -260,7 +260,7 @@ impl Incoming {
             Ok(dialog) => dialog,
             Err(_) => return self.refuse(call, cx, Response::new(400), EndedBy::Error),
         };
-        dialog.set_link(self.query.link());
+        dialog.set_peer_connection(self.query.peer_connection());
         let contact: Box<str> = cx.contact_by(&path, self.query.wants_sips()).into();
         // §13.3.1: an INVITE may say itself how long it is good for.
         let (limit, too_late) = match request.expires() {
@@ -344,7 +344,7 @@ impl Incoming {
             cx.respond(query, Response::new(500));
             return Step::Stay;
         }
-        ringing.dialog.set_link(query.link());
+        ringing.dialog.set_peer_connection(query.peer_connection());
         let offers = !request.body().is_empty();
         match request.method() {
             Method::Bye => {

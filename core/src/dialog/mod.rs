@@ -3,7 +3,7 @@
 //! A [`Dialog`] knows how its requests are addressed and in which order they come; what they mean is
 //! the business of [`crate::call`].
 
-mod link;
+mod peer_connection;
 mod route_set;
 
 #[cfg(test)]
@@ -11,7 +11,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub(crate) use link::{Link, NOWHERE};
+pub(crate) use peer_connection::{NOWHERE, PeerConnection};
 pub(crate) use route_set::{Course, RouteSet};
 
 use crate::sip::{BRANCH_COOKIE, Malformed, Message};
@@ -35,7 +35,7 @@ pub(crate) struct Dialog {
     /// Whether it was begun with a `sips` URI (§12.1.1, §12.1.2): nothing of it goes in the clear.
     secure: bool,
     /// The connection on which they were heard last, if it was one.
-    link: Option<Box<Link>>,
+    peer_connection: Option<Box<PeerConnection>>,
 }
 
 /// Where an INVITE of ours went, and by way of whom.
@@ -99,7 +99,7 @@ impl Dialog {
             target: contact.unwrap_or_else(|| target.into()),
             routes,
             secure: is_sips(target),
-            link: None,
+            peer_connection: None,
         }
     }
 
@@ -123,7 +123,7 @@ impl Dialog {
             target: Self::target_of_invite(request)?,
             routes: RouteSet::of_callee(request)?,
             secure: is_sips(request.request_uri().unwrap_or_default()),
-            link: None,
+            peer_connection: None,
         })
     }
 
@@ -193,13 +193,13 @@ impl Dialog {
     /// As [`of_caller`](Self::of_caller).
     pub(crate) fn fork(&self, seq: u32, response: &Message) -> Result<Self, Malformed> {
         let fork = Self::of_caller(&self.local, &self.call_id, seq, &self.target, response)?;
-        Ok(Self { secure: self.secure, link: self.link.clone(), ..fork })
+        Ok(Self { secure: self.secure, peer_connection: self.peer_connection.clone(), ..fork })
     }
 
     /// The same, from a 2xx that does not say how to reach whoever sent it.
     pub(crate) fn fork_with_lost(&self, seq: u32, way: Way, response: &Message) -> Self {
         let fork = Self::of_caller_with_lost(&self.local, &self.call_id, seq, way, response);
-        Self { secure: self.secure, link: self.link.clone(), ..fork }
+        Self { secure: self.secure, peer_connection: self.peer_connection.clone(), ..fork }
     }
 
     /// The way that our requests go.
@@ -218,25 +218,25 @@ impl Dialog {
     }
 
     /// The connection on which they were heard last.
-    pub(crate) fn link(&self) -> Option<&Link> {
-        self.link.as_deref()
+    pub(crate) fn peer_connection(&self) -> Option<&PeerConnection> {
+        self.peer_connection.as_deref()
     }
 
     /// The same, to be told that there is no other way.
-    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
-        self.link.as_deref_mut()
+    pub(crate) fn peer_connection_mut(&mut self) -> Option<&mut PeerConnection> {
+        self.peer_connection.as_deref_mut()
     }
 
     /// They were heard on a connection.
-    pub(crate) fn set_link(&mut self, link: Option<Box<Link>>) {
-        if link.is_some() {
-            self.link = link;
+    pub(crate) fn set_peer_connection(&mut self, peer_connection: Option<Box<PeerConnection>>) {
+        if peer_connection.is_some() {
+            self.peer_connection = peer_connection;
         }
     }
 
     /// Connections end with the network that they were on.
     pub(crate) fn forget_link(&mut self) {
-        self.link = None;
+        self.peer_connection = None;
     }
 
     /// A dialog of its own with the same party, by the same way, before its first response: `local` has
@@ -252,7 +252,7 @@ impl Dialog {
             target: self.target.clone(),
             routes: self.routes.clone(),
             secure: self.secure,
-            link: self.link.clone(),
+            peer_connection: self.peer_connection.clone(),
         }
     }
 

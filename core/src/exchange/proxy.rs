@@ -6,7 +6,7 @@ use super::context::{Branch, BranchState, Outcome, ResponseContext};
 use super::next_hop::Pending;
 use super::rewrite::{self, Changes};
 use super::route::Plan;
-use super::running::{Asked, Due, Running};
+use super::running::{Due, ReceivedRequest, Running};
 use super::side::{PeerFlow, Side};
 use super::target::{Large, Target};
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
@@ -29,14 +29,14 @@ impl Running {
     pub(super) fn forward(
         &mut self,
         host: &mut dyn Host,
-        asked: Asked,
+        received: ReceivedRequest,
         sealed: bool,
         targets: Vec<Target>,
     ) {
         if self.contexts.len() >= MAX_REQUESTS {
-            return self.refuse(host, &asked, 503);
+            return self.refuse(host, &received, 503);
         }
-        let Asked { server, message: request, origin } = asked;
+        let ReceivedRequest { server, message: request, origin } = received;
         let branch = |target| {
             let state = BranchState::Done(Outcome::Failed(480));
             Branch { target, state, client: None, flow: None, timer: None }
@@ -386,11 +386,11 @@ impl Running {
     // --- cancelling ---
 
     /// §16.10, §9.2.
-    pub(super) fn handle_cancel(&mut self, host: &mut dyn Host, asked: &Asked) {
-        let Some(server) = self.layer.server_for_cancel(&asked.message) else {
-            return self.refuse(host, asked, 481);
+    pub(super) fn handle_cancel(&mut self, host: &mut dyn Host, received: &ReceivedRequest) {
+        let Some(server) = self.layer.server_for_cancel(&received.message) else {
+            return self.refuse(host, received, 481);
         };
-        self.respond(host, asked, 200, |_| {});
+        self.respond(host, received, 200, |_| {});
         if let Some(&slot) = self.by_server.get(&server) {
             self.cancel_rest(host, slot);
             self.conclude(host, slot);

@@ -71,7 +71,7 @@ pub(super) enum Due {
 }
 
 /// A request to be answered.
-pub(super) struct Asked {
+pub(super) struct ReceivedRequest {
     pub(super) server: ServerId,
     pub(super) message: Message,
     /// Where it came from.
@@ -223,7 +223,7 @@ impl Running {
         }
         match self.layer.handle_message(host, origin.flow, origin.peer, message) {
             Some(Received::Request { id: server, message, .. }) => {
-                self.handle_request(host, Asked { server, message, origin });
+                self.handle_request(host, ReceivedRequest { server, message, origin });
             }
             Some(Received::Ack { message, from, .. }) => self.forward_ack(host, message, from),
             Some(Received::Response { id, message }) => self.handle_response(host, id, message),
@@ -284,86 +284,86 @@ impl Running {
 
     // --- requests ---
 
-    fn handle_request(&mut self, host: &mut dyn Host, asked: Asked) {
-        let request = asked.message.clone();
+    fn handle_request(&mut self, host: &mut dyn Host, received: ReceivedRequest) {
+        let request = received.message.clone();
         if *request.method() == Method::Cancel {
-            return self.handle_cancel(host, &asked);
+            return self.handle_cancel(host, &received);
         }
-        let Some(uri) = request.uri() else { return self.refuse(host, &asked, 400) };
+        let Some(uri) = request.uri() else { return self.refuse(host, &received, 400) };
         match uri.scheme() {
             Scheme::Sip | Scheme::Tel => {}
             // RFC 5630 §5.3: nobody asks for security in the clear.
-            Scheme::Sips if asked.origin.flow.transport.is_secure() => {}
-            Scheme::Sips if self.domain.is_secure() => return self.refuse(host, &asked, 400),
+            Scheme::Sips if received.origin.flow.transport.is_secure() => {}
+            Scheme::Sips if self.domain.is_secure() => return self.refuse(host, &received, 400),
             // §16.3 step 2.
-            _ => return self.refuse(host, &asked, 416),
+            _ => return self.refuse(host, &received, 416),
         }
         // Who has connected to us by that name connects again by it (RFC 5922 §7.2).
         let by_name = |name: &&String| name.eq_ignore_ascii_case(uri.host());
         if let Some(name) = self.parameters.domains.iter().find(by_name) {
-            self.connections.note_known_as(asked.origin.flow, name);
+            self.connections.note_known_as(received.origin.flow, name);
         }
         if *request.method() == Method::Register {
-            return self.handle_register(host, &asked, &uri);
+            return self.handle_register(host, &received, &uri);
         }
         match Plan::read(&request, &self.domain, self.seal) {
-            Ok(plan) => self.handle_plan(host, asked, plan),
-            Err(status) => self.refuse(host, &asked, status),
+            Ok(plan) => self.handle_plan(host, received, plan),
+            Err(status) => self.refuse(host, &received, status),
         }
     }
 
     /// Decides where a request goes (§16.3, §16.5).
-    fn handle_plan(&mut self, host: &mut dyn Host, asked: Asked, plan: Plan) {
-        let request = asked.message.clone();
-        let Ok(uri) = Uri::parse(&plan.uri) else { return self.refuse(host, &asked, 400) };
+    fn handle_plan(&mut self, host: &mut dyn Host, received: ReceivedRequest, plan: Plan) {
+        let request = received.message.clone();
+        let Ok(uri) = Uri::parse(&plan.uri) else { return self.refuse(host, &received, 400) };
         let ours = uri.scheme() == Scheme::Tel || self.domain.is_ours(&uri);
         let is_options = *request.method() == Method::Options;
         if is_options && !plan.sealed && ours && uri.user().is_none() {
-            return self.answer_options(host, &asked);
+            return self.answer_options(host, &received);
         }
         match request.max_forwards() {
             // §16.3 step 3; §11: who asks about this hop is answered.
-            Some(0) if is_options => return self.answer_options(host, &asked),
-            Some(0) => return self.refuse(host, &asked, 483),
+            Some(0) if is_options => return self.answer_options(host, &received),
+            Some(0) => return self.refuse(host, &received, 483),
             _ => {}
         }
         if self.came_from_here(&request) {
-            return self.refuse(host, &asked, 482);
+            return self.refuse(host, &received, 482);
         }
         if request.header(HeaderName::ProxyRequire).is_some() {
-            return self.refuse_extensions(host, &asked, HeaderName::ProxyRequire);
+            return self.refuse_extensions(host, &received, HeaderName::ProxyRequire);
         }
         if plan.sealed {
             let target = self.target_within(&plan);
-            return self.forward(host, asked, true, vec![target]);
+            return self.forward(host, received, true, vec![target]);
         }
         // Within a call, but none that we know: of before a restart perhaps.
         if request.to_tag().is_some() && (!ours || uri.user().is_none()) {
-            return self.refuse(host, &asked, 481);
+            return self.refuse(host, &received, 481);
         }
         if !ours || !plan.routes.is_empty() {
-            return self.refuse(host, &asked, 403);
+            return self.refuse(host, &received, 403);
         }
-        if !self.admit(host, &asked, Asker::Proxy) {
+        if !self.admit(host, &received, Asker::Proxy) {
             return;
         }
         let user = uri.user().map(|user| unescape(user).into_owned());
         match user.and_then(|user| self.registrar.targets(&user)) {
-            None => self.refuse(host, &asked, 404),
+            None => self.refuse(host, &received, 404),
             Some(targets) => {
                 let sips = uri.scheme() == Scheme::Sips;
                 let Some(targets) = Target::choose(targets, sips) else {
-                    return self.refuse_sips(host, &asked);
+                    return self.refuse_sips(host, &received);
                 };
                 if targets.is_empty() {
-                    return self.refuse(host, &asked, 480);
+                    return self.refuse(host, &received, 480);
                 }
                 if *request.method() == Method::Invite {
                     let from = request.from().uri_str().to_owned();
                     let (to, contacts) = (plan.uri, targets.len());
                     self.emit(ExchangeEvent::Call { from, to, contacts });
                 }
-                self.forward(host, asked, false, targets);
+                self.forward(host, received, false, targets);
             }
         }
     }
@@ -386,36 +386,36 @@ impl Running {
         request.vias().flatten().any(|via| self.domain.is_own_via(&via))
     }
 
-    fn handle_register(&mut self, host: &mut dyn Host, asked: &Asked, uri: &Uri<'_>) {
-        let request = &asked.message;
+    fn handle_register(&mut self, host: &mut dyn Host, received: &ReceivedRequest, uri: &Uri<'_>) {
+        let request = &received.message;
         if !self.domain.is_ours(uri) {
-            return self.refuse(host, asked, 403);
+            return self.refuse(host, received, 403);
         }
         if !request.require().all(is_supported) {
-            return self.refuse_extensions(host, asked, HeaderName::Require);
+            return self.refuse_extensions(host, received, HeaderName::Require);
         }
         // RFC 3327 §5.3: a proxy has put itself in the way of who does not know of it.
         if request.header(HeaderName::Path).is_some() && !request.supports("path") {
-            return self.respond(host, asked, 420, |writer| {
+            return self.respond(host, received, 420, |writer| {
                 writer.field(HeaderName::Unsupported, "path");
             });
         }
-        if !self.admit(host, asked, Asker::Server) {
+        if !self.admit(host, received, Asker::Server) {
             return;
         }
         let Some(user) = user_of(&request.to(), &self.domain) else {
-            return self.refuse(host, asked, 404);
+            return self.refuse(host, received, 404);
         };
         if self.registers_us(request) {
-            return self.refuse(host, asked, 403);
+            return self.refuse(host, received, 403);
         }
         let (now, mut events) = (host.now(), Vec::new());
-        let result = self.registrar.register(&user, request, asked.origin, now, &mut events);
+        let result = self.registrar.register(&user, request, received.origin, now, &mut events);
         self.emit_all(events);
         match result {
             Ok(Granted { outbound }) => {
                 let listing = self.registrar.listing(&user, now);
-                self.respond(host, asked, 200, |writer| {
+                self.respond(host, received, 200, |writer| {
                     listing.iter().for_each(|line| writer.field(HeaderName::Contact, line));
                     // RFC 3327 §5.3.
                     request.headers(HeaderName::Path).for_each(|path| {
@@ -427,7 +427,7 @@ impl Running {
                     }
                 });
             }
-            Err(Refused(status)) => self.refuse(host, asked, status),
+            Err(Refused(status)) => self.refuse(host, received, status),
         }
         while let Some(left) = self.registrar.next_left() {
             self.connections.close(host, left.flow);
@@ -440,18 +440,18 @@ impl Running {
     }
 
     /// Lets a request in, or answers it.
-    fn admit(&mut self, host: &mut dyn Host, asked: &Asked, asker: Asker) -> bool {
-        let request = &asked.message;
+    fn admit(&mut self, host: &mut dyn Host, received: &ReceivedRequest, asker: Asker) -> bool {
+        let request = &received.message;
         let identity = match asker {
             Asker::Server => request.to(),
             Asker::Proxy => request.from(),
         };
-        let (ip, now) = (asked.origin.peer.ip(), host.now());
+        let (ip, now) = (received.origin.peer.ip(), host.now());
         let claimed = self.admission.claimed(asker, request, &self.parameters);
         let claimed = claimed.as_deref();
         let shows = request.header_by_name(asker.credentials_field()).is_some();
         if shows && !self.sources.may_guess(ip, now, claimed) {
-            self.refuse(host, asked, 503);
+            self.refuse(host, received, 503);
             return false;
         }
         let (parameters, domain) = (&self.parameters, &self.domain);
@@ -459,16 +459,16 @@ impl Running {
             Ok(_) => return true,
             Err(Denied::Wrong) => {
                 self.sources.guessed(ip, now, claimed);
-                self.refuse(host, asked, 403);
+                self.refuse(host, received, 403);
             }
-            Err(Denied::Refused(status)) => self.refuse(host, asked, status),
+            Err(Denied::Refused(status)) => self.refuse(host, received, status),
             Err(Denied::Challenge { stale }) => {
                 let challenges = self.admission.challenges(host, asker, ip, stale);
                 let name = match asker {
                     Asker::Server => HeaderName::WwwAuthenticate,
                     Asker::Proxy => HeaderName::ProxyAuthenticate,
                 };
-                self.respond(host, asked, asker.status(), |writer| {
+                self.respond(host, received, asker.status(), |writer| {
                     challenges.iter().for_each(|challenge| writer.field(name, challenge));
                 });
             }
@@ -478,42 +478,47 @@ impl Running {
 
     // --- answers ---
 
-    fn answer_options(&mut self, host: &mut dyn Host, asked: &Asked) {
-        self.respond(host, asked, 200, |writer| {
+    fn answer_options(&mut self, host: &mut dyn Host, received: &ReceivedRequest) {
+        self.respond(host, received, 200, |writer| {
             writer.field(HeaderName::Allow, ALLOW);
             writer.field(HeaderName::Accept, "application/sdp");
         });
     }
 
     /// §8.2.2.3, §16.3 step 5.
-    fn refuse_extensions(&mut self, host: &mut dyn Host, asked: &Asked, name: HeaderName) {
+    fn refuse_extensions(
+        &mut self,
+        host: &mut dyn Host,
+        received: &ReceivedRequest,
+        name: HeaderName,
+    ) {
         let known = name == HeaderName::Require;
-        let tags = asked.message.values(name).filter(|tag| !known || !is_supported(tag));
-        self.respond(host, asked, 420, |writer| {
+        let tags = received.message.values(name).filter(|tag| !known || !is_supported(tag));
+        self.respond(host, received, 420, |writer| {
             tags.for_each(|tag| writer.field(HeaderName::Unsupported, tag));
         });
     }
 
     /// Nobody who is called can be reached in private (RFC 5630 §5.3).
-    fn refuse_sips(&mut self, host: &mut dyn Host, asked: &Asked) {
+    fn refuse_sips(&mut self, host: &mut dyn Host, received: &ReceivedRequest) {
         let warning = format!("380 {} \"SIPS Not Allowed\"", self.parameters.realm);
-        self.respond(host, asked, 480, |writer| writer.field(HeaderName::Warning, warning));
-        self.tell_refused(asked, 480);
+        self.respond(host, received, 480, |writer| writer.field(HeaderName::Warning, warning));
+        self.report_refused(received, 480);
     }
 
     /// Answers with an error, and tells it.
-    pub(super) fn refuse(&mut self, host: &mut dyn Host, asked: &Asked, status: u16) {
+    pub(super) fn refuse(&mut self, host: &mut dyn Host, received: &ReceivedRequest, status: u16) {
         let min_expires = self.registrar.min_expires();
-        self.respond(host, asked, status, |writer| match status {
+        self.respond(host, received, status, |writer| match status {
             423 => writer.field(HeaderName::MinExpires, min_expires),
             503 => writer.field(HeaderName::RetryAfter, RETRY_AFTER),
             _ => {}
         });
-        self.tell_refused(asked, status);
+        self.report_refused(received, status);
     }
 
-    fn tell_refused(&mut self, asked: &Asked, status: u16) {
-        let (message, source) = (&asked.message, asked.origin.peer);
+    fn report_refused(&mut self, received: &ReceivedRequest, status: u16) {
+        let (message, source) = (&received.message, received.origin.peer);
         let identity = match message.method() {
             Method::Register => message.to(),
             _ => message.from(),
@@ -527,19 +532,19 @@ impl Running {
     pub(super) fn respond(
         &mut self,
         host: &mut dyn Host,
-        asked: &Asked,
+        received: &ReceivedRequest,
         status: u16,
         more: impl FnOnce(&mut Writer<'_>),
     ) {
         let tag = new_tag(host);
-        let (reason, source) = (reason_phrase(status), Some(asked.origin.peer));
+        let (reason, source) = (reason_phrase(status), Some(received.origin.peer));
         let buffer = &mut self.buffer;
         let mut writer =
-            Writer::response_to(buffer, &asked.message, status, reason, Some(&tag), source);
+            Writer::response_to(buffer, &received.message, status, reason, Some(&tag), source);
         more(&mut writer);
         writer.field(HeaderName::Server, &self.parameters.server);
         writer.finish();
-        self.layer.respond(host, asked.server, status, &self.buffer);
+        self.layer.respond(host, received.server, status, &self.buffer);
     }
 
     // --- events ---

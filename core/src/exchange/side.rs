@@ -42,15 +42,16 @@ impl PeerFlow {
     /// packets come from.
     fn is_translated(&self, request: &Message) -> bool {
         let via = request.via();
-        let Some(told) = via.ip().map(|ip| SocketAddr::new(ip, via.port().unwrap_or(5060))) else {
+        let Some(sent_by) = via.ip().map(|ip| SocketAddr::new(ip, via.port().unwrap_or(5060)))
+        else {
             return false;
         };
-        let same_port = told.port() == self.peer.port() || via.rport().is_none();
-        let seen = told.ip().to_canonical() == self.peer.ip().to_canonical() && same_port;
+        let same_port = sent_by.port() == self.peer.port() || via.rport().is_none();
+        let seen = sent_by.ip().to_canonical() == self.peer.ip().to_canonical() && same_port;
         !seen
             && request.contacts().flatten().any(|contact| {
                 let uri = contact.uri();
-                uri.ip() == Some(told.ip()) && uri.port().unwrap_or(5060) == told.port()
+                uri.ip() == Some(sent_by.ip()) && uri.port().unwrap_or(5060) == sent_by.port()
             })
     }
 }

@@ -23,7 +23,7 @@ const REFUSALS: u64 = 100;
 /// How often a full table is looked through for who may be forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often it is told that a source is held back.
-const TELL: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Everybody who has asked lately.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ struct Source {
     connections: usize,
     /// What was held back since it was last told, and when that was.
     held: [u64; Limit::ALL.len()],
-    told: [Option<Instant>; Limit::ALL.len()],
+    reported: [Option<Instant>; Limit::ALL.len()],
 }
 
 /// So many at once, and one more each interval.
@@ -166,14 +166,14 @@ impl Sources {
 
     fn hold(&mut self, ip: IpAddr, now: Instant, limit: Limit) {
         let source = self.source(ip, now);
-        let (Some(count), Some(told)) =
-            (source.held.get_mut(limit as usize), source.told.get_mut(limit as usize))
+        let (Some(count), Some(reported)) =
+            (source.held.get_mut(limit as usize), source.reported.get_mut(limit as usize))
         else {
             return;
         };
         *count += 1;
-        if told.is_none_or(|told| told + TELL <= now) {
-            *told = Some(now);
+        if reported.is_none_or(|reported| reported + REPORT_INTERVAL <= now) {
+            *reported = Some(now);
             let count = core::mem::take(count);
             self.events.push(ExchangeEvent::Limited { source: ip, limit, count });
         }

@@ -88,7 +88,7 @@ impl Hop {
 
     /// The same with everything said that needs no looking up, so that it is the same hop however much
     /// of it was said.
-    pub(crate) fn settled(mut self) -> Self {
+    pub(crate) fn with_defaults(mut self) -> Self {
         if let Some(address) = self.address() {
             (self.port, self.transport) = (Some(address.port()), Some(self.usual_transport()));
         }

@@ -97,8 +97,8 @@ impl Phone {
                 // server: only what the server answers itself says from where it sees us.
                 let owner = self.agent.owner_of_client(id, false);
                 if let Some(Owner::Registration | Owner::KeepAlive) = owner {
-                    let news = self.agent.learn(flow, from, &message.via());
-                    self.handle_news(host, news);
+                    let change = self.agent.learn(flow, from, &message.via());
+                    self.handle_address_change(host, change);
                 }
                 let last = message.status().is_some_and(|status| status >= 200);
                 match self.agent.inspect_response_in(message, from) {

@@ -26,7 +26,7 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Kept {
     path: Arc<Path>,
-    way: Way,
+    technique: Technique,
     /// An answer that has not come yet.
     awaited: Option<Awaited>,
     /// Whether the server has ever answered an empty line here.
@@ -35,7 +35,7 @@ pub(super) struct Kept {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
+enum Technique {
     Crlf,
     Stun,
     Options,
@@ -52,16 +52,16 @@ impl Phone {
     /// We are bound: sees to it that the way on which we are is kept open.
     pub(super) fn keep_open(&mut self, host: &mut dyn Host) {
         let path = self.registration.as_ref().and_then(Registration::path).cloned();
-        let wanted = path.and_then(|path| Some((self.way_for(&path)?, path)));
-        let Some((way, path)) = wanted else { return self.stop_keeping(host) };
+        let wanted = path.and_then(|path| Some((self.technique_for(&path)?, path)));
+        let Some((technique, path)) = wanted else { return self.stop_keeping(host) };
         if let Some(kept) = &mut self.kept
-            && (kept.way, kept.path.flow, kept.path.to) == (way, path.flow, path.to)
+            && (kept.technique, kept.path.flow, kept.path.to) == (technique, path.flow, path.to)
         {
             kept.path = path;
             return;
         }
         self.stop_keeping(host);
-        self.kept = Some(Kept { path, way, awaited: None, answers: false, timer: None });
+        self.kept = Some(Kept { path, technique, awaited: None, answers: false, timer: None });
         self.keep_later(host);
     }
 
@@ -80,7 +80,7 @@ impl Phone {
         let Some(kept) = &mut self.kept else { return };
         kept.timer = None;
         let (flow, to) = (kept.path.flow, kept.path.to);
-        match (&mut kept.awaited, kept.way) {
+        match (&mut kept.awaited, kept.technique) {
             (Some(Awaited::Pong), _) if must_answer => self.lose_flow(host),
             (Some(Awaited::Pong), _) => self.keep_later(host),
             (Some(Awaited::Binding(question)), _) => match question.next(now) {
@@ -93,21 +93,21 @@ impl Phone {
             },
             // Its transaction times out by itself.
             (Some(Awaited::Options(_)), _) => {}
-            (None, Way::Crlf) if flow.transport.is_reliable() => {
+            (None, Technique::Crlf) if flow.transport.is_reliable() => {
                 self.agent.connections.ping(host, flow);
                 let Some(kept) = &mut self.kept else { return };
                 kept.awaited = Some(Awaited::Pong);
                 self.keep_at(now + PONG_WITHIN);
             }
-            (None, Way::Crlf) => {
+            (None, Technique::Crlf) => {
                 host.send(Outbound::Datagram { flow, to, bytes: PING });
                 self.keep_later(host);
             }
-            (None, Way::Stun) => {
+            (None, Technique::Stun) => {
                 kept.awaited = Some(Awaited::Binding(Question::new(host, to, RTO)));
                 self.handle_keep_alive(host);
             }
-            (None, Way::Options) => self.ask_options(host),
+            (None, Technique::Options) => self.ask_options(host),
         }
     }
 
@@ -157,8 +157,8 @@ impl Phone {
             Some(Ok(mapped)) => {
                 self.keep_later(host);
                 // §4.4.2: another address is a flow that has failed; its registration is made anew.
-                let news = self.agent.note_seen(flow, from, mapped);
-                self.handle_news(host, news);
+                let change = self.agent.note_seen(flow, from, mapped);
+                self.handle_address_change(host, change);
             }
             Some(Err(_)) => self.lose_flow(host),
             None => self.agent.counters.stray += 1,
@@ -257,19 +257,19 @@ impl Phone {
         self.with_registration(host, |it, cx| it.handle_flow_lost(cx, flow));
     }
 
-    fn way_for(&self, path: &Path) -> Option<Way> {
+    fn technique_for(&self, path: &Path) -> Option<Technique> {
         let parameters = &self.agent.parameters;
         let reliable = path.flow.transport.is_reliable();
         let asked =
             self.agent.binding.as_ref().is_some_and(|b| b.outbound && b.flow_timer.is_some());
         match parameters.keep_alive {
             KeepAlive::Off => None,
-            KeepAlive::Options => Some(Way::Options),
-            KeepAlive::Stun if !reliable => Some(Way::Stun),
-            KeepAlive::Crlf | KeepAlive::Stun => Some(Way::Crlf),
-            KeepAlive::Auto if reliable => Some(Way::Crlf),
-            KeepAlive::Auto if asked => Some(Way::Stun),
-            KeepAlive::Auto => self.agent.is_behind_nat(path).then_some(Way::Crlf),
+            KeepAlive::Options => Some(Technique::Options),
+            KeepAlive::Stun if !reliable => Some(Technique::Stun),
+            KeepAlive::Crlf | KeepAlive::Stun => Some(Technique::Crlf),
+            KeepAlive::Auto if reliable => Some(Technique::Crlf),
+            KeepAlive::Auto if asked => Some(Technique::Stun),
+            KeepAlive::Auto => self.agent.is_behind_nat(path).then_some(Technique::Crlf),
         }
     }
 }

@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use super::Phone;
-use crate::agent::{Alarm, HOST_TIMEOUT, MediaPorts, News};
+use crate::agent::{AddressChange, Alarm, HOST_TIMEOUT, MediaPorts};
 use crate::call::Call;
 use crate::event::CallId;
 use crate::host::{Channel, Flow, Host, MediaPort, Outbound, Query, Records, RequestId, Transport};
@@ -243,7 +243,10 @@ impl Phone {
         let mapped = asked.and_then(|(flow, _)| Some((flow, mapped?)));
         if let Some((flow, mapped)) = mapped {
             let changed = self.agent.note_mapped(flow, mapped);
-            self.handle_news(host, if changed { News::Found } else { News::None });
+            self.handle_address_change(
+                host,
+                if changed { AddressChange::Found } else { AddressChange::None },
+            );
         } else if self.mappings.start.is_some() {
             self.agent.counters.unmapped += 1;
         }

@@ -1,7 +1,7 @@
 //! What a phone does when its machine has come to another network.
 
 use super::{Intent, Phone};
-use crate::agent::News;
+use crate::agent::AddressChange;
 use crate::call::Call;
 use crate::event::CallId;
 use crate::host::{Host, Outbound};
@@ -22,11 +22,11 @@ impl Phone {
 
     /// Takes what a server says of where it sees us. When our NAT has moved, the registration is made
     /// anew, and then each call told where we are now: as after a change of network, but for the sockets.
-    pub(super) fn handle_news(&mut self, host: &mut dyn Host, news: News) {
-        if news == News::None {
+    pub(super) fn handle_address_change(&mut self, host: &mut dyn Host, change: AddressChange) {
+        if change == AddressChange::None {
             return;
         }
-        self.moved |= news == News::Moved;
+        self.moved |= change == AddressChange::Moved;
         match self.registration {
             Some(_) => self.with_registration(host, Registration::handle_move),
             None => self.follow_move(host),

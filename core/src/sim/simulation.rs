@@ -411,7 +411,7 @@ impl Simulation {
     /// # Panics
     /// When a node asks for the same deadline again and again and time stands still.
     pub fn step(&mut self) -> bool {
-        self.settle();
+        self.update_deadlines();
         let Some(what) = self.network.next() else { return false };
         self.happen(what);
         true
@@ -453,7 +453,7 @@ impl Simulation {
 
     /// When the next thing happens.
     pub fn next_at(&mut self) -> Option<Instant> {
-        self.settle();
+        self.update_deadlines();
         self.network.next_at()
     }
 
@@ -585,7 +585,7 @@ impl Simulation {
         }
     }
 
-    fn settle(&mut self) {
+    fn update_deadlines(&mut self) {
         for index in self.touched.drain(..) {
             let node = &mut self.nodes[index];
             node.touched = false;

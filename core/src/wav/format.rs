@@ -15,7 +15,7 @@ pub struct WavFormat {
     /// How a sample is written.
     pub coding: Coding,
     /// How many bytes of sound the header tells; 0 when it does not say.
-    pub(super) told: u64,
+    pub(super) declared: u64,
 }
 
 /// How a WAV file writes a sample.
@@ -79,7 +79,7 @@ impl WavFormat {
             (ULAW, 1) => Coding::Ulaw,
             _ => return Err(WavError::Coding { tag, bits }),
         };
-        Ok(Self { channels, rate, coding, told: 0 })
+        Ok(Self { channels, rate, coding, declared: 0 })
     }
 
     /// How many bytes a frame has: a sample of each channel.

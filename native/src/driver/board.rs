@@ -1,4 +1,4 @@
-//! The passenger that is a switchboard: the phones that share one driver and its sockets.
+//! The endpoint that is a switchboard: the phones that share one driver and its sockets.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use offhook_core::time::Instant;
 use tokio::sync::watch;
 
 use super::line::Line;
-use super::{Jobs, Passenger};
+use super::{DrivenEndpoint, Jobs};
 use crate::capture::Capture;
-use crate::host::machine::Machine;
+use crate::host::endpoint_host::EndpointHost;
 use crate::host::metronome::Metronome;
 use crate::host::turned_away::TurnedAway;
 
@@ -40,18 +40,18 @@ pub(crate) struct Hub {
 }
 
 /// Something to do with a line, between two crossings.
-pub(crate) type LineJob = Box<dyn FnOnce(&mut Line, &mut Machine) + Send>;
+pub(crate) type LineJob = Box<dyn FnOnce(&mut Line, &mut EndpointHost) + Send>;
 
 /// The way into a line.
 #[derive(Clone, Debug)]
 pub(crate) struct LineJobs {
     jobs: Jobs<Board>,
-    seat: Seat,
+    key: LineKey,
 }
 
 /// Which line of a board, before and after the switchboard has given it a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Seat(u64);
+struct LineKey(u64);
 
 /// The driver is gone.
 #[derive(Debug)]
@@ -64,8 +64,8 @@ pub(crate) type End = Box<dyn Send>;
 pub(crate) struct Board {
     group: Arc<Group>,
     switchboard: Switchboard<Line>,
-    seats: HashMap<Seat, LineId>,
-    ends: HashMap<LineId, (Seat, End)>,
+    line_ids: HashMap<LineKey, LineId>,
+    ends: HashMap<LineId, (LineKey, End)>,
     /// Lines that have been told to do something since the last rest.
     busy: BTreeSet<LineId>,
     /// Says that the last line is over, and so the board.
@@ -108,9 +108,9 @@ impl Hub {
     pub(crate) fn add(&mut self, line: Line, end: End) -> LineJobs {
         self.lines += 1;
         self.last += 1;
-        let seat = Seat(self.last);
-        let _ = self.jobs.send(Box::new(move |board, _| board.add(seat, line, end)));
-        LineJobs { jobs: self.jobs.clone(), seat }
+        let key = LineKey(self.last);
+        let _ = self.jobs.send(Box::new(move |board, _| board.add(key, line, end)));
+        LineJobs { jobs: self.jobs.clone(), key }
     }
 }
 
@@ -120,9 +120,8 @@ impl LineJobs {
     /// # Errors
     /// When the driver is gone.
     pub(crate) fn send(&self, job: LineJob) -> Result<(), Gone> {
-        let seat = self.seat;
-        let job =
-            move |board: &mut Board, machine: &mut Machine| board.carry_out(machine, seat, job);
+        let key = self.key;
+        let job = move |board: &mut Board, host: &mut EndpointHost| board.carry_out(host, key, job);
         self.jobs.send(Box::new(job)).map_err(|_| Gone)
     }
 
@@ -138,29 +137,29 @@ impl Board {
         Self {
             group,
             switchboard: Switchboard::new(),
-            seats: HashMap::new(),
+            line_ids: HashMap::new(),
             ends: HashMap::new(),
             busy: BTreeSet::new(),
             last_end: None,
         }
     }
 
-    fn add(&mut self, seat: Seat, line: Line, end: End) {
+    fn add(&mut self, key: LineKey, line: Line, end: End) {
         match self.switchboard.add(line) {
             Ok(id) => {
-                self.seats.insert(seat, id);
-                self.ends.insert(id, (seat, end));
+                self.line_ids.insert(key, id);
+                self.ends.insert(id, (key, end));
             }
             // There are too many: it is over before it began.
             Err(_) => self.shrink(end),
         }
     }
 
-    fn carry_out(&mut self, machine: &mut Machine, seat: Seat, job: LineJob) {
-        let Some(id) = self.seats.get(&seat) else { return };
+    fn carry_out(&mut self, host: &mut EndpointHost, key: LineKey, job: LineJob) {
+        let Some(id) = self.line_ids.get(&key) else { return };
         if let Some(line) = self.switchboard.line_mut(*id) {
             self.busy.insert(*id);
-            job(line, machine);
+            job(line, host);
         }
     }
 
@@ -175,11 +174,11 @@ impl Board {
 
     /// A line has stopped. With the last one the driver's work is over; that it is, is told when the
     /// sockets are closed.
-    fn leave(&mut self, machine: &mut Machine, id: LineId) {
-        drop(self.switchboard.remove(machine, id));
+    fn leave(&mut self, host: &mut EndpointHost, id: LineId) {
+        drop(self.switchboard.remove(host, id));
         self.busy.remove(&id);
-        let Some((seat, end)) = self.ends.remove(&id) else { return };
-        self.seats.remove(&seat);
+        let Some((key, end)) = self.ends.remove(&id) else { return };
+        self.line_ids.remove(&key);
         self.shrink(end);
     }
 
@@ -222,14 +221,14 @@ impl Endpoint for Board {
     }
 }
 
-impl Passenger for Board {
-    fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>) {
+impl DrivenEndpoint for Board {
+    fn pass_on(&mut self, host: &mut EndpointHost, jobs: &Jobs<Self>) {
         while let Some((id, line)) = self.switchboard.next_changed() {
-            if let Some((seat, _)) = self.ends.get(&id) {
-                line.settle(machine, &LineJobs { jobs: jobs.clone(), seat: *seat });
+            if let Some((key, _)) = self.ends.get(&id) {
+                line.pass_on(host, &LineJobs { jobs: jobs.clone(), key: *key });
             }
             if line.is_done() {
-                self.leave(machine, id);
+                self.leave(host, id);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The passenger that is a phone's signalling: it passes events on to handles and calls' media
+//! The endpoint that is a phone's signalling: it passes events on to handles and calls' media
 //! tasks, and carries out what handles ask.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use crate::call::{Call, Transfer};
 use crate::capture::Capture;
 use crate::event::{CallEvent, Ending, Event};
 use crate::handler;
-use crate::host::machine::Machine;
+use crate::host::endpoint_host::EndpointHost;
 use crate::host::metronome::Metronome;
 use crate::host::turned_away::TurnedAway;
 use crate::phone::Bulletin;
@@ -38,7 +38,7 @@ pub(crate) struct Line {
     requests: HashMap<SipRequestId, oneshot::Sender<Answer>>,
     transfers: HashMap<CallId, (TransferMode, oneshot::Sender<Transfer>)>,
     metronome: Arc<Metronome>,
-    crowd: Option<Crowd>,
+    media_runtime: Option<MediaRuntime>,
     capture: Option<Capture>,
     /// Whether calls have no media at all.
     soundless: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Line {
 
 /// Where the media of calls goes that are too many for the driver's own thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct MediaRuntime {
     /// How many calls there may be before.
     pub(crate) beyond: usize,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -63,7 +63,7 @@ impl Line {
     pub(crate) fn new(
         phone: Phone,
         bulletin: Arc<Bulletin>,
-        crowd: Option<Crowd>,
+        media_runtime: Option<MediaRuntime>,
         hub: &Hub,
     ) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Line {
             requests: HashMap::new(),
             transfers: HashMap::new(),
             metronome: Arc::clone(&hub.metronome),
-            crowd,
+            media_runtime,
             capture: hub.capture.clone(),
             soundless: hub.soundless,
             resting: Vec::new(),
@@ -96,23 +96,23 @@ impl Line {
         }
     }
 
-    /// Calls `tell` when everything done so far has gone as far as it can without the network, and the
+    /// Calls `done` when everything done so far has gone as far as it can without the network, and the
     /// handles show it.
-    pub(crate) fn at_rest(&mut self, tell: impl FnOnce() + Send + 'static) {
-        self.resting.push(Box::new(tell));
+    pub(crate) fn at_rest(&mut self, done: impl FnOnce() + Send + 'static) {
+        self.resting.push(Box::new(done));
     }
 
     /// Passes on what the phone has to tell; called after every crossing.
-    pub(super) fn settle(&mut self, machine: &mut Machine, jobs: &LineJobs) {
+    pub(super) fn pass_on(&mut self, host: &mut EndpointHost, jobs: &LineJobs) {
         while let Some(event) = self.phone.next_event() {
-            self.handle_event(machine, jobs, event);
+            self.handle_event(host, jobs, event);
         }
     }
 
     /// Takes note that a crossing has come to rest.
     pub(super) fn rest(&mut self) {
-        for tell in self.resting.drain(..) {
-            tell();
+        for done in self.resting.drain(..) {
+            done();
         }
     }
 
@@ -142,17 +142,17 @@ impl Line {
         self.hold(jobs, id)
     }
 
-    /// Transfers a call; `told` learns what became of it.
+    /// Transfers a call; `done` is sent the result.
     pub(crate) fn transfer(
         &mut self,
         call: CallId,
         target: &str,
         options: TransferOptions,
-        told: oneshot::Sender<Transfer>,
+        done: oneshot::Sender<Transfer>,
     ) -> Result<(), Refusal> {
         let mode = options.mode;
         self.phone.transfer(call, target, options)?;
-        self.transfers.insert(call, (mode, told));
+        self.transfers.insert(call, (mode, done));
         Ok(())
     }
 
@@ -173,14 +173,14 @@ impl Line {
         true
     }
 
-    /// Sends a request as `send` says; `told` learns the answer.
+    /// Sends a request as `send` says; `reply` is sent the answer.
     pub(crate) fn request(
         &mut self,
-        told: oneshot::Sender<Answer>,
+        reply: oneshot::Sender<Answer>,
         send: impl FnOnce(&mut Phone) -> Result<SipRequestId, Refusal>,
     ) -> Result<(), Refusal> {
         let request = send(&mut self.phone)?;
-        self.requests.insert(request, told);
+        self.requests.insert(request, reply);
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl Line {
         Some(shared)
     }
 
-    fn handle_event(&mut self, machine: &mut Machine, jobs: &LineJobs, event: event::Event) {
+    fn handle_event(&mut self, host: &mut EndpointHost, jobs: &LineJobs, event: event::Event) {
         use event::Event as Core;
         match event {
             Core::Status(status) => {
@@ -222,34 +222,34 @@ impl Line {
             Core::State { call, state, cause } => self.change(call, state, cause),
             Core::Hold { call, by, held } => {
                 self.look(call);
-                self.tell(call, CallEvent::Hold { by, held });
+                self.emit(call, CallEvent::Hold { by, held });
             }
             Core::HoldFailed { call, held, cause } => {
-                self.tell(call, CallEvent::HoldFailed { held, cause });
+                self.emit(call, CallEvent::HoldFailed { held, cause });
             }
             Core::Renegotiated { call } => {
                 self.look(call);
-                self.tell(call, CallEvent::Renegotiated);
+                self.emit(call, CallEvent::Renegotiated);
             }
             Core::Ended { call, by, cause, error } => self.end(call, by, cause, error),
             Core::Transfer { call, to, outcome, cause } => {
                 self.transferred(call, outcome, cause.clone());
-                self.tell(call, CallEvent::Transfer { to, outcome, cause });
+                self.emit(call, CallEvent::Transfer { to, outcome, cause });
             }
             Core::Referred { call, referral, to, by } => {
                 let Some(shared) = self.calls.get(&call) else { return };
                 let (shared, words) = (Arc::clone(shared), (to.clone(), by.clone()));
-                self.tell(call, CallEvent::Referred { to, by });
+                self.emit(call, CallEvent::Referred { to, by });
                 self.bulletin.refer(Referral::new(shared, referral, jobs.clone(), words));
             }
             Core::Media { .. } if self.soundless => {}
-            Core::Media { call, control } => self.control(machine, jobs, call, control),
+            Core::Media { call, control } => self.control(host, jobs, call, control),
             Core::Message { from, to, body, content_type } => {
                 self.bulletin.publish(&Event::Message { from, to, body, content_type });
             }
             Core::Response { request, reply } => {
-                if let Some(told) = self.requests.remove(&request) {
-                    let _ = told.send(reply);
+                if let Some(sender) = self.requests.remove(&request) {
+                    let _ = sender.send(reply);
                 }
             }
             _ => {}
@@ -264,8 +264,8 @@ impl Line {
             (TransferOutcome::Accepted | TransferOutcome::Succeeded, _) => Transfer::Transferred,
             (TransferOutcome::Failed, _) => Transfer::Failed { cause },
         };
-        if let Some((_, told)) = self.transfers.remove(&call) {
-            let _ = told.send(result);
+        if let Some((_, done)) = self.transfers.remove(&call) {
+            let _ = done.send(result);
         }
     }
 
@@ -287,7 +287,7 @@ impl Line {
             }
         });
         shared.moved.notify_waiters();
-        self.tell(call, CallEvent::State { state, cause });
+        self.emit(call, CallEvent::State { state, cause });
     }
 
     fn end(
@@ -320,7 +320,7 @@ impl Line {
         self.bulletin.publish(&Event::Call { call, event });
     }
 
-    fn tell(&self, call: CallId, event: CallEvent) {
+    fn emit(&self, call: CallId, event: CallEvent) {
         if let Some(shared) = self.calls.get(&call) {
             shared.events.send(&event);
             self.bulletin.publish(&Event::Call { call, event });
@@ -331,7 +331,7 @@ impl Line {
     /// before goes to the session itself.
     fn control(
         &mut self,
-        machine: &mut Machine,
+        host: &mut EndpointHost,
         jobs: &LineJobs,
         call: CallId,
         control: MediaControl,
@@ -341,20 +341,19 @@ impl Line {
         if let MediaControl::Configure { parameters, .. } = &control {
             if !shared.has_media() {
                 let (beat, capture) = (self.metronome.beat(), self.capture.clone());
-                let task =
-                    media::run(Media::begin(shared), jobs.clone(), machine.time, beat, capture);
-                match self.crowd.as_ref().filter(|crowd| calls > crowd.beyond) {
-                    Some(crowd) => crowd.runtime.spawn(task),
+                let task = media::run(Media::begin(shared), jobs.clone(), host.time, beat, capture);
+                match self.media_runtime.as_ref().filter(|media| calls > media.beyond) {
+                    Some(media) => media.runtime.spawn(task),
                     None => tokio::spawn(task),
                 };
             }
-            if let Some(sockets) = machine.media.remove(&parameters.transport.port()) {
+            if let Some(sockets) = host.media.remove(&parameters.transport.port()) {
                 shared.order(Order::Sockets(sockets));
             }
         }
         match shared.has_media() {
             true => shared.order(Order::Control(control.into())),
-            false => shared.session().handle_control(machine, control),
+            false => shared.session().handle_control(host, control),
         }
     }
 
@@ -363,11 +362,11 @@ impl Line {
         self.phone.handle_media_event(call, event);
         match event {
             MediaEvent::Dtmf { digit, duration } => {
-                self.tell(call, CallEvent::Dtmf { digit: *digit, duration: (*duration).into() });
+                self.emit(call, CallEvent::Dtmf { digit: *digit, duration: (*duration).into() });
             }
-            MediaEvent::DtmfSent => self.tell(call, CallEvent::DtmfSent),
+            MediaEvent::DtmfSent => self.emit(call, CallEvent::DtmfSent),
             MediaEvent::Mark { name, played } => {
-                self.tell(call, CallEvent::Mark { name: name.clone(), played: *played });
+                self.emit(call, CallEvent::Mark { name: name.clone(), played: *played });
             }
             _ => {}
         }

@@ -55,7 +55,7 @@ pub(crate) async fn run(
     let mut task = Task {
         shared,
         jobs,
-        machine: Machine { time, outbox: Outbox::new() },
+        host: MediaHost { time, outbox: Outbox::new() },
         sockets: Vec::new(),
         tapped: Vec::new(),
         capture,
@@ -93,7 +93,7 @@ pub(crate) async fn run(
 struct Task {
     shared: Media,
     jobs: LineJobs,
-    machine: Machine,
+    host: MediaHost,
     /// They stay until the call is over: a stream that was removed may come back.
     sockets: Vec<MediaSockets>,
     tapped: Vec<[i16; 2]>,
@@ -111,7 +111,7 @@ impl Task {
                 if let MediaControl::Release { port } = *control {
                     self.sockets.retain(|sockets| sockets.port != port);
                 }
-                self.shared.session().handle_control(&mut self.machine, *control);
+                self.shared.session().handle_control(&mut self.host, *control);
                 self.flush();
             }
         }
@@ -121,7 +121,7 @@ impl Task {
     /// back.
     fn advance(&mut self) -> Option<Instant> {
         let mut session = self.shared.session();
-        session.handle_deadline(&mut self.machine);
+        session.handle_deadline(&mut self.host);
         while let Some(event) = session.next_event() {
             if let MediaEvent::Dtmf { digit, .. } = event {
                 self.shared.keep_digit(digit);
@@ -163,7 +163,7 @@ impl Task {
                 capture.media(channel, from, sockets.address(channel), bytes);
             }
             let inbound = Inbound::Media { port, channel, from, bytes };
-            self.shared.session().handle_inbound(&mut self.machine, inbound);
+            self.shared.session().handle_inbound(&mut self.host, inbound);
         }
     }
 
@@ -171,7 +171,7 @@ impl Task {
     /// waiting would make the next one late. It does not count as sent.
     fn flush(&mut self) {
         let mut start = 0;
-        while let Some(((port, channel), run)) = self.machine.outbox.run(start) {
+        while let Some(((port, channel), run)) = self.host.outbox.run(start) {
             start += run.len();
             let Some(sockets) = self.sockets.iter().find(|s| s.port == port) else { continue };
             let socket = sockets.socket(channel);
@@ -187,7 +187,7 @@ impl Task {
                 }
             }
         }
-        self.machine.outbox.clear();
+        self.host.outbox.clear();
     }
 
     /// Waits until a socket has a packet; says which.
@@ -218,12 +218,12 @@ fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
 }
 
 /// The host that a session sees: it gathers packets.
-struct Machine {
+struct MediaHost {
     time: Timebase,
     outbox: Outbox<(MediaPort, Channel)>,
 }
 
-impl Clock for Machine {
+impl Clock for MediaHost {
     fn now(&self) -> Instant {
         self.time.now()
     }
@@ -233,13 +233,13 @@ impl Clock for Machine {
     }
 }
 
-impl Entropy for Machine {
+impl Entropy for MediaHost {
     fn fill(&mut self, bytes: &mut [u8]) {
         entropy::fill(bytes);
     }
 }
 
-impl Datagrams for Machine {
+impl Datagrams for MediaHost {
     fn send(&mut self, outbound: Outbound<'_>) {
         if let Outbound::Media { port, channel, to, bytes } = outbound {
             self.outbox.push((port, channel), to, bytes);

@@ -17,21 +17,21 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::capture::Capture;
-use crate::host::connection::{Ends, Guest, Happening, Unsent};
+use crate::host::connection::{AcceptedConnection, ConnectionEvent, Ends, Unsent};
 use crate::host::dial::Dialled;
-use crate::host::machine::{Machine, Request};
+use crate::host::endpoint_host::{EndpointHost, Request};
 use crate::host::media::{MediaPorts, SharedPair};
 use crate::host::names::{Answer, Found, Names};
 use crate::host::route::Routes;
 use crate::host::signalling::{Arrival, Batch};
 use crate::host::sockets::{Next, Sockets};
 use crate::host::timebase::Timebase;
-use crate::host::turned_away::{Porter, TurnedAway};
+use crate::host::turned_away::{TurnedAway, TurnedAwayLog};
 
 /// What a driver carries.
-pub(crate) trait Passenger: Endpoint + Send + 'static {
+pub(crate) trait DrivenEndpoint: Endpoint + Send + 'static {
     /// Passes on what the endpoint has to tell; called after every crossing.
-    fn settle(&mut self, machine: &mut Machine, jobs: &Jobs<Self>)
+    fn pass_on(&mut self, host: &mut EndpointHost, jobs: &Jobs<Self>)
     where
         Self: Sized;
 
@@ -47,57 +47,57 @@ pub(crate) trait Passenger: Endpoint + Send + 'static {
 }
 
 /// Something to do inside a driver, between two crossings.
-pub(crate) type Job<P> = Box<dyn FnOnce(&mut P, &mut Machine) + Send>;
+pub(crate) type Job<P> = Box<dyn FnOnce(&mut P, &mut EndpointHost) + Send>;
 
 /// The way into a driver.
 pub(crate) type Jobs<P> = mpsc::UnboundedSender<Job<P>>;
 
 /// Carries one endpoint.
 pub(crate) struct Driver<P> {
-    machine: Machine,
+    host: EndpointHost,
     sockets: Sockets,
     inbox: mpsc::UnboundedReceiver<Job<P>>,
     jobs: Jobs<P>,
     routes: Routes,
     names: Names,
     ports: MediaPorts,
-    porter: Porter,
+    turned_away: TurnedAwayLog,
     /// The pair of ports for all calls, when they share one.
     pair: Option<SharedPair>,
     capture: Option<Capture>,
     /// Dropped last: it tells that the sockets are closed, also when a panic closes them.
-    passenger: P,
+    endpoint: P,
 }
 
-impl<P: Passenger> Driver<P> {
+impl<P: DrivenEndpoint> Driver<P> {
     /// How many jobs are done before the sockets are looked at again.
     const JOBS: usize = 64;
     /// How much that connections bring is taken before the sockets are looked at again.
-    const HAPPENINGS: usize = 64;
+    const EVENTS: usize = 64;
     /// How often a crossing may ask for something that is answered at once before the loop looks
     /// elsewhere.
     const ROUNDS: usize = 32;
 
     pub(crate) fn new(
-        passenger: P,
+        endpoint: P,
         time: Timebase,
         sockets: Sockets,
         capture: Option<Capture>,
     ) -> Self {
         let (jobs, inbox) = mpsc::unbounded_channel();
-        let (machine, routes, ports) =
-            (Machine::new(time), Routes::default(), MediaPorts::default());
-        let (names, porter, pair) = (Names::default(), Porter::default(), None);
+        let (host, routes, ports) =
+            (EndpointHost::new(time), Routes::default(), MediaPorts::default());
+        let (names, turned_away, pair) = (Names::default(), TurnedAwayLog::default(), None);
         Self {
-            passenger,
-            machine,
+            endpoint,
+            host,
             sockets,
             inbox,
             jobs,
             routes,
             names,
             ports,
-            porter,
+            turned_away,
             pair,
             capture,
         }
@@ -118,64 +118,63 @@ impl<P: Passenger> Driver<P> {
         self.jobs.clone()
     }
 
-    /// Runs until the passenger is done, and gives it back when the sockets are closed.
+    /// Runs until the endpoint is done, and gives it back when the sockets are closed.
     pub(crate) async fn run(mut self) -> P {
         let mut batch = Batch::new();
         let mut sleep = pin!(sleep_until(Instant::now()));
         loop {
-            self.passenger.handle_deadline(&mut self.machine);
-            self.settle().await;
-            if self.passenger.is_done() {
+            self.endpoint.handle_deadline(&mut self.host);
+            self.run_to_rest().await;
+            if self.endpoint.is_done() {
                 break;
             }
-            let deadline = self.passenger.next_deadline().map(|at| self.machine.time.at(at));
+            let deadline = self.endpoint.next_deadline().map(|at| self.host.time.at(at));
             let deadline = [deadline, self.ports.tidy()].into_iter().flatten().min();
             if let Some(deadline) = deadline.map(Instant::from_std)
                 && deadline != sleep.deadline()
             {
                 sleep.as_mut().reset(deadline);
             }
-            let asks = self.machine.awaits_answers();
+            let asks = self.host.awaits_answers();
             tokio::select! {
                 next = self.sockets.next() => match next {
                     Next::Datagrams(index) => self.receive(index, &mut batch),
-                    Next::Knock(index, stream, from) => {
+                    Next::Connecting(index, stream, from) => {
                         if let Some(away) = self.sockets.receive_guest(index, stream, from) {
                             self.turn_away(away);
                         }
                     }
-                    Next::Happening(happening) => {
-                        self.handle_happening(happening);
-                        for _ in 1..Self::HAPPENINGS {
+                    Next::Connection(event) => {
+                        self.handle_connection_event(event);
+                        for _ in 1..Self::EVENTS {
                             let Some(next) = self.sockets.connections.try_next() else { break };
-                            self.handle_happening(next);
+                            self.handle_connection_event(next);
                         }
                     }
                 },
                 Some(job) = self.inbox.recv() => {
-                    job(&mut self.passenger, &mut self.machine);
+                    job(&mut self.endpoint, &mut self.host);
                     for _ in 1..Self::JOBS {
                         let Ok(job) = self.inbox.try_recv() else { break };
-                        job(&mut self.passenger, &mut self.machine);
+                        job(&mut self.endpoint, &mut self.host);
                     }
                 }
-                (port, channel, from, bytes) = self.machine.answer(), if asks => {
+                (port, channel, from, bytes) = self.host.answer(), if asks => {
                     let inbound = Inbound::Media { port, channel, from, bytes: &bytes };
-                    self.passenger.handle_inbound(&mut self.machine, inbound);
+                    self.endpoint.handle_inbound(&mut self.host, inbound);
                 }
                 () = &mut sleep, if deadline.is_some() => {}
             }
         }
-        let Self { passenger, .. } = self;
-        passenger
+        let Self { endpoint, .. } = self;
+        endpoint
     }
 
-    /// Hands one batch of one socket to the passenger.
+    /// Hands one batch of one socket to the endpoint.
     fn receive(&mut self, index: usize, batch: &mut Batch) {
         let Some(socket) = self.sockets.datagrams.get(index) else { return };
         let (flow, bound) = (socket.flow, socket.bound);
-        let (passenger, machine, routes) =
-            (&mut self.passenger, &mut self.machine, &mut self.routes);
+        let (endpoint, host, routes) = (&mut self.endpoint, &mut self.host, &mut self.routes);
         let capture = self.capture.as_ref();
         socket.receive(batch, |arrival| {
             let inbound = match arrival {
@@ -186,37 +185,38 @@ impl<P: Passenger> Driver<P> {
                 let local = local(routes, bound, from.ip());
                 capture.signalling(flow.transport, from, local, bytes);
             }
-            passenger.handle_inbound(machine, inbound);
+            endpoint.handle_inbound(host, inbound);
         });
     }
 
-    /// Tells the passenger what has happened to a connection.
-    fn handle_happening(&mut self, happening: Happening) {
-        let (passenger, machine) = (&mut self.passenger, &mut self.machine);
+    /// Tells the endpoint what has happened to a connection.
+    fn handle_connection_event(&mut self, event: ConnectionEvent) {
+        let (endpoint, host) = (&mut self.endpoint, &mut self.host);
         let connections = &mut self.sockets.connections;
-        match happening {
-            Happening::Dialled { id, result: Err(obstacle), .. } => {
+        match event {
+            ConnectionEvent::Dialled { id, result: Err(obstacle), .. } => {
                 let failure = obstacle.as_failure();
-                passenger.handle_inbound(machine, Inbound::FlowFailed { id, failure });
+                endpoint.handle_inbound(host, Inbound::FlowFailed { id, failure });
             }
-            Happening::Dialled { id, flow, to, result: Ok(dialled) } => {
+            ConnectionEvent::Dialled { id, flow, to, result: Ok(dialled) } => {
                 let Dialled { wire, local, certificate } = *dialled;
                 let ends = Ends { local, peer: to };
                 connections.admit(flow, ends, wire, None);
                 let (local, certificate) =
-                    (self.sockets.told(flow.transport, ends), certificate.as_ref());
+                    (self.sockets.advertised(flow.transport, ends), certificate.as_ref());
                 let inbound = Inbound::FlowOpened { id, flow, local, certificate };
-                passenger.handle_inbound(machine, inbound);
+                endpoint.handle_inbound(host, inbound);
             }
-            Happening::Accepted(guest) => {
-                let Guest { flow, from, local, certificate, wire, place } = *guest;
-                connections.admit(flow, Ends { local, peer: from }, wire, Some(place));
+            ConnectionEvent::Accepted(accepted) => {
+                let AcceptedConnection { flow, from, local, certificate, wire, reservation } =
+                    *accepted;
+                connections.admit(flow, Ends { local, peer: from }, wire, Some(reservation));
                 let certificate = certificate.as_ref();
                 let inbound = Inbound::FlowAccepted { flow, from, local, certificate };
-                passenger.handle_inbound(machine, inbound);
+                endpoint.handle_inbound(host, inbound);
             }
-            Happening::TurnedAway(away) => self.turn_away(*away),
-            Happening::Came(flow, bytes) => {
+            ConnectionEvent::TurnedAway(away) => self.turn_away(*away),
+            ConnectionEvent::Came(flow, bytes) => {
                 // What comes on a connection that the core has closed is no news.
                 let Some(Ends { local, peer: from }) = connections.ends(flow) else { return };
                 let bytes = &bytes[..];
@@ -227,48 +227,48 @@ impl<P: Passenger> Driver<P> {
                 if let Some(capture) = &self.capture {
                     capture.signalling(flow.transport, from, local, bytes);
                 }
-                passenger.handle_inbound(machine, inbound);
+                endpoint.handle_inbound(host, inbound);
             }
-            Happening::Lost(flow) => {
+            ConnectionEvent::Lost(flow) => {
                 if connections.forget(flow) {
-                    passenger.handle_inbound(machine, Inbound::FlowClosed { flow });
+                    endpoint.handle_inbound(host, Inbound::FlowClosed { flow });
                 }
             }
         }
     }
 
     fn turn_away(&mut self, away: TurnedAway) {
-        if let Some(away) = self.porter.report(away, std::time::Instant::now()) {
-            self.passenger.turn_away(&away);
+        if let Some(away) = self.turned_away.report(away, std::time::Instant::now()) {
+            self.endpoint.turn_away(&away);
         }
     }
 
-    /// Answers what the passenger asked for, passes on what it tells and sends what it sent, until
+    /// Answers what the endpoint asked for, passes on what it tells and sends what it sent, until
     /// nothing is left.
-    async fn settle(&mut self) {
+    async fn run_to_rest(&mut self) {
         for _ in 0..Self::ROUNDS {
-            self.passenger.settle(&mut self.machine, &self.jobs);
-            let requests = std::mem::take(&mut self.machine.requests);
+            self.endpoint.pass_on(&mut self.host, &self.jobs);
+            let requests = std::mem::take(&mut self.host.requests);
             let quiet = requests.is_empty();
             for request in requests {
                 self.answer(request);
             }
             let failures = self.flush().await;
-            for flow in std::mem::take(&mut self.machine.closing) {
+            for flow in std::mem::take(&mut self.host.closing) {
                 self.sockets.connections.close(flow);
             }
             for &failure in &failures {
-                self.passenger.handle_inbound(&mut self.machine, failure);
+                self.endpoint.handle_inbound(&mut self.host, failure);
             }
             if quiet && failures.is_empty() {
                 break;
             }
         }
-        self.passenger.rest();
+        self.endpoint.rest();
     }
 
     fn answer(&mut self, request: Request) {
-        let (passenger, machine) = (&mut self.passenger, &mut self.machine);
+        let (endpoint, host) = (&mut self.endpoint, &mut self.host);
         match request {
             Request::Flow(id, Transport::Udp, to, _) => {
                 let found = self.sockets.datagrams.iter().find_map(|socket| {
@@ -284,7 +284,7 @@ impl<P: Passenger> Driver<P> {
                         Inbound::FlowFailed { id, failure }
                     }
                 };
-                passenger.handle_inbound(machine, inbound);
+                endpoint.handle_inbound(host, inbound);
             }
             Request::Flow(id, transport, to, name) => {
                 self.sockets.dial(id, transport, to, name);
@@ -292,35 +292,35 @@ impl<P: Passenger> Driver<P> {
             Request::Media { id, toward, low, high } => {
                 let found = self.sockets.ours(toward).and_then(|bound| {
                     let ip = self.routes.local_address(bound, toward).ok()?;
-                    let random = machine.random();
+                    let random = host.random();
                     if let Some(pair) = &mut self.pair {
                         return pair.lend(|| self.ports.bind(bound, ip, low, high, random), ip);
                     }
                     let sockets = self.ports.bind(bound, ip, low, high, random)?;
                     let at = [Channel::Rtp, Channel::Rtcp].map(|channel| sockets.address(channel));
                     let port = sockets.port;
-                    machine.media.insert(port, sockets);
+                    host.media.insert(port, sockets);
                     Some((port, at))
                 });
                 let inbound = match found {
                     Some((port, [rtp, rtcp])) => Inbound::MediaBound { id, port, rtp, rtcp },
                     None => Inbound::MediaUnavailable { id },
                 };
-                passenger.handle_inbound(machine, inbound);
+                endpoint.handle_inbound(host, inbound);
             }
             Request::Rebind => {
                 self.routes = Routes::default();
                 self.ports.renew();
                 self.names.renew();
                 for flow in self.sockets.rebind() {
-                    passenger.handle_inbound(machine, Inbound::FlowClosed { flow });
+                    endpoint.handle_inbound(host, Inbound::FlowClosed { flow });
                 }
             }
             Request::Resolve(id, lookup) => {
                 let jobs = self.jobs.clone();
                 self.names.look_up(lookup, move |found| {
-                    let _ = jobs.send(Box::new(move |passenger, machine| {
-                        passenger.handle_inbound(machine, inbound(id, &found));
+                    let _ = jobs.send(Box::new(move |endpoint, host| {
+                        endpoint.handle_inbound(host, inbound(id, &found));
                     }));
                 });
             }
@@ -331,7 +331,7 @@ impl<P: Passenger> Driver<P> {
     async fn flush(&mut self) -> Vec<Inbound<'static>> {
         let mut failures = Vec::new();
         let mut start = 0;
-        while let Some((flow, run)) = self.machine.outbox.run(start) {
+        while let Some((flow, run)) = self.host.outbox.run(start) {
             start += run.len();
             if flow.transport.is_reliable() {
                 for (to, bytes) in run {
@@ -353,7 +353,7 @@ impl<P: Passenger> Driver<P> {
                 continue;
             };
             if let Some(capture) = &self.capture {
-                let copy = self.machine.outbox.run(start - run.len()).into_iter();
+                let copy = self.host.outbox.run(start - run.len()).into_iter();
                 for (to, bytes) in copy.flat_map(|(_, run)| run) {
                     let from = local(&mut self.routes, socket.bound, to.ip());
                     capture.signalling(flow.transport, from, to, bytes);
@@ -361,7 +361,7 @@ impl<P: Passenger> Driver<P> {
             }
             socket.send(run, |to| failures.push(Inbound::SendFailed { flow, to })).await;
         }
-        self.machine.outbox.clear();
+        self.host.outbox.clear();
         failures
     }
 }

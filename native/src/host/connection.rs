@@ -14,16 +14,21 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::dial::{Dialled, Obstacle};
+use super::dial::{ConnectError, Dialled};
 use super::turned_away::TurnedAway;
 use super::wire::{self, Incoming, Outgoing, Wire};
 
 /// What happens to connections.
-pub(crate) enum Happening {
+pub(crate) enum ConnectionEvent {
     /// One that was asked for is open, or cannot be.
-    Dialled { id: RequestId, flow: Flow, to: SocketAddr, result: Result<Box<Dialled>, Obstacle> },
+    Dialled {
+        id: RequestId,
+        flow: Flow,
+        to: SocketAddr,
+        result: Result<Box<Dialled>, ConnectError>,
+    },
     /// A peer has connected, and shaken hands.
-    Accepted(Box<Guest>),
+    Accepted(Box<AcceptedConnection>),
     /// A peer has connected, and is not let in.
     TurnedAway(Box<TurnedAway>),
     /// Bytes of a stream, or a message, came.
@@ -33,24 +38,24 @@ pub(crate) enum Happening {
 }
 
 /// A connection that a peer has opened.
-pub(crate) struct Guest {
+pub(crate) struct AcceptedConnection {
     pub(crate) flow: Flow,
     pub(crate) from: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) certificate: Option<Identities>,
     pub(crate) wire: Wire,
     /// What is to be given back when it ends.
-    pub(crate) place: Place,
+    pub(crate) reservation: Reservation,
 }
 
 /// Whatever a connection occupies for as long as it lives.
-pub(crate) type Place = Box<dyn Send>;
+pub(crate) type Reservation = Box<dyn Send>;
 
 /// The connections of a driver.
 pub(crate) struct Connections {
     open: HashMap<Flow, Connection>,
-    happenings: mpsc::Receiver<Happening>,
-    tell: mpsc::Sender<Happening>,
+    events: mpsc::Receiver<ConnectionEvent>,
+    event_sender: mpsc::Sender<ConnectionEvent>,
 }
 
 /// One of them. When it is dropped, what it was sent still leaves, and then it is closed.
@@ -81,7 +86,7 @@ pub(crate) enum Unsent {
 
 impl Connections {
     /// How much waits for the driver: a peer that sends more is not read until some was taken.
-    const HAPPENINGS: usize = 64;
+    const EVENTS: usize = 64;
     /// How many bytes may wait for one peer.
     const QUEUE: usize = 1024 * 1024;
     /// How long a connection that we have closed may still bring something, which is not looked at.
@@ -89,40 +94,46 @@ impl Connections {
     const LINGER: Duration = Duration::from_secs(2);
 
     pub(crate) fn new() -> Self {
-        let (tell, happenings) = mpsc::channel(Self::HAPPENINGS);
-        Self { open: HashMap::new(), happenings, tell }
+        let (event_sender, events) = mpsc::channel(Self::EVENTS);
+        Self { open: HashMap::new(), events, event_sender }
     }
 
     /// Where connections that are being made tell what became of them.
-    pub(crate) fn teller(&self) -> mpsc::Sender<Happening> {
-        self.tell.clone()
+    pub(crate) fn event_sender(&self) -> mpsc::Sender<ConnectionEvent> {
+        self.event_sender.clone()
     }
 
     /// What happens next. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Happening {
-        match self.happenings.recv().await {
-            Some(happening) => happening,
+    pub(crate) async fn next(&mut self) -> ConnectionEvent {
+        match self.events.recv().await {
+            Some(event) => event,
             None => std::future::pending().await,
         }
     }
 
     /// What has happened already.
-    pub(crate) fn try_next(&mut self) -> Option<Happening> {
-        self.happenings.try_recv().ok()
+    pub(crate) fn try_next(&mut self) -> Option<ConnectionEvent> {
+        self.events.try_recv().ok()
     }
 
     /// Takes a connection in.
-    pub(crate) fn admit(&mut self, flow: Flow, ends: Ends, wire: Wire, place: Option<Place>) {
+    pub(crate) fn admit(
+        &mut self,
+        flow: Flow,
+        ends: Ends,
+        wire: Wire,
+        reservation: Option<Reservation>,
+    ) {
         let (queue, messages) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let tell = self.tell.clone();
+        let event_sender = self.event_sender.clone();
         let left = Arc::clone(&waiting);
         let task = tokio::spawn(async move {
             let left = |count| {
                 left.fetch_sub(count, Ordering::Relaxed);
             };
-            carry(flow, wire, messages, left, &tell).await;
-            drop(place);
+            carry(flow, wire, messages, left, &event_sender).await;
+            drop(reservation);
         });
         let task = task.abort_handle();
         self.open.insert(flow, Connection { ends, queue, waiting, task });
@@ -181,24 +192,24 @@ async fn carry(
     Wire { mut incoming, mut outgoing }: Wire,
     messages: mpsc::UnboundedReceiver<Bytes>,
     left: impl Fn(usize),
-    tell: &mpsc::Sender<Happening>,
+    event_sender: &mpsc::Sender<ConnectionEvent>,
 ) {
     let finished = tokio::select! {
-        () = read(flow, &mut incoming, tell) => false,
+        () = read(flow, &mut incoming, event_sender) => false,
         finished = write(&mut outgoing, messages, left) => finished,
     };
     if finished {
         let rest = async { while incoming.next().await.is_some() {} };
         let _ = timeout(Connections::LINGER, rest).await;
     } else {
-        let _ = tell.send(Happening::Lost(flow)).await;
+        let _ = event_sender.send(ConnectionEvent::Lost(flow)).await;
     }
 }
 
 /// Passes on what comes until nothing more does.
-async fn read(flow: Flow, incoming: &mut Incoming, tell: &mpsc::Sender<Happening>) {
+async fn read(flow: Flow, incoming: &mut Incoming, event_sender: &mpsc::Sender<ConnectionEvent>) {
     while let Some(bytes) = incoming.next().await {
-        if tell.send(Happening::Came(flow, bytes)).await.is_err() {
+        if event_sender.send(ConnectionEvent::Came(flow, bytes)).await.is_err() {
             // Nobody listens any more, but what was sent still has to leave.
             return std::future::pending().await;
         }

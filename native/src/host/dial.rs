@@ -24,7 +24,7 @@ const HANDSHAKE: Duration = Duration::from_secs(4);
 
 /// Why there is no connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Obstacle {
+pub(crate) enum ConnectError {
     /// See [`FlowFailure::Unreachable`].
     Unreachable(String),
     /// See [`FlowFailure::Untrusted`].
@@ -33,7 +33,7 @@ pub(crate) enum Obstacle {
     Unsupported,
 }
 
-impl Obstacle {
+impl ConnectError {
     pub(crate) fn as_failure(&self) -> FlowFailure<'_> {
         match self {
             Self::Unreachable(why) => FlowFailure::Unreachable(why),
@@ -43,7 +43,7 @@ impl Obstacle {
     }
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unreachable(why) | Self::Untrusted(why) => why,
@@ -52,7 +52,7 @@ impl fmt::Display for Obstacle {
     }
 }
 
-impl From<io::Error> for Obstacle {
+impl From<io::Error> for ConnectError {
     /// In words that end a sentence.
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as Kind;
@@ -93,7 +93,7 @@ impl Dialer {
         ours: IpAddr,
         to: SocketAddr,
         name: &str,
-    ) -> Result<Dialled, Obstacle> {
+    ) -> Result<Dialled, ConnectError> {
         let stream = in_time(CONNECT, connect(ours, to)).await?;
         let local = stream.local_addr()?;
         let handshake = self.shake_hands(transport, Box::new(stream), name, to.port());
@@ -108,11 +108,11 @@ impl Dialer {
         stream: Stream,
         name: &str,
         port: u16,
-    ) -> Result<(Wire, Option<Identities>), Obstacle> {
+    ) -> Result<(Wire, Option<Identities>), ConnectError> {
         let (stream, certificate) = match &self.security {
             _ if !transport.is_secure() => (stream, None),
             Some(security) => security.connect(transport, stream, name).await?,
-            None => return Err(Obstacle::Unsupported),
+            None => return Err(ConnectError::Unsupported),
         };
         let wire = match transport {
             Transport::Tcp | Transport::Tls => Wire::stream(stream),
@@ -120,13 +120,13 @@ impl Dialer {
                 let socket = websocket::connect(transport, stream, name, port, &self.path).await?;
                 Wire::messages(socket)
             }
-            _ => return Err(Obstacle::Unsupported),
+            _ => return Err(ConnectError::Unsupported),
         };
         Ok((wire, certificate))
     }
 }
 
-async fn connect(ours: IpAddr, to: SocketAddr) -> Result<TcpStream, Obstacle> {
+async fn connect(ours: IpAddr, to: SocketAddr) -> Result<TcpStream, ConnectError> {
     let socket = match to {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -142,13 +142,13 @@ async fn connect(ours: IpAddr, to: SocketAddr) -> Result<TcpStream, Obstacle> {
 
 async fn in_time<T>(
     time: Duration,
-    work: impl Future<Output = Result<T, Obstacle>>,
-) -> Result<T, Obstacle> {
+    work: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
     match timeout(time, work).await {
         Ok(result) => result,
         Err(_) => {
             let why = format!("it did not answer within {} s", time.as_secs());
-            Err(Obstacle::Unreachable(why))
+            Err(ConnectError::Unreachable(why))
         }
     }
 }

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
-use super::connection::Place;
+use super::connection::Reservation;
 
 /// A socket at which peers connect to us.
 #[derive(Debug)]
@@ -95,50 +95,50 @@ impl Default for Limits {
 
 /// Counts the connections that peers hold.
 #[derive(Clone, Debug)]
-pub(crate) struct Doorkeeper {
+pub(crate) struct ConnectionCounter {
     limits: Limits,
     tally: Arc<Mutex<Tally>>,
 }
 
 #[derive(Debug, Default)]
 struct Tally {
-    guests: HashMap<IpAddr, usize>,
+    by_address: HashMap<IpAddr, usize>,
     total: usize,
 }
 
-impl Doorkeeper {
+impl ConnectionCounter {
     pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, tally: Arc::default() }
     }
 
     /// A place for a connection from `peer`, if there is one.
-    pub(crate) fn admit(&self, peer: IpAddr) -> Option<Place> {
+    pub(crate) fn admit(&self, peer: IpAddr) -> Option<Reservation> {
         let network = network(peer);
         let mut tally = lock(&self.tally);
-        let held = tally.guests.get(&network).copied().unwrap_or(0);
+        let held = tally.by_address.get(&network).copied().unwrap_or(0);
         if held >= self.limits.per_address || tally.total >= self.limits.total {
             return None;
         }
-        tally.guests.insert(network, held + 1);
+        tally.by_address.insert(network, held + 1);
         tally.total += 1;
-        Some(Box::new(Seat { network, tally: Arc::clone(&self.tally) }))
+        Some(Box::new(Counted { network, tally: Arc::clone(&self.tally) }))
     }
 }
 
 /// The place of one connection.
-struct Seat {
+struct Counted {
     network: IpAddr,
     tally: Arc<Mutex<Tally>>,
 }
 
-impl Drop for Seat {
+impl Drop for Counted {
     fn drop(&mut self) {
         let mut tally = lock(&self.tally);
         tally.total -= 1;
-        if let Some(held) = tally.guests.get_mut(&self.network) {
+        if let Some(held) = tally.by_address.get_mut(&self.network) {
             *held -= 1;
             if *held == 0 {
-                tally.guests.remove(&self.network);
+                tally.by_address.remove(&self.network);
             }
         }
     }
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn places_are_counted_by_address_and_in_all() {
-        let doorkeeper = Doorkeeper::new(Limits { per_address: 2, total: 3 });
-        let admit = |peer: &str| doorkeeper.admit(peer.parse().unwrap());
+        let counter = ConnectionCounter::new(Limits { per_address: 2, total: 3 });
+        let admit = |peer: &str| counter.admit(peer.parse().unwrap());
         let first = admit("192.0.2.1").unwrap();
         let _second = admit("192.0.2.1").unwrap();
         assert!(admit("192.0.2.1").is_none());

@@ -21,8 +21,8 @@ pub(crate) struct MediaSockets {
     pub(crate) port: MediaPort,
     pair: Arc<Pair>,
     /// The address as the peer sees it.
-    shown: IpAddr,
-    shelf: Weak<Mutex<Shelf>>,
+    advertised: IpAddr,
+    pool: Weak<Mutex<PairPool>>,
 }
 
 #[derive(Debug)]
@@ -46,29 +46,29 @@ impl MediaSockets {
     /// The address of the socket of `channel`, as the peer sees it.
     pub(crate) fn address(&self, channel: Channel) -> SocketAddr {
         match channel {
-            Channel::Rtp => SocketAddr::new(self.shown, self.pair.number),
-            Channel::Rtcp => SocketAddr::new(self.shown, self.pair.number + 1),
+            Channel::Rtp => SocketAddr::new(self.advertised, self.pair.number),
+            Channel::Rtcp => SocketAddr::new(self.advertised, self.pair.number + 1),
         }
     }
 }
 
 impl Drop for MediaSockets {
     fn drop(&mut self) {
-        if let Some(shelf) = self.shelf.upgrade() {
-            lock(&shelf).rest(self.pair.number);
+        if let Some(pool) = self.pool.upgrade() {
+            lock(&pool).rest(self.pair.number);
         }
     }
 }
 
 /// The pairs that this process' calls hold, by their even ports, and those that rest.
 #[derive(Debug, Default)]
-struct Shelf {
+struct PairPool {
     pairs: HashMap<u16, Arc<Pair>>,
     /// Since when, oldest first.
     resting: VecDeque<(Instant, u16)>,
 }
 
-impl Shelf {
+impl PairPool {
     /// How long a pair rests at least: ten packets of a stream that has not ended would come.
     const REST: Duration = Duration::from_millis(200);
     /// After how long without use it is closed.
@@ -114,7 +114,7 @@ impl Shelf {
 /// Hands out pairs of ports.
 #[derive(Debug, Default)]
 pub(crate) struct MediaPorts {
-    shelf: Arc<Mutex<Shelf>>,
+    pool: Arc<Mutex<PairPool>>,
     last: u64,
 }
 
@@ -128,42 +128,42 @@ impl MediaPorts {
     pub(crate) fn bind(
         &mut self,
         address: IpAddr,
-        shown: IpAddr,
+        advertised: IpAddr,
         low: u16,
         high: u16,
         random: u64,
     ) -> Option<MediaSockets> {
-        let mut shelf = lock(&self.shelf);
-        let mut pair = shelf.rested(address, low, high);
+        let mut pool = lock(&self.pool);
+        let mut pair = pool.rested(address, low, high);
         if pair.is_none() {
-            pair = open_any(&mut shelf, address, low, high, random);
+            pair = open_any(&mut pool, address, low, high, random);
         }
         // The ports, or the descriptors, that are wanted may be resting.
-        if pair.is_none() && !shelf.resting.is_empty() {
-            shelf.close(Duration::ZERO);
-            pair = open_any(&mut shelf, address, low, high, random);
+        if pair.is_none() && !pool.resting.is_empty() {
+            pool.close(Duration::ZERO);
+            pair = open_any(&mut pool, address, low, high, random);
         }
         self.last += 1;
-        let (port, shelf) = (MediaPort(self.last), Arc::downgrade(&self.shelf));
-        pair.map(|pair| MediaSockets { port, pair, shown, shelf })
+        let (port, pool) = (MediaPort(self.last), Arc::downgrade(&self.pool));
+        pair.map(|pair| MediaSockets { port, pair, advertised, pool })
     }
 
     /// Closes the pairs that rest, whose address may not be ours any more.
     pub(crate) fn renew(&mut self) {
-        lock(&self.shelf).close(Duration::ZERO);
+        lock(&self.pool).close(Duration::ZERO);
     }
 
     /// Closes the pairs that have not been wanted again; says when to come back.
     pub(crate) fn tidy(&mut self) -> Option<Instant> {
-        let mut shelf = lock(&self.shelf);
-        shelf.close(Shelf::KEPT);
-        shelf.resting.front().map(|(since, _)| *since + Shelf::KEPT)
+        let mut pool = lock(&self.pool);
+        pool.close(PairPool::KEPT);
+        pool.resting.front().map(|(since, _)| *since + PairPool::KEPT)
     }
 }
 
 /// Binds the first free pair from a `random` place on.
 fn open_any(
-    shelf: &mut Shelf,
+    pool: &mut PairPool,
     address: IpAddr,
     low: u16,
     high: u16,
@@ -175,12 +175,12 @@ fn open_any(
     for i in 0..pairs {
         let number = u16::try_from(first + (start + i) % pairs * 2).ok()?;
         // Asking the system for each would cost two system calls when thousands of calls are up.
-        if shelf.pairs.contains_key(&number) {
+        if pool.pairs.contains_key(&number) {
             continue;
         }
         if let Ok((rtp, rtcp)) = open_pair(address, number) {
             let pair = Arc::new(Pair { address, number, rtp, rtcp });
-            shelf.pairs.insert(number, Arc::clone(&pair));
+            pool.pairs.insert(number, Arc::clone(&pair));
             return Some(pair);
         }
     }
@@ -194,8 +194,8 @@ fn is_silent(socket: &UdpSocket) -> bool {
 }
 
 /// Nothing here is left half changed by a panic.
-fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(pool: &Mutex<PairPool>) -> MutexGuard<'_, PairPool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One bound pair that every call is told, for calls without sound. What comes there is never read,
@@ -212,14 +212,14 @@ impl SharedPair {
     pub(crate) fn lend(
         &mut self,
         bind: impl FnOnce() -> Option<MediaSockets>,
-        shown: IpAddr,
+        advertised: IpAddr,
     ) -> Option<(MediaPort, [SocketAddr; 2])> {
         if self.sockets.is_none() {
             self.sockets = bind();
         }
         let number = self.sockets.as_ref()?.pair.number;
         self.last += 1;
-        Some((MediaPort(self.last), [number, number + 1].map(|port| (shown, port).into())))
+        Some((MediaPort(self.last), [number, number + 1].map(|port| (advertised, port).into())))
     }
 }
 
@@ -291,7 +291,7 @@ mod tests {
 
     /// Lets time pass for what rests.
     fn age(ports: &MediaPorts, by: Duration) {
-        for (since, _) in &mut lock(&ports.shelf).resting {
+        for (since, _) in &mut lock(&ports.pool).resting {
             *since = since.checked_sub(by).unwrap();
         }
     }
@@ -303,7 +303,7 @@ mod tests {
         let [first, second] =
             [0, 0].map(|at| ports.bind(HERE, HERE, low, high, at).unwrap().pair.number);
         assert_ne!(first, second, "it has not rested yet");
-        age(&ports, Shelf::REST);
+        age(&ports, PairPool::REST);
         let late = std::net::UdpSocket::bind((HERE, 0)).unwrap();
         late.send_to(b"still here", (HERE, first)).unwrap();
         let pair = ports.bind(HERE, HERE, low, high, 0).unwrap();
@@ -312,7 +312,7 @@ mod tests {
         assert!(std::net::UdpSocket::bind((HERE, second)).is_err());
         drop(pair);
         assert!(ports.tidy().is_some());
-        age(&ports, Shelf::KEPT);
+        age(&ports, PairPool::KEPT);
         assert_eq!(ports.tidy(), None);
         assert!(std::net::UdpSocket::bind((HERE, second)).is_ok(), "nobody wanted it again");
     }

@@ -9,9 +9,9 @@
 
 pub(crate) mod connection;
 pub(crate) mod dial;
+pub(crate) mod endpoint_host;
 pub(crate) mod entropy;
 pub(crate) mod listener;
-pub(crate) mod machine;
 pub(crate) mod media;
 pub(crate) mod metronome;
 pub(crate) mod names;

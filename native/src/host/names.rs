@@ -21,7 +21,7 @@ use offhook_core::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::machine::Lookup;
+use super::endpoint_host::Lookup;
 
 /// What a search has found, and for how long that holds; or what was in the way, in words that end a
 /// sentence.
@@ -54,13 +54,13 @@ pub(crate) struct Names {
     /// The servers to ask, if they are not those of the system.
     servers: Vec<SocketAddr>,
     /// Made anew once it is old.
-    guide: Option<(Instant, Arc<Guide>)>,
+    sources: Option<(Instant, Arc<NameSources>)>,
     searches: JoinSet<()>,
 }
 
 /// Whom to ask.
 #[derive(Debug)]
-struct Guide {
+struct NameSources {
     hosts: Hosts,
     /// `None` when the system names no server.
     resolver: Option<TokioResolver>,
@@ -75,32 +75,32 @@ impl Names {
     }
 
     /// Looks something up and passes on what was found.
-    pub(crate) fn look_up(&mut self, lookup: Lookup, tell: impl FnOnce(Answer) + Send + 'static) {
+    pub(crate) fn look_up(&mut self, lookup: Lookup, done: impl FnOnce(Answer) + Send + 'static) {
         while self.searches.try_join_next().is_some() {}
-        let guide = self.guide();
+        let sources = self.sources();
         self.searches.spawn(async move {
             let silence = || Err("no server of names has answered in time".to_owned());
-            tell(timeout(TIMEOUT, guide.answer(lookup)).await.unwrap_or_else(|_| silence()));
+            done(timeout(TIMEOUT, sources.answer(lookup)).await.unwrap_or_else(|_| silence()));
         });
     }
 
     /// Forgets what is known of the system, for the network is another.
     pub(crate) fn renew(&mut self) {
-        self.guide = None;
+        self.sources = None;
     }
 
-    fn guide(&mut self) -> Arc<Guide> {
+    fn sources(&mut self) -> Arc<NameSources> {
         let now = Instant::now();
         let fresh = |(made, _): &(Instant, _)| now.duration_since(*made) < SYSTEM_HOLDS;
-        let (_, guide) = match self.guide.take().filter(fresh) {
-            Some(guide) => self.guide.insert(guide),
-            None => self.guide.insert((now, Arc::new(Guide::new(&self.servers)))),
+        let (_, sources) = match self.sources.take().filter(fresh) {
+            Some(sources) => self.sources.insert(sources),
+            None => self.sources.insert((now, Arc::new(NameSources::new(&self.servers)))),
         };
-        Arc::clone(guide)
+        Arc::clone(sources)
     }
 }
 
-impl Guide {
+impl NameSources {
     fn new(servers: &[SocketAddr]) -> Self {
         let hosts = Hosts::from_system().unwrap_or_default();
         Self { hosts, resolver: resolver(servers), own_ways: servers.is_empty() }
@@ -264,45 +264,45 @@ mod tests {
     use super::*;
 
     /// A server of names that does not answer; with its socket, which keeps others from the port.
-    fn silent() -> (std::net::UdpSocket, Guide) {
+    fn silent() -> (std::net::UdpSocket, NameSources) {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let guide = Guide::new(&[socket.local_addr().unwrap()]);
-        (socket, guide)
+        let sources = NameSources::new(&[socket.local_addr().unwrap()]);
+        (socket, sources)
     }
 
     #[tokio::test]
     async fn the_hosts_of_this_machine_are_known_without_a_server() {
-        let (_socket, guide) = silent();
-        let Ok((Found::Addresses(ips), ttl)) = guide.addresses("LocalHost").await else {
+        let (_socket, sources) = silent();
+        let Ok((Found::Addresses(ips), ttl)) = sources.addresses("LocalHost").await else {
             panic!("localhost is not known");
         };
         assert!(ips.contains(&IpAddr::from([127, 0, 0, 1])), "{ips:?}");
         assert_eq!(ttl, UNSAID);
         for lookup in ["localhost", "a.localhost"].map(|name| Lookup::Srv(name.to_owned())) {
-            let answer = guide.answer(lookup).await;
+            let answer = sources.answer(lookup).await;
             assert!(matches!(&answer, Ok((Found::Srv(none), _)) if none.is_empty()), "{answer:?}");
         }
     }
 
     #[tokio::test]
     async fn what_is_no_name_has_no_records() {
-        let (_socket, guide) = silent();
+        let (_socket, sources) = silent();
         let long = "a".repeat(64);
         for name in [&*long, "..", "a..b"] {
-            let naptr = guide.answer(Lookup::Naptr(name.to_owned())).await;
+            let naptr = sources.answer(Lookup::Naptr(name.to_owned())).await;
             assert!(matches!(&naptr, Ok((Found::Naptr(none), _)) if none.is_empty()), "{naptr:?}");
         }
     }
 
     #[tokio::test]
     async fn searches_end_with_their_driver() {
-        let (_socket, guide) = silent();
+        let (_socket, sources) = silent();
         let mut names =
-            Names { guide: Some((Instant::now(), Arc::new(guide))), ..Names::default() };
-        let (told, answer) = tokio::sync::oneshot::channel::<Answer>();
-        names.look_up(Lookup::Srv("pbx.test".to_owned()), |found| drop(told.send(found)));
+            Names { sources: Some((Instant::now(), Arc::new(sources))), ..Names::default() };
+        let (sender, answer) = tokio::sync::oneshot::channel::<Answer>();
+        names.look_up(Lookup::Srv("pbx.test".to_owned()), |found| drop(sender.send(found)));
         assert_eq!(names.searches.len(), 1);
         drop(names);
-        assert!(answer.await.is_err(), "nobody is told any more");
+        assert!(answer.await.is_err(), "nobody is sender any more");
     }
 }

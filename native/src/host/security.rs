@@ -7,7 +7,7 @@ use offhook_core::certificate::Identities;
 use offhook_core::host::Transport;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::dial::Obstacle;
+use super::dial::ConnectError;
 
 /// Bytes both ways, in clear or not.
 pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -22,7 +22,7 @@ pub(crate) type Private = (Stream, Option<Identities>);
 
 /// What a handshake comes to.
 pub(crate) type Handshake<'a> =
-    Pin<Box<dyn Future<Output = Result<Private, Obstacle>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<Private, ConnectError>> + Send + 'a>>;
 
 /// Makes plain streams private.
 pub(crate) trait Security: Send + Sync {

@@ -11,9 +11,9 @@ use offhook_core::host::{Flow, RequestId, Transport};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
 
-use super::connection::{Connections, Ends, Guest, Happening};
-use super::dial::{Dialer, Obstacle};
-use super::listener::{Doorkeeper, Limits, Listener};
+use super::connection::{AcceptedConnection, ConnectionEvent, Connections, Ends};
+use super::dial::{ConnectError, Dialer};
+use super::listener::{ConnectionCounter, Limits, Listener};
 use super::security::{Security, Stream};
 use super::signalling::SignallingSocket;
 use super::turned_away::TurnedAway;
@@ -23,7 +23,7 @@ use crate::error::Error;
 
 /// How an endpoint's connections are made.
 #[derive(Clone, Default)]
-pub(crate) struct Ways {
+pub(crate) struct ConnectionOptions {
     /// TLS, if there is any.
     pub(crate) security: Option<Arc<dyn Security>>,
     /// How many connections peers may hold.
@@ -43,8 +43,8 @@ pub(crate) struct Sockets {
     pub(crate) connections: Connections,
     /// The addresses to send from, at most one of each family that matters.
     ips: Vec<IpAddr>,
-    ways: Ways,
-    doorkeeper: Doorkeeper,
+    options: ConnectionOptions,
+    counter: ConnectionCounter,
     /// The number of the last flow.
     flows: u64,
 }
@@ -54,9 +54,9 @@ pub(crate) enum Next {
     /// The UDP socket at this place has something.
     Datagrams(usize),
     /// Something happened to a connection.
-    Happening(Happening),
+    Connection(ConnectionEvent),
     /// Somebody connects to the listener at this place.
-    Knock(usize, TcpStream, SocketAddr),
+    Connecting(usize, TcpStream, SocketAddr),
 }
 
 impl Sockets {
@@ -65,11 +65,11 @@ impl Sockets {
     /// How long the handshakes of a peer that connects may take.
     const HANDSHAKE: Duration = Duration::from_secs(10);
 
-    pub(crate) fn new(ways: Ways) -> Self {
-        let doorkeeper = Doorkeeper::new(ways.limits);
+    pub(crate) fn new(options: ConnectionOptions) -> Self {
+        let counter = ConnectionCounter::new(options.limits);
         let (datagrams, listeners, connections) = (Vec::new(), Vec::new(), Connections::new());
         let (ips, unbound) = (Vec::new(), Vec::new());
-        Self { datagrams, unbound, listeners, connections, ips, ways, doorkeeper, flows: 0 }
+        Self { datagrams, unbound, listeners, connections, ips, options, counter, flows: 0 }
     }
 
     /// Listens at one address, for one transport; port 0 picks one. Returns the address bound.
@@ -175,8 +175,8 @@ impl Sockets {
         let Self { datagrams, listeners, connections, .. } = self;
         tokio::select! {
             index = any_ready(datagrams) => Next::Datagrams(index),
-            happening = connections.next() => Next::Happening(happening),
-            (index, stream, from) = any_knock(listeners) => Next::Knock(index, stream, from),
+            event = connections.next() => Next::Connection(event),
+            (index, stream, from) = any_connecting(listeners) => Next::Connecting(index, stream, from),
         }
     }
 
@@ -186,7 +186,7 @@ impl Sockets {
         self.ips.iter().copied().find(|ip| ip.is_ipv4() == peer.is_ipv4())
     }
 
-    /// Opens a connection; what becomes of it is a [`Happening`].
+    /// Opens a connection; what becomes of it is a [`ConnectionEvent`].
     pub(crate) fn dial(
         &mut self,
         id: RequestId,
@@ -196,21 +196,21 @@ impl Sockets {
     ) {
         let flow = self.new_flow(transport);
         let ours = self.ours(to.ip());
-        let Ways { security, websocket_path: path, .. } = self.ways.clone();
+        let ConnectionOptions { security, websocket_path: path, .. } = self.options.clone();
         let dialer = Dialer { security, path };
-        let tell = self.connections.teller();
+        let event_sender = self.connections.event_sender();
         tokio::spawn(async move {
             let result = match ours {
                 Some(ours) => dialer.dial(transport, ours, to, &name).await,
                 None => Err(io::Error::from(io::ErrorKind::AddrNotAvailable).into()),
             };
             let result = result.map(Box::new);
-            let _ = tell.send(Happening::Dialled { id, flow, to, result }).await;
+            let _ = event_sender.send(ConnectionEvent::Dialled { id, flow, to, result }).await;
         });
     }
 
     /// Lets a peer in that has connected to a listener, if there is a place for it; what becomes of it
-    /// then is a [`Happening`].
+    /// then is a [`ConnectionEvent`].
     pub(crate) fn receive_guest(
         &mut self,
         index: usize,
@@ -220,35 +220,38 @@ impl Sockets {
         let listener = self.listeners.get(index)?;
         let transport = listener.transport;
         let away = move |problem: String| TurnedAway { transport, from, problem, others: 0 };
-        let Some(place) = self.doorkeeper.admit(from.ip()) else {
+        let Some(reservation) = self.counter.admit(from.ip()) else {
             return Some(away("there are as many connections as there may be".into()));
         };
         let flow = self.new_flow(transport);
-        let (ways, tell) = (self.ways.clone(), self.connections.teller());
+        let (options, event_sender) = (self.options.clone(), self.connections.event_sender());
         tokio::spawn(async move {
             let Ok(local) = stream.local_addr() else { return };
             let _ = stream.set_nodelay(true);
-            let welcome = timeout(Self::HANDSHAKE, welcome(transport, &ways, Box::new(stream)));
-            let happening = match welcome.await {
+            let welcome = timeout(Self::HANDSHAKE, welcome(transport, &options, Box::new(stream)));
+            let event = match welcome.await {
                 Ok(Ok((wire, certificate))) => {
-                    let guest = Guest { flow, from, local, certificate, wire, place };
-                    Happening::Accepted(Box::new(guest))
+                    let accepted =
+                        AcceptedConnection { flow, from, local, certificate, wire, reservation };
+                    ConnectionEvent::Accepted(Box::new(accepted))
                 }
-                Ok(Err(obstacle)) => Happening::TurnedAway(Box::new(away(obstacle.to_string()))),
+                Ok(Err(obstacle)) => {
+                    ConnectionEvent::TurnedAway(Box::new(away(obstacle.to_string())))
+                }
                 Err(_) => {
                     let time = Self::HANDSHAKE.as_secs();
                     let problem = format!("its handshakes have taken more than {time} s");
-                    Happening::TurnedAway(Box::new(away(problem)))
+                    ConnectionEvent::TurnedAway(Box::new(away(problem)))
                 }
             };
-            let _ = tell.send(happening).await;
+            let _ = event_sender.send(event).await;
         });
         None
     }
 
     /// The local address that a peer is told of a connection with `ends`: its port is where we listen
     /// for others, or else our port for datagrams, which at least stays the same.
-    pub(crate) fn told(&self, transport: Transport, Ends { local, .. }: Ends) -> SocketAddr {
+    pub(crate) fn advertised(&self, transport: Transport, Ends { local, .. }: Ends) -> SocketAddr {
         let fits = |(of, bound): &(Transport, SocketAddr), wanted| {
             *of == wanted && bound.is_ipv4() == local.is_ipv4()
         };
@@ -276,17 +279,17 @@ fn anew<T>(mut address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) 
 /// What comes before a peer's first message.
 async fn welcome(
     transport: Transport,
-    ways: &Ways,
+    options: &ConnectionOptions,
     stream: Stream,
-) -> Result<(Wire, Option<Identities>), Obstacle> {
-    let (stream, certificate) = match &ways.security {
+) -> Result<(Wire, Option<Identities>), ConnectError> {
+    let (stream, certificate) = match &options.security {
         _ if !transport.is_secure() => (stream, None),
         Some(security) => security.accept(stream).await?,
-        None => return Err(Obstacle::Unsupported),
+        None => return Err(ConnectError::Unsupported),
     };
     let wire = match transport {
         Transport::Tcp | Transport::Tls => Wire::stream(stream),
-        _ => Wire::messages(websocket::accept(stream, &ways.origins).await?),
+        _ => Wire::messages(websocket::accept(stream, &options.origins).await?),
     };
     Ok((wire, certificate))
 }
@@ -320,7 +323,7 @@ async fn any_ready(sockets: &[SignallingSocket]) -> usize {
 }
 
 /// Waits until somebody connects to one of `listeners`; says to which.
-async fn any_knock(listeners: &mut [Listener]) -> (usize, TcpStream, SocketAddr) {
+async fn any_connecting(listeners: &mut [Listener]) -> (usize, TcpStream, SocketAddr) {
     poll_fn(|cx| {
         for (index, listener) in listeners.iter_mut().enumerate() {
             if let Poll::Ready((stream, from)) = listener.poll_accept(cx) {

@@ -8,29 +8,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::connection::{Ends, Happening, Unsent};
-use super::dial::{Dialled, Obstacle};
+use super::connection::{ConnectionEvent, Ends, Unsent};
+use super::dial::{ConnectError, Dialled};
 use super::listener::Limits;
-use super::sockets::{Next, Sockets, Ways};
+use super::sockets::{ConnectionOptions, Next, Sockets};
 
 const HERE: &str = "127.0.0.1:0";
 
 fn listening(limits: Limits) -> (Sockets, SocketAddr) {
-    listening_for(Transport::Tcp, Ways { limits, ..Ways::default() })
+    listening_for(Transport::Tcp, ConnectionOptions { limits, ..ConnectionOptions::default() })
 }
 
-fn listening_for(transport: Transport, ways: Ways) -> (Sockets, SocketAddr) {
-    let mut sockets = Sockets::new(ways);
+fn listening_for(transport: Transport, options: ConnectionOptions) -> (Sockets, SocketAddr) {
+    let mut sockets = Sockets::new(options);
     let address = sockets.listen(transport, HERE.parse().unwrap()).unwrap();
     (sockets, address)
 }
 
 /// What happens next to a connection; those who knock are let in.
-async fn happening(sockets: &mut Sockets) -> Happening {
+async fn event(sockets: &mut Sockets) -> ConnectionEvent {
     loop {
         match timeout(Duration::from_secs(10), sockets.next()).await.expect("something happens") {
-            Next::Happening(happening) => return happening,
-            Next::Knock(index, stream, from) => {
+            Next::Connection(event) => return event,
+            Next::Connecting(index, stream, from) => {
                 sockets.receive_guest(index, stream, from);
             }
             Next::Datagrams(_) => {}
@@ -38,14 +38,16 @@ async fn happening(sockets: &mut Sockets) -> Happening {
     }
 }
 
-async fn guest(sockets: &mut Sockets) -> Flow {
-    let Happening::Accepted(guest) = happening(sockets).await else { panic!("nobody came in") };
-    let ends = Ends { local: guest.local, peer: guest.from };
-    sockets.connections.admit(guest.flow, ends, guest.wire, Some(guest.place));
-    guest.flow
+async fn accepted(sockets: &mut Sockets) -> Flow {
+    let ConnectionEvent::Accepted(accepted) = event(sockets).await else {
+        panic!("nobody came in")
+    };
+    let ends = Ends { local: accepted.local, peer: accepted.from };
+    sockets.connections.admit(accepted.flow, ends, accepted.wire, Some(accepted.reservation));
+    accepted.flow
 }
 
-async fn dial(sockets: &mut Sockets, to: SocketAddr) -> Result<Flow, Obstacle> {
+async fn dial(sockets: &mut Sockets, to: SocketAddr) -> Result<Flow, ConnectError> {
     dial_for(Transport::Tcp, sockets, to).await
 }
 
@@ -53,9 +55,10 @@ async fn dial_for(
     transport: Transport,
     sockets: &mut Sockets,
     to: SocketAddr,
-) -> Result<Flow, Obstacle> {
+) -> Result<Flow, ConnectError> {
     sockets.dial(RequestId(7), transport, to, "peer.example".into());
-    let Happening::Dialled { id: RequestId(7), flow, to, result } = happening(sockets).await else {
+    let ConnectionEvent::Dialled { id: RequestId(7), flow, to, result } = event(sockets).await
+    else {
         panic!("the request is answered")
     };
     let Dialled { wire, local, .. } = *result?;
@@ -66,7 +69,7 @@ async fn dial_for(
 async fn came(sockets: &mut Sockets, wanted: Flow, count: usize) -> Vec<u8> {
     let mut all = Vec::new();
     while all.len() < count {
-        let Happening::Came(flow, bytes) = happening(sockets).await else { panic!("bytes come") };
+        let ConnectionEvent::Came(flow, bytes) = event(sockets).await else { panic!("bytes come") };
         assert_eq!(flow, wanted);
         all.extend_from_slice(&bytes);
     }
@@ -85,10 +88,10 @@ async fn messages_pass_in_order_and_a_close_lets_them_leave() {
         client.connections.close(flow);
         assert_eq!(client.connections.send(flow, b"late"), Err(Unsent::Unknown));
     });
-    let flow = guest(&mut server).await;
+    let flow = accepted(&mut server).await;
     let all = came(&mut server, flow, 100_000).await;
     assert!(all.chunks(1_000).zip(0_u8..).all(|(chunk, i)| chunk.iter().all(|byte| *byte == i)));
-    assert!(matches!(happening(&mut server).await, Happening::Lost(lost) if lost == flow));
+    assert!(matches!(event(&mut server).await, ConnectionEvent::Lost(lost) if lost == flow));
     assert!(server.connections.forget(flow));
     assert!(!server.connections.forget(flow), "it is told once");
     out.await.unwrap();
@@ -114,7 +117,7 @@ async fn what_is_left_unread_does_not_reset_a_goodbye() {
     let (mut server, address) = listening(Limits::default());
     let mut peer = TcpStream::connect(address).await.unwrap();
     peer.write_all(&[b'x'; 20_000]).await.unwrap();
-    let flow = guest(&mut server).await;
+    let flow = accepted(&mut server).await;
     server.connections.send(flow, b"400 goodbye").unwrap();
     server.connections.close(flow);
     let mut heard = Vec::new();
@@ -126,10 +129,10 @@ async fn what_is_left_unread_does_not_reset_a_goodbye() {
 async fn what_is_in_the_way_is_said() {
     let gone = std::net::TcpListener::bind(HERE).unwrap().local_addr().unwrap();
     let (mut client, _) = listening(Limits::default());
-    let refused = Obstacle::Unreachable("connection refused".into());
+    let refused = ConnectError::Unreachable("connection refused".into());
     assert_eq!(dial(&mut client, gone).await, Err(refused));
     let other = "[::1]:5060".parse().unwrap();
-    let family = Obstacle::Unreachable("no address of ours leads there".into());
+    let family = ConnectError::Unreachable("no address of ours leads there".into());
     assert_eq!(dial(&mut client, other).await, Err(family));
 }
 
@@ -139,24 +142,24 @@ async fn more_than_a_peer_may_hold_are_turned_away() {
     let mut kept = Vec::new();
     for _ in 0..2 {
         kept.push(TcpStream::connect(address).await.unwrap());
-        guest(&mut server).await;
+        accepted(&mut server).await;
     }
     let mut third = TcpStream::connect(address).await.unwrap();
     let closed = async { third.read(&mut [0]).await.unwrap_or(0) };
     tokio::select! {
         count = closed => assert_eq!(count, 0),
-        _ = happening(&mut server) => panic!("there is no place"),
+        _ = event(&mut server) => panic!("there is no reservation"),
     }
     kept.remove(0);
-    assert!(matches!(happening(&mut server).await, Happening::Lost(_)));
+    assert!(matches!(event(&mut server).await, ConnectionEvent::Lost(_)));
     let _again = TcpStream::connect(address).await.unwrap();
-    guest(&mut server).await;
+    accepted(&mut server).await;
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_told_by_its_transport() {
     for transport in [Transport::Udp, Transport::Tcp] {
-        let mut sockets = Sockets::new(Ways::default());
+        let mut sockets = Sockets::new(ConnectionOptions::default());
         let taken = sockets.listen(transport, HERE.parse().unwrap()).unwrap();
         let error = sockets.listen(transport, taken).unwrap_err().to_string();
         assert!(error.contains(&format!("{} {taken}", transport.as_str())), "{error}");
@@ -166,7 +169,7 @@ async fn a_port_in_use_is_told_by_its_transport() {
 
 #[tokio::test]
 async fn one_port_serves_every_transport_and_family() {
-    let mut sockets = Sockets::new(Ways::default());
+    let mut sockets = Sockets::new(ConnectionOptions::default());
     let any = "0.0.0.0:0".parse().unwrap();
     sockets.listen_at(&[Transport::Udp, Transport::Tcp], any).unwrap();
     let listening = sockets.listening();
@@ -181,8 +184,8 @@ async fn a_rebound_socket_keeps_its_number_and_its_port_and_connections_end() {
     let udp = server.listen(Transport::Udp, HERE.parse().unwrap()).unwrap();
     let flow = server.datagrams[0].flow;
     let _peer = TcpStream::connect(address).await.unwrap();
-    let guest = guest(&mut server).await;
-    assert_eq!(server.rebind(), [guest]);
+    let accepted = accepted(&mut server).await;
+    assert_eq!(server.rebind(), [accepted]);
     assert_eq!(server.datagrams[0].flow, flow);
     assert_eq!(server.listening(), [(Transport::Udp, udp), (Transport::Tcp, address)]);
     TcpStream::connect(address).await.unwrap();
@@ -190,36 +193,36 @@ async fn a_rebound_socket_keeps_its_number_and_its_port_and_connections_end() {
 
 #[tokio::test]
 async fn web_sockets_keep_messages_apart_and_ask_for_a_path() {
-    let (mut server, address) = listening_for(Transport::Ws, Ways::default());
+    let (mut server, address) = listening_for(Transport::Ws, ConnectionOptions::default());
     let path = "/sip?token=1".to_owned();
-    let ways = Ways { websocket_path: path, ..Ways::default() };
-    let (mut client, _) = listening_for(Transport::Tcp, ways);
+    let options = ConnectionOptions { websocket_path: path, ..ConnectionOptions::default() };
+    let (mut client, _) = listening_for(Transport::Tcp, options);
     let (here, there) =
-        tokio::join!(dial_for(Transport::Ws, &mut client, address), guest(&mut server));
+        tokio::join!(dial_for(Transport::Ws, &mut client, address), accepted(&mut server));
     let here = here.unwrap();
     for message in [&b"one"[..], b"two", b"\xff\xfe", b""] {
         client.connections.send(here, message).unwrap();
     }
     for message in [&b"one"[..], b"two", b"\xff\xfe", b""] {
-        match happening(&mut server).await {
-            Happening::Came(flow, bytes) if flow == there => assert_eq!(bytes, message),
+        match event(&mut server).await {
+            ConnectionEvent::Came(flow, bytes) if flow == there => assert_eq!(bytes, message),
             _ => panic!("each message comes by itself"),
         }
     }
     server.connections.send(there, b"back").unwrap();
     assert_eq!(came(&mut client, here, 4).await, b"back");
     client.connections.close(here);
-    assert!(matches!(happening(&mut server).await, Happening::Lost(lost) if lost == there));
+    assert!(matches!(event(&mut server).await, ConnectionEvent::Lost(lost) if lost == there));
 }
 
 #[tokio::test]
 async fn a_web_socket_message_has_a_bound() {
-    let (mut server, address) = listening_for(Transport::Ws, Ways::default());
+    let (mut server, address) = listening_for(Transport::Ws, ConnectionOptions::default());
     let (mut client, _) = listening(Limits::default());
     let (here, there) =
-        tokio::join!(dial_for(Transport::Ws, &mut client, address), guest(&mut server));
+        tokio::join!(dial_for(Transport::Ws, &mut client, address), accepted(&mut server));
     client.connections.send(here.unwrap(), &[b'x'; 65_537]).unwrap();
-    assert!(matches!(happening(&mut server).await, Happening::Lost(lost) if lost == there));
+    assert!(matches!(event(&mut server).await, ConnectionEvent::Lost(lost) if lost == there));
 }
 
 /// A server that answers every request with these lines, and the client's words about it.
@@ -240,7 +243,7 @@ async fn words(answer: &'static str) -> String {
     };
     let (result, ()) = tokio::join!(dial_for(Transport::Ws, &mut client, address), server);
     match result {
-        Err(Obstacle::Unreachable(why)) => why,
+        Err(ConnectError::Unreachable(why)) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -256,7 +259,8 @@ async fn a_server_that_is_none_of_ours_is_told_apart() {
 /// What a WebSocket server answers to a handshake with this field more.
 async fn welcomed(field: &str) -> String {
     let origins = ["https://phone.example".to_owned()].into();
-    let (mut server, address) = listening_for(Transport::Ws, Ways { origins, ..Ways::default() });
+    let (mut server, address) =
+        listening_for(Transport::Ws, ConnectionOptions { origins, ..ConnectionOptions::default() });
     let mut peer = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -266,7 +270,7 @@ async fn welcomed(field: &str) -> String {
     let mut answer = [0; 1024];
     let count = tokio::select! {
         count = peer.read(&mut answer) => count.unwrap(),
-        _ = async { loop { happening(&mut server).await; } } => 0,
+        _ = async { loop { event(&mut server).await; } } => 0,
     };
     String::from_utf8_lossy(&answer[..count]).into_owned()
 }

@@ -21,22 +21,22 @@ pub struct TurnedAway {
 
 /// Tells of one at a time: whoever knocks again and again is not to fill anybody's log.
 #[derive(Debug, Default)]
-pub(crate) struct Porter {
-    told: Option<Instant>,
+pub(crate) struct TurnedAwayLog {
+    last: Option<Instant>,
     others: u64,
 }
 
-impl Porter {
+impl TurnedAwayLog {
     /// How long nothing is told after something was.
     const PAUSE: Duration = Duration::from_secs(1);
 
     /// What to tell of it, if anything.
     pub(crate) fn report(&mut self, away: TurnedAway, now: Instant) -> Option<TurnedAway> {
-        if self.told.is_some_and(|told| now.saturating_duration_since(told) < Self::PAUSE) {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < Self::PAUSE) {
             self.others += 1;
             return None;
         }
-        self.told = Some(now);
+        self.last = Some(now);
         Some(TurnedAway { others: std::mem::take(&mut self.others), ..away })
     }
 }
@@ -53,14 +53,14 @@ mod tests {
             problem: "it speaks no TLS".into(),
             others: 0,
         };
-        let (mut porter, start) = (Porter::default(), Instant::now());
-        let others = |porter: &mut Porter, ms| {
-            let told = porter.report(away.clone(), start + Duration::from_millis(ms));
-            told.map(|told| told.others)
+        let (mut turned_away, start) = (TurnedAwayLog::default(), Instant::now());
+        let others = |turned_away: &mut TurnedAwayLog, ms| {
+            let reported = turned_away.report(away.clone(), start + Duration::from_millis(ms));
+            reported.map(|reported| reported.others)
         };
-        assert_eq!(others(&mut porter, 0), Some(0));
-        assert_eq!([1, 500, 999].map(|ms| others(&mut porter, ms)), [None; 3]);
-        assert_eq!(others(&mut porter, 1_000), Some(3));
-        assert_eq!(others(&mut porter, 9_000), Some(0));
+        assert_eq!(others(&mut turned_away, 0), Some(0));
+        assert_eq!([1, 500, 999].map(|ms| others(&mut turned_away, ms)), [None; 3]);
+        assert_eq!(others(&mut turned_away, 1_000), Some(3));
+        assert_eq!(others(&mut turned_away, 9_000), Some(0));
     }
 }

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::http::{self, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
 
-use super::dial::Obstacle;
+use super::dial::ConnectError;
 use super::security::Stream;
 
 /// What is read of a connection.
@@ -42,7 +42,7 @@ pub(crate) async fn connect(
     name: &str,
     port: u16,
     path: &str,
-) -> Result<WebSocketStream<Stream>, Obstacle> {
+) -> Result<WebSocketStream<Stream>, ConnectError> {
     let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
     let port = match port {
         port if port == transport.default_port() => String::new(),
@@ -60,7 +60,7 @@ pub(crate) async fn connect(
 pub(crate) async fn accept(
     stream: Stream,
     origins: &[String],
-) -> Result<WebSocketStream<Stream>, Obstacle> {
+) -> Result<WebSocketStream<Stream>, ConnectError> {
     #[allow(clippy::result_large_err, reason = "the library wants it so")]
     let check = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
         match refusal(request.headers(), origins) {
@@ -96,7 +96,7 @@ fn answer(status: StatusCode) -> ErrorResponse {
     response
 }
 
-impl From<Error> for Obstacle {
+impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         Self::Unreachable(match error {
             Error::Io(error) => return error.into(),

@@ -16,7 +16,7 @@ use super::files::{self, Own};
 use super::identities::identities;
 use super::{provider, words};
 use crate::error::Error;
-use crate::host::dial::Obstacle;
+use crate::host::dial::ConnectError;
 
 /// Answers clients.
 #[derive(Clone)]
@@ -49,11 +49,11 @@ impl Acceptor {
     pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
-    ) -> Result<(TlsStream<S>, Option<Identities>), Obstacle> {
+    ) -> Result<(TlsStream<S>, Option<Identities>), ConnectError> {
         let stream = self.0.accept(stream).await.map_err(words::of_client)?;
         let (_, session) = stream.get_ref();
-        let shown = session.peer_certificates().and_then(<[_]>::first);
-        let named = shown.and_then(identities);
+        let presented = session.peer_certificates().and_then(<[_]>::first);
+        let named = presented.and_then(identities);
         Ok((stream, named))
     }
 }

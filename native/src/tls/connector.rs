@@ -25,7 +25,7 @@ use super::files::{self, Own};
 use super::identities::identities;
 use super::{provider, words};
 use crate::error::Error;
-use crate::host::dial::Obstacle;
+use crate::host::dial::ConnectError;
 
 /// Connects to servers.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ enum Trust {
 impl Connector {
     /// How long a server that has asked for a certificate is waited for: it refuses ours only when
     /// the handshake is over for us (RFC 8446 §4.4.2.4).
-    const VERDICT: Duration = Duration::from_millis(500);
+    const ACCEPTANCE_WAIT: Duration = Duration::from_millis(500);
 
     /// Trusts the authorities given, or, if there are none, those of the system.
     pub(super) fn new(
@@ -80,26 +80,26 @@ impl Connector {
         stream: S,
         name: &str,
         names: Names,
-    ) -> Result<(TlsStream<S>, Identities), Obstacle> {
+    ) -> Result<(TlsStream<S>, Identities), ConnectError> {
         let trust = match names {
             Names::Sip => &self.sip,
             Names::Https => &self.https,
         };
-        let mut config = ClientConfig::clone(trust.config().map_err(Obstacle::Untrusted)?);
+        let mut config = ClientConfig::clone(trust.config().map_err(ConnectError::Untrusted)?);
         let ours = Arc::new(Ours { own: self.own.clone(), asked: AtomicBool::new(false) });
         config.client_auth_cert_resolver = Arc::clone(&ours) as _;
         let server = server_name(name).ok_or_else(|| {
-            Obstacle::Untrusted(format!("{name} is no name that a certificate can have"))
+            ConnectError::Untrusted(format!("{name} is no name that a certificate can have"))
         })?;
         let connected = TlsConnector::from(Arc::new(config)).connect(server, stream).await;
-        let explain = |error: io::Error| words::of_server(error, name, ours.shown());
+        let explain = |error: io::Error| words::of_server(error, name, ours.presented());
         let mut stream = connected.map_err(explain)?;
-        if ours.shown().is_some() {
-            verdict(&mut stream).await.map_err(explain)?;
+        if ours.presented().is_some() {
+            await_acceptance(&mut stream).await.map_err(explain)?;
         }
         let (_, session) = stream.get_ref();
-        let shown = session.peer_certificates().and_then(<[_]>::first);
-        let named = shown.and_then(identities).unwrap_or_default();
+        let presented = session.peer_certificates().and_then(<[_]>::first);
+        let named = presented.and_then(identities).unwrap_or_default();
         Ok((stream, named))
     }
 }
@@ -140,7 +140,7 @@ struct Ours {
 
 impl Ours {
     /// Whether there was something to show; `None` when the server has not asked.
-    fn shown(&self) -> Option<bool> {
+    fn presented(&self) -> Option<bool> {
         self.asked.load(Ordering::Relaxed).then_some(self.own.is_some())
     }
 }
@@ -158,7 +158,9 @@ impl ResolvesClientCert for Ours {
 
 /// Waits for what a server thinks of our certificate, or of none: it goes on with a ticket for the
 /// next session, if it has one to give, and closes the connection if not.
-async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut TlsStream<S>) -> io::Result<()> {
+async fn await_acceptance<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut TlsStream<S>,
+) -> io::Result<()> {
     if stream.get_ref().1.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
         return Ok(());
     }
@@ -172,5 +174,5 @@ async fn verdict<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut TlsStream<S>) -
             Poll::Pending => Poll::Pending,
         }
     });
-    timeout(Connector::VERDICT, heard).await.unwrap_or(Ok(()))
+    timeout(Connector::ACCEPTANCE_WAIT, heard).await.unwrap_or(Ok(()))
 }

@@ -26,7 +26,7 @@ use self::connector::Connector;
 use self::files::Own;
 pub use self::files::TlsFiles;
 use crate::error::Error;
-use crate::host::dial::Obstacle;
+use crate::host::dial::ConnectError;
 use crate::host::security::{Handshake, Security, Stream};
 
 /// Both ends of TLS, as the files of a phone or of an exchange want them.
@@ -67,7 +67,7 @@ impl Security for Tls {
 
     fn accept(&self, stream: Stream) -> Handshake<'_> {
         Box::pin(async move {
-            let acceptor = self.acceptor.as_ref().ok_or(Obstacle::Unsupported)?;
+            let acceptor = self.acceptor.as_ref().ok_or(ConnectError::Unsupported)?;
             let (stream, named) = acceptor.accept(stream).await?;
             Ok((Box::new(stream) as Stream, named))
         })

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::host::dial::Obstacle;
+use crate::host::dial::ConnectError;
 
 fn parameters() -> PhoneParameters {
     PhoneParameters::without_server("alice")
@@ -31,7 +31,7 @@ fn client(authority: &Authority) -> Tls {
     tls(&parameters().ca_file(authority.file())).unwrap()
 }
 
-type Ends = (Result<Identities, Obstacle>, Result<Option<Identities>, Obstacle>);
+type Ends = (Result<Identities, ConnectError>, Result<Option<Identities>, ConnectError>);
 
 /// What a handshake comes to on both sides. Where both have agreed, a word goes each way.
 async fn shake(server: &Tls, client: &Tls, name: &str, names: Names) -> Ends {
@@ -70,7 +70,7 @@ async fn named(server: &Tls, client: &Tls, name: &str) -> Identities {
 /// Why a server is not taken.
 async fn refusal(server: &Tls, client: &Tls, name: &str) -> String {
     match shake(server, client, name, Names::Sip).await.0 {
-        Err(Obstacle::Untrusted(why)) => why,
+        Err(ConnectError::Untrusted(why)) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -178,7 +178,7 @@ async fn a_certificate_can_be_named_itself() {
     assert_eq!(why, "its certificate expired on 2 May 2024");
 }
 
-async fn shake_https(pair: &Pair, client: &Tls, name: &str) -> Result<Identities, Obstacle> {
+async fn shake_https(pair: &Pair, client: &Tls, name: &str) -> Result<Identities, ConnectError> {
     shake(&server(pair), client, name, Names::Https).await.0
 }
 
@@ -220,8 +220,8 @@ async fn a_client_shows_its_certificate_where_one_is_asked_for() {
 
     let (connected, accepted) = shake(&demanding, &client(&authority), name, Names::Sip).await;
     let why = "it asks for a certificate: give --cert-file and --key-file";
-    assert_eq!(connected, Err(Obstacle::Untrusted(why.into())));
-    assert!(matches!(accepted, Err(Obstacle::Untrusted(_))), "{accepted:?}");
+    assert_eq!(connected, Err(ConnectError::Untrusted(why.into())));
+    assert!(matches!(accepted, Err(ConnectError::Untrusted(_))), "{accepted:?}");
     let why = refusal(&demanding, &with(&other.issue(&["alice.example.com"])), name).await;
     assert_eq!(why, "it does not trust the authority of our certificate");
     let old = authority.issue_for_years(&["alice.example.com"], 2001, 2024);
@@ -230,7 +230,7 @@ async fn a_client_shows_its_certificate_where_one_is_asked_for() {
 }
 
 /// What a client says of a peer that answers with `bytes` and closes.
-async fn answered(bytes: &'static [u8]) -> Obstacle {
+async fn answered(bytes: &'static [u8]) -> ConnectError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answer = async {
@@ -250,15 +250,21 @@ async fn answered(bytes: &'static [u8]) -> Obstacle {
 #[tokio::test]
 async fn a_peer_that_speaks_no_tls_is_told() {
     let why = "it speaks no TLS there (is the port right?)";
-    assert_eq!(answered(b"SIP/2.0 400 Bad Request\r\n\r\n").await, Obstacle::Untrusted(why.into()));
+    assert_eq!(
+        answered(b"SIP/2.0 400 Bad Request\r\n\r\n").await,
+        ConnectError::Untrusted(why.into())
+    );
     let why = "it closed the connection in the TLS handshake (does it speak TLS there?)";
-    assert_eq!(answered(b"").await, Obstacle::Unreachable(why.into()));
+    assert_eq!(answered(b"").await, ConnectError::Unreachable(why.into()));
     // A ServerHello of TLS 1.1, as far as its version.
     let old = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x020123456789abcdef0123456789abcdef\x00\x00\x2f\x00";
     let why = "it speaks no TLS that is safe (1.2 or 1.3)";
-    assert_eq!(answered(old).await, Obstacle::Untrusted(why.into()));
+    assert_eq!(answered(old).await, ConnectError::Untrusted(why.into()));
     // Its alert, when it does not know ours.
-    assert_eq!(answered(b"\x15\x03\x01\x00\x02\x02\x46").await, Obstacle::Untrusted(why.into()));
+    assert_eq!(
+        answered(b"\x15\x03\x01\x00\x02\x02\x46").await,
+        ConnectError::Untrusted(why.into())
+    );
 }
 
 #[tokio::test]

@@ -6,28 +6,28 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
 use x509_cert::der::DateTime;
 
-use crate::host::dial::Obstacle;
+use crate::host::dial::ConnectError;
 
 /// Why a handshake with a server that was asked for as `name` failed; `shown` says whether it had
 /// asked for a certificate of ours, and if so, whether there was one.
-pub(super) fn of_server(error: io::Error, name: &str, shown: Option<bool>) -> Obstacle {
-    let Some(problem) = inner(&error) else { return lost(error, shown) };
-    Obstacle::Untrusted(match problem {
+pub(super) fn of_server(error: io::Error, name: &str, presented: Option<bool>) -> ConnectError {
+    let Some(problem) = inner(&error) else { return lost(error, presented) };
+    ConnectError::Untrusted(match problem {
         Error::InvalidCertificate(problem) => certificate(problem),
-        Error::AlertReceived(alert) => return refused(*alert, name, shown),
+        Error::AlertReceived(alert) => return refused(*alert, name, presented),
         Error::InvalidMessage(_) => "it speaks no TLS there (is the port right?)".into(),
         Error::PeerIncompatible(_) => "it speaks no TLS that is safe (1.2 or 1.3)".into(),
-        Error::NoCertificatesPresented => "it has shown no certificate".into(),
+        Error::NoCertificatesPresented => "it has presented no certificate".into(),
         problem => format!("the TLS handshake failed: {problem}"),
     })
 }
 
 /// Why a handshake with a client failed.
-pub(super) fn of_client(error: io::Error) -> Obstacle {
+pub(super) fn of_client(error: io::Error) -> ConnectError {
     match inner(&error) {
-        Some(problem) => Obstacle::Untrusted(match problem {
+        Some(problem) => ConnectError::Untrusted(match problem {
             Error::InvalidCertificate(problem) => certificate(problem),
-            Error::NoCertificatesPresented => "it has shown no certificate".into(),
+            Error::NoCertificatesPresented => "it has presented no certificate".into(),
             Error::InvalidMessage(_) => "it speaks no TLS".into(),
             Error::PeerIncompatible(_) => "it speaks no TLS that is safe (1.2 or 1.3)".into(),
             Error::AlertReceived(alert) => format!("it refused our certificate ({alert:?})"),
@@ -103,9 +103,9 @@ pub(super) fn unreadable(problem: &CertificateError) -> String {
 }
 
 /// What the server says is wrong with us.
-fn refused(alert: AlertDescription, name: &str, shown: Option<bool>) -> Obstacle {
+fn refused(alert: AlertDescription, name: &str, presented: Option<bool>) -> ConnectError {
     use AlertDescription as Alert;
-    Obstacle::Untrusted(match (alert, shown) {
+    ConnectError::Untrusted(match (alert, presented) {
         (Alert::ProtocolVersion, _) => "it speaks no TLS that is safe (1.2 or 1.3)".into(),
         (Alert::UnrecognisedName, _) => format!("it does not know the name {name}"),
         (_, Some(false)) => "it asks for a certificate: give --cert-file and --key-file".into(),
@@ -121,18 +121,18 @@ fn refused(alert: AlertDescription, name: &str, shown: Option<bool>) -> Obstacle
 }
 
 /// The connection was lost in the handshake.
-fn lost(error: io::Error, shown: Option<bool>) -> Obstacle {
+fn lost(error: io::Error, presented: Option<bool>) -> ConnectError {
     use io::ErrorKind as Kind;
     let closed =
         matches!(error.kind(), Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe);
-    match shown {
+    match presented {
         Some(false) if closed => {
             let why = "it asks for a certificate: give --cert-file and --key-file";
-            Obstacle::Untrusted(why.into())
+            ConnectError::Untrusted(why.into())
         }
         _ if closed => {
             let why = "it closed the connection in the TLS handshake (does it speak TLS there?)";
-            Obstacle::Unreachable(why.into())
+            ConnectError::Unreachable(why.into())
         }
         _ => error.into(),
     }

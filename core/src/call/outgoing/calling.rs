@@ -103,7 +103,7 @@ impl Calling {
         let tag = response.to_tag();
         let new = self.free_number();
         let early = self.early.iter_mut().find(|early| early.is_of(&call.call_id, tag));
-        dialog.set_link(self.path.link());
+        dialog.set_peer_connection(self.path.peer_connection());
         dialog.set_remote_seq(early.as_ref().and_then(|early| early.dialog.remote_seq()));
         let number = early.as_ref().map_or(new, |early| early.number);
         let early = early.and_then(|early| early.negotiation.take());

@@ -119,8 +119,8 @@ impl Session {
     ) {
         let ours = self.dialog.is_of(response.call_id(), response.to_tag());
         if ours && *response.method() == Method::Invite {
-            let link = self.dialog.link_mut();
-            if let Some(over) = link.and_then(|link| link.move_to(flow, from)) {
+            let connection = self.dialog.peer_connection_mut();
+            if let Some(over) = connection.and_then(|it| it.move_to(flow, from)) {
                 self.invites.iter_mut().for_each(|invite| invite.handle_flow_lost(over));
             }
         }

@@ -111,8 +111,8 @@ impl Session {
 
     /// Whether it goes by that connection.
     pub(super) fn uses(&self, flow: Flow) -> bool {
-        let linked = self.dialog.link().is_some_and(|link| link.flow() == flow);
-        linked || self.forks.iter().any(|fork| fork.uses(flow))
+        let is_on_it = self.dialog.peer_connection().is_some_and(|it| it.flow() == flow);
+        is_on_it || self.forks.iter().any(|fork| fork.uses(flow))
     }
 
     /// Sends what is due and can be sent.
@@ -274,7 +274,7 @@ impl Session {
             cx.respond(query, Response::new(500));
             return Step::Stay;
         }
-        self.dialog.set_link(query.link());
+        self.dialog.set_peer_connection(query.peer_connection());
         match request.method() {
             Method::Notify => return self.handle_notify(call, cx, query),
             // RFC 5057 §5.5: there is no call that it could be about.

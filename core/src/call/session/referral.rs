@@ -127,7 +127,7 @@ impl Session {
             cx.agent.forget_tag(tag);
             return drop(cx.respond(query, Response::new(400)));
         };
-        dialog.set_link(query.link());
+        dialog.set_peer_connection(query.peer_connection());
         self.consider(call, cx, query, Some(SeparateDialog { tag, dialog }));
     }
 

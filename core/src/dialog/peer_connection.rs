@@ -13,7 +13,7 @@ use crate::sip::Via;
 
 /// What is known of the connection on which the far end of a dialog was heard last.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Link {
+pub(crate) struct PeerConnection {
     flow: Flow,
     /// Its far end: of a connection that a peer has opened, a port at which nobody listens.
     from: SocketAddr,
@@ -27,12 +27,12 @@ pub(crate) struct Link {
 /// have them (RFC 7118 §5).
 pub(crate) const NOWHERE: &str = ".invalid";
 
-impl Link {
+impl PeerConnection {
     /// That of a request with this Via, which came on `flow` from there; `None` when it was a datagram.
     pub(crate) fn of_request(via: &Via<'_>, flow: Flow, from: SocketAddr) -> Option<Box<Self>> {
         flow.transport.is_reliable().then(|| {
             let port = via.port().unwrap_or(flow.transport.default_port());
-            let sender = Hop::new(via.host(), Some(port), Some(flow.transport)).settled();
+            let sender = Hop::new(via.host(), Some(port), Some(flow.transport)).with_defaults();
             Box::new(Self { flow, from, sender, only: false })
         })
     }
@@ -77,7 +77,7 @@ impl Link {
         if !self.is_fit_for(hop) {
             return false;
         }
-        let place = hop.clone().settled();
+        let place = hop.clone().with_defaults();
         // A name is asked for a certificate, which this end has not shown (RFC 5923 §8.2).
         let trusted = hop.ip().is_some() || !self.flow.transport.is_secure();
         self.only
@@ -106,20 +106,25 @@ mod tests {
     use super::*;
     use crate::sip::Uri;
 
-    fn link(transport: Transport, sender: &str) -> Link {
+    fn peer_connection(transport: Transport, sender: &str) -> PeerConnection {
         let flow = Flow { transport, id: 7 };
         let from = "10.0.0.2:49152".parse().unwrap();
         let sender = Hop::of(&Uri::parse(&format!("sip:{sender}")).unwrap()).unwrap();
-        Link { flow, from, sender: sender.by(Some(transport)).settled(), only: false }
+        PeerConnection {
+            flow,
+            from,
+            sender: sender.by(Some(transport)).with_defaults(),
+            only: false,
+        }
     }
 
-    fn leads(link: &Link, uri: &str) -> bool {
-        link.leads_to(&Hop::of(&Uri::parse(uri).unwrap()).unwrap())
+    fn leads(peer_connection: &PeerConnection, uri: &str) -> bool {
+        peer_connection.leads_to(&Hop::of(&Uri::parse(uri).unwrap()).unwrap())
     }
 
     #[test]
     fn a_connection_is_that_of_the_place_which_its_peer_names() {
-        let tcp = link(Transport::Tcp, "10.0.0.2:5070");
+        let tcp = peer_connection(Transport::Tcp, "10.0.0.2:5070");
         for uri in ["sip:b@10.0.0.2:5070;transport=tcp", "sip:b@10.0.0.2:49152;transport=tcp"] {
             assert!(leads(&tcp, uri), "{uri}");
         }
@@ -133,30 +138,30 @@ mod tests {
             assert!(!leads(&tcp, uri), "{uri}");
         }
         // Behind a NAT it says the same in Via and in Contact.
-        let inside = link(Transport::Tcp, "192.168.1.5:5060");
+        let inside = peer_connection(Transport::Tcp, "192.168.1.5:5060");
         assert!(leads(&inside, "sip:b@192.168.1.5;transport=tcp"));
         assert!(leads(
-            &link(Transport::Tcp, "edge.example:5060"),
+            &peer_connection(Transport::Tcp, "edge.example:5060"),
             "sip:edge.example:5060;transport=tcp;lr"
         ));
     }
 
     #[test]
     fn over_tls_a_name_has_to_be_shown() {
-        let named = link(Transport::Tls, "edge.example:5061");
+        let named = peer_connection(Transport::Tls, "edge.example:5061");
         assert!(!leads(&named, "sip:edge.example:5061;transport=tls;lr"));
-        let tls = link(Transport::Tls, "10.0.0.2:5061");
+        let tls = peer_connection(Transport::Tls, "10.0.0.2:5061");
         assert!(leads(&tls, "sip:b@10.0.0.2:5061;transport=tls"));
         assert!(leads(&tls, "sips:b@10.0.0.2:5061"));
     }
 
     #[test]
     fn who_listens_nowhere_is_at_the_other_end() {
-        let ws = link(Transport::Ws, "df7jal23ls0d.invalid");
+        let ws = peer_connection(Transport::Ws, "df7jal23ls0d.invalid");
         assert!(leads(&ws, "sip:b@df7jal23ls0d.invalid;transport=ws"));
         assert!(leads(&ws, "sip:b@other.invalid"));
         assert!(!leads(&ws, "sips:b@df7jal23ls0d.invalid;transport=ws"));
-        let wss = link(Transport::Wss, "df7jal23ls0d.invalid");
+        let wss = peer_connection(Transport::Wss, "df7jal23ls0d.invalid");
         assert!(leads(&wss, "sips:b@df7jal23ls0d.invalid;transport=ws"));
         assert!(leads(&wss, "sip:b@df7jal23ls0d.invalid;transport=ws"));
     }

@@ -20,7 +20,7 @@ use super::timebase::Timebase;
 
 /// What an endpoint is shown during a crossing.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub(crate) struct EndpointHost {
     pub(crate) time: Timebase,
     /// What waits to be sent.
     pub(crate) outbox: Outbox<Flow>,
@@ -31,12 +31,12 @@ pub(crate) struct Machine {
     /// Media ports that were bound and not yet handed to a call's media task.
     pub(crate) media: HashMap<MediaPort, MediaSockets>,
     /// What was sent from them meanwhile, to be answered by whom it was sent to.
-    asked: Vec<Asked>,
+    awaited: Vec<AwaitedAnswer>,
 }
 
 /// A question that left from a media port.
 #[derive(Debug)]
-struct Asked {
+struct AwaitedAnswer {
     port: MediaPort,
     channel: Channel,
     to: SocketAddr,
@@ -71,10 +71,10 @@ pub(crate) enum Lookup {
     Addresses(String),
 }
 
-impl Machine {
+impl EndpointHost {
     pub(crate) fn new(time: Timebase) -> Self {
         let (outbox, requests, closing) = (Outbox::new(), Vec::new(), Vec::new());
-        Self { time, outbox, requests, closing, media: HashMap::new(), asked: Vec::new() }
+        Self { time, outbox, requests, closing, media: HashMap::new(), awaited: Vec::new() }
     }
 
     /// Sends from a pair that no call's media task has yet.
@@ -83,23 +83,25 @@ impl Machine {
         // Straight to the system: of a socket this new tokio does not know yet that it can be written to.
         let _ = SockRef::from(sockets.socket(channel)).send_to(bytes, &to.into());
         let until = self.time.now() + ANSWERED_WITHIN;
-        self.asked.retain(|asked| (asked.port, asked.channel) != (port, channel));
-        self.asked.push(Asked { port, channel, to, until });
+        self.awaited.retain(|awaited| (awaited.port, awaited.channel) != (port, channel));
+        self.awaited.push(AwaitedAnswer { port, channel, to, until });
     }
 
     /// Whether any answer is awaited at media ports.
     pub(crate) fn awaits_answers(&mut self) -> bool {
         let (now, media) = (self.time.now(), &self.media);
-        self.asked.retain(|asked| asked.until > now && media.contains_key(&asked.port));
-        !self.asked.is_empty()
+        self.awaited.retain(|awaited| awaited.until > now && media.contains_key(&awaited.port));
+        !self.awaited.is_empty()
     }
 
     /// The next packet for a media port at which an answer is awaited, and from whom.
     pub(crate) async fn answer(&mut self) -> (MediaPort, Channel, SocketAddr, Vec<u8>) {
-        let Self { media, asked, .. } = self;
+        let Self { media, awaited, .. } = self;
         poll_fn(|cx| {
-            for index in 0..asked.len() {
-                let Some(&Asked { port, channel, to, .. }) = asked.get(index) else { break };
+            for index in 0..awaited.len() {
+                let Some(&AwaitedAnswer { port, channel, to, .. }) = awaited.get(index) else {
+                    break;
+                };
                 let Some(sockets) = media.get(&port) else { continue };
                 let (socket, mut bytes) = (sockets.socket(channel), vec![0; LONGEST_ANSWER]);
                 let mut buffer = ReadBuf::new(&mut bytes);
@@ -107,7 +109,7 @@ impl Machine {
                     let length = buffer.filled().len();
                     bytes.truncate(length);
                     if from == to {
-                        asked.swap_remove(index);
+                        awaited.swap_remove(index);
                     }
                     return Poll::Ready((port, channel, from, bytes));
                 }
@@ -118,7 +120,7 @@ impl Machine {
     }
 }
 
-impl Clock for Machine {
+impl Clock for EndpointHost {
     fn now(&self) -> Instant {
         self.time.now()
     }
@@ -128,13 +130,13 @@ impl Clock for Machine {
     }
 }
 
-impl Entropy for Machine {
+impl Entropy for EndpointHost {
     fn fill(&mut self, bytes: &mut [u8]) {
         entropy::fill(bytes);
     }
 }
 
-impl Datagrams for Machine {
+impl Datagrams for EndpointHost {
     fn send(&mut self, outbound: Outbound<'_>) {
         match outbound {
             Outbound::Datagram { flow, to, bytes } => self.outbox.push(flow, to, bytes),
