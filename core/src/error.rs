@@ -26,7 +26,7 @@ pub enum Error {
         /// The status the phone has.
         status: PhoneStatus,
     },
-    /// No call has this number, or it is long over.
+    /// No call has this id, or the call is long over.
     #[error("there is no call {call}, or it is over")]
     NoSuchCall {
         /// The number.
@@ -61,7 +61,7 @@ pub enum Error {
         /// The peer.
         peer: IpAddr,
     },
-    /// There is no way to whom a request is for.
+    /// The target of a request cannot be reached.
     #[error("{peer} cannot be reached: {problem}")]
     Unreachable {
         /// Whom, as it was asked for.
@@ -69,13 +69,12 @@ pub enum Error {
         /// What is in the way.
         problem: String,
     },
-    /// Whom a request is for has not shown who it is, or does not trust us: a certificate was
-    /// refused.
+    /// A certificate was refused: the peer's, by us, or ours, by the peer.
     #[error("{peer} cannot be trusted: {problem}")]
     Untrusted {
         /// Whom, as it was asked for.
         peer: String,
-        /// What is wrong with its certificate, or with ours.
+        /// What is wrong with the peer's certificate, or with ours.
         problem: String,
     },
     /// A value that the application gave cannot be used.
@@ -96,7 +95,7 @@ pub enum Error {
         /// How many bytes the whole request may have.
         limit: usize,
     },
-    /// The phone holds as many calls as it may.
+    /// The phone has `max_calls` calls already.
     #[error("the phone already has {limit} calls: end some, or raise max_calls")]
     TooManyCalls {
         /// The limit.
@@ -114,7 +113,8 @@ pub enum Error {
         /// The call.
         call: CallId,
     },
-    /// Nobody waits for this referral's answer: it was given, its time is over, or its call is.
+    /// This referral cannot be answered any more: it was answered, it has timed out, or its call is
+    /// over.
     #[error("nobody waits for an answer to referral {}", referral.0)]
     NoSuchReferral {
         /// The referral.
@@ -133,7 +133,7 @@ impl Error {
         Self::InvalidValue { what, value: value.to_owned(), problem }
     }
 
-    /// The network has refused what was sent to a server of `peer`: over UDP an ICMP message says so.
+    /// The network has refused what was sent to a server of `peer`; over UDP that is an ICMP error.
     pub(crate) fn refused(peer: &str, transport: Transport, to: SocketAddr) -> Self {
         let transport = transport.as_str();
         let problem = format!("nothing listens at {to} ({transport}), or no way leads there");

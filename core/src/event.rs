@@ -1,4 +1,4 @@
-//! What a phone tells the application.
+//! The events that a phone reports to the application.
 
 use crate::error::Error;
 use crate::media::MediaControl;
@@ -17,12 +17,12 @@ pub struct Cause {
     pub code: u16,
     /// The reason phrase, as it came.
     pub reason: String,
-    /// After how many seconds it may be tried again, if the response says so (Retry-After).
+    /// The value of Retry-After in seconds, if the response has one.
     pub retry_after: Option<u32>,
 }
 
 impl Cause {
-    /// A cause that says nothing of trying again.
+    /// A cause without Retry-After.
     pub fn new(code: u16, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into(), retry_after: None }
     }
@@ -43,9 +43,9 @@ pub enum Event {
     Unregistered,
     /// A registration failed; the phone tries again unless its status is [`PhoneStatus::Failed`].
     RegistrationFailed {
-        /// The response; `None` when there was none, or no way to send.
+        /// The response; `None` when none came, or REGISTER could not be sent.
         cause: Option<Cause>,
-        /// Why there was no way to send, if more is known than that.
+        /// Why REGISTER could not be sent, where that is known.
         error: Option<Error>,
     },
     /// Somebody calls; the call is [`CallState::Ringing`].
@@ -57,7 +57,7 @@ pub enum Event {
         /// The called URI, from To.
         to: String,
     },
-    /// A call's state changed, or a provisional response told more about it (180 while DIALING).
+    /// A call's state changed, or a provisional response came (180 while DIALING).
     State {
         /// The call.
         call: CallId,
@@ -74,10 +74,10 @@ pub enum Event {
         by: EndedBy,
         /// The response that ended it, if one did.
         cause: Option<Cause>,
-        /// What went wrong here, if something did: no ports, no address to tell.
+        /// The local error, if one ended the call: no free ports, no address to advertise.
         error: Option<Error>,
     },
-    /// One side put the other on hold, or took it off it (RFC 3264 §8.4).
+    /// One side put the other on hold, or resumed (RFC 3264 §8.4).
     Hold {
         /// The call.
         call: CallId,
@@ -87,14 +87,14 @@ pub enum Event {
         /// Whether the other is held now.
         held: bool,
     },
-    /// A hold or a resume of ours came to nothing; the session is as it was (RFC 3261 §14.1).
+    /// A hold or resume of ours failed; the session is unchanged (RFC 3261 §14.1).
     HoldFailed {
         /// The call.
         call: CallId,
-        /// What was asked for: to hold, or not.
+        /// True when the hold failed, false when the resume failed.
         held: bool,
-        /// The response; `None` when there was none, or no way to send, or when the contrary was
-        /// asked for before this had been agreed.
+        /// The response; `None` when none came, when the re-INVITE could not be sent, or when the
+        /// application asked for the contrary before the far end had agreed.
         cause: Option<Cause>,
     },
     /// The far end changed the session: codec, direction, or where its media is (RFC 3261 §14.2; the
@@ -103,12 +103,12 @@ pub enum Event {
         /// The call.
         call: CallId,
     },
-    /// A transfer of ours came further (RFC 3515). Each ends once: blind with
+    /// A transfer of ours made progress (RFC 3515). Each ends once: blind with
     /// [`TransferOutcome::Accepted`] or `Failed`, otherwise with `Succeeded` or `Failed`.
     Transfer {
         /// The call.
         call: CallId,
-        /// The URI that it is transferred to.
+        /// The URI that the far end is transferred to.
         to: String,
         /// How far it has come.
         outcome: TransferOutcome,
@@ -116,8 +116,8 @@ pub enum Event {
         cause: Option<Cause>,
     },
     /// The far end asks us to call somebody else instead (REFER, RFC 3515). Nothing happens unless
-    /// [`Phone::accept_referral`](crate::phone::Phone::accept_referral) is told to within 20 s. Only
-    /// where [`accept_transfer`](crate::config::PhoneParameters::accept_transfer) is set.
+    /// the application calls [`Phone::accept_referral`](crate::phone::Phone::accept_referral) within
+    /// 20 s. Only where [`accept_transfer`](crate::config::PhoneParameters::accept_transfer) is set.
     Referred {
         /// The call.
         call: CallId,
@@ -125,7 +125,7 @@ pub enum Event {
         referral: ReferralId,
         /// The URI that we should call.
         to: String,
-        /// Who wants that, from Referred-By or else the far end's URI; nobody has proved it.
+        /// The URI of the referrer, from Referred-By, or else the far end's URI; not authenticated.
         by: String,
     },
     /// What the media machine of a call has to do.
@@ -137,11 +137,11 @@ pub enum Event {
     },
     /// Somebody sent an instant message (RFC 3428), which has been answered 200.
     Message {
-        /// The sender's URI, from From; nobody has proved it.
+        /// The sender's URI, from From; not authenticated.
         from: String,
         /// The URI that it was sent to, from To.
         to: String,
-        /// What it says, as it came: at most a datagram, of any type.
+        /// The body as received: at most a datagram, of any media type.
         body: Vec<u8>,
         /// The value of Content-Type; `text/plain` where the sender gave none.
         content_type: String,
@@ -151,8 +151,8 @@ pub enum Event {
     Response {
         /// Which request.
         request: SipRequestId,
-        /// The final response. Where none came, what was in the way of sending the request; `None`
-        /// when it was sent, or nobody knows.
+        /// The final response. Without one, the error that kept the request from being sent; `None`
+        /// when it was sent, or the reason is not known.
         reply: Result<Reply, Option<Error>>,
     },
 }
@@ -167,7 +167,8 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// Its body; `Content-Type` in `headers` says what it is.
     pub body: Vec<u8>,
-    /// From sending the request to the response; without the search for a way there.
+    /// The time from sending the request to the response, without the search for a path (DNS,
+    /// connection).
     pub round_trip: core::time::Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The seam: everything that crosses between the core and the machine it runs on.
+//! The interface between the core and its host: all values that pass between them.
 //!
 //! A [`Host`] is a clock, a source of randomness and a way to send. It is passed in with each call,
 //! answers at once and never blocks. What comes in is an [`Inbound`] value, what goes out is an
@@ -35,13 +35,13 @@ pub trait Entropy {
 }
 
 /// Takes what the core sends. Sending cannot fail here: failure comes back as
-/// [`Inbound::SendFailed`]. A host may gather what one crossing sends and pass it on in a batch.
+/// [`Inbound::SendFailed`]. A host may gather what one call sends and pass it on in a batch.
 pub trait Datagrams {
     /// Takes one outbound value. Must not block.
     fn send(&mut self, outbound: Outbound<'_>);
 }
 
-/// A machine to run on: [`Clock`], [`Entropy`] and [`Datagrams`] together.
+/// What an endpoint runs on: [`Clock`], [`Entropy`] and [`Datagrams`] together.
 pub trait Host: Clock + Entropy + Datagrams {}
 
 impl<H: Clock + Entropy + Datagrams + ?Sized> Host for H {}
@@ -80,7 +80,7 @@ pub enum Channel {
     Rtcp,
 }
 
-/// Names a request to the host, so that its answer finds its owner.
+/// Identifies a request to the host; the answer carries the same id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
@@ -88,7 +88,7 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Inbound<'a> {
-    /// One whole SIP message, or what a peer sent in its place: a datagram or a WebSocket message.
+    /// One datagram or WebSocket message: a whole SIP message, or whatever else the peer sent.
     Datagram {
         /// The flow it came on.
         flow: Flow,
@@ -97,7 +97,7 @@ pub enum Inbound<'a> {
         /// The bytes.
         bytes: &'a [u8],
     },
-    /// The next bytes of a stream ([`Transport::is_stream`]), however they were cut up on their way.
+    /// The next bytes of a stream ([`Transport::is_stream`]), cut anywhere.
     Stream {
         /// The flow they came on.
         flow: Flow,
@@ -123,16 +123,16 @@ pub enum Inbound<'a> {
         id: RequestId,
         /// The flow; for UDP the socket of the peer's address family, whatever the peer.
         flow: Flow,
-        /// The local address from which the peer sees us, as far as the host knows; its IP is that
-        /// of the route to the peer and never the unspecified one. Of a connection its port is that
-        /// at which we listen for others of its transport, if we do.
+        /// The local address from which the peer sees us, as far as the host knows; its IP address is
+        /// that of the route to the peer, never the unspecified one. The port of a connection is the
+        /// port at which we listen for that transport, if we do.
         local: SocketAddr,
-        /// Whom the peer's certificate names, on a secure flow. The host has checked that a
-        /// trusted authority says so, now, of a server; whether it is the one that was asked for, is
-        /// for the core to say.
+        /// The identities in the peer's certificate, on a secure flow. The host has verified the
+        /// certificate's chain, dates and purpose; the core checks whether it names the server that
+        /// was asked for.
         certificate: Option<&'a Identities>,
     },
-    /// Answers [`Outbound::OpenFlow`]: there is no way to that address.
+    /// Answers [`Outbound::OpenFlow`]: the flow could not be opened.
     FlowFailed {
         /// The request.
         id: RequestId,
@@ -147,11 +147,11 @@ pub enum Inbound<'a> {
         from: SocketAddr,
         /// Our address, to which it connected.
         local: SocketAddr,
-        /// Whom the peer's certificate names, if it has shown one that is trusted.
+        /// The identities in the peer's certificate, if it has sent one that is trusted.
         certificate: Option<&'a Identities>,
     },
-    /// A connection is over, whoever has ended it: nothing more comes on it or leaves by it. What was
-    /// sent and had not left is lost.
+    /// A connection is closed, by either side: nothing more is received or sent on it. What was
+    /// queued for sending is lost.
     FlowClosed {
         /// The flow.
         flow: Flow,
@@ -188,8 +188,8 @@ pub enum Inbound<'a> {
         /// How long they hold: the least of their TTLs.
         ttl: Duration,
     },
-    /// Answers [`Outbound::Resolve`]: the domain name system could not be asked, or has not answered;
-    /// there may be records, or none.
+    /// Answers [`Outbound::Resolve`]: the DNS server could not be asked or has not answered, so it is
+    /// not known whether there are records.
     ResolveFailed {
         /// The request.
         id: RequestId,
@@ -202,17 +202,17 @@ pub enum Inbound<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FlowFailure<'a> {
-    /// Nothing leads there, nobody listens or nobody answers; in words that end a sentence
-    /// ("connection refused").
+    /// No route, connection refused, or no answer; in words that end a sentence ("connection
+    /// refused").
     Unreachable(&'a str),
-    /// A certificate was refused, or the peers could not agree on how to speak in private; in words
-    /// that end a sentence ("its certificate expired on 2 May 2026").
+    /// A certificate was refused, or the TLS handshake failed otherwise; in words that end a sentence
+    /// ("its certificate expired on 2 May 2026").
     Untrusted(&'a str),
-    /// The host does not do this transport.
+    /// The host does not support this transport.
     Unsupported,
 }
 
-/// What to look up in the domain name system. A name never has a dot at its end.
+/// A DNS query. Names have no trailing dot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Query<'a> {
     /// Which services a domain has (RFC 3403, RFC 3263 §4.1).
@@ -223,7 +223,7 @@ pub enum Query<'a> {
     Addresses(&'a str),
 }
 
-/// What the domain name system has said.
+/// The records of a DNS answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Records<'a> {
     /// Answers [`Query::Naptr`].
@@ -237,11 +237,11 @@ pub enum Records<'a> {
 /// A NAPTR record (RFC 3403 §4.1).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Naptr {
-    /// In which order records are to be looked at.
+    /// The order in which records are processed: lowest first.
     pub order: u16,
-    /// Which of those with the same order is preferred: the lowest.
+    /// The preference among records of the same order: lowest first.
     pub preference: u16,
-    /// What `replacement` is: `s` the name of SRV records.
+    /// What `replacement` names: `s` means SRV records.
     pub flags: String,
     /// The service: `SIP+D2U`.
     pub service: String,
@@ -254,11 +254,11 @@ pub struct Naptr {
 pub struct Srv {
     /// Lower ones are tried first.
     pub priority: u16,
-    /// How often it is chosen among those of the same priority.
+    /// The share of requests among records of the same priority.
     pub weight: u16,
     /// The port.
     pub port: u16,
-    /// The host; empty when the service is decidedly not there.
+    /// The host; empty when the domain declares that it has no such service.
     pub target: String,
 }
 
@@ -295,8 +295,8 @@ pub enum Outbound<'a> {
         transport: Transport,
         /// Where to.
         to: SocketAddr,
-        /// The domain or address that was asked for, before any name was resolved: what the peer's
-        /// certificate has to name (RFC 5922 §7.2), and what it is asked for by name (SNI, Host).
+        /// The domain or address before DNS resolution: the peer's certificate has to name it (RFC
+        /// 5922 §7.2), and it is sent as SNI and Host.
         name: &'a str,
     },
     /// The connection is no longer needed: what was sent leaves first. There is no answer.
@@ -309,7 +309,7 @@ pub enum Outbound<'a> {
     BindMedia {
         /// The request.
         id: RequestId,
-        /// The peer for whom it is, so that the address told is that of the route to it.
+        /// The peer, so that the address given is that of the route to it.
         toward: IpAddr,
         /// The lowest port allowed.
         low: u16,
@@ -322,13 +322,11 @@ pub enum Outbound<'a> {
         port: MediaPort,
     },
     /// The network has changed: the host binds its sockets for signalling anew, at the same ports if
-    /// it can, and forgets what it knew of routes. There is no answer. A UDP flow keeps its number,
-    /// whatever address it has now; every connection ends ([`Inbound::FlowClosed`]). Media pairs that
-    /// are bound stay as they are, and may be of no more use; those that are asked for from now on
-    /// are bound anew.
+    /// it can, and forgets cached routes. There is no answer. A UDP flow keeps its number, whatever
+    /// its new address; every connection ends ([`Inbound::FlowClosed`]). Bound media pairs stay as
+    /// they are, though they may be unusable; pairs asked for from now on are bound anew.
     Rebind,
-    /// Asks the domain name system; answered by [`Inbound::Resolved`] or
-    /// [`Inbound::ResolveFailed`].
+    /// Asks for DNS records; answered by [`Inbound::Resolved`] or [`Inbound::ResolveFailed`].
     Resolve {
         /// The request.
         id: RequestId,

@@ -44,7 +44,7 @@ pub struct Softphone {
     phone: Phone,
     media: BTreeMap<CallId, Media>,
     ports: BTreeMap<MediaPort, CallId>,
-    /// When each session wants to be called.
+    /// The next deadline of each session.
     timers: Timers<CallId>,
     events: VecDeque<SoftphoneEvent>,
 }
@@ -115,7 +115,7 @@ impl Softphone {
         Some(event)
     }
 
-    /// Takes what a switchboard has decoded of what came on a flow.
+    /// Handles a message or keep-alive that a switchboard has decoded.
     pub(crate) fn handle_decoded(
         &mut self,
         host: &mut dyn Host,
@@ -127,7 +127,7 @@ impl Softphone {
         self.run_to_rest(host);
     }
 
-    /// Passes on what signalling and media tell each other, until both are silent.
+    /// Passes events and commands between signalling and media until there are none left.
     fn run_to_rest(&mut self, host: &mut dyn Host) {
         loop {
             while let Some(event) = self.phone.next_event() {
@@ -165,7 +165,7 @@ impl Softphone {
         self.drain(call);
     }
 
-    /// Takes a session's events, and notes when it wants to be called.
+    /// Handles a session's events, and notes its next deadline.
     fn drain(&mut self, call: CallId) {
         let Some(media) = self.media.get_mut(&call) else { return };
         while let Some(event) = media.session.next_event() {

@@ -1,7 +1,7 @@
 //! How a phone is set up: [`PhoneParameters`] (pyVoIP's VoIPPhoneParameter).
 //!
-//! `builder` has a method for each field, `check` says what cannot be used, and `text` (feature
-//! `serde`) what they look like in a file.
+//! `builder` has a method for each field, `check` validates the values, and `text` (feature `serde`)
+//! reads and writes them as TOML or JSON.
 
 mod builder;
 mod check;
@@ -80,106 +80,113 @@ pub struct PhoneParameters {
     /// The registrar and proxy: a name or an address. Without one nothing registers, and calls go
     /// straight to their target.
     pub server: Option<String>,
-    /// The server's port. Default 0: none is said. Then the SRV records of a name say where its servers
-    /// are (RFC 3263 §4.2), and without any it is that of the transport: 5060, 5061 for TLS, 80 and 443
-    /// for WS and WSS. Any other, 5060 too, is that of every address of the name.
+    /// The server's port. Default 0, not set: DNS SRV records of the name give port and host (RFC
+    /// 3263 §4.2); without SRV records the port is the transport's default: 5060, 5061 for TLS, 80
+    /// and 443 for WS and WSS. Any other value, 5060 included, is used for every address of the name,
+    /// without an SRV lookup.
     pub port: u16,
     /// The user element of our URI; not always the name used to authenticate.
     pub user: String,
     /// The name shown to others, if any.
     pub display_name: Option<String>,
-    /// Names and passwords for the servers that ask.
+    /// User names and passwords for digest authentication.
     pub credentials: CredentialsManager,
-    /// The realm in which the server may ask for them; by default that of its first challenge.
+    /// The realm in which the server may ask for credentials; by default the realm of its first
+    /// challenge.
     pub realm: Option<String>,
-    /// Whether to answer a server that asks for no stronger digest than MD5; many know nothing else.
-    /// Default true.
+    /// Whether to answer a server that offers no digest algorithm stronger than MD5; many servers
+    /// offer only MD5. Default true.
     pub allow_md5: bool,
     /// Whether to register at the server. Default true.
     pub register: bool,
     /// How long a registration is asked for, in whole seconds. Default 120 s.
     pub expires: Duration,
     /// How many registrations in a row may fail before the phone is FAILED. Default 5. Once it has
-    /// been registered, only refusals (4xx, 6xx) count: a server that does not answer or is not well
-    /// is asked again until it comes back, after waits of up to five minutes. What another
-    /// attempt cannot mend is not tried again: a refused password, or the certificate of a server
-    /// that has never registered us.
+    /// been registered, only refusals (4xx, 6xx) count: a server that does not answer, or answers
+    /// 5xx, is tried again until it comes back, at intervals of up to five minutes. There is no
+    /// second attempt after a refused password, or after the certificate of a server that has never
+    /// registered us was refused.
     pub registration_attempts: u32,
     /// How long a start may take until the server has registered us, whatever attempts are left; then the
     /// phone is FAILED. Default `None`: as long as the attempts take, which is minutes where the server
     /// does not answer at all (32 s each, RFC 3261 §17.1.2.2, and the waits between them).
     pub start_timeout: Option<Duration>,
-    /// The URN of this very phone, the same each time it starts (RFC 5626 §4.1), such as
-    /// `urn:uuid:` and a UUID; [`random_instance`](Self::random_instance) makes one. With it the
-    /// phone registers the connection that it has to the server (outbound), and a server that knows
-    /// of outbound calls along that, and takes a new registration for the old one of the same phone.
+    /// The URN of this very phone, the same each time it starts (RFC 5626 §4.1), such as `urn:uuid:`
+    /// and a UUID; [`random_instance`](Self::random_instance) makes one. With an instance the phone
+    /// registers its connection to the server (outbound, RFC 5626): a server that supports outbound
+    /// sends calls along this connection, and replaces the phone's old registration by its new one.
     pub instance: Option<String>,
     /// A SIP URI through which every request goes.
     pub outbound_proxy: Option<String>,
-    /// How to reach the server, and targets that do not say. By default what the domain name system
-    /// says of them (RFC 3263 §4.1), and UDP where it says nothing. With TLS or WSS the server is never
-    /// reached by anything else.
+    /// The transport to the server, and to targets whose URI names none. By default DNS NAPTR and SRV
+    /// records decide (RFC 3263 §4.1), and without such records it is UDP. With TLS or WSS the server
+    /// is never reached by another transport.
     pub transport: Option<Transport>,
     /// Whether a phone on UDP also uses TCP: natively it listens at the same port, and a request of more
     /// than 1,300 bytes, which a datagram may not carry whole, goes by TCP (RFC 3261 §18.1.1) unless the
     /// peer refuses that. Default true.
     pub allow_tcp: bool,
-    /// The servers of names to ask; by default those of the system. Whatever they say, addresses in the
-    /// system's file of hosts come first; in JavaScript the system is asked for what they do not know.
+    /// The DNS servers to ask; by default the system's resolver configuration. Addresses in the
+    /// system's hosts file come first in any case; in JavaScript the system's resolver is asked for
+    /// names that these servers do not know.
     pub dns_servers: Vec<SocketAddr>,
-    /// What a WebSocket server is asked for: the path of its URL, and the query if there is one. Default
-    /// `/`.
+    /// The path of a WebSocket server's URL, with its query if there is one. Default `/`.
     pub websocket_path: String,
-    /// The authorities that may sign the certificates of servers, in PEM: one or many; by default
-    /// those that the system trusts. A certificate that stands here itself is trusted as well.
+    /// The certificate authorities (CAs) trusted to sign server certificates, in PEM: one or many; by
+    /// default those of the system. A server's own certificate in this file, self-signed for example,
+    /// is trusted too.
     pub ca_file: Option<PathBuf>,
-    /// Our certificate in PEM, and after it those up to its authority: shown to servers that ask for
-    /// one, and to those who connect to us. Without one nobody can call us over TLS.
+    /// Our certificate in PEM, followed by the chain up to its authority: sent to servers that ask
+    /// for a client certificate, and to peers that connect to us. Without a certificate nobody can
+    /// call us over TLS.
     pub cert_file: Option<PathBuf>,
     /// The private key of [`cert_file`](Self::cert_file) in PEM (PKCS#8, also encrypted, PKCS#1 or
-    /// SEC1); by default it stands in that file.
+    /// SEC1); by default `cert_file` holds the key too.
     pub key_file: Option<PathBuf>,
-    /// What opens an encrypted private key.
+    /// The password of an encrypted private key.
     pub key_password: Option<KeyPassword>,
-    /// The authorities, in PEM, that may sign the certificates of those who connect to us over TLS;
-    /// whoever shows none of theirs is turned away. By default none is asked for.
+    /// The certificate authorities (CAs), in PEM, trusted to sign client certificates: a peer that
+    /// connects to us over TLS without such a certificate is turned away. By default no client
+    /// certificate is asked for.
     pub client_ca_file: Option<PathBuf>,
-    /// Whether to take any certificate of any server, which protects from nobody who can change what
-    /// is on its way; for tests. Default false.
+    /// Whether to accept any server certificate, self-signed or expired ones too: no protection
+    /// against a man in the middle, so only for tests. Default false.
     pub tls_insecure: bool,
-    /// The address to bind. Default 0.0.0.0: every interface; it is never told to a peer.
+    /// The address to bind. Default 0.0.0.0: every interface; the unspecified address is never
+    /// advertised to a peer.
     pub bind_ip: IpAddr,
     /// The SIP port to bind; 0 picks one. Default 5060.
     pub bind_port: u16,
-    /// The peers that are told [`hostname`](Self::hostname); others are told
-    /// [`remote_hostname`](Self::remote_hostname). Default 0.0.0.0/0: everybody.
+    /// The peers to which [`hostname`](Self::hostname) is advertised; to all others
+    /// [`remote_hostname`](Self::remote_hostname) is. Default 0.0.0.0/0: everybody.
     pub bind_network: Network,
-    /// What peers inside `bind_network` are told; by default the address of the route to them.
+    /// The host advertised to peers inside `bind_network`; by default the local address of the route
+    /// to the peer.
     pub hostname: Option<String>,
-    /// What peers outside `bind_network` are told; without it they cannot be reached (NatError). A name or
-    /// an address, as in [`hostname`](Self::hostname): a name stands in Via and Contact, an address in session
-    /// descriptions as well.
+    /// The host advertised to peers outside `bind_network`; without it these peers cannot be reached
+    /// (NatError). A name or an address, as in [`hostname`](Self::hostname): a name stands in Via and
+    /// Contact, an address in session descriptions as well.
     pub remote_hostname: Option<String>,
-    /// Whether to tell the server, in Contact and in session descriptions, the address from which it
-    /// sees us (RFC 3581), when that is another than ours: behind a NAT. What `hostname` and
-    /// `remote_hostname` say wins. The port of RTP is then a guess, which does no harm where the far
-    /// end sends to where packets come from. Two telephones behind one NAT that does not hairpin need
-    /// this off to hear each other directly. Default true.
+    /// Whether to advertise to the server, in Contact and in session descriptions, the address from
+    /// which it sees us (RFC 3581), where that differs from our own: behind a NAT. `hostname` and
+    /// `remote_hostname` take precedence. The RTP port is then a guess, which does no harm where the
+    /// far end sends RTP to the source of ours. Two telephones behind one NAT that does not hairpin
+    /// need this off to hear each other directly. Default true.
     pub learn_address: bool,
-    /// A STUN server, `HOST[:PORT]` (3478 without), that is asked how our sockets are seen from beyond a
-    /// NAT: that of signalling over UDP before we register, and the pair of ports of each call before it
-    /// is told. Who asks waits half a second at most, and then goes on without. Peers on our own network
-    /// are told our own addresses. Default `None`.
+    /// A STUN server, `HOST[:PORT]` (3478 without), that is asked for the public addresses of our
+    /// sockets: of the UDP signalling socket before we register, and of each call's pair of media
+    /// ports before the offer or answer. The phone waits half a second at most, then goes on without.
+    /// To peers on our own network our own addresses are advertised. Default `None`.
     pub stun: Option<String>,
-    /// What is sent to the server now and then while we are registered, so that the way from it to us
-    /// stays open. Default [`KeepAlive::Auto`].
+    /// The keep-alive sent to the server while we are registered, so that NATs and firewalls let its
+    /// requests reach us. Default [`KeepAlive::Auto`].
     pub keep_alive: KeepAlive,
-    /// How often, at most; each time up to a fifth less, at random (RFC 5626 §4.4.1). Never more
-    /// seldom than the server asks for (Flow-Timer). By default that, or 25 s over UDP and 120 s on
-    /// connections.
+    /// The longest interval between keep-alives; each is up to a fifth shorter, at random (RFC 5626
+    /// §4.4.1). A shorter interval that the server asks for (Flow-Timer) takes precedence. By default
+    /// the server's interval, or else 25 s over UDP and 120 s on connections.
     pub keep_alive_interval: Option<Duration>,
-    /// How far the far end of RTP may be elsewhere than its description says. Default
-    /// [`SymmetricRtp::FirstPacket`].
+    /// How far the source address of received RTP may differ from the far end's session description.
+    /// Default [`SymmetricRtp::FirstPacket`].
     pub symmetric_rtp: SymmetricRtp,
     /// The lowest RTP port. Default 10000.
     pub rtp_port_low: u16,
@@ -210,9 +217,10 @@ pub struct PhoneParameters {
     pub accept_transfer: bool,
     /// A fixed address to which every request is sent, whatever its URI says; for tests.
     pub next_hop: Option<SocketAddr>,
-    /// Makes what sees every SIP message of the phone, and may change, answer or drop it (pyVoIP's
-    /// `sip_class`); `None` for nothing. pyVoIP's `call_class` is natively
-    /// `offhook::Phone::set_call_handler`; elsewhere [`Event`](crate::event::Event)s say the same.
+    /// Makes the [`SipHandler`](crate::handler::SipHandler) that sees every SIP message of the phone,
+    /// and may change, answer or drop it (pyVoIP's `sip_class`); `None` for no handler. pyVoIP's
+    /// `call_class` is natively `offhook::Phone::set_call_handler`; elsewhere
+    /// [`Event`](crate::event::Event)s take its place.
     pub sip_class: Option<SipClass>,
 }
 

@@ -1,4 +1,4 @@
-//! What an exchange tells.
+//! The events that an exchange reports.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ExchangeEvent {
-    /// A user can be reached at a contact, anew or still.
+    /// A user registered a contact, or refreshed it.
     Registered {
         /// The user's name.
         user: String,
@@ -19,7 +19,7 @@ pub enum ExchangeEvent {
         /// For how long.
         expires: Duration,
     },
-    /// A user can no longer be reached at a contact.
+    /// A user's contact is no longer registered.
     Unregistered {
         /// The user's name.
         user: String,
@@ -43,33 +43,33 @@ pub enum ExchangeEvent {
         method: Method,
         /// From where.
         source: SocketAddr,
-        /// By or for which user, as far as that was said.
+        /// The user who asked or was asked for, if the request names one.
         user: Option<String>,
         /// The status code of the answer.
         code: u16,
     },
-    /// There is no connection to a telephone: it does not answer, or its certificate is not its own
+    /// A telephone cannot be connected to: it does not answer, or its certificate does not name it
     /// (RFC 5922).
     Unreachable {
-        /// How it was to be reached.
+        /// The transport.
         transport: Transport,
-        /// Where; without a port for UDP.
+        /// The address; without a port for UDP.
         peer: SocketAddr,
         /// What was in the way, in words that end a sentence.
         problem: String,
     },
-    /// A source asks too much and is held back: told at once, and then every ten seconds.
+    /// A source exceeds a limit and is held back: reported at once, and then every ten seconds.
     Limited {
         /// The source.
         source: IpAddr,
-        /// What there is too much of.
+        /// The limit.
         limit: Limit,
-        /// How often it was held back since it was last told.
+        /// How many times it was held back since the last report.
         count: u64,
     },
 }
 
-/// What a source may have only so much of.
+/// The limits of one source.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum Limit {
@@ -99,10 +99,10 @@ impl Limit {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Departure {
-    /// It was taken back.
+    /// The user unregistered it.
     Withdrawn,
-    /// Its time ran out.
+    /// It expired.
     Expired,
-    /// The connection by which alone it could be reached is over.
+    /// The only connection by which it could be reached is closed.
     Lost,
 }

@@ -56,13 +56,13 @@ use running::Running;
 pub const MAX_CONTACTS: usize = 10;
 /// How many requests may be under way at once; one more is answered 503.
 pub const MAX_REQUESTS: usize = 65_536;
-/// How many events are kept for who does not take them; the oldest are dropped.
+/// How many events are kept that nobody has taken; beyond that the oldest are dropped.
 pub const MAX_EVENTS: usize = 10_000;
-/// How many connections others may have to the exchange.
+/// How many connections peers may have opened to the exchange.
 pub const MAX_CONNECTIONS: usize = 4_096;
 /// How many transactions there may be: a forwarded request has one for itself and one a contact.
 const MAX_TRANSACTIONS: usize = 1 << 17;
-/// How many answers of the host are waited for at once.
+/// How many requests to the host may be pending at once.
 const MAX_WAITING: usize = 4_096;
 /// How many peers on UDP the exchange remembers the socket to.
 const MAX_FLOWS: usize = 4_096;
@@ -78,7 +78,7 @@ const LINGER: Duration = Duration::from_secs(33);
 #[derive(Debug)]
 pub struct Exchange {
     parameters: ExchangeParameters,
-    /// Made at the first crossing, for it needs the host's randomness.
+    /// Made when the host first calls, because it needs the host's randomness.
     running: Option<Box<Running>>,
 }
 

@@ -36,10 +36,10 @@ pub struct ExchangeParameters {
     /// How many wrong passwords a minute one source may try for one user, after ten at once; for all
     /// users ten times as many. Beyond that every password gets 503. Default 10.
     pub guesses_per_minute: u32,
-    /// What the marks on recorded routes are made with. With the same secret the calls that are up
-    /// survive a restart; without, as by default, each start makes its own.
+    /// The key of the marks by which the exchange recognizes its own Record-Route. With a fixed
+    /// secret, established calls survive a restart; by default each start draws a new one.
     pub secret: Option<Vec<u8>>,
-    /// What it calls itself in the Server header field.
+    /// The value of the Server header field.
     pub server: String,
 }
 

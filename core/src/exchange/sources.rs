@@ -22,10 +22,10 @@ const GUESSES: u64 = 10;
 const REFUSALS: u64 = 100;
 /// How often a full table is looked through for who may be forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How often it is told that a source is held back.
+/// The least time between two reports that a source is held back.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Everybody who has asked lately.
+/// The sources of recent requests.
 #[derive(Debug)]
 pub(super) struct Sources {
     known: BTreeMap<IpAddr, Source>,
@@ -48,7 +48,7 @@ struct Source {
     guesses: Bucket,
     users: BTreeMap<String, Bucket>,
     connections: usize,
-    /// What was held back since it was last told, and when that was.
+    /// How often each limit has held it back since the last report, and when that was.
     held: [u64; Limit::ALL.len()],
     reported: [Option<Instant>; Limit::ALL.len()],
 }
@@ -159,7 +159,7 @@ impl Sources {
         }
     }
 
-    /// What there is to tell.
+    /// The events to report.
     pub(super) fn next_event(&mut self) -> Option<ExchangeEvent> {
         self.events.pop()
     }
@@ -184,7 +184,7 @@ impl Sources {
         self.known.entry(key).or_default()
     }
 
-    /// As whom a source is known.
+    /// The key of a source: its address, of IPv6 the network of 64 bits.
     fn key(&mut self, ip: IpAddr, now: Instant) -> IpAddr {
         let key = source_of(ip);
         if self.known.len() < MAX_SOURCES || self.known.contains_key(&key) {

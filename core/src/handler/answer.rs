@@ -3,9 +3,9 @@
 use super::is_identity;
 use crate::sip::{Method, check_name, check_value, is_media_type};
 
-/// A response that a handler gives in place of the phone: final, so its code is 200 to 699; to
-/// INVITE 300 to 699, for a call that the phone knows nothing of could not be held. Via, From, To
-/// with a tag, Call-ID, CSeq and Server are added.
+/// A response that a handler gives in place of the phone: final, so its code is 200 to 699; to INVITE
+/// 300 to 699, for a call that the phone does not know could not be ended. Via, From, To with a tag,
+/// Call-ID, CSeq and Server are added.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SipAnswer {
     pub(crate) code: u16,
@@ -15,12 +15,12 @@ pub struct SipAnswer {
 }
 
 impl SipAnswer {
-    /// An answer with that status code and the RFC's own words.
+    /// An answer with this status code and the RFC's reason phrase.
     pub fn new(code: u16) -> Self {
         Self { code, reason: None, headers: Vec::new(), body: None }
     }
 
-    /// Says it in these words.
+    /// Sets the reason phrase.
     #[must_use]
     pub fn reason(mut self, reason: &str) -> Self {
         self.reason = Some(reason.to_owned());

@@ -5,14 +5,13 @@ use core::ops::Deref;
 use super::is_identity;
 use crate::sip::{HeaderName, MediaType, Message, Writer, check_name, check_value};
 
-/// A message that a handler is shown and may change. It reads as the [`Message`] that it was before
-/// the handler got it.
+/// A message that a handler is shown and may change. It reads as the [`Message`] before any change.
 ///
 /// Header fields and the body can be changed, but Via, From, To, Call-ID, CSeq and Content-Length
-/// cannot, nor the first line: by them both sides know what belongs together. Every other field may,
-/// those that the phone wrote included, and what follows from that is the handler's: another Contact
-/// is where the peer sends from now on, another session description is not what the phone's media
-/// knows of. Credentials were computed before a handler sees a request.
+/// cannot, nor the first line: they match messages to transactions and dialogs. Every other field
+/// may, those that the phone wrote included, and the handler answers for the consequences: the peer
+/// sends to a changed Contact, and the phone's media does not follow a changed session description.
+/// Credentials were computed before a handler sees a request.
 ///
 /// A change that cannot be made (one of those fields, a value with a line feed) and a message that
 /// cannot be read again with it are refused: the message goes on as it was, without any of the
@@ -52,7 +51,7 @@ impl SipDraft {
         &self.message
     }
 
-    /// Puts one header field in place of all of that name.
+    /// Replaces all header fields of that name by one.
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.remove(name).add(name, value)
     }
@@ -65,12 +64,12 @@ impl SipDraft {
         self.change(name, Change::Add(name.to_owned(), value.to_owned()))
     }
 
-    /// Takes away every header field of that name, long or compact, in any case.
+    /// Removes every header field of that name, in long or compact form, in any case.
     pub fn remove(&mut self, name: &str) -> &mut Self {
         self.change(name, Change::Remove(name.to_owned()))
     }
 
-    /// Puts a body of that type in place of the old; an empty one is none.
+    /// Replaces the body by one of that type; an empty body removes it.
     pub fn set_body(&mut self, content_type: &str, body: &[u8]) -> &mut Self {
         self.remove("Content-Type");
         if !body.is_empty() {

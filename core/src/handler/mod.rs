@@ -1,26 +1,26 @@
-//! A look at, and a hand in, every SIP message of a phone: [`SipHandler`] (what pyVoIP's `sip_class`
-//! is for).
+//! Inspecting and changing every SIP message of a phone: [`SipHandler`] (pyVoIP's `sip_class`).
 //!
-//! A handler is given to a phone by [`PhoneParameters::sip_class`]; each start makes a new one. It is
-//! called in the middle of a crossing, shown one message at a time, and says what becomes of it. It
-//! cannot reach the phone, must not block, and a panic in it is one of the phone: natively that run
-//! is over, its calls are lost, and the phone can be started again.
+//! A handler is given to a phone by [`PhoneParameters::sip_class`]; each start makes a new one. The
+//! phone calls it with one message at a time, while it handles input or deadlines, and it returns
+//! what to do with the message. It cannot reach the phone and must not block. A panic in it is a
+//! panic of the phone: natively that run is over, its calls are lost, and the phone can be started
+//! again.
 //!
 //! ```text
 //!             request_in, response_in          request_out, response_out
 //!   network ──► transactions ──► HANDLER ──► phone ──► HANDLER ──► transactions ──► network
 //!               retransmissions                                    retransmissions
 //! ```
-//! What it is shown and what not:
+//! What a handler sees and what it does not:
 //!
 //! - Each request that comes in once, CANCEL and the ACK of a 2xx included; each response that comes
 //!   in once, and every copy of a 2xx to INVITE, which its sender repeats end to end.
 //! - Each request and response of the phone once, before it is sent first. What a handler made of
 //!   it is what is retransmitted.
-//! - Not what transactions say by themselves: retransmissions, 100 after 200 ms, the ACK of a
-//!   refusal, 482 for a merged request, 503 when the table is full, and the answer to what is no
+//! - Not what transactions send by themselves: retransmissions, 100 after 200 ms, the ACK of a
+//!   refusal, 482 for a merged request, 503 when the table is full, and the 400 to a malformed
 //!   message.
-//! - Its own answers are not shown to [`SipHandler::response_out`].
+//! - A handler's own answers do not go through [`SipHandler::response_out`].
 //! - **Secrets too**: Authorization and Proxy-Authorization with their digests, and whatever a body
 //!   holds. Think before logging.
 //!
@@ -76,57 +76,57 @@ use crate::sip::HeaderName;
 /// Sees every request and response in and out, and may change, answer or drop it. Each method by
 /// default lets the message pass as it is.
 pub trait SipHandler: Send {
-    /// Methods that [`request_in`](Self::request_in) answers beyond those of the phone: they are named
-    /// in Allow. Asked once, when the phone starts. One that is then passed on is refused by the
-    /// phone (501 or 405).
+    /// Methods that [`request_in`](Self::request_in) answers beyond those of the phone: they are
+    /// named in Allow. Called once, when the phone starts. A request of such a method that the
+    /// handler passes on is refused by the phone (501 or 405).
     fn methods(&self) -> &[&str] {
         &[]
     }
 
-    /// A request has come.
+    /// A request was received.
     fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
         let _ = (request, from);
         RequestAction::Pass
     }
 
-    /// A response has come. One that is dropped was never there: after a final one the request has
-    /// failed as if nobody had answered.
+    /// A response was received. A dropped response counts as never received: when it is final, the
+    /// request fails as if nobody had answered.
     fn response_in(&mut self, response: &mut SipDraft, from: SocketAddr) -> MessageAction {
         let _ = (response, from);
         MessageAction::Pass
     }
 
-    /// A request is about to be sent. One that is dropped fails at once, as if the network had
-    /// refused it.
+    /// A request is about to be sent. A dropped request fails at once, as if the network had refused
+    /// it.
     fn request_out(&mut self, request: &mut SipDraft, to: SocketAddr) -> MessageAction {
         let _ = (request, to);
         MessageAction::Pass
     }
 
-    /// A response is about to be sent. With a final one that is dropped the request is forgotten:
-    /// what its sender repeats is a new one.
+    /// A response is about to be sent. When a final response is dropped, its request is forgotten: a
+    /// retransmission counts as a new request.
     fn response_out(&mut self, response: &mut SipDraft, to: SocketAddr) -> MessageAction {
         let _ = (response, to);
         MessageAction::Pass
     }
 }
 
-/// What becomes of a request that came.
+/// What to do with a received request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RequestAction {
     /// It goes on to the phone, with what was changed.
     Pass,
-    /// It is answered with this and goes no further; its retransmissions get the same answer. What
-    /// cannot be an answer ([`SipAnswer`] says what) is counted in
-    /// [`Counters::changes_refused`](crate::phone::Counters::changes_refused), and the request passes.
-    /// ACK is never answered: it is dropped.
+    /// It is answered with this response and goes no further; retransmissions get the same answer. An
+    /// invalid answer (see [`SipAnswer`]) is counted in
+    /// [`Counters::changes_refused`](crate::phone::Counters::changes_refused), and the request
+    /// passes. ACK is never answered: it is dropped.
     Answer(SipAnswer),
-    /// It was never there: nothing is answered and nothing remembered, so that a retransmission of it
-    /// is asked about again.
+    /// It is dropped: there is no answer, and nothing is remembered, so the handler sees its
+    /// retransmissions too.
     Drop,
 }
 
-/// What becomes of any other message.
+/// What to do with any other message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MessageAction {
     /// It goes on, with what was changed.
@@ -135,7 +135,7 @@ pub enum MessageAction {
     Drop,
 }
 
-/// How a phone makes its [`SipHandler`]s, one each start.
+/// Makes a phone's [`SipHandler`], a new one at each start.
 #[derive(Clone)]
 pub struct SipClass(Arc<dyn Fn() -> Box<dyn SipHandler> + Send + Sync>);
 

@@ -1,28 +1,27 @@
-//! How the way from the server to us is kept open.
+//! Keep-alives: how NATs and firewalls between the server and us are kept open.
 
 use core::str::FromStr;
 
-/// What is sent to the server now and then, so that a NAT or a firewall keeps the way open on which
-/// it reaches us.
+/// The keep-alive sent to the server, so that a NAT or a firewall lets its requests reach us.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum KeepAlive {
     /// On connections as [`Crlf`](Self::Crlf). Over UDP as `Crlf` when the server sees us at another
-    /// address than ours; as [`Stun`](Self::Stun) when it wants a sign of life (Flow-Timer, RFC 5626
-    /// §4.4); else nothing.
+    /// address than ours; as [`Stun`](Self::Stun) when the server asks for keep-alives (Flow-Timer,
+    /// RFC 5626 §4.4); else nothing.
     #[default]
     Auto,
     /// Nothing.
     Off,
-    /// An empty line, twice. On a connection the server answers it (RFC 5626 §4.4.1), and one on which it
-    /// does not within 10 s is lost; with `Auto` only if it has answered there before, or has taken our
-    /// flow (outbound). Over UDP it is a packet that is not answered.
+    /// A double CRLF. On a connection the server answers with a CRLF (RFC 5626 §4.4.1); without an
+    /// answer within 10 s the connection counts as lost, with `Auto` only if the server has answered
+    /// on it before or has accepted outbound. Over UDP there is no answer.
     Crlf,
-    /// Over UDP a STUN binding request to the server itself (RFC 5626 §4.4.2), which has to understand
-    /// that: without an answer the flow is lost, and another address in it is registered at once. On
-    /// connections as [`Crlf`](Self::Crlf).
+    /// Over UDP a STUN binding request to the server itself (RFC 5626 §4.4.2), which must support
+    /// STUN at its SIP port: without an answer the flow counts as lost, and a changed address in the
+    /// answer is registered at once. On connections as [`Crlf`](Self::Crlf).
     Stun,
-    /// An OPTIONS request; without any answer the flow is lost.
+    /// An OPTIONS request; without an answer the flow counts as lost.
     Options,
 }
 
@@ -42,7 +41,7 @@ impl KeepAlive {
     }
 }
 
-/// A text that names none.
+/// A text that names no keep-alive.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{text:?} is not auto, off, crlf, stun or options")]
 pub struct KeepAliveError {

@@ -1,4 +1,4 @@
-//! Behind a NAT: what address to tell a peer (pyVoIP's `bind_network`, `hostname` and
+//! Behind a NAT: which address to advertise to a peer (pyVoIP's `bind_network`, `hostname` and
 //! `remote_hostname`), and how to learn it (STUN).
 
 mod keep_alive;
@@ -16,7 +16,7 @@ pub use stun::{
 
 use core::net::{IpAddr, SocketAddr};
 
-/// Why there is nothing to tell a peer.
+/// Why there is no address to advertise to a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NatError {
@@ -26,7 +26,7 @@ pub enum NatError {
         /// The peer.
         peer: IpAddr,
     },
-    /// All that could be told is an unspecified address, to which nobody can send.
+    /// The only address to advertise is an unspecified one, to which nobody can send.
     #[error("no local address is known on the route to {peer}")]
     NoAddress {
         /// The peer.
@@ -34,15 +34,15 @@ pub enum NatError {
     },
 }
 
-/// The host to tell `peer` in Via, Contact and SDP: a name or an address, IPv6 without brackets.
+/// The host to advertise to `peer` in Via, Contact and SDP: a name or an address, IPv6 without
+/// brackets.
 ///
-/// A peer inside `network` is told `hostname`, by default `local`, the local address of the route
-/// to it; one outside is told `remote_hostname`. Never an unspecified address: pyVoIP told everybody
-/// 0.0.0.0.
+/// Inside `network` it is `hostname`, by default `local`, the local address of the route to the peer;
+/// outside it is `remote_hostname`. It is never an unspecified address; pyVoIP advertised 0.0.0.0.
 ///
 /// # Errors
-/// [`NatError::Outside`] without a `remote_hostname` for a peer outside, [`NatError::NoAddress`]
-/// when what would be told is unspecified.
+/// [`NatError::Outside`] without a `remote_hostname` for a peer outside, [`NatError::NoAddress`] when
+/// the address to advertise is unspecified.
 pub fn advertised(
     peer: IpAddr,
     local: IpAddr,
@@ -62,8 +62,8 @@ pub fn advertised(
     Ok(host)
 }
 
-/// Whether we can be where `server` says that it sees us: where anything could be sent to, and an address
-/// of the family by which we have asked.
+/// Whether an address that `server` reports as ours is plausible: a unicast address and port, of the
+/// address family by which we have asked.
 pub(crate) fn is_usable(public: SocketAddr, server: IpAddr) -> bool {
     let ip = public.ip().to_canonical();
     let same_family = ip.is_ipv4() == server.to_canonical().is_ipv4();

@@ -1,5 +1,5 @@
-//! What an application asks of the calls of a phone: each command checks the state at once, and is
-//! carried out at the next crossing.
+//! The application's commands to the calls of a phone: each checks the state at once, and is carried
+//! out by the host's next call.
 
 use super::fields::check_header;
 use super::{Intent, Phone};
@@ -31,7 +31,7 @@ impl Phone {
     ///
     /// # Errors
     /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target or
-    /// header field that cannot be used, [`Error::TooManyCalls`]. What turns out later comes in
+    /// header field that cannot be used, [`Error::TooManyCalls`]. Later failures are reported by
     /// [`Event::Ended`].
     pub fn call(&mut self, target: &str, options: CallOptions) -> Result<CallId, Error> {
         self.require_started("call from")?;
@@ -140,9 +140,9 @@ impl Phone {
     }
 
     /// Puts the far end of an ANSWERED call on hold (RFC 3264 §8.4): by re-INVITE, as soon as no
-    /// other change of the session is under way. Of several wishes the latest counts. What becomes of
-    /// it is [`Event::Hold`], also when the far end is held already, or [`Event::HoldFailed`]. Who
-    /// holds hears nothing, and may still send: music, or silence.
+    /// other change of the session is under way. Of several wishes the latest counts. The result is
+    /// [`Event::Hold`], also when the far end is held already, or [`Event::HoldFailed`]. The holding
+    /// side hears nothing, and may still send: music, or silence.
     ///
     /// # Errors
     /// [`Error::InvalidState`] in any other state; [`Error::NoSuchCall`].
@@ -150,8 +150,8 @@ impl Phone {
         self.change(call, "hold", Intent::Hold(call, true))
     }
 
-    /// Takes the far end of an ANSWERED call off our hold, as [`hold`](Self::hold) puts it on. It may
-    /// hold us still.
+    /// Ends our hold of the far end of an ANSWERED call, in the way of [`hold`](Self::hold). The far
+    /// end may still hold us.
     ///
     /// # Errors
     /// As [`hold`](Self::hold).
@@ -160,7 +160,7 @@ impl Phone {
     }
 
     /// Gives up an outgoing call that is DIALING or PROGRESS. The call is CANCELING until its end is
-    /// known; an answer that crosses is taken and hung up.
+    /// known; an answer that crosses the CANCEL is acknowledged and hung up.
     ///
     /// # Errors
     /// [`Error::InvalidState`] in any other state, and of an incoming call; [`Error::NoSuchCall`].
@@ -186,9 +186,9 @@ impl Phone {
     }
 
     /// Asks the far end of a call that is ANSWERED to call `target` (as for [`call`](Self::call), or
-    /// a sips URI) instead (REFER, RFC 3515). What becomes of it is [`Event::Transfer`]: known after
-    /// at most 32 s when it is blind, else after [`answer_timeout`](PhoneParameters::answer_timeout)
-    /// and 64 s.
+    /// a sips URI) instead (REFER, RFC 3515). The result is [`Event::Transfer`]: known after at most
+    /// 32 s when it is blind, else after [`answer_timeout`](PhoneParameters::answer_timeout) and 64
+    /// s.
     ///
     /// # Errors
     /// [`Error::InvalidState`] in any other state; [`Error::TransferPending`] while the outcome of
@@ -218,9 +218,9 @@ impl Phone {
         self.command(call, "transfer", None, &[answered], answered, intent)
     }
 
-    /// Calls whom the far end of a call wants us to call ([`Event::Referred`]), and reports to it how
-    /// that goes. Returns the new call, which is DIALING. The old one lasts until somebody hangs it
-    /// up; mostly the far end does when it learns of success.
+    /// Calls the target of a referral ([`Event::Referred`]), and reports the progress to the far end.
+    /// Returns the new call, which is DIALING. The old one lasts until somebody hangs it up; mostly
+    /// the far end does when it learns of success.
     ///
     /// # Errors
     /// [`Error::NoSuchReferral`] when it is too late for that; [`Error::InvalidStatus`] unless the
@@ -235,7 +235,7 @@ impl Phone {
         Ok(id)
     }
 
-    /// Refuses what the far end of a call wants ([`Event::Referred`]) with 603.
+    /// Refuses a referral ([`Event::Referred`]) with 603.
     ///
     /// # Errors
     /// [`Error::NoSuchReferral`] when it is too late for that.
@@ -246,7 +246,7 @@ impl Phone {
     }
 
     /// Checks a command, changes the state that the application sees, and notes the rest for the
-    /// next crossing.
+    /// host's next call.
     fn command(
         &mut self,
         id: CallId,

@@ -1,4 +1,4 @@
-//! The phone: signalling, the only door to it.
+//! The phone: the whole interface of signalling.
 
 mod commands;
 mod fields;
@@ -35,12 +35,13 @@ use out_of_dialog::OutOfDialogRequest;
 pub use fields::check_header;
 pub use requests::RequestOptions;
 
-/// A telephone's signalling: registers, places and takes calls, and says by [`Event::Media`] what
-/// the media machine of each call has to do.
+/// A telephone's signalling: registers, places and takes calls, and controls the
+/// [`MediaSession`](crate::rtp::MediaSession) of each call by [`Event::Media`].
 ///
-/// Commands check the state at once and are carried out at the next crossing, so after each of them
-/// call [`handle_deadline`](Endpoint::handle_deadline) ([`next_deadline`](Endpoint::next_deadline)
-/// says so). After each crossing take events until [`next_event`](Self::next_event) has none.
+/// Commands check the state at once and are carried out by the next call of
+/// [`handle_deadline`](Endpoint::handle_deadline), for which
+/// [`next_deadline`](Endpoint::next_deadline) asks at once. After each `handle_*` call take events
+/// until [`next_event`](Self::next_event) returns `None`.
 ///
 /// ```text
 ///                 start                     bound, or nothing to bind
@@ -74,16 +75,17 @@ pub struct Phone {
     registration: Option<Registration>,
     /// When a start that has not registered has failed.
     starting: Option<TimerId>,
-    /// The way that is kept open while we are registered.
+    /// The keep-alive to the server while we are registered.
     kept: Option<Kept>,
-    /// Whether our NAT has moved and the calls have not been told, and when they were last.
+    /// Whether our public address has changed and the calls have not announced it yet, and when they
+    /// last did.
     moved: bool,
     followed: Option<Instant>,
-    /// What a STUN server says of our sockets.
+    /// The public addresses of our sockets, from a STUN server.
     mappings: Mappings,
     /// Requests outside dialogs that wait for their answers.
     requests: BTreeMap<SipRequestId, OutOfDialogRequest>,
-    /// What commands asked for, for the next crossing.
+    /// What commands asked for, to be carried out by the next call of the host.
     intents: VecDeque<Intent>,
     /// Whether a phone that has FAILED has not given everything back yet, for its calls go on.
     holding: bool,
@@ -120,7 +122,7 @@ enum Intent {
 enum Stopping {
     /// The ends of its calls.
     Calls,
-    /// The server's word that the binding is gone.
+    /// The server's answer that the binding is removed.
     Registration,
 }
 
@@ -152,13 +154,13 @@ impl Phone {
         })
     }
 
-    /// What it was made of.
+    /// Its parameters.
     pub fn parameters(&self) -> &PhoneParameters {
         &self.agent.parameters
     }
 
-    /// Where it stands. REGISTERED lasts through a routine refresh of the registration; one that
-    /// fails makes it REGISTERING until the next success.
+    /// The status. REGISTERED lasts through a routine refresh of the registration; one that fails
+    /// makes it REGISTERING until the next success.
     pub fn status(&self) -> PhoneStatus {
         self.status
     }
@@ -199,7 +201,7 @@ impl Phone {
         self.profile(call).map(|profile| profile.info())
     }
 
-    /// The same in a form that costs nothing to pass on.
+    /// What is known about a call, shared rather than copied.
     pub fn profile(&self, call: CallId) -> Option<CallProfile> {
         self.announced(call).map(Call::profile)
     }
@@ -210,7 +212,7 @@ impl Phone {
         live.map(|(id, _)| *id)
     }
 
-    /// Takes what the media machine of a call says. [`MediaEvent::Silent`] ends the call
+    /// Handles an event of a call's media. [`MediaEvent::Silent`] ends the call
     /// ([`crate::event::EndedBy::Timeout`]).
     pub fn handle_media_event(&mut self, call: CallId, event: &MediaEvent) {
         if matches!(event, MediaEvent::Silent) && self.state(call) == Some(CallState::Answered) {
@@ -230,7 +232,7 @@ impl Phone {
         Some(event)
     }
 
-    /// What the server has said of our registration; `None` while it holds none.
+    /// The binding as the server's last 200 described it; `None` while there is no binding.
     pub fn binding(&self) -> Option<&Binding> {
         self.agent.binding.as_ref()
     }
