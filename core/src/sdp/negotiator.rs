@@ -1,8 +1,8 @@
 //! Offers and answers (RFC 3264).
 //!
 //! Which codec is used: our offers list our codecs in our order, and their first that the peer takes
-//! should be used (§5.1). In answers the offerer's order is kept (§6.1 recommends it): each side
-//! then sends the same codec, and a caller that put one first hears it. Payload types are those of
+//! should be used (§5.1). In answers the offerer's order is kept (§6.1 recommends it) among codecs of
+//! one sample rate; whether wide band comes before narrow band is ours to say, by our own order. Payload types are those of
 //! the offer in its answer too; what we send always carries the peer's numbers (§5.1, §6.1).
 
 use core::fmt::Write as _;

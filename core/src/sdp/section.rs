@@ -76,7 +76,8 @@ impl Section {
         let remote = Remote::of(offer, theirs, local.address)?;
         // The answer's direction is the offer's seen from here, or less.
         let direction = remote.direction.reversed().and(local.direction);
-        let offered = theirs.rtp_formats();
+        let mut offered = theirs.rtp_formats();
+        sort_by_band(&mut offered, local.codecs);
         let formats = self.answered_formats(local, &offered);
         let media = self.say(local, direction, formats);
         let agreed =
@@ -157,7 +158,7 @@ impl Section {
         formats
     }
 
-    /// What is common, in the offerer's order and by its numbers (§6.1). Of several types of
+    /// What is common, in this order and by the offerer's numbers (§6.1). Of several types of
     /// telephone-event it is the one at the clock rate of the codec that both will send (RFC 4733 §2.1):
     /// no other would be heard.
     fn answered_formats(&mut self, local: &LocalMedia<'_>, offered: &[Format]) -> Vec<Format> {
@@ -201,6 +202,16 @@ impl Section {
         self.numbers.push(format.clone());
         Some(format)
     }
+}
+
+/// Puts an offer's formats into the order of our answer: the offerer's (RFC 3264 §6.1), but codecs of
+/// the band (sample rate) that ours begin with come first, then those of our next band.
+fn sort_by_band(offered: &mut [Format], ours: &[Codec]) {
+    let band = |codec: Codec| {
+        ours.iter().position(|our| our.sample_rate() == codec.sample_rate()).unwrap_or(ours.len())
+    };
+    // A stable sort: what is no codec of ours stands after those that are.
+    offered.sort_by_key(|format| format.encoding.codec().map_or(ours.len(), band));
 }
 
 /// What we say of an encoding of ours in `fmtp`.

@@ -141,6 +141,20 @@ fn g722_is_known_by_its_number() {
 }
 
 #[test]
+fn which_band_comes_first_is_ours_to_say() {
+    let theirs = theirs("m=audio 4000 RTP/AVP 9 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n");
+    for (codecs, formats) in [
+        ([Codec::Pcmu, Codec::Pcma, Codec::G722], ["8", "0", "9", "101"]),
+        ([Codec::G722, Codec::Pcmu, Codec::Pcma], ["9", "8", "0", "101"]),
+    ] {
+        let ours = LocalMedia { codecs: &codecs, ..local() };
+        let (answer, agreed) = Negotiator::new(1).answer(&theirs, &[ours]).unwrap();
+        assert_eq!(answer.media[0].formats, formats);
+        assert_eq!(agreed[0].send.payload_type.to_string(), formats[0]);
+    }
+}
+
+#[test]
 fn what_we_send_carries_the_numbers_of_the_answer() {
     // RFC 3264 §5.1: the answer may number otherwise than our offer of 101 and 8.
     let agreed = accept(
