@@ -190,14 +190,15 @@ impl JitterBuffer {
     /// Takes a packet that arrives `until_pull` before the next frame is played.
     pub fn put(&mut self, until_pull: Duration, arrived: Arrived<'_>) -> Put {
         let span = i64::from(self.rate * MAX_SECONDS);
-        let samples = self.played(&arrived);
+        // As many as they are when they are played.
+        let samples = rescale(arrived.samples.into(), arrived.codec.sample_rate(), self.rate);
         if samples == 0 || samples > span || arrived.payload.len() > MAX_BYTES {
             self.discarded += 1;
             return Put::Discarded;
         }
         let until_pull = self.to_samples(until_pull);
         let first = self.origin.is_none();
-        let Some((position, continues)) = self.place(until_pull, &arrived) else {
+        let Some((position, continues)) = self.place(until_pull, &arrived, samples) else {
             self.discarded += 1;
             return Put::Discarded;
         };
@@ -387,7 +388,12 @@ impl JitterBuffer {
 
     /// Where a packet belongs, and whether its timestamp continues those before; `None` when it
     /// belongs nowhere.
-    fn place(&mut self, until_pull: i64, arrived: &Arrived<'_>) -> Option<(i64, bool)> {
+    fn place(
+        &mut self,
+        until_pull: i64,
+        arrived: &Arrived<'_>,
+        samples: i64,
+    ) -> Option<(i64, bool)> {
         let clock_rate = arrived.codec.clock_rate();
         let mut resync = core::mem::take(&mut self.resync);
         let (mut position, mut continues) = (self.next, false);
@@ -407,14 +413,9 @@ impl JitterBuffer {
             }
         }
         let (timestamp, sequence) = (arrived.timestamp, arrived.sequence);
-        let end = position + self.played(arrived);
+        let end = position + samples;
         self.origin = Some(Origin { timestamp, clock_rate, position, end, sequence });
         Some((position, continues))
-    }
-
-    /// How many samples a packet is when it is played.
-    fn played(&self, arrived: &Arrived<'_>) -> i64 {
-        rescale(arrived.samples.into(), arrived.codec.sample_rate(), self.rate)
     }
 
     /// Whether the sender's clock has jumped between two packets in sequence: back, or forward by a

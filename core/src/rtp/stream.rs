@@ -36,6 +36,8 @@ pub(crate) struct Stream {
     agreed: Agreed,
     /// How long a digit is pressed, and how long not.
     digits: (Duration, Duration),
+    /// The same by the clock of the codec that is sent.
+    timing: Timing,
     pacer: Pacer,
     pub(crate) sender: Sender,
     receiver: Receiver,
@@ -68,6 +70,7 @@ impl Stream {
         let latch = Latch::new(now, agreed.remote_rtp, options.symmetric_rtp);
         let mut stream = Self {
             digits: (options.digit_duration, options.digit_pause),
+            timing: Timing::default(),
             // A frame leaves, and is heard, when its time has passed.
             pacer: Pacer::new(now + ptime, ptime),
             sender: Sender::new(host, &agreed.send, outgoing),
@@ -125,6 +128,9 @@ impl Stream {
         let (event_type, events) = (agreed.telephone_event_send, agreed.telephone_events);
         self.sender.configure(&agreed.send, event_type, events, self.pacer.period());
         self.receiver.configure(&agreed.receive, agreed.telephone_event_receive);
+        let [press, pause] =
+            [self.digits.0, self.digits.1].map(|time| to_units(time, agreed.send.codec));
+        self.timing = Timing { press, pause };
         self.frame.resize(self.sender.frame_len(), 0);
         self.incoming.set_codec_rate(self.sender.rate());
         self.receiver.playout.set_rate(self.sender.rate());
@@ -251,9 +257,7 @@ impl Stream {
         }
         let begins = self.pacer.next_deadline() - period;
         let path = self.destination().map(|to| Path { transport: &self.transport, to });
-        let codec = self.sender.codec();
-        let [press, pause] = [self.digits.0, self.digits.1].map(|time| to_units(time, codec));
-        self.sender.tick(host, begins, period, path, Timing { press, pause });
+        self.sender.tick(host, begins, period, path, self.timing);
         if self.receives() {
             let pause = self.receiver.is_pausing(begins);
             self.receiver.playout.pull(&mut self.frame, pause);

@@ -244,7 +244,7 @@ struct Pressed {
 }
 
 /// How long keys are pressed and not pressed, in timestamp units.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timing {
     pub(crate) press: u32,
     pub(crate) pause: u32,
