@@ -1,8 +1,8 @@
-//! Whom a certificate names (RFC 5922).
+//! The identities in a certificate (RFC 5922).
 //!
 //! The host verifies that an authority which is trusted has signed a certificate (RFC 5280) and reads
-//! its [`Identities`]; whether they are those of whom was asked for, is said here, in one place for
-//! every host: by the rules of SIP, which are not those of HTTPS.
+//! its [`Identities`]; whether they match the domain that was asked for is checked here, in one place
+//! for every host: by the rules of SIP, which differ from those of HTTPS.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -13,9 +13,9 @@ use crate::transport::Transport;
 /// The identities in a certificate (RFC 5922 §7.1), as the host has read them from one that it
 /// trusts.
 ///
-/// Those of a server say whether it is the one that was asked for. Those of a client that has
-/// connected to us say from whom a connection is (§7.4), so that it can be used for requests to them
-/// (RFC 5923); they give no other right.
+/// A server's identities show whether it is the one that was asked for. The identities of a client
+/// that has connected to us show whose connection it is (§7.4), so that requests to that domain can
+/// use it (RFC 5923); they give no other right.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Identities {
     /// The URIs of subjectAltName.
@@ -100,8 +100,8 @@ impl fmt::Display for Identities {
     }
 }
 
-/// What is wrong with whom a flow leads to, if it is not the one that was asked for by `name` (§7.3);
-/// `shown` is what the host has read in the peer's certificate.
+/// Why a flow's peer is not the one that was asked for as `name` (§7.3), if so; `shown` holds the
+/// identities that the host has read in the peer's certificate.
 pub(crate) fn distrust(
     transport: Transport,
     name: &str,

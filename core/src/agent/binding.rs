@@ -3,7 +3,7 @@
 use crate::sip::{HeaderName, Message, Uri};
 use crate::time::Duration;
 
-/// What the server has said of our registration, last.
+/// Our registration as the server's last 200 described it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Binding {
@@ -16,8 +16,8 @@ pub struct Binding {
     pub service_route: Vec<String>,
     /// Whether it reaches us along the very flow that we have registered on (RFC 5626).
     pub outbound: bool,
-    /// Within what time it wants a sign of life on that flow, to keep it (Flow-Timer, RFC 5626 §4.4): 1 s
-    /// to a day, whatever it says.
+    /// The keep-alive interval that the server asks for on that flow (Flow-Timer, RFC 5626 §4.4),
+    /// limited to 1 s to a day.
     pub flow_timer: Option<Duration>,
 }
 
@@ -27,7 +27,7 @@ const MAX_ROUTES: usize = 32;
 /// The shortest and the longest Flow-Timer taken, in seconds. Who says 0 would have us send without end.
 const FLOW_TIMER: core::ops::RangeInclusive<u64> = 1..=86_400;
 
-/// The least time between two registrations when the server tells of all bindings but ours.
+/// The least time between two registrations when the 200 lists bindings but not ours.
 const LEAST: u32 = 30;
 
 impl Binding {
@@ -53,8 +53,8 @@ impl Binding {
 }
 
 /// How long the binding lasts, in seconds: what the response says of our Contact, by its URI or by
-/// our `instance`, or of all; or what we `asked` for (§10.2.4). A server that tells of other bindings
-/// and not of ours may have rewritten it: whichever of them ends first may be it.
+/// our `instance`, or of all; or what we `asked` for (§10.2.4). A server that lists other bindings
+/// but not ours may have rewritten our Contact: the binding that expires first may be ours.
 pub(crate) fn granted(response: &Message, ours: &str, instance: Option<&str>, asked: u32) -> u32 {
     let whole = response.expires().unwrap_or(asked);
     let ours = Uri::parse(ours).ok();

@@ -22,8 +22,8 @@ impl Agent {
             .handle_deadline(host, |flow, _| paths.lead_home_on(flow) || in_a_call(flow));
     }
 
-    /// A connection is over: whoever has something under way on it is told (RFC 3261 §17.1.4, §18.4),
-    /// and whoever wants to send has a new one opened.
+    /// A connection is over: transactions on it fail (RFC 3261 §17.1.4, §18.4), and the next request
+    /// opens a new one.
     pub(crate) fn flow_closed(&mut self, host: &mut dyn Host, flow: Flow) {
         if self.paths.lead_home_on(flow) {
             self.lost_home.truncate(MAX_LOST - 1);

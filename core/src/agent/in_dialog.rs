@@ -75,7 +75,7 @@ impl InDialogRequest {
         &self.method
     }
 
-    /// What its owner tells of its final response.
+    /// What its owner reports of its final response.
     pub(crate) fn reply(&self, cx: &Context<'_>, response: &Message) -> Reply {
         Reply::of(response, cx.now().since(self.at))
     }
@@ -85,7 +85,8 @@ impl InDialogRequest {
         self.path.is_some()
     }
 
-    /// Sends it, unless that was done. False while there is no path: the owner is told when there is.
+    /// Sends it, unless it was sent. False while there is no path: the owner is notified when there
+    /// is.
     ///
     /// # Errors
     /// When there can be none.

@@ -1,4 +1,4 @@
-//! What the application's [`SipHandler`] is shown, and what it makes of it.
+//! Passes messages through the application's [`SipHandler`] and applies its decisions.
 
 use core::fmt;
 use core::net::SocketAddr;

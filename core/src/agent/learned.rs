@@ -1,9 +1,9 @@
-//! From where the server sees us (RFC 3581): behind a NAT another address than ours, and the one to
-//! tell in Contact and in session descriptions.
+//! The public address from which the server sees us (RFC 3581): behind a NAT it differs from ours,
+//! and is the one to advertise in Contact and in session descriptions.
 //!
 //! Only the configured server or proxy is believed, and only in a response to a request that ends
-//! there, REGISTER and the OPTIONS of a sign of life: proxies pass on what others answer, with whatever
-//! those put into our Via.
+//! there, REGISTER and a keep-alive's OPTIONS: proxies forward the responses of others, who may have
+//! changed our Via.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -15,28 +15,28 @@ use crate::host::{Flow, Transport};
 use crate::nat::{self, is_private, is_usable};
 use crate::sip::Via;
 
-/// How many addresses are remembered: of each server that of each flow, as they change.
+/// How many public addresses are remembered, one for each server and flow.
 const MAX_SEEN: usize = 16;
 
-/// What servers have said.
+/// Our public addresses as servers have reported them.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
-    /// Those in whose responses it stood, the latest first.
+    /// From the Via of responses, the latest first.
     seen: Vec<Seen>,
-    /// What a STUN server has said of a flow.
+    /// From a STUN server, for one flow.
     mapped: Option<(Flow, SocketAddr)>,
-    /// Our address as it was last seen, on whatever flow.
+    /// The latest public address, on any flow.
     last: Option<IpAddr>,
 }
 
-/// What a word of a server on where it sees us changes.
+/// How a reported public address changes what we advertise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AddressChange {
-    /// Nothing that it would be told.
+    /// Not at all.
     None,
-    /// It is to be told what we did not know yet.
+    /// A public address is known for the first time.
     Found,
-    /// It is to be told something else than before: our NAT has another address, or has forgotten us.
+    /// Another public address than before: the NAT has a new address, or has dropped our mapping.
     Moved,
 }
 
@@ -44,12 +44,12 @@ pub(crate) enum AddressChange {
 struct Seen {
     flow: Flow,
     server: SocketAddr,
-    /// From where it sees us.
+    /// Our address as the server sees it.
     public: SocketAddr,
 }
 
 impl Agent {
-    /// Takes what the topmost Via of a response says of us; it has to be one that the server itself made.
+    /// Handles the topmost Via of a response, which the server itself must have made.
     pub(crate) fn learn(&mut self, flow: Flow, from: SocketAddr, via: &Via<'_>) -> AddressChange {
         // RFC 3581 §4 has both filled in; a server that knows only RFC 3261 §18.2.1 has `received`,
         // where it differs. Without either it says nothing.
@@ -62,7 +62,7 @@ impl Agent {
         self.note_seen(flow, from, SocketAddr::new(ip, port))
     }
 
-    /// Takes from where a server sees us.
+    /// Notes our address as a server sees it.
     pub(crate) fn note_seen(
         &mut self,
         flow: Flow,
@@ -93,15 +93,15 @@ impl Agent {
         }
     }
 
-    /// Takes what a STUN server says that a flow is outside, which is usable; true when somebody is to be told something
-    /// else from now on.
+    /// Notes the public address of a flow from a STUN server, which must be usable; true when it
+    /// changes what we advertise.
     pub(crate) fn note_mapped(&mut self, flow: Flow, mapped: SocketAddr) -> bool {
         let mapped = Some((flow, mapped));
         let changed = core::mem::replace(&mut self.learned.mapped, mapped) != mapped;
         changed && self.readvertise_all(flow)
     }
 
-    /// What a peer is told of us on a flow whose local address is `local`: `host:port`.
+    /// Our address as advertised to a peer on a flow whose local address is `local`: `host:port`.
     pub(super) fn advertised_on(
         &self,
         flow: Flow,
@@ -129,7 +129,7 @@ impl Agent {
         self.learned.seen.iter().find(on_it).is_some_and(|seen| seen.public != path.local)
     }
 
-    /// A path on which the peer is told what it is to be told now.
+    /// The path with the address to advertise now.
     pub(crate) fn readvertised(&self, path: &Arc<Path>) -> Arc<Path> {
         match self.advertised_on(path.flow, path.to, path.local) {
             Ok(advertised) if advertised != path.advertised => {
@@ -139,14 +139,14 @@ impl Agent {
         }
     }
 
-    /// What `peer` is told of our host, which has the address `local` on the route to it.
+    /// Our host as advertised to `peer`, with the local address `local` on the route to it.
     pub(crate) fn advertised_to(&self, peer: IpAddr, local: IpAddr) -> Result<String, Error> {
         let public = self.outside(None, peer, local);
         self.advertised(peer, public.map_or(local, |public| public.ip()))
     }
 
-    /// The address of a pair of media ports that `peer` is told; where it is that on the outside, so are
-    /// the ports.
+    /// The address of a pair of media ports as advertised to `peer`; where it is the public one, so
+    /// are the ports.
     pub(crate) fn advertised_of(&self, peer: IpAddr, ports: &MediaPorts) -> Result<IpAddr, Error> {
         let local = ports.rtp.ip();
         let is_outside = self
@@ -193,7 +193,7 @@ impl Agent {
         self.learned = Learned::default();
     }
 
-    /// What may be told of what was learned.
+    /// The learned addresses that may be advertised.
     fn to_advertise(&self) -> &[Seen] {
         if self.parameters.learn_address { &self.learned.seen } else { &[] }
     }
@@ -206,7 +206,7 @@ impl Agent {
     }
 }
 
-/// Whether a peer that never told from where it sees us is on the other side of our NAT, as far as
+/// Whether a peer that has not reported our address is on the other side of our NAT, as far as
 /// addresses show.
 fn is_beyond_nat(peer: IpAddr, local: IpAddr) -> bool {
     is_private(local) && !is_private(peer)

@@ -69,14 +69,14 @@ pub(crate) const T2: Duration = TIMING.t2;
 /// How long anything may take to be answered: 64*T1.
 pub(crate) const TRANSACTION: Duration = TIMING.transaction();
 
-/// Who asked for something, and is told the outcome.
+/// The part of the phone that a request, path or timer belongs to; it gets the outcome.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Owner {
     /// A call.
     Call(CallId),
     /// The registration.
     Registration,
-    /// What keeps the way to us open.
+    /// The keep-alive.
     KeepAlive,
     /// A request of its own: a ping, an instant message, or what the application made.
     OutOfDialog(SipRequestId),
@@ -95,19 +95,19 @@ pub(crate) enum Alarm {
     Path(RequestId),
     /// The host has not bound media ports.
     Bind(RequestId),
-    /// Media has had the time to say goodbye.
+    /// Media has had time to send RTCP BYE.
     Release(MediaPort),
-    /// Something in a call.
+    /// A timer of a call.
     Call(CallId, CallAlarm),
     /// The registration wants to be refreshed, or tried again.
     Registration,
     /// The first registration has taken too long.
     Start,
-    /// The way from the server wants a sign of life, or has given none.
+    /// A keep-alive is due, or was not answered.
     KeepAlive,
     /// A STUN server is to be asked, again, or has taken too long.
     Mapping,
-    /// Stopping has taken long enough.
+    /// Stopping has timed out.
     Stop,
 }
 
@@ -116,7 +116,8 @@ pub(crate) enum Alarm {
 pub(crate) enum CallAlarm {
     /// Nobody has answered in time.
     Unanswered,
-    /// The caller wants a sign of life each minute (RFC 3261 §13.3.1.1).
+    /// A provisional response is due each minute, so that no proxy cancels the INVITE (RFC 3261
+    /// §13.3.1.1).
     Remind,
     /// A response that nobody has acknowledged has to be sent again (§13.3.1.4).
     RepeatResponse,
@@ -143,15 +144,15 @@ pub(crate) struct Agent {
     pub(crate) events: VecDeque<Event>,
     pub(crate) counters: Counters,
     pub(crate) timers: Timers<Alarm>,
-    /// Made at the first crossing: its tables hash with a key of the host's.
+    /// Made at the host's first call: its tables hash with a random key from the host.
     transactions: Option<Layer>,
-    /// Who waits for a response to what.
+    /// The owner of each client transaction.
     clients: BTreeMap<ClientId, Owner>,
-    /// Whose tag is whose: finds the dialog of a message (RFC 3261 §12.2.2).
+    /// The owner of each local tag: finds the dialog of a message (RFC 3261 §12.2.2).
     tags: BTreeMap<Tag, Owner>,
-    /// What the registrar has said, while it holds our binding.
+    /// The binding that the registrar holds, as its last 200 described it.
     pub(crate) binding: Option<Binding>,
-    /// The application's look at every message, if it wants one.
+    /// The application's [`SipHandler`](crate::handler::SipHandler), if there is one.
     pub(crate) inspection: Option<Inspection>,
     /// The connections.
     pub(crate) connections: Connections,
@@ -161,7 +162,8 @@ pub(crate) struct Agent {
     pub(crate) line: Option<LineId>,
     /// What waits for a connection.
     deferred: deferred::Deferred,
-    /// What clients of WebSocket are called by, from the first connection on.
+    /// The `.invalid` host name that stands for us over WebSocket (RFC 7118 §5), from the first
+    /// connection on.
     nowhere: Option<String>,
     paths: paths::Paths,
     learned: learned::Learned,
@@ -302,7 +304,7 @@ impl Agent {
     }
 }
 
-/// One crossing of the seam: the agent, and the host that has just called.
+/// The agent together with the host that is calling: what every handler is given.
 pub(crate) struct Context<'a> {
     pub(crate) host: &'a mut dyn Host,
     pub(crate) agent: &'a mut Agent,
@@ -314,7 +316,7 @@ impl Context<'_> {
         self.host.now()
     }
 
-    /// Tells the application.
+    /// Queues an event for the application.
     pub(crate) fn emit(&mut self, event: Event) {
         self.agent.events.push_back(event);
     }

@@ -1,9 +1,9 @@
 //! Where requests go: from what a URI names to a flow and an address (RFC 3263).
 //!
 //! A hop is located (`locate`), a flow to the first address that has one is opened, and the outcome
-//! kept for a while, so that a phone with thousands of calls at one server asks its host once. Whoever
-//! asks while an answer is under way is told when it comes. A server that has failed is avoided from
-//! then on (§4.3): whoever asks again is led to the next.
+//! kept for a while, so that a phone with thousands of calls at one server asks its host once.
+//! Further requests for the same hop wait for the same outcome. A server that has failed is avoided
+//! for a while (§4.3): the next request for the hop gets the next server.
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,13 +21,13 @@ use crate::time::{Duration, Instant};
 /// An open path to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Path {
-    /// What to send on.
+    /// The flow to send on.
     pub(crate) flow: Flow,
     /// The next hop's address.
     pub(crate) to: SocketAddr,
     /// Our address on the route to it.
     pub(crate) local: SocketAddr,
-    /// What the peer is told of us: `host:port`, for Via and Contact. Never unspecified.
+    /// Our address as advertised to the peer: `host:port`, for Via and Contact. Never unspecified.
     pub(crate) advertised: String,
     /// Whether a `sips` URI asked for it.
     pub(crate) secure: bool,
@@ -39,7 +39,7 @@ impl Path {
         self.flow.transport.is_reliable()
     }
 
-    /// It as a dialog's connection; `None` when it is none.
+    /// Its connection, for a dialog; `None` over UDP.
     pub(crate) fn peer_connection(&self) -> Option<Box<PeerConnection>> {
         PeerConnection::of_ours(self.flow, self.to)
     }
@@ -69,12 +69,12 @@ impl Lost {
     }
 }
 
-/// What asking for a path gives.
+/// The immediate result of asking for a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Reach {
     /// It is open.
     Open(Arc<Path>),
-    /// The owner is told later.
+    /// The owner gets the outcome later.
     Later,
     /// There is none.
     Never(Lost),
@@ -97,7 +97,7 @@ pub(crate) struct Paths {
     pub(super) known: BTreeMap<Hop, State>,
     /// Which search waits for an answer of the host.
     pub(super) asked: BTreeMap<RequestId, Hop>,
-    /// What the domain name system has said.
+    /// The cache of DNS answers.
     pub(super) answers: Cache,
     pub(super) avoided: Avoided,
     /// The transports that the host does not have, as it turned out.
@@ -210,8 +210,8 @@ impl Agent {
         }
     }
 
-    /// Avoids the server that a path leads to, for it has failed: whoever asks for the hop again is led
-    /// to another, if there is one (RFC 3263 §4.3).
+    /// Avoids the server that a path leads to, because it has failed: the next request for the hop is
+    /// led to another, if there is one (RFC 3263 §4.3).
     pub(crate) fn avoid(&mut self, path: &Path, retry_after: Option<u32>, now: Instant) {
         let server = path.server();
         self.paths.avoided.avoid(server, retry_after, now);
@@ -253,12 +253,12 @@ impl Agent {
         }
     }
 
-    /// Tells a peer on its open paths what it is to be told now; true when that is something else.
+    /// Updates the address advertised on the open paths to a peer; true when it has changed.
     pub(super) fn readvertise(&mut self, flow: Flow, peer: SocketAddr) -> bool {
         self.readvertise_where(|path| (path.flow, path.to) == (flow, peer))
     }
 
-    /// Tells all peers on a flow.
+    /// The same for all peers on a flow.
     pub(super) fn readvertise_all(&mut self, flow: Flow) -> bool {
         self.readvertise_where(|path| path.flow == flow)
     }
@@ -313,7 +313,7 @@ impl Agent {
         let uri = Uri::parse(next).map_err(|_| lost("it is no URI"))?;
         let hop = Hop::of(&uri).map_err(lost)?;
         let place = hop.clone().with_defaults();
-        // The server is reached as it was told to be, also where its Record-Route leaves that open.
+        // The configured transport to the server holds also where its Record-Route names none.
         let home = self.homes().find(|home| home.is_place_of(&place));
         let hop = hop.reached_by(home.and_then(|home| home.transport()));
         match secure {
@@ -322,14 +322,14 @@ impl Agent {
         }
     }
 
-    /// Forgets every path on a flow that is over: whoever wants to go there has a new one opened.
+    /// Forgets every path on a flow that is over; the next request to that hop opens a new flow.
     pub(crate) fn forget_paths(&mut self, over: Flow) {
         let on_it = |state: &State| matches!(state, State::Open { path, .. } if path.flow == over);
         self.paths.known.retain(|_, state| !on_it(state));
         self.forget_learned(over);
     }
 
-    /// The network has changed: no path leads anywhere any more. Whoever waits for one goes on to.
+    /// The network has changed: every path is forgotten, and searches with waiters begin again.
     pub(crate) fn renew_paths(&mut self, host: &mut dyn Host) {
         self.forget_all_learned();
         self.connections.renew();

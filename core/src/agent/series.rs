@@ -91,7 +91,7 @@ impl Series {
         self
     }
 
-    /// Looks for a path; true when it is there now, else the owner is told.
+    /// Looks for a path; true when there is one already, else the owner gets it later.
     ///
     /// # Errors
     /// When there is none.
@@ -131,7 +131,7 @@ impl Series {
         self.problem.take()
     }
 
-    /// What the peer is told of us, once there is a path.
+    /// Our address as advertised to the peer, once there is a path.
     pub(crate) fn path(&self) -> Option<&Arc<Path>> {
         self.path.as_ref()
     }

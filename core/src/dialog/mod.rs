@@ -38,9 +38,9 @@ pub(crate) struct Dialog {
     peer_connection: Option<Box<PeerConnection>>,
 }
 
-/// Where an INVITE of ours went, and by way of whom.
+/// The Request-URI and the route set of an INVITE of ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Way {
+pub(crate) struct Destination {
     /// The Request-URI.
     pub(crate) target: Box<str>,
     pub(crate) routes: RouteSet,
@@ -75,12 +75,12 @@ impl Dialog {
         local: &Arc<str>,
         call_id: &Arc<str>,
         seq: u32,
-        way: Way,
+        destination: Destination,
         response: &Message,
     ) -> Self {
         let contact = contact(response).ok().flatten();
-        let routes = RouteSet::of_caller(response).unwrap_or(way.routes);
-        Self::made_by(response, (local, call_id, seq, &way.target), contact, routes)
+        let routes = RouteSet::of_caller(response).unwrap_or(destination.routes);
+        Self::made_by(response, (local, call_id, seq, &destination.target), contact, routes)
     }
 
     fn made_by(
@@ -197,19 +197,25 @@ impl Dialog {
     }
 
     /// The same, from a 2xx that does not say how to reach whoever sent it.
-    pub(crate) fn fork_with_lost(&self, seq: u32, way: Way, response: &Message) -> Self {
-        let fork = Self::of_caller_with_lost(&self.local, &self.call_id, seq, way, response);
+    pub(crate) fn fork_with_lost(
+        &self,
+        seq: u32,
+        destination: Destination,
+        response: &Message,
+    ) -> Self {
+        let fork =
+            Self::of_caller_with_lost(&self.local, &self.call_id, seq, destination, response);
         Self { secure: self.secure, peer_connection: self.peer_connection.clone(), ..fork }
     }
 
-    /// The way that our requests go.
-    pub(crate) fn way(&self) -> Way {
-        Way { target: self.target.clone(), routes: self.routes.clone() }
+    /// Where our requests go.
+    pub(crate) fn destination(&self) -> Destination {
+        Destination { target: self.target.clone(), routes: self.routes.clone() }
     }
 
-    /// Our requests go this way from now on.
-    pub(crate) fn set_way(&mut self, way: Way) {
-        (self.target, self.routes) = (way.target, way.routes);
+    /// Sends our requests there from now on.
+    pub(crate) fn set_destination(&mut self, destination: Destination) {
+        (self.target, self.routes) = (destination.target, destination.routes);
     }
 
     /// Whether nothing of it may go in the clear.
@@ -256,7 +262,7 @@ impl Dialog {
         }
     }
 
-    /// Whether whoever has this tag is, or now becomes, the other party of a dialog that had none.
+    /// Whether this tag is the remote tag, or now becomes it where the dialog had none.
     pub(crate) fn joins(&mut self, remote_tag: Option<&str>) -> bool {
         let tag = remote_tag.unwrap_or_default();
         if self.remote_tag.is_empty() {

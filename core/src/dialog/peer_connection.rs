@@ -1,9 +1,10 @@
-//! The connection by which a peer has come, to answer and to ask it in return (RFC 5923, RFC 5626 §5.3).
+//! The connection that a dialog's peer has opened, used for our responses and requests to it (RFC
+//! 5923, RFC 5626 §5.3).
 //!
-//! Whoever connects to us does so from a port at which it does not listen. What we ask it within a
-//! dialog goes by the connection of its own last request there, while that lives and leads to the next
-//! hop; else by a connection to the next hop. No other dialog and nobody else's requests go by it, so
-//! that nobody gets by it what is meant for another (RFC 5923 §9).
+//! A peer that connects to us does so from a port at which it does not listen. Our requests within a
+//! dialog go by the connection on which the peer's last request in that dialog came, while the
+//! connection is open and leads to the next hop; else by a connection to the next hop. Requests of
+//! other dialogs never go by it, so that no peer receives what is meant for another (RFC 5923 §9).
 
 use core::net::SocketAddr;
 
@@ -11,24 +12,25 @@ use crate::host::{Flow, Transport};
 use crate::locate::Hop;
 use crate::sip::Via;
 
-/// What is known of the connection on which the far end of a dialog was heard last.
+/// The connection on which the far end of a dialog last sent something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct PeerConnection {
     flow: Flow,
-    /// Its far end: of a connection that a peer has opened, a port at which nobody listens.
+    /// The far address: where the peer has opened the connection, a port at which nobody listens.
     from: SocketAddr,
     /// Where the peer says that it listens.
     sender: Hop,
-    /// Whether there is no other way.
+    /// Whether no other connection leads to the next hop.
     only: bool,
 }
 
-/// The end of names that nobody can look up (RFC 6761 §6.4): clients of WebSocket, who listen nowhere,
-/// have them (RFC 7118 §5).
+/// The top-level domain that never resolves (RFC 6761 §6.4): WebSocket clients, which do not listen,
+/// use it in Via and Contact (RFC 7118 §5).
 pub(crate) const NOWHERE: &str = ".invalid";
 
 impl PeerConnection {
-    /// That of a request with this Via, which came on `flow` from there; `None` when it was a datagram.
+    /// The connection of a request with this Via, which came on `flow` from `from`; `None` for a
+    /// datagram.
     pub(crate) fn of_request(via: &Via<'_>, flow: Flow, from: SocketAddr) -> Option<Box<Self>> {
         flow.transport.is_reliable().then(|| {
             let port = via.port().unwrap_or(flow.transport.default_port());
@@ -37,7 +39,7 @@ impl PeerConnection {
         })
     }
 
-    /// That by which our own request has gone to `from`; `None` when it was a datagram.
+    /// The connection by which our own request went to `from`; `None` for a datagram.
     pub(crate) fn of_ours(flow: Flow, from: SocketAddr) -> Option<Box<Self>> {
         let sender = Hop::at(flow.transport, from);
         flow.transport.is_reliable().then(|| Box::new(Self { flow, from, sender, only: false }))
@@ -58,7 +60,7 @@ impl PeerConnection {
         &self.sender
     }
 
-    /// The peer has answered by another connection; gives the one before.
+    /// The peer has answered by another connection; returns the previous one.
     pub(crate) fn move_to(&mut self, flow: Flow, from: SocketAddr) -> Option<Flow> {
         if self.flow == flow || self.flow.transport != flow.transport {
             return None;
@@ -67,12 +69,12 @@ impl PeerConnection {
         Some(core::mem::replace(&mut self.flow, flow))
     }
 
-    /// Takes it for the only way to the next hop, or for one of several; whether it was that before.
+    /// Sets whether no other connection leads to the next hop; returns the previous value.
     pub(crate) fn set_only(&mut self, only: bool) -> bool {
         core::mem::replace(&mut self.only, only)
     }
 
-    /// Whether requests to that hop are meant for whoever is at the other end.
+    /// Whether requests to that hop may go by this connection.
     pub(crate) fn leads_to(&self, hop: &Hop) -> bool {
         if !self.is_fit_for(hop) {
             return false;
@@ -93,7 +95,7 @@ impl PeerConnection {
         let same = match hop.usual_transport() {
             // Both are called `ws` in URIs (RFC 7118 §5.2).
             Ws | Wss => matches!(own, Ws | Wss),
-            // Who listens nowhere may as well say nothing of how.
+            // A client that does not listen may leave out its transport.
             _ if hop.transport().is_none() && hop.host().ends_with(NOWHERE) => true,
             usual => own == usual,
         };

@@ -1,5 +1,5 @@
-//! What happens at a crossing: commands are carried out, deadlines met, and answers of the host passed to
-//! whoever waited.
+//! What happens in a call of the host: commands are carried out, deadlines met, and answers of the
+//! host passed to whoever waited.
 
 use std::sync::Arc;
 
@@ -276,7 +276,7 @@ impl Phone {
             self.requests.insert(id, request);
             return;
         };
-        // Whoever waited for it is next, at the next crossing.
+        // Its waiters are served by the next call of the host.
         let next = self.requests.iter().find(|(_, later)| request.delays(later));
         self.intents.extend(next.map(|(next, _)| Intent::Send(*next)));
         request.finish(cx, outcome);

@@ -75,7 +75,7 @@ trait AnyEndpoint: Endpoint + Any {}
 
 impl<E: Endpoint + Any> AnyEndpoint for E {}
 
-/// What an application has in its hands when it is called after a crossing; see
+/// What an application is given when it is called after its endpoint; see
 /// [`Simulation::set_application`].
 pub struct Application<'a> {
     host: NodeHost<'a>,
@@ -177,8 +177,8 @@ impl Simulation {
         endpoint.downcast_ref().expect("a NodeId is used with the simulation that made it")
     }
 
-    /// A node's endpoint, to give it commands and take its events; also `sim[id]`. What it is told
-    /// to do, it does in the next step.
+    /// A node's endpoint, to give it commands and take its events; also `sim[id]`. Commands are
+    /// carried out in the next step.
     pub fn node_mut<E: Endpoint + 'static>(&mut self, id: NodeId<E>) -> &mut E {
         self.touch(id.index);
         let endpoint: &mut dyn Any = &mut *self.nodes[id.index].endpoint;
@@ -198,8 +198,8 @@ impl Simulation {
         act(endpoint, &mut NodeHost { network: &mut self.network, node: id.index })
     }
 
-    /// Puts an application on a node: called after each crossing of the node's endpoint, it takes
-    /// events and gives commands as a program on that host would.
+    /// Puts an application on a node: called after each call of the node's endpoint, it takes events
+    /// and gives commands as a program on that host would.
     pub fn set_application<E: Endpoint + 'static>(
         &mut self,
         id: NodeId<E>,
@@ -284,14 +284,14 @@ impl Simulation {
         };
     }
 
-    /// Whom a node's certificate names, on the secure connections that it accepts and on those that
-    /// it opens. At first one that it accepts names its address and its names, and one that it opens
-    /// names nobody.
+    /// Sets the identities in a node's certificate, on the secure connections that it accepts and on
+    /// those that it opens. At first the certificate on accepted connections has the node's address
+    /// and names, and there is none on those that it opens.
     pub fn set_certificate<E>(&mut self, id: NodeId<E>, identities: Identities) {
         self.network.streams.certificates.insert(id.index, identities);
     }
 
-    /// Has everybody refuse a node's certificate, with these words; `None` ends that.
+    /// Makes every peer refuse a node's certificate, with this reason; `None` ends that.
     pub fn set_untrusted<E>(&mut self, id: NodeId<E>, why: Option<&str>) {
         match why {
             Some(why) => self.network.streams.untrusted.insert(id.index, why.to_owned()),
@@ -317,19 +317,19 @@ impl Simulation {
 
     // --- the network ---
 
-    /// What links are like that were not set on their own, from now on.
+    /// Sets the default link, for all pairs of hosts whose link was not set.
     pub fn set_default_link(&mut self, link: Link) {
         self.network.set_default_link(link);
     }
 
-    /// Sets what the link between two hosts is like, both ways.
+    /// Sets the link between two hosts, in both directions.
     pub fn link(&mut self, a: impl Into<IpAddr>, b: impl Into<IpAddr>, link: Link) {
         let (a, b) = (a.into(), b.into());
         self.link_one_way(a, b, link);
         self.link_one_way(b, a, link);
     }
 
-    /// Sets what the way from one host to another is like.
+    /// Sets the link from one host to another, in one direction.
     pub fn link_one_way(&mut self, from: impl Into<IpAddr>, to: impl Into<IpAddr>, link: Link) {
         self.network.set_link(from.into(), to.into(), link);
     }
@@ -366,39 +366,39 @@ impl Simulation {
         self.network.names.set(Query::Addresses(name), Answer::Addresses(addresses.to_vec()));
     }
 
-    /// Says where a service is, in the place of what was said before: `_sip._udp.example.com`.
+    /// Sets the DNS SRV records of a service such as `_sip._udp.example.com`, replacing earlier ones.
     pub fn set_srv(&mut self, name: &str, records: &[Srv]) {
         self.network.names.set(Query::Srv(name), Answer::Srv(records.to_vec()));
     }
 
-    /// Says which services a domain has, in the place of what was said before.
+    /// Sets the DNS NAPTR records of a domain, replacing earlier ones.
     pub fn set_naptr(&mut self, name: &str, records: &[Naptr]) {
         self.network.names.set(Query::Naptr(name), Answer::Naptr(records.to_vec()));
     }
 
-    /// How long what is said of names holds (its TTL) that is set from now on. At first 60 s, as
-    /// always that there is nothing.
+    /// Sets the TTL of DNS records that are set from now on. At first 60 s; a negative answer always
+    /// holds 60 s.
     pub fn set_name_ttl(&mut self, ttl: Duration) {
         self.network.names.ttl = ttl;
     }
 
-    /// How long it takes to look up a name, known or not. At first no time at all.
+    /// Sets how long a DNS lookup takes, of known and unknown names. At first zero.
     pub fn set_name_delay(&mut self, delay: Duration) {
         self.network.names.delay = delay;
     }
 
-    /// Whether nobody can look up a name.
+    /// Sets whether every DNS lookup fails.
     pub fn set_names_failing(&mut self, failing: bool) {
         self.network.names.failing = failing;
     }
 
-    /// How often this was looked up.
+    /// How often this DNS question was asked.
     pub fn times_asked(&self, query: Query<'_>) -> usize {
         self.network.names.asked(query)
     }
 
-    /// Whether a host says so when a SIP message comes to a port where nobody listens (ICMP; the
-    /// sender gets `SendFailed`). Off at first: on many networks nobody says anything.
+    /// Sets whether a host reports a SIP message to a port where nobody listens (ICMP port
+    /// unreachable; the sender gets `SendFailed`). Off at first, as on many networks.
     pub fn set_unreachable_reports(&mut self, on: bool) {
         self.network.reports_unreachable = on;
     }
@@ -566,7 +566,7 @@ impl Simulation {
         self.cross(index, |endpoint, host| endpoint.handle_deadline(host));
     }
 
-    /// One crossing into a node, then its application, then its next deadline.
+    /// One call of a node, then its application, then its next deadline.
     fn cross(&mut self, index: usize, act: impl FnOnce(&mut dyn Endpoint, &mut dyn Host)) {
         let node = &mut self.nodes[index];
         let mut host = NodeHost { network: &mut self.network, node: index };

@@ -67,9 +67,9 @@ pub trait Line: Endpoint {
     /// The phone, to be given its number.
     fn phone_mut(&mut self) -> &mut Phone;
 
-    /// Takes what the switchboard has decoded for it of what came on a flow, in place of the bytes. A
-    /// line that does more in [`handle_inbound`](Endpoint::handle_inbound) than call its phone does it
-    /// here as well.
+    /// Handles a message or keep-alive of a flow that the switchboard has decoded, in place of the
+    /// bytes. A line that does more in [`handle_inbound`](Endpoint::handle_inbound) than call its
+    /// phone does it here as well.
     fn handle_decoded(
         &mut self,
         host: &mut dyn Host,
@@ -124,7 +124,7 @@ pub struct Switchboard<L> {
     shared: Shared,
 }
 
-/// A line, and where it stands.
+/// A line and its bookkeeping.
 #[derive(Debug)]
 struct Carried<L> {
     line: L,
@@ -146,8 +146,8 @@ impl<L: Line> Switchboard<L> {
         }
     }
 
-    /// Adds a line, whose phone must not have sent anything yet. What it was told to do, it does at
-    /// the next crossing.
+    /// Adds a line, whose phone must not have sent anything yet. Its commands are carried out by the
+    /// host's next call.
     ///
     /// # Errors
     /// [`Error::TooManyLines`] when there are [`MAX_LINES`].
@@ -161,8 +161,8 @@ impl<L: Line> Switchboard<L> {
         Ok(id)
     }
 
-    /// Takes a line away and gives it back; best when its phone is INACTIVE, for nobody answers for
-    /// it any more.
+    /// Removes a line and returns it; best when its phone is INACTIVE, because later messages for it
+    /// are not answered.
     pub fn remove(&mut self, host: &mut dyn Host, id: LineId) -> Option<L> {
         let Carried { line, timer, .. } = self.lines.remove(&id)?;
         timer.map(|(timer, _)| self.timers.cancel(timer));
@@ -175,8 +175,8 @@ impl<L: Line> Switchboard<L> {
         self.lines.get(&id).map(|carried| &carried.line)
     }
 
-    /// A line, to give it commands and take its events. What it is told to do, it does at the next
-    /// crossing, which [`next_deadline`](Endpoint::next_deadline) asks for.
+    /// A line, to give it commands and take its events. Commands are carried out by the host's next
+    /// call, for which [`next_deadline`](Endpoint::next_deadline) asks at once.
     pub fn line_mut(&mut self, id: LineId) -> Option<&mut L> {
         self.mark_changed(id);
         self.lines.get_mut(&id).map(|carried| &mut carried.line)
@@ -254,7 +254,7 @@ impl<L: Line> Switchboard<L> {
         }
     }
 
-    /// Notes when the lines want to be called next.
+    /// Notes the next deadlines of the lines.
     fn schedule(&mut self) {
         while let Some(id) = self.unscheduled.pop() {
             let Some(carried) = self.lines.get_mut(&id) else { continue };

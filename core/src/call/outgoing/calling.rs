@@ -8,7 +8,7 @@ use crate::call::common::Common;
 use crate::call::media::Body;
 use crate::call::session::{Invite, Session};
 use crate::call::{Ending, Stage, Step};
-use crate::dialog::{Dialog, Way};
+use crate::dialog::{Destination, Dialog};
 use crate::error::Error;
 use crate::event::{CallState, Cause};
 use crate::locate::Candidate;
@@ -90,7 +90,8 @@ impl Calling {
         cx.agent.forgive(&self.path);
         // The route set and target of the 2xx replace those of the early dialog (§13.2.2.4).
         let (from, seq) = (&self.from, self.seq);
-        let way = Way { target: target.uri.as_str().into(), routes: target.routes.clone() };
+        let destination =
+            Destination { target: target.uri.as_str().into(), routes: target.routes.clone() };
         let dialog = Dialog::of_caller(from, &call.call_id, seq, &target.uri, response);
         let mut dialog = dialog.unwrap_or_else(|_| {
             let problem =
@@ -98,7 +99,7 @@ impl Calling {
             let (peer, problem) = (target.uri.clone(), problem.to_owned());
             let lost = Ending::error(Some(Error::Unreachable { peer, problem }));
             self.withdrawal.get_or_insert(lost);
-            Dialog::of_caller_with_lost(from, &call.call_id, seq, way.clone(), response)
+            Dialog::of_caller_with_lost(from, &call.call_id, seq, destination.clone(), response)
         });
         let tag = response.to_tag();
         let new = self.free_number();
@@ -122,7 +123,7 @@ impl Calling {
             _ => (None, None),
         };
         let invite = (self.seq, core::mem::take(&mut self.attempt));
-        let invite = Invite::new(call, cx, invite, answer, way);
+        let invite = Invite::new(call, cx, invite, answer, destination);
         let mut session = Session::of_caller(cx, dialog, contact, invite);
         if let Some(ending) = self.withdrawal.take() {
             // CANCEL and the answer crossed, or the callee is lost: ACK, then BYE.

@@ -151,10 +151,10 @@ impl Session {
         response: &Message,
     ) -> Step {
         self.change = None;
-        let way = self.dialog.way();
+        let destination = self.dialog.destination();
         // §12.2.1.2: a target refresh. One that cannot be read leaves the target as it was.
         self.dialog.set_target(Dialog::target_of(response).ok().flatten());
-        let invite = Invite::new(call, cx, request.into_invite(), None, way);
+        let invite = Invite::new(call, cx, request.into_invite(), None, destination);
         self.keep(cx, invite);
         if !self.is_terminating() {
             let accepted = match Body::of(response) {

@@ -9,7 +9,7 @@ use crate::agent::{ACCEPTED, Attempt, CallAlarm, Context, Path, Request, TRANSAC
 use crate::call::Ending;
 use crate::call::common::Common;
 use crate::call::media::{Body, decline};
-use crate::dialog::{Dialog, Way};
+use crate::dialog::{Destination, Dialog};
 use crate::event::EndedBy;
 use crate::host::Flow;
 use crate::sip::{Message, Method};
@@ -24,7 +24,7 @@ pub(in crate::call) struct Invite {
     /// Our answer, when the offer came in the 2xx.
     answer: Option<Box<str>>,
     /// How it went, for a 2xx that does not say how to reach whoever sent it.
-    way: Option<Box<Way>>,
+    destination: Option<Box<Destination>>,
     /// The ACK, once there was a path for it.
     ack: Option<(Arc<Path>, Box<[u8]>)>,
     /// Whether that may have been lost with its connection.
@@ -41,20 +41,20 @@ const MAX_FORKS: usize = 16;
 const MAX_INVITES: usize = 8;
 
 impl Invite {
-    /// The INVITE with that number and attempt, which went this `way`; `answer` is ours, if the offer was
+    /// The INVITE with that number and attempt, which went to `destination`; `answer` is ours, if the offer was
     /// theirs.
     pub(in crate::call) fn new(
         call: &Common,
         cx: &mut Context<'_>,
         (seq, attempt): (u32, Attempt),
         answer: Option<String>,
-        way: Way,
+        destination: Destination,
     ) -> Self {
         // No 2xx comes later than that (§13.2.2.4).
         let stale = cx.set_timer(TRANSACTION, call.alarm(CallAlarm::DropAck));
         let until = cx.now() + TRANSACTION;
-        let (answer, way) = (answer.map(Into::into), Some(Box::new(way)));
-        Self { seq, attempt, answer, way, ack: None, lost: false, until, stale }
+        let (answer, destination) = (answer.map(Into::into), Some(Box::new(destination)));
+        Self { seq, attempt, answer, destination, ack: None, lost: false, until, stale }
     }
 
     /// Whether its ACK has not been sent yet.
@@ -63,8 +63,8 @@ impl Invite {
     }
 
     /// How it went; once.
-    pub(super) fn take_way(&mut self) -> Option<Way> {
-        self.way.take().map(|way| *way)
+    pub(super) fn take_destination(&mut self) -> Option<Destination> {
+        self.destination.take().map(|destination| *destination)
     }
 
     pub(super) fn acknowledge(&mut self, cx: &mut Context<'_>, path: &Arc<Path>, dialog: &Dialog) {
@@ -147,17 +147,19 @@ impl Session {
             return fork.handle_further_2xx(call, cx, response);
         }
         let Some(invite) = invite.filter(|_| self.forks.len() < MAX_FORKS) else { return };
-        let way = invite.way.as_deref().cloned().unwrap_or_else(|| self.dialog.way());
+        let destination =
+            invite.destination.as_deref().cloned().unwrap_or_else(|| self.dialog.destination());
         let dialog = self.dialog.fork(invite.seq, response);
-        let dialog = dialog
-            .unwrap_or_else(|_| self.dialog.fork_with_lost(invite.seq, way.clone(), response));
+        let dialog = dialog.unwrap_or_else(|_| {
+            self.dialog.fork_with_lost(invite.seq, destination.clone(), response)
+        });
         let (seq, attempt) = (invite.seq, invite.attempt.for_ack());
         // §13.2.2.4: an offer has to be answered in ACK, also when BYE follows.
         let answer = match Body::of(response) {
             Body::Session(offer) if invite.answer.is_some() => Some(decline(&offer)),
             _ => None,
         };
-        let invite = Invite::new(call, cx, (seq, attempt), answer, way);
+        let invite = Invite::new(call, cx, (seq, attempt), answer, destination);
         let mut fork = Self::new(dialog, self.contact.clone());
         fork.keep(cx, invite);
         fork.push_bye(call.owner(), Ending::new(EndedBy::Local));

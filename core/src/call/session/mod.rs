@@ -354,11 +354,12 @@ impl Session {
         }
     }
 
-    /// Has our requests go the way of the INVITE whose ACK is owed. False when that was tried.
+    /// Sends our requests to the destination of the INVITE whose ACK is owed. False when that was tried.
     fn retrace(&mut self) -> bool {
-        let way = self.invites.iter_mut().filter(|it| it.owes_ack()).find_map(Invite::take_way);
-        way.is_some_and(|way| {
-            self.dialog.set_way(way);
+        let destination =
+            self.invites.iter_mut().filter(|it| it.owes_ack()).find_map(Invite::take_destination);
+        destination.is_some_and(|destination| {
+            self.dialog.set_destination(destination);
             true
         })
     }
