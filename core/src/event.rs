@@ -57,6 +57,17 @@ pub enum Event {
         /// The called URI, from To.
         to: String,
     },
+    /// Somebody has called, and was refused for want of something here; there is no call.
+    CallRefused {
+        /// The caller's URI, from From.
+        from: String,
+        /// The called URI, from To.
+        to: String,
+        /// What the caller was answered.
+        code: u16,
+        /// What was missing: room ([`Error::TooManyCalls`]), ports, an address for the caller.
+        error: Error,
+    },
     /// A call's state changed, or a provisional response came (180 while DIALING).
     State {
         /// The call.

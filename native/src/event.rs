@@ -46,6 +46,17 @@ pub enum Event {
         /// The called URI.
         to: String,
     },
+    /// Somebody has called, and was refused for want of something here; there is no call.
+    CallRefused {
+        /// The caller's URI.
+        from: String,
+        /// The called URI.
+        to: String,
+        /// What the caller was answered.
+        code: u16,
+        /// What was missing: room, ports, an address for the caller.
+        error: offhook_core::error::Error,
+    },
     /// Somebody sent an instant message (RFC 3428), which has been answered 200.
     Message {
         /// The sender's URI; nobody has proved it.

@@ -36,6 +36,11 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
         Event::Incoming { call, from, to } => {
             of("incoming", call).with("from", from).with("to", to)
         }
+        Event::CallRefused { from, to, code, error } => Builder::of("callRefused")
+            .with("from", from)
+            .with("to", to)
+            .with("code", number(code.into()))
+            .with("error", refused(error)),
         Event::State { call, state, cause: why } => {
             cause(of("state", call).with("state", state.as_str()), why)
         }

@@ -132,6 +132,8 @@ export type PhoneEvent =
   | { type: "unregistered" }
   | ({ type: "registrationFailed"; error?: PhoneError } & Caused)
   | { type: "incoming"; call: number; from: string; to: string }
+  /** Somebody has called, and was refused for want of room, ports or an address; there is no call. */
+  | { type: "callRefused"; from: string; to: string; code: number; error: PhoneError }
   | ({ type: "state"; call: number; state: CallState } & Caused)
   | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
   | { type: "message"; from: string; to: string; body: string; contentType: string }

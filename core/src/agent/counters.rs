@@ -12,6 +12,8 @@ pub struct Counters {
     pub stray: u64,
     /// Requests refused because a limit was reached.
     pub refused: u64,
+    /// Calls refused for want of something here: room, ports, an address for the caller.
+    pub calls_refused: u64,
     /// Challenges we did not answer: not the configured server, another realm, no credentials.
     pub unanswered_challenges: u64,
     /// Changes and answers of a [`SipHandler`](crate::handler::SipHandler) that could not be; the

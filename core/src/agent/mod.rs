@@ -47,10 +47,11 @@ pub(crate) use target::Target;
 
 use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
+use crate::error::Error;
 use crate::event::{CallId, Event, ReferralId, SipRequestId};
 use crate::host::{Flow, Host, MediaPort, RequestId};
 pub(crate) use crate::locate::Hop;
-use crate::sip::BRANCH_COOKIE;
+use crate::sip::{BRANCH_COOKIE, Message};
 use crate::stream::Connections;
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
@@ -319,6 +320,13 @@ impl Context<'_> {
     /// Queues an event for the application.
     pub(crate) fn emit(&mut self, event: Event) {
         self.agent.events.push_back(event);
+    }
+
+    /// An INVITE is refused with `code` for want of something here: the application is told who called.
+    pub(crate) fn note_refused_call(&mut self, invite: &Message, code: u16, error: Error) {
+        self.agent.counters.calls_refused += 1;
+        let (from, to) = (invite.from().uri_str().to_owned(), invite.to().uri_str().to_owned());
+        self.emit(Event::CallRefused { from, to, code, error });
     }
 
     /// Sets a timer.

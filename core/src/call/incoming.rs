@@ -199,8 +199,14 @@ impl Incoming {
             }
             State::Binding { .. } | State::Answered => return Step::Stay,
         };
-        let Ok(path) = path else {
-            return self.refuse(call, cx, Response::new(500), EndedBy::Error);
+        let path = match path {
+            Ok(path) => path,
+            Err(lost) => {
+                if let Lost::Because(error) = lost {
+                    cx.note_refused_call(&self.query.request, 500, error);
+                }
+                return self.refuse(call, cx, Response::new(500), EndedBy::Error);
+            }
         };
         let body = core::mem::replace(body, Body::None);
         let streams = match &body {
@@ -239,10 +245,14 @@ impl Incoming {
         let tag = call.tag(cx);
         match call.media.open(cx) {
             Ok(()) => {}
-            Err(Error::NoPortsAvailable { .. }) => {
-                return self.refuse(call, cx, Response::new(503), EndedBy::Error);
+            Err(error) => {
+                let code = match error {
+                    Error::NoPortsAvailable { .. } => 503,
+                    _ => 500,
+                };
+                cx.note_refused_call(&self.query.request, code, error);
+                return self.refuse(call, cx, Response::new(code), EndedBy::Error);
             }
-            Err(_) => return self.refuse(call, cx, Response::new(500), EndedBy::Error),
         }
         let answer = match body {
             Body::Session(offer) => match call.media.answer(cx, &offer) {

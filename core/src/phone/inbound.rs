@@ -7,12 +7,16 @@ use super::Phone;
 use crate::agent::{ALLOWED, Context, Owner, Query, Response, SUPPORTED, Tag};
 use crate::call::{Body, Call, parameter, queries};
 use crate::dialog::Dialog;
+use crate::error::Error;
 use crate::event::PhoneStatus;
 use crate::host::{Flow, Host};
 use crate::nat::is_stun;
 use crate::sip::{HeaderName, Message, Method, Scheme, head, unescape};
 use crate::stream::Decoded;
 use crate::transaction::{ClientId, FailureCause, Received};
+
+/// §21.4.24: there is no room for another call.
+const BUSY: u16 = 486;
 
 impl Phone {
     /// Takes a datagram, or the next bytes of a stream.
@@ -236,6 +240,11 @@ impl Phone {
     fn handle_invite(&mut self, host: &mut dyn Host, query: &Query) {
         let request = &query.request;
         if let Some(code) = self.unavailable(request) {
+            if code == BUSY {
+                let limit = self.agent.parameters.max_calls;
+                let cx = &mut Context { host, agent: &mut self.agent };
+                cx.note_refused_call(request, code, Error::TooManyCalls { limit });
+            }
             self.respond(host, query, Response::new(code));
             return;
         }
@@ -267,7 +276,7 @@ impl Phone {
         let absent = self.absent(request);
         if absent.is_none() && self.calls.len() >= self.agent.parameters.max_calls {
             self.agent.counters.refused += 1;
-            return Some(486);
+            return Some(BUSY);
         }
         absent
     }

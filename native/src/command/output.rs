@@ -99,7 +99,8 @@ impl Output {
         let Counters { received, malformed, stray, refused, .. } = counters;
         let value = json!({
             "event": "counters", "received": received, "malformed": malformed, "stray": stray,
-            "refused": refused, "unanswered_challenges": counters.unanswered_challenges,
+            "refused": refused, "calls_refused": counters.calls_refused,
+            "unanswered_challenges": counters.unanswered_challenges,
         });
         let line = match malformed + refused {
             0 => String::new(),
@@ -147,6 +148,17 @@ impl Output {
                 let (from, to) = (printable(from), printable(to));
                 self.add(lines, value, format_args!("call {call}: from {from} to {to}"));
                 self.state(lines, *call, CallState::Ringing, &None);
+            }
+            Event::CallRefused { from, to, code, error } => {
+                let value = || {
+                    let value = json!({
+                        "event": "call_refused", "from": from, "to": to, "code": code,
+                    });
+                    with_error(value, &Some(error.clone()))
+                };
+                let (from, to) = (printable(from), printable(to));
+                let line = format_args!("a call from {from} to {to} was refused ({code}): {error}");
+                self.add(lines, value, line);
             }
             Event::Message { from, body, content_type, .. } => {
                 let body = String::from_utf8_lossy(body);

@@ -219,6 +219,9 @@ impl Line {
                     self.bulletin.ring(call);
                 }
             }
+            Core::CallRefused { from, to, code, error } => {
+                self.bulletin.publish(&Event::CallRefused { from, to, code, error });
+            }
             Core::State { call, state, cause } => self.change(call, state, cause),
             Core::Hold { call, by, held } => {
                 self.look(call);

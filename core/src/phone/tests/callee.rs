@@ -450,3 +450,43 @@ fn a_call_on_a_connection_is_answered_on_it() {
     assert_eq!(header(&response, "Contact"), Some("<sip:bob@10.0.0.2:5060;transport=tcp>"));
     assert_eq!(scene.sim[peer].connections().count(), 1);
 }
+
+#[test]
+fn a_call_refused_for_want_of_something_here_is_told_and_counted() {
+    let no_room = PhoneParameters::without_server("bob").max_calls(0);
+    let mut no_ports = PhoneParameters::without_server("bob");
+    (no_ports.rtp_port_low, no_ports.rtp_port_high) = (20_000, 20_001);
+    let mut no_address = PhoneParameters::without_server("bob");
+    no_address.bind_network = "192.0.2.0/24".parse().expect("a network");
+    for (parameters, code, word) in [
+        (no_room, 486, "too_many_calls"),
+        (no_ports, 503, "no_ports_available"),
+        (no_address, 500, "nat"),
+    ] {
+        let mut scene = Scene::new();
+        let bob = scene.phone(BOB, parameters);
+        scene.start(&bob);
+        let peer = scene.silent_peer();
+        if code == 503 {
+            // Another call has the only pair.
+            scene.call(&bob, "sip:x@10.0.0.9");
+            scene.run(Duration::from_millis(50));
+        }
+        scene.say(peer, &bob, &request("INVITE", 1, None, &session(&sdp("sendrecv"))));
+        assert_eq!(scene.answer_to(peer, "INVITE", 1).0, code);
+        let told: Vec<_> = bob
+            .events()
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::CallRefused { from, to, code, error } => {
+                    Some((from, to, code, error.code()))
+                }
+                Event::Incoming { .. } => panic!("there is no call"),
+                _ => None,
+            })
+            .collect();
+        let (from, to) = ("sip:tester@10.0.0.9".to_owned(), "sip:bob@10.0.0.2".to_owned());
+        assert_eq!(told, [(from, to, code, word)]);
+        assert_eq!(scene.sim[bob.id].counters().calls_refused, 1);
+    }
+}
