@@ -40,7 +40,7 @@ pub(crate) struct Registration {
     /// The Contact of the latest REGISTER, and that of the binding that the server still holds.
     contact: String,
     held: Option<String>,
-    /// When the server was last told a new Contact before it was time.
+    /// When a new Contact was last registered before a refresh was due.
     moved: Option<Instant>,
     timer: Option<TimerId>,
 }
@@ -59,7 +59,7 @@ enum State {
     Leaving,
 }
 
-/// What became of an attempt, for the phone to tell.
+/// The result of an attempt, for the phone's events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     /// The server holds our binding, for this long.
@@ -92,15 +92,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// request to time out (32 s) and be tried again.
 const REFRESH_BEFORE: Duration = Duration::from_secs(60);
 
-/// How often the clocks are looked at while we are bound. The monotonic one may stand still while a
-/// machine sleeps, and then only the other tells that the binding has ended meanwhile.
+/// How often the clocks are looked at while we are bound. The monotonic clock may stand still while a
+/// machine sleeps; then only the wall clock shows that the binding has expired meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// How long after telling a server a new Contact before it is time that is done again: a NAT, or a
-/// server, that shows us elsewhere each time is not followed.
+/// The least time between two registrations of a new Contact before a refresh is due: a NAT or a
+/// server that reports another address each time is not followed.
 pub(crate) const MOVES_APART: Duration = Duration::from_secs(30);
 
-/// What a UA says that it can do when it registers (RFC 3327 §5.1, RFC 5626 §4.2.1).
+/// The option tags of a REGISTER (RFC 3327 §5.1, RFC 5626 §4.2.1).
 const SUPPORTED: &str = "path";
 const SUPPORTED_WITH_OUTBOUND: &str = "path, outbound";
 
@@ -140,7 +140,7 @@ impl Registration {
         self.attempt(cx)
     }
 
-    /// Ends it without a word.
+    /// Ends it without unregistering.
     pub(crate) fn close(mut self, cx: &mut Context<'_>) {
         self.set_timer(cx, None);
         cx.agent.binding = None;
@@ -287,7 +287,7 @@ impl Registration {
         }
     }
 
-    /// Every server has failed; what the last of them has said is how.
+    /// Every server has failed; the last server's answer is the reason.
     fn exhausted(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let refusal = self.series.take_refusal();
         let retry_after = refusal.as_ref().and_then(Message::retry_after);
@@ -354,8 +354,8 @@ impl Registration {
         fields
     }
 
-    /// The server sees us elsewhere than it was told (RFC 3581): tells it at once, or, if that was just
-    /// done, when the clocks are looked at next.
+    /// The server sees us at another address than our Contact's (RFC 3581): registers the new one at
+    /// once, or, if that was just done, at the next look at the clocks.
     pub(crate) fn handle_move(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
         let now = cx.now();
         let just = self.moved.is_some_and(|moved| now.since(moved) < MOVES_APART);
@@ -366,7 +366,7 @@ impl Registration {
         self.seek_again(cx)
     }
 
-    /// Looks for what the server is to be told now; true when that is another Contact.
+    /// Updates the Contact to advertise; true when it has changed.
     fn readvertise(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(path) = self.series.path() else { return false };
         let path = cx.agent.readvertised(path);

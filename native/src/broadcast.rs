@@ -1,4 +1,4 @@
-//! Tells several listeners the same events, each through a queue of its own that cannot grow
+//! Sends the same events to several listeners, each through a queue of its own that cannot grow
 //! without bound.
 
 use std::collections::VecDeque;
@@ -11,10 +11,10 @@ use futures_core::Stream;
 /// The telling side.
 #[derive(Debug)]
 pub(crate) struct Broadcast<T> {
-    /// `None` when nothing will ever be told again.
+    /// `None` when there will be no more events.
     listeners: Mutex<Option<Listeners<T>>>,
     lagged: fn(u64) -> T,
-    /// What was told while nobody had listened yet, for the first who does.
+    /// Events sent before the first listener, kept for it.
     kept: Mutex<Option<Events<T>>>,
 }
 
@@ -22,8 +22,8 @@ pub(crate) struct Broadcast<T> {
 type Listeners<T> = Vec<Weak<Mutex<Queue<T>>>>;
 
 /// The listening side: a [`Stream`] of what happened since it was made. A listener that falls more
-/// than 1,024 events behind loses the oldest, and is told how many by an event of its own. The
-/// stream ends when nothing can happen any more.
+/// than 1,024 events behind loses the oldest, and gets an event with their number. The stream ends
+/// when nothing can happen any more.
 #[derive(Debug)]
 pub struct Events<T> {
     queue: Arc<Mutex<Queue<T>>>,
@@ -116,7 +116,7 @@ impl<T> Broadcast<T> {
         Self::end_all(told);
     }
 
-    /// The same for good: whoever listens later is told the end at once.
+    /// The same for good: later listeners' streams end at once.
     pub(crate) fn end(&self) {
         let told = lock(&self.listeners).take();
         Self::end_all(told);

@@ -24,9 +24,9 @@ pub enum Event {
     Unregistered,
     /// A registration failed; the phone tries again unless its status is [`PhoneStatus::Failed`].
     RegistrationFailed {
-        /// The response; `None` when there was none, or no way to send.
+        /// The response; `None` when none came, or REGISTER could not be sent.
         cause: Option<Cause>,
-        /// Why there was no way to send, if more is known than that.
+        /// Why REGISTER could not be sent, where that is known.
         error: Option<offhook_core::error::Error>,
     },
     /// [`Phone::start`](crate::Phone::start) has failed, on this side or because of the server, and the
@@ -59,11 +59,11 @@ pub enum Event {
     },
     /// Somebody sent an instant message (RFC 3428), which has been answered 200.
     Message {
-        /// The sender's URI; nobody has proved it.
+        /// The sender's URI; not authenticated.
         from: String,
         /// The URI that it was sent to.
         to: String,
-        /// What it says, as it came, of any type.
+        /// The body as received, of any media type.
         body: Vec<u8>,
         /// Its media type; `text/plain` where the sender gave none.
         content_type: String,
@@ -84,7 +84,7 @@ pub enum Event {
         /// What the panic said.
         message: String,
     },
-    /// Somebody has connected to us and was not let in; at most one a second is told.
+    /// A peer has connected to us and was turned away; at most one a second is reported.
     TurnedAway(TurnedAway),
     /// This listener was too slow, and missed events.
     Lagged {
@@ -97,7 +97,7 @@ pub enum Event {
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum CallEvent {
-    /// The call's state changed, or a provisional response told more about it.
+    /// The call's state changed, or a provisional response came.
     State {
         /// The state.
         state: CallState,
@@ -130,7 +130,7 @@ pub enum CallEvent {
     },
     /// A hold or a resume of ours came to nothing; the call is as it was.
     HoldFailed {
-        /// What was asked for: to hold, or not.
+        /// True when the hold failed, false when the resume failed.
         held: bool,
         /// The response that refused it, if one did.
         cause: Option<Cause>,
@@ -151,7 +151,7 @@ pub enum CallEvent {
     Referred {
         /// The URI that we should call.
         to: String,
-        /// Who wants that; nobody has proved it.
+        /// The URI of the referrer; not authenticated.
         by: String,
     },
     /// The call is over; the last event of a call.
@@ -171,7 +171,7 @@ pub struct Ending {
     pub by: EndedBy,
     /// The response that ended it, if one did.
     pub cause: Option<Cause>,
-    /// What went wrong here, if something did.
+    /// The local error, if one ended the call.
     pub error: Option<offhook_core::error::Error>,
     /// How long it took to be answered, from the moment it was placed or came in; `None` when it
     /// was not answered.

@@ -40,13 +40,13 @@ impl Drop for Held {
     }
 }
 
-/// What an [`Exchange`] tells.
+/// The events of an [`Exchange`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ExchangeNotice {
     /// Something happened.
     Event(ExchangeEvent),
-    /// Somebody has connected to us and was not let in; at most one a second is told.
+    /// A peer has connected to us and was turned away; at most one a second is reported.
     TurnedAway(TurnedAway),
     /// This listener was too slow, and missed events.
     Lagged {
@@ -60,10 +60,11 @@ pub enum ExchangeNotice {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ExchangeOptions {
-    /// The certificate that it shows where it listens for TLS and WSS, and whom it trusts.
+    /// Its certificate for TLS and WSS, and the authorities that it trusts.
     pub tls: TlsFiles,
     /// The pages whose WebSockets are taken, as a browser names them in Origin:
-    /// `https://phone.example.com`; `*` for all of them. Who is no browser names none, and is taken.
+    /// `https://phone.example.com`; `*` for all of them. Clients that are no browsers send no Origin,
+    /// and are accepted.
     pub origins: Vec<String>,
     /// Keeps every packet.
     pub capture: Option<Capture>,

@@ -1,4 +1,4 @@
-//! A far end's wish that we call somebody else instead (REFER).
+//! A far end's request that we call somebody else instead (REFER).
 
 use std::sync::Arc;
 
@@ -43,14 +43,14 @@ impl Referral {
         &self.to
     }
 
-    /// Who wants it, by Referred-By or else the far end's URI; nobody has proved it.
+    /// The URI of the referrer, from Referred-By, or else the far end's URI; not authenticated.
     pub fn by(&self) -> &str {
         &self.by
     }
 
-    /// Calls whom it names, and reports to the far end how that goes. Returns the new call when it
-    /// is on its way. The old one lasts until somebody hangs it up, mostly the far end when it
-    /// learns of success.
+    /// Calls the target, and reports the progress to the far end. Returns the new call when it is on
+    /// its way. The old one lasts until somebody hangs it up, mostly the far end when it learns of
+    /// success.
     ///
     /// # Errors
     /// [`NoSuchReferral`](Refusal::NoSuchReferral) when it is too late;

@@ -28,9 +28,10 @@ use crate::transaction::{ClientId, Failure, Layer, Limits, Received, ServerId};
 /// What the exchange answers and forwards, for Allow (RFC 3261 §20.5).
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE, MESSAGE";
 
-/// After how many seconds who gets 503 may try again.
+/// Retry-After of a 503, in seconds.
 const RETRY_AFTER: u32 = 10;
-/// How often who has registered by RFC 5626 sends keep-alives, in seconds (§5.4).
+/// Flow-Timer in seconds: how often a telephone that has registered by RFC 5626 sends keep-alives
+/// (§5.4).
 const FLOW_TIMER: &str = "120";
 
 /// The state of an exchange that has started.
@@ -506,7 +507,7 @@ impl Running {
         self.report_refused(received, 480);
     }
 
-    /// Answers with an error, and tells it.
+    /// Answers with an error, and reports that.
     pub(super) fn refuse(&mut self, host: &mut dyn Host, received: &ReceivedRequest, status: u16) {
         let min_expires = self.registrar.min_expires();
         self.respond(host, received, status, |writer| match status {

@@ -1,4 +1,4 @@
-//! What is asked of the domain name system, and what it has said.
+//! DNS questions and the cache of their answers.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The next hop of a request: whom a URI says to ask (RFC 3261 §8.1.2, RFC 3263 §4).
+//! The next hop of a request, as a URI names it (RFC 3261 §8.1.2, RFC 3263 §4).
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -10,10 +10,10 @@ use crate::sip::{Scheme, Uri};
 pub(crate) struct Hop {
     /// In lower case; IPv6 without brackets.
     host: String,
-    /// Unsaid is not 5060: then the domain name system has a say (§4.2).
+    /// `None` is not 5060: then DNS SRV records decide (§4.2).
     port: Option<u16>,
     transport: Option<Transport>,
-    /// Whether nobody may read on the way (RFC 3261 §26.2.2); the transport is secure then, or unsaid.
+    /// Whether only TLS may be used (RFC 3261 §26.2.2); the transport is then secure, or open.
     secure: bool,
 }
 
@@ -25,7 +25,7 @@ impl Hop {
         Self { host, port, transport, secure: false }
     }
 
-    /// An address that is reached in this way.
+    /// An address by a transport.
     pub(crate) fn at(transport: Transport, address: SocketAddr) -> Self {
         let host = address.ip().to_canonical().to_string();
         Self { host, port: Some(address.port()), transport: Some(transport), secure: false }
@@ -34,7 +34,7 @@ impl Hop {
     /// What a URI names.
     ///
     /// # Errors
-    /// Why it names nothing that could be reached, in words that follow on it.
+    /// Why the URI names nothing that could be reached, in words that end a sentence about it.
     pub(crate) fn of(uri: &Uri<'_>) -> Result<Self, &'static str> {
         if !uri.is_sip() {
             return Err("it is no SIP URI");
@@ -86,8 +86,8 @@ impl Hop {
         }
     }
 
-    /// The same with everything said that needs no looking up, so that it is the same hop however much
-    /// of it was said.
+    /// The same with the default port and transport filled in where the host is an address, so that
+    /// equal hops compare equal.
     pub(crate) fn with_defaults(mut self) -> Self {
         if let Some(address) = self.address() {
             (self.port, self.transport) = (Some(address.port()), Some(self.usual_transport()));
@@ -110,12 +110,12 @@ impl Hop {
         self.port
     }
 
-    /// The transport, if it is settled.
+    /// The transport, if the URI names one or it was chosen.
     pub(crate) fn transport(&self) -> Option<Transport> {
         self.transport
     }
 
-    /// The transport to use when nobody says another (RFC 3263 §4.1).
+    /// The transport when neither URI nor DNS names one (RFC 3263 §4.1).
     pub(crate) fn usual_transport(&self) -> Transport {
         let unsaid = if self.secure { Transport::Tls } else { Transport::Udp };
         self.transport.unwrap_or(unsaid)

@@ -39,17 +39,17 @@ pub(crate) struct Hub {
     last: u64,
 }
 
-/// Something to do with a line, between two crossings.
+/// A closure that runs on a line in the driver, between two calls of the core.
 pub(crate) type LineJob = Box<dyn FnOnce(&mut Line, &mut EndpointHost) + Send>;
 
-/// The way into a line.
+/// Sends jobs to a line.
 #[derive(Clone, Debug)]
 pub(crate) struct LineJobs {
     jobs: Jobs<Board>,
     key: LineKey,
 }
 
-/// Which line of a board, before and after the switchboard has given it a number.
+/// The key of a line on a board, valid before the switchboard has given the line its number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct LineKey(u64);
 
@@ -66,9 +66,9 @@ pub(crate) struct Board {
     switchboard: Switchboard<Line>,
     line_ids: HashMap<LineKey, LineId>,
     ends: HashMap<LineId, (LineKey, End)>,
-    /// Lines that have been told to do something since the last rest.
+    /// Lines that were given jobs since the last rest.
     busy: BTreeSet<LineId>,
-    /// Says that the last line is over, and so the board.
+    /// Set when the last line is over: then the board is over too.
     last_end: Option<End>,
 }
 
@@ -115,7 +115,7 @@ impl Hub {
 }
 
 impl LineJobs {
-    /// Has something done; it is dropped undone when the line is over.
+    /// Sends a job; when the line is over it is dropped undone.
     ///
     /// # Errors
     /// When the driver is gone.
@@ -125,8 +125,8 @@ impl LineJobs {
         self.jobs.send(Box::new(job)).map_err(|_| Gone)
     }
 
-    /// Tells every line of the board that the network has changed, for they share the sockets that are
-    /// bound anew.
+    /// Notifies every line of the board of a change of network, because they share the sockets that
+    /// are bound anew.
     pub(crate) fn network_changed(&self) {
         let _ = self.jobs.send(Box::new(|board, _| board.network_changed()));
     }
@@ -172,7 +172,7 @@ impl Board {
         }
     }
 
-    /// A line has stopped. With the last one the driver's work is over; that it is, is told when the
+    /// A line has stopped. With the last one the driver's work is over, which is reported when the
     /// sockets are closed.
     fn leave(&mut self, host: &mut EndpointHost, id: LineId) {
         drop(self.switchboard.remove(host, id));
@@ -197,8 +197,8 @@ impl Board {
 }
 
 impl Drop for Board {
-    /// The sockets are closed. After a panic nobody else says that this driver is gone, before its lines
-    /// are told.
+    /// The sockets are closed. After a panic this is what marks the driver as gone, before its lines
+    /// learn of it.
     fn drop(&mut self) {
         match self.last_end {
             Some(_) => self.group.closing.send_modify(|closing| *closing -= 1),

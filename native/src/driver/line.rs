@@ -42,16 +42,16 @@ pub(crate) struct Line {
     capture: Option<Capture>,
     /// Whether calls have no media at all.
     soundless: bool,
-    /// Who waits for the crossing to come to rest.
+    /// Called when the driver comes to rest.
     resting: Vec<Box<dyn FnOnce() + Send>>,
     stopping: bool,
     done: bool,
 }
 
-/// Where the media of calls goes that are too many for the driver's own thread.
+/// The runtime for the media of calls beyond what the driver's own thread can carry.
 #[derive(Clone, Debug)]
 pub(crate) struct MediaRuntime {
-    /// How many calls there may be before.
+    /// How many calls the driver's own thread carries.
     pub(crate) beyond: usize,
     pub(crate) runtime: tokio::runtime::Handle,
 }
@@ -102,14 +102,14 @@ impl Line {
         self.resting.push(Box::new(done));
     }
 
-    /// Passes on what the phone has to tell; called after every crossing.
+    /// Passes on the phone's events; called after every call of the core.
     pub(super) fn pass_on(&mut self, host: &mut EndpointHost, jobs: &LineJobs) {
         while let Some(event) = self.phone.next_event() {
             self.handle_event(host, jobs, event);
         }
     }
 
-    /// Takes note that a crossing has come to rest.
+    /// The driver has come to rest.
     pub(super) fn rest(&mut self) {
         for done in self.resting.drain(..) {
             done();
@@ -132,7 +132,7 @@ impl Line {
         self.hold(jobs, id)
     }
 
-    /// Calls whom the far end of a call wants to be called.
+    /// Calls the target of a referral.
     pub(crate) fn accept_referral(
         &mut self,
         jobs: &LineJobs,
@@ -184,7 +184,7 @@ impl Line {
         Ok(())
     }
 
-    /// Tells that a peer was not let in.
+    /// Reports a peer that was turned away.
     pub(crate) fn turn_away(&self, away: &TurnedAway) {
         self.bulletin.publish(&Event::TurnedAway(away.clone()));
     }
@@ -259,7 +259,7 @@ impl Line {
         }
     }
 
-    /// Tells whoever waits for a transfer, if that is its end.
+    /// Answers the pending transfer command, if this outcome ends the transfer.
     fn transferred(&mut self, call: CallId, outcome: TransferOutcome, cause: Option<event::Cause>) {
         let mode = self.transfers.get(&call).map(|(mode, _)| *mode);
         let result = match (outcome, mode) {
@@ -360,7 +360,7 @@ impl Line {
         }
     }
 
-    /// Takes what a call's media task tells.
+    /// Handles an event of a call's media task.
     pub(crate) fn handle_media_event(&mut self, call: CallId, event: &MediaEvent) {
         self.phone.handle_media_event(call, event);
         match event {

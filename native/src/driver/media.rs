@@ -25,7 +25,7 @@ use crate::host::metronome::Beat;
 use crate::host::outbox::Outbox;
 use crate::host::timebase::Timebase;
 
-/// What signalling tells a media task.
+/// The orders from signalling to a media task.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// The control that needs these sockets follows.
@@ -117,8 +117,8 @@ impl Task {
         }
     }
 
-    /// Does what is due, passes on what the session tells and sends what it sent; says when to come
-    /// back.
+    /// Handles due deadlines, passes on the session's events and sends its packets; returns the next
+    /// deadline.
     fn advance(&mut self) -> Option<Instant> {
         let mut session = self.shared.session();
         session.handle_deadline(&mut self.host);
@@ -206,8 +206,8 @@ impl Task {
     }
 }
 
-/// Sends one packet; false when the network does not take it. An ICMP error of an earlier one, told to
-/// this send, is no reason not to.
+/// Sends one packet; false when the network does not take it. An ICMP error of an earlier packet,
+/// which this send reports, does not keep it from being sent.
 fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
     match socket.try_send_to(bytes, to) {
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {

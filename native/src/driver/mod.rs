@@ -28,28 +28,27 @@ use crate::host::sockets::{Next, Sockets};
 use crate::host::timebase::Timebase;
 use crate::host::turned_away::{TurnedAway, TurnedAwayLog};
 
-/// What a driver carries.
+/// An endpoint that a driver runs.
 pub(crate) trait DrivenEndpoint: Endpoint + Send + 'static {
-    /// Passes on what the endpoint has to tell; called after every crossing.
+    /// Passes on the endpoint's events; called after every call of the core.
     fn pass_on(&mut self, host: &mut EndpointHost, jobs: &Jobs<Self>)
     where
         Self: Sized;
 
-    /// Tells that a peer was not let in.
+    /// Reports a peer that was turned away.
     fn turn_away(&mut self, away: &TurnedAway);
 
-    /// Takes note that a crossing has come to rest: whatever the host could answer at once has been
-    /// answered.
+    /// The driver has come to rest: the host has answered all requests that it can answer at once.
     fn rest(&mut self) {}
 
     /// Whether the driver's work is over.
     fn is_done(&self) -> bool;
 }
 
-/// Something to do inside a driver, between two crossings.
+/// A closure that runs inside a driver, between two calls of the core.
 pub(crate) type Job<P> = Box<dyn FnOnce(&mut P, &mut EndpointHost) + Send>;
 
-/// The way into a driver.
+/// Sends jobs to a driver.
 pub(crate) type Jobs<P> = mpsc::UnboundedSender<Job<P>>;
 
 /// Carries one endpoint.
@@ -65,7 +64,7 @@ pub(crate) struct Driver<P> {
     /// The pair of ports for all calls, when they share one.
     pair: Option<SharedPair>,
     capture: Option<Capture>,
-    /// Dropped last: it tells that the sockets are closed, also when a panic closes them.
+    /// Dropped last: dropping it reports that the sockets are closed, also when a panic closes them.
     endpoint: P,
 }
 
@@ -74,8 +73,7 @@ impl<P: DrivenEndpoint> Driver<P> {
     const JOBS: usize = 64;
     /// How much that connections bring is taken before the sockets are looked at again.
     const EVENTS: usize = 64;
-    /// How often a crossing may ask for something that is answered at once before the loop looks
-    /// elsewhere.
+    /// How many rounds of requests that are answered at once are run before the loop looks elsewhere.
     const ROUNDS: usize = 32;
 
     pub(crate) fn new(
@@ -113,7 +111,7 @@ impl<P: DrivenEndpoint> Driver<P> {
         self.names = Names::new(servers);
     }
 
-    /// The way in, for handles.
+    /// The job sender, for handles.
     pub(crate) fn jobs(&self) -> Jobs<P> {
         self.jobs.clone()
     }
@@ -189,7 +187,7 @@ impl<P: DrivenEndpoint> Driver<P> {
         });
     }
 
-    /// Tells the endpoint what has happened to a connection.
+    /// Passes an event of a connection to the endpoint.
     fn handle_connection_event(&mut self, event: ConnectionEvent) {
         let (endpoint, host) = (&mut self.endpoint, &mut self.host);
         let connections = &mut self.sockets.connections;
@@ -243,8 +241,8 @@ impl<P: DrivenEndpoint> Driver<P> {
         }
     }
 
-    /// Answers what the endpoint asked for, passes on what it tells and sends what it sent, until
-    /// nothing is left.
+    /// Answers the endpoint's requests, passes on its events and sends its messages, until nothing is
+    /// left.
     async fn run_to_rest(&mut self) {
         for _ in 0..Self::ROUNDS {
             self.endpoint.pass_on(&mut self.host, &self.jobs);
@@ -327,7 +325,7 @@ impl<P: DrivenEndpoint> Driver<P> {
         }
     }
 
-    /// Sends what the last crossings gathered; returns what has to be told of it.
+    /// Sends what was gathered; returns the failures to report to the core.
     async fn flush(&mut self) -> Vec<Inbound<'static>> {
         let mut failures = Vec::new();
         let mut start = 0;
@@ -366,7 +364,7 @@ impl<P: DrivenEndpoint> Driver<P> {
     }
 }
 
-/// What a search for a name has found, as the core is told.
+/// The result of a DNS lookup, as an `Inbound` for the core.
 fn inbound(id: RequestId, answer: &Answer) -> Inbound<'_> {
     match answer {
         Ok((found, ttl)) => {

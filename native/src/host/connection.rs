@@ -1,5 +1,5 @@
-//! Connections: what each brings goes to the driver as fast as that takes it, and what it is sent
-//! waits in a queue with a bound.
+//! Connections: bytes received go to the driver as fast as it takes them, and messages to send wait
+//! in a bounded queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -18,22 +18,22 @@ use super::dial::{ConnectError, Dialled};
 use super::turned_away::TurnedAway;
 use super::wire::{self, Incoming, Outgoing, Wire};
 
-/// What happens to connections.
+/// An event of a connection.
 pub(crate) enum ConnectionEvent {
-    /// One that was asked for is open, or cannot be.
+    /// A connection that we opened is established, or has failed.
     Dialled {
         id: RequestId,
         flow: Flow,
         to: SocketAddr,
         result: Result<Box<Dialled>, ConnectError>,
     },
-    /// A peer has connected, and shaken hands.
+    /// A peer has connected, and completed the handshakes.
     Accepted(Box<AcceptedConnection>),
-    /// A peer has connected, and is not let in.
+    /// A peer has connected and was turned away.
     TurnedAway(Box<TurnedAway>),
     /// Bytes of a stream, or a message, came.
     Came(Flow, Bytes),
-    /// It is over.
+    /// The connection is closed.
     Lost(Flow),
 }
 
@@ -44,11 +44,11 @@ pub(crate) struct AcceptedConnection {
     pub(crate) local: SocketAddr,
     pub(crate) certificate: Option<Identities>,
     pub(crate) wire: Wire,
-    /// What is to be given back when it ends.
+    /// Its place in the count of connections, dropped when it ends.
     pub(crate) reservation: Reservation,
 }
 
-/// Whatever a connection occupies for as long as it lives.
+/// What a connection holds for as long as it lives; dropping it gives that back.
 pub(crate) type Reservation = Box<dyn Send>;
 
 /// The connections of a driver.
@@ -98,12 +98,12 @@ impl Connections {
         Self { open: HashMap::new(), events, event_sender }
     }
 
-    /// Where connections that are being made tell what became of them.
+    /// The sender of events, for connections that are being opened.
     pub(crate) fn event_sender(&self) -> mpsc::Sender<ConnectionEvent> {
         self.event_sender.clone()
     }
 
-    /// What happens next. Cancel-safe.
+    /// The next event. Cancel-safe.
     pub(crate) async fn next(&mut self) -> ConnectionEvent {
         match self.events.recv().await {
             Some(event) => event,
@@ -111,7 +111,7 @@ impl Connections {
         }
     }
 
-    /// What has happened already.
+    /// An event that is there already.
     pub(crate) fn try_next(&mut self) -> Option<ConnectionEvent> {
         self.events.try_recv().ok()
     }
@@ -165,7 +165,7 @@ impl Connections {
         self.open.remove(&flow);
     }
 
-    /// Takes note that a connection is over; whether that is news.
+    /// Removes a connection that is closed; false when it was removed before.
     pub(crate) fn forget(&mut self, flow: Flow) -> bool {
         self.open.remove(&flow).is_some()
     }

@@ -1,4 +1,4 @@
-//! Connections that we open, and what may be in the way of them.
+//! Connections that we open, and how opening them fails.
 
 use std::fmt;
 use std::future::Future;
@@ -74,7 +74,7 @@ impl From<io::Error> for ConnectError {
 /// How to open connections.
 pub(crate) struct Dialer {
     pub(crate) security: Option<Arc<dyn Security>>,
-    /// What is asked of a WebSocket server.
+    /// The path of the WebSocket server's URL.
     pub(crate) path: String,
 }
 

@@ -1,5 +1,5 @@
-//! The core's [`Host`](offhook_core::host::Host) for signalling: takes note of what one crossing
-//! sends and asks for.
+//! The core's [`Host`](offhook_core::host::Host) for signalling: collects what one call of the core
+//! sends and requests.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use super::media::MediaSockets;
 use super::outbox::Outbox;
 use super::timebase::Timebase;
 
-/// What an endpoint is shown during a crossing.
+/// The host that an endpoint sees.
 #[derive(Debug)]
 pub(crate) struct EndpointHost {
     pub(crate) time: Timebase,
@@ -30,17 +30,17 @@ pub(crate) struct EndpointHost {
     pub(crate) closing: Vec<Flow>,
     /// Media ports that were bound and not yet handed to a call's media task.
     pub(crate) media: HashMap<MediaPort, MediaSockets>,
-    /// What was sent from them meanwhile, to be answered by whom it was sent to.
+    /// The STUN requests sent from these ports, whose answers are awaited.
     awaited: Vec<AwaitedAnswer>,
 }
 
-/// A question that left from a media port.
+/// A STUN request sent from a media port.
 #[derive(Debug)]
 struct AwaitedAnswer {
     port: MediaPort,
     channel: Channel,
     to: SocketAddr,
-    /// When the port is not looked at for it any more: what comes then is for the call.
+    /// Until when the port is read for the answer; later packets are for the call.
     until: Instant,
 }
 
@@ -53,17 +53,17 @@ const LONGEST_ANSWER: usize = 1_500;
 /// Something the core asked the host for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A flow to an address, which was asked for by that name.
+    /// A flow to an address, with the name before DNS resolution.
     Flow(RequestId, Transport, SocketAddr, String),
     /// A pair of media ports in a range, for a peer.
     Media { id: RequestId, toward: IpAddr, low: u16, high: u16 },
     /// Every socket anew.
     Rebind,
-    /// What the domain name system knows.
+    /// A DNS lookup.
     Resolve(RequestId, Lookup),
 }
 
-/// What to look up: a [`Query`] that is kept.
+/// An owned [`Query`].
 #[derive(Debug)]
 pub(crate) enum Lookup {
     Naptr(String),

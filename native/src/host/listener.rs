@@ -111,7 +111,7 @@ impl ConnectionCounter {
         Self { limits, tally: Arc::default() }
     }
 
-    /// A place for a connection from `peer`, if there is one.
+    /// Counts a connection from `peer`, if the limits allow one more.
     pub(crate) fn admit(&self, peer: IpAddr) -> Option<Reservation> {
         let network = network(peer);
         let mut tally = lock(&self.tally);
@@ -125,7 +125,7 @@ impl ConnectionCounter {
     }
 }
 
-/// The place of one connection.
+/// One counted connection; dropping it uncounts it.
 struct Counted {
     network: IpAddr,
     tally: Arc<Mutex<Tally>>,

@@ -198,8 +198,8 @@ fn lock(pool: &Mutex<PairPool>) -> MutexGuard<'_, PairPool> {
     pool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One bound pair that every call is told, for calls without sound. What comes there is never read,
-/// and the system drops it.
+/// One bound pair that every call advertises, for calls without sound. What comes there is never
+/// read, and the system drops it.
 #[derive(Debug, Default)]
 pub(crate) struct SharedPair {
     sockets: Option<MediaSockets>,

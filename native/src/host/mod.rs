@@ -1,11 +1,11 @@
-//! The core's seam over tokio: clock, randomness, sockets, routes and names.
+//! The core's host over tokio: clock, randomness, sockets, routes and DNS.
 //!
 //! Nothing here knows SIP or RTP. [`sockets`] is all that signalling travels on: UDP sockets
-//! ([`signalling`]), listening sockets ([`listener`]) and connections ([`connection`]), which are opened
-//! by [`dial`] and whose bytes go through [`wire`]. [`names`] looks names up.
-//! What an endpoint sends during one crossing is gathered
-//! ([`outbox`]) and leaves in a batch after it ([`signalling`]); what it asks for is answered after
-//! the crossing as well, so the core is never entered twice.
+//! ([`signalling`]), listening sockets ([`listener`]) and connections ([`connection`]), which are
+//! opened by [`dial`] and whose bytes go through [`wire`]. [`names`] does DNS lookups. What an
+//! endpoint sends during one call of the core is gathered ([`outbox`]) and leaves in a batch
+//! afterwards ([`signalling`]); requests are answered afterwards too, so the core is never
+//! re-entered.
 
 pub(crate) mod connection;
 pub(crate) mod dial;

@@ -1,6 +1,6 @@
-//! Names: what the domain name system knows of them, and the system's file of hosts.
+//! DNS lookups: the resolver, and the system's hosts file.
 //!
-//! Nothing is kept here: the core keeps what was said, for as long as it holds.
+//! Nothing is cached here: the core caches answers for their TTL.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -23,8 +23,7 @@ use tokio::time::timeout;
 
 use super::endpoint_host::Lookup;
 
-/// What a search has found, and for how long that holds; or what was in the way, in words that end a
-/// sentence.
+/// The records of a lookup and their TTL; or the problem, in words that end a sentence.
 pub(crate) type Answer = Result<(Found, Duration), String>;
 
 /// The records of the kind that was asked for.
@@ -35,41 +34,40 @@ pub(crate) enum Found {
     Addresses(Vec<IpAddr>),
 }
 
-/// How long a search may take; the core waits longer.
+/// How long a lookup may take; the core waits longer.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// How long one server of names may take; twice fits.
+/// How long one DNS server may take; [`TIMEOUT`] leaves room for two.
 const ONE_SERVER: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// How long the configuration of the system is believed to be as it was: it has no way to tell.
+/// How long the system's resolver configuration is reused before it is read again.
 const SYSTEM_HOLDS: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// How long an answer holds that does not say: that there is nothing, or what the system knows by
-/// itself.
+/// The TTL of answers without one: negative answers, and those from the system.
 const UNSAID: Duration = Duration::from_secs(60);
 
-/// Looks names up. Searches that are under way end with it.
+/// The resolver. Dropping it ends lookups that are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    /// The servers to ask, if they are not those of the system.
+    /// The DNS servers to ask, if not the system's.
     servers: Vec<SocketAddr>,
-    /// Made anew once it is old.
+    /// Read again once it is old.
     sources: Option<(Instant, Arc<NameSources>)>,
     searches: JoinSet<()>,
 }
 
-/// Whom to ask.
+/// Hosts file, DNS resolver and system.
 #[derive(Debug)]
 struct NameSources {
     hosts: Hosts,
-    /// `None` when the system names no server.
+    /// `None` when the system configures no DNS server.
     resolver: Option<TokioResolver>,
     /// Whether the system may know names in ways of its own.
     own_ways: bool,
 }
 
 impl Names {
-    /// Looks names up at these servers, or without any at those of the system.
+    /// A resolver that asks these DNS servers, or without any the system's.
     pub(crate) fn new(servers: &[SocketAddr]) -> Self {
         Self { servers: servers.to_vec(), ..Self::default() }
     }
@@ -84,7 +82,7 @@ impl Names {
         });
     }
 
-    /// Forgets what is known of the system, for the network is another.
+    /// Forgets the system's configuration, because the network has changed.
     pub(crate) fn renew(&mut self) {
         self.sources = None;
     }
@@ -159,7 +157,7 @@ impl NameSources {
     }
 }
 
-/// What a server of names has said.
+/// The answer of a DNS server.
 enum Records {
     Some(Reply),
     /// There is nothing of that kind, for so long.
@@ -200,7 +198,7 @@ impl Records {
     }
 }
 
-/// What asks these servers of names, or without any those of the system.
+/// A resolver for these DNS servers, or without any for the system's.
 fn resolver(servers: &[SocketAddr]) -> Option<TokioResolver> {
     let mut builder = match servers {
         [] => TokioResolver::builder_tokio().ok()?,
@@ -263,7 +261,7 @@ fn plain(name: &Name) -> String {
 mod tests {
     use super::*;
 
-    /// A server of names that does not answer; with its socket, which keeps others from the port.
+    /// A DNS server that does not answer; with its socket, which keeps others from the port.
     fn silent() -> (std::net::UdpSocket, NameSources) {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let sources = NameSources::new(&[socket.local_addr().unwrap()]);

@@ -1,4 +1,4 @@
-//! What one crossing sends, gathered in one reused buffer.
+//! What one call of the core sends, gathered in one reused buffer.
 
 use std::net::SocketAddr;
 use std::ops::Range;

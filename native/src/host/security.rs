@@ -1,4 +1,4 @@
-//! Where TLS fits in: whatever makes a private stream of a plain one.
+//! The interface to TLS: turning a plain stream into an encrypted one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,19 +17,20 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 /// A stream, whatever carries it.
 pub(crate) type Stream = Box<dyn ByteStream>;
 
-/// A private stream, and whom the peer's certificate names, if it has shown one that is trusted.
+/// An encrypted stream, and the identities in the peer's certificate, if it has sent one that is
+/// trusted.
 pub(crate) type Private = (Stream, Option<Identities>);
 
-/// What a handshake comes to.
+/// The result of a handshake.
 pub(crate) type Handshake<'a> =
     Pin<Box<dyn Future<Output = Result<Private, ConnectError>> + Send + 'a>>;
 
-/// Makes plain streams private.
+/// Encrypts plain streams.
 pub(crate) trait Security: Send + Sync {
-    /// Asks the far end, which was asked for as `name`, to speak in private; over WebSocket its
-    /// certificate has to name it by the rules of HTTPS as well.
+    /// Performs the handshake as a client, with the server that was asked for as `name`; over
+    /// WebSocket its certificate has to name it by the rules of HTTPS as well.
     fn connect<'a>(&'a self, transport: Transport, stream: Stream, name: &'a str) -> Handshake<'a>;
 
-    /// Answers a peer that does.
+    /// Performs the handshake as a server.
     fn accept(&self, stream: Stream) -> Handshake<'_>;
 }

@@ -28,16 +28,17 @@ pub(crate) struct ConnectionOptions {
     pub(crate) security: Option<Arc<dyn Security>>,
     /// How many connections peers may hold.
     pub(crate) limits: Limits,
-    /// What is asked of WebSocket servers.
+    /// The path of WebSocket servers' URLs.
     pub(crate) websocket_path: String,
-    /// The pages that may connect by WebSocket; `*` for all. Who is no browser names none.
+    /// The pages that may connect by WebSocket; `*` for all. Clients that are no browsers send no
+    /// Origin, and are accepted.
     pub(crate) origins: Arc<[String]>,
 }
 
 /// The sockets of one endpoint.
 pub(crate) struct Sockets {
     pub(crate) datagrams: Vec<SignallingSocket>,
-    /// Those that could not be bound again.
+    /// UDP sockets that could not be bound again.
     unbound: Vec<(Flow, SocketAddr)>,
     listeners: Vec<Listener>,
     pub(crate) connections: Connections,
@@ -49,13 +50,13 @@ pub(crate) struct Sockets {
     flows: u64,
 }
 
-/// What the sockets have for their driver.
+/// The next event of the sockets, for their driver.
 pub(crate) enum Next {
-    /// The UDP socket at this place has something.
+    /// The UDP socket with this index has datagrams.
     Datagrams(usize),
-    /// Something happened to a connection.
+    /// An event of a connection.
     Connection(ConnectionEvent),
-    /// Somebody connects to the listener at this place.
+    /// A peer connects to the listener with this index.
     Connecting(usize, TcpStream, SocketAddr),
 }
 
@@ -186,7 +187,7 @@ impl Sockets {
         self.ips.iter().copied().find(|ip| ip.is_ipv4() == peer.is_ipv4())
     }
 
-    /// Opens a connection; what becomes of it is a [`ConnectionEvent`].
+    /// Opens a connection; the result is a [`ConnectionEvent`].
     pub(crate) fn dial(
         &mut self,
         id: RequestId,
@@ -209,8 +210,8 @@ impl Sockets {
         });
     }
 
-    /// Lets a peer in that has connected to a listener, if there is a place for it; what becomes of it
-    /// then is a [`ConnectionEvent`].
+    /// Accepts a peer that has connected to a listener, if the limits allow; the result is a
+    /// [`ConnectionEvent`].
     pub(crate) fn receive_guest(
         &mut self,
         index: usize,
@@ -249,8 +250,8 @@ impl Sockets {
         None
     }
 
-    /// The local address that a peer is told of a connection with `ends`: its port is where we listen
-    /// for others, or else our port for datagrams, which at least stays the same.
+    /// The local address to advertise on a connection with `ends`: its port is the one where we
+    /// listen for the transport, or else our UDP port, which at least stays the same.
     pub(crate) fn advertised(&self, transport: Transport, Ends { local, .. }: Ends) -> SocketAddr {
         let fits = |(of, bound): &(Transport, SocketAddr), wanted| {
             *of == wanted && bound.is_ipv4() == local.is_ipv4()

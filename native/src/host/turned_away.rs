@@ -1,4 +1,4 @@
-//! Peers that connect to us and are not let in: told, but not as often as they come.
+//! Peers that connect to us and are turned away: reported, at most one a second.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ pub struct TurnedAway {
     pub from: SocketAddr,
     /// Why, in words that end a sentence about it: `its certificate expired on 2 May 2026`.
     pub problem: String,
-    /// How many others were turned away since one was told last.
+    /// How many others were turned away since the last report.
     pub others: u64,
 }
 
-/// Tells of one at a time: whoever knocks again and again is not to fill anybody's log.
+/// Limits the reports, so that a peer that connects again and again does not fill a log.
 #[derive(Debug, Default)]
 pub(crate) struct TurnedAwayLog {
     last: Option<Instant>,
@@ -27,10 +27,10 @@ pub(crate) struct TurnedAwayLog {
 }
 
 impl TurnedAwayLog {
-    /// How long nothing is told after something was.
+    /// The least time between two reports.
     const PAUSE: Duration = Duration::from_secs(1);
 
-    /// What to tell of it, if anything.
+    /// The report, if one is due.
     pub(crate) fn report(&mut self, away: TurnedAway, now: Instant) -> Option<TurnedAway> {
         if self.last.is_some_and(|last| now.saturating_duration_since(last) < Self::PAUSE) {
             self.others += 1;

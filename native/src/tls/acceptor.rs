@@ -45,7 +45,8 @@ impl Acceptor {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Shakes hands with a client; whom its certificate names, if it was asked for one.
+    /// Performs the handshake with a client; returns the identities in its certificate, if it was
+    /// asked for one.
     pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,

@@ -30,7 +30,7 @@ pub(super) enum Names {
     Https,
 }
 
-/// Trusts those whom it is told to.
+/// Verifies certificates by the configured trust.
 #[derive(Debug)]
 pub(super) struct Chain {
     trusted: Trusted,
@@ -39,9 +39,9 @@ pub(super) struct Chain {
 
 #[derive(Debug)]
 enum Trusted {
-    /// Everybody who has the key of the certificate that is shown.
+    /// Any certificate whose key the peer has: self-signed ones too.
     Anybody,
-    /// Whom authorities have signed.
+    /// Certificates signed by these authorities.
     Signed {
         authorities: Arc<dyn ServerCertVerifier>,
         /// Certificates that are trusted themselves, because the user has named them.
@@ -65,7 +65,7 @@ impl Chain {
         Ok(Self { trusted, names })
     }
 
-    /// Trusts whom the system trusts.
+    /// Trusts the system's authorities.
     pub(super) fn of_the_platform(names: Names) -> Result<Self, String> {
         let authorities = rustls_platform_verifier::Verifier::new(provider())
             .map_err(|_| "this system has no trusted authorities (give --ca-file)".to_owned())?;

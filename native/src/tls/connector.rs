@@ -125,13 +125,13 @@ fn config(verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {
     Arc::new(verified.with_no_client_auth())
 }
 
-/// What the server is asked for by; a domain is also told it (SNI, RFC 6066 §3), an address is not.
+/// The server's name; a domain is also sent as SNI (RFC 6066 §3), an address is not.
 fn server_name(name: &str) -> Option<ServerName<'static>> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     ServerName::try_from(bare.to_owned()).ok()
 }
 
-/// What a server that asks is shown of us, and whether it has asked.
+/// Our certificate, for a server that asks for one, and whether it has asked.
 #[derive(Debug)]
 struct Ours {
     own: Option<Own>,
@@ -156,8 +156,8 @@ impl ResolvesClientCert for Ours {
     }
 }
 
-/// Waits for what a server thinks of our certificate, or of none: it goes on with a ticket for the
-/// next session, if it has one to give, and closes the connection if not.
+/// Waits until a server has accepted or refused our certificate, or its absence: it goes on with a
+/// ticket for the next session, if it has one to give, and closes the connection if not.
 async fn await_acceptance<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut TlsStream<S>,
 ) -> io::Result<()> {

@@ -1,9 +1,9 @@
-//! TLS (RFC 8446, RFC 5246): what makes a private stream of a plain one.
+//! TLS (RFC 8446, RFC 5246): encrypted streams.
 //!
 //! rustls does the protocol. Here are the files that the parameters name ([`files`], [`key`]), who
 //! connects ([`connector`]) and who is connected to ([`acceptor`]), which chains of certificates are
-//! trusted ([`chain`]), whom a certificate names ([`identities`]) and, in [`words`], what is said to
-//! people. Whether a certificate names the one who was asked for is the core's to say (RFC 5922).
+//! trusted ([`chain`]), the identities in a certificate ([`identities`]) and, in [`words`], the error
+//! messages. The core checks whether a certificate names the domain that was asked for (RFC 5922).
 
 mod acceptor;
 mod chain;
