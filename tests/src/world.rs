@@ -125,6 +125,12 @@ impl World {
         self
     }
 
+    /// The same network with Alice and Bob on it, who are ready.
+    pub fn pair(mut self) -> Outcome<(Self, Telephone, Telephone)> {
+        let (alice, bob) = (self.telephone("alice")?, self.telephone("bob")?);
+        Ok((self, alice, bob))
+    }
+
     /// The parameters of a telephone of this network: at the exchange when there is one.
     pub fn parameters(&self, user: &str) -> PhoneParameters {
         let parameters = match self.exchange {

@@ -127,7 +127,7 @@ fn calls_over_connections_from_many_seeds() {
 #[test]
 fn calls_survive_cuts_at_each_step() {
     // As many seeds as it takes to play every step.
-    sweep("cut_at_each_step", 12);
+    sweep("cut_at_each_step", 18);
 }
 
 #[test]

@@ -124,6 +124,8 @@ pub(crate) enum CallAlarm {
     RepeatResponse,
     /// No 2xx comes again: the ACK need not be kept (§13.2.2.4).
     DropAck,
+    /// An ACK that was lost with its connection is sent again (§13.2.2.4).
+    RepeatAck,
     /// The far end has not said in time what became of a transfer.
     TransferTimeout,
     /// The application has not said in time whether to follow a referral.

@@ -15,7 +15,7 @@ pub(super) const FIRST_CALL: Scenario = Scenario {
     name: "first_call",
     shows: "two telephones register at the exchange, talk and hang up (RFC 3665 §3.2)",
     play: |seed| {
-        let (mut world, alice, bob) = registered(seed)?;
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         super::audio::speak(&mut world, &alice, out, 440)?;
         super::audio::speak(&mut world, &bob, inc, 880)?;
@@ -40,7 +40,7 @@ pub(super) const DIRECT_CALL: Scenario = Scenario {
     name: "direct_call",
     shows: "a phone without a server calls and is called directly (pyVoIP #280, #60)",
     play: |seed| {
-        let (mut world, alice, bob) = direct(seed)?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, inc) = world.connect(&alice, &bob, &target)?;
         world.pass(Duration::from_secs(1));
@@ -54,7 +54,7 @@ pub(super) const BUSY: Scenario = Scenario {
     name: "busy",
     shows: "486 after 180 ends the call with its code, and is ACKed (pyVoIP #244, RFC 3665 §3.8)",
     play: |seed| {
-        let (mut world, alice, bob) = registered(seed)?;
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let out = world.call(&alice, "bob")?;
         let inc = world.wait_incoming(&bob)?;
         world.pass(Duration::from_secs(1));
@@ -129,7 +129,7 @@ pub(super) const CANCEL: Scenario = Scenario {
     name: "cancel",
     shows: "CANCEL while it rings: 487, both sides end (RFC 3665 §3.8, pyVoIP #255)",
     play: |seed| {
-        let (mut world, alice, bob) = registered(seed)?;
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let out = world.call(&alice, "bob")?;
         let inc = world.wait_incoming(&bob)?;
         world.pass(Duration::from_secs(2));
@@ -148,7 +148,7 @@ pub(super) const CANCEL_CROSSES_ANSWER: Scenario = Scenario {
     name: "cancel_crosses_answer",
     shows: "CANCEL crosses the 200: ACK, then BYE; reported as cancelled (livekit/sip#756)",
     play: |seed| {
-        let (mut world, alice, bob) = direct(seed)?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let out = world.call(&alice, &format!("sip:bob@{}", bob.node.address()))?;
         let inc = world.wait_incoming(&bob)?;
         // Let the 180 arrive, so that the CANCEL leaves at once.
@@ -177,7 +177,7 @@ pub(super) const BYE_CROSSES_BYE: Scenario = Scenario {
     name: "bye_crosses_bye",
     shows: "both hang up at once: each answers the other's BYE, both end",
     play: |seed| {
-        let (mut world, alice, bob) = registered(seed)?;
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         world.act(&alice, |phone| phone.hangup(out))?;
         world.act(&bob, |phone| phone.hangup(inc))?;
@@ -214,7 +214,7 @@ pub(super) const EARLY_MEDIA: Scenario = Scenario {
     name: "early_media",
     shows: "183 with SDP opens media before the answer: PROGRESS, and sound (livekit/sip#813)",
     play: |seed| {
-        let (mut world, alice, bob) = registered(seed)?;
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let out = world.call(&alice, "bob")?;
         let inc = world.wait_incoming(&bob)?;
         world.act(&bob, |phone| phone.progress(inc))?;
@@ -234,7 +234,7 @@ pub(super) const KILLED_PEER: Scenario = Scenario {
     name: "killed_peer",
     shows: "a peer that dies in a call: the call ends by the media timeout, in bounded time",
     play: |seed| {
-        let (mut world, alice, bob) = direct(seed)?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, _) = world.connect(&alice, &bob, &target)?;
         world.pass(Duration::from_secs(2));
@@ -249,9 +249,8 @@ pub(super) const STOP_ENDS_CALLS: Scenario = Scenario {
     name: "stop_ends_calls",
     shows: "stop() cancels, denies and hangs up, deregisters and gives everything back (pyVoIP #229)",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob", "carol"]);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) =
+            World::with_exchange(seed, &["alice", "bob", "carol"]).pair()?;
         let carol = world.telephone("carol")?;
         let (talking, with_bob) = world.connect(&alice, &bob, "bob")?;
         let dialing = world.call(&alice, "bob")?;
@@ -323,22 +322,6 @@ pub(super) const THOUSAND_CALLS: Scenario = Scenario {
         Ok(world)
     },
 };
-
-/// Alice and Bob, registered at an exchange.
-fn registered(seed: u64) -> Outcome<(World, Telephone, Telephone)> {
-    let mut world = World::with_exchange(seed, &["alice", "bob"]);
-    let alice = world.telephone("alice")?;
-    let bob = world.telephone("bob")?;
-    Ok((world, alice, bob))
-}
-
-/// Alice and Bob without an exchange.
-fn direct(seed: u64) -> Outcome<(World, Telephone, Telephone)> {
-    let mut world = World::new(seed);
-    let alice = world.telephone("alice")?;
-    let bob = world.telephone("bob")?;
-    Ok((world, alice, bob))
-}
 
 /// A moment later no call is left and every media port was given back.
 pub(super) fn expect_nothing_left(world: &mut World, telephones: &[&Telephone]) -> Outcome {

@@ -146,9 +146,13 @@ impl Play {
             // The caller has ended it, and the called has learned it from him.
             let [alice, bob] = [(&self.alice, before[0]), (&self.bob, before[1])]
                 .map(|(telephone, before)| ends(telephone).split_off(before));
-            // A BYE on its way to who has left the connection is answered 480 by the exchange, and he only
+            // A BYE to who is not back at the exchange yet, and listens nowhere, is answered 480: he only
             // hears nothing any more.
-            let lost = self.trouble == Trouble::CalledSees && self.way == Way::Exchange;
+            let lost = match self.trouble {
+                Trouble::CalledSees => self.way == Way::Exchange,
+                Trouble::Cut => self.transport == Transport::Ws,
+                _ => false,
+            };
             let told = |by: &EndedBy| *by == EndedBy::Remote || lost && *by == EndedBy::Timeout;
             let hung_up = alice == [EndedBy::Local] && bob.iter().any(told);
             self.world.expect(hung_up, &format!("it was ended {alice:?}, {bob:?}"))?;
@@ -362,16 +366,13 @@ impl Table {
 
 const BOTH_WAYS: &[Way] = &[Way::Direct, Way::Exchange];
 const CONNECTIONS: &[Transport] = &[Transport::Tcp, Transport::Tls, Transport::Ws];
-/// Those whose telephones can be connected to: who is on WebSocket cannot be told anything before he has
-/// come back himself.
-const LISTENING: &[Transport] = &[Transport::Tcp, Transport::Tls];
 
 pub(super) const CUT: Scenario = Scenario {
     name: "cut_at_each_step",
     shows: "connections end after a message of a call: an answered call stays, any other comes to an end \
             (pyVoIP #125 #242)",
     play: |seed| {
-        let (trouble, ways, transports) = (Trouble::Cut, BOTH_WAYS, LISTENING);
+        let (trouble, ways, transports) = (Trouble::Cut, BOTH_WAYS, CONNECTIONS);
         Table { trouble, ways, transports }.play(seed)
     },
 };

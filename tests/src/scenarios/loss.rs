@@ -31,9 +31,7 @@ pub(super) const ANY_LOSS: Scenario = Scenario {
     name: "any_loss",
     shows: "at any loss every machine ends by 64·T1 after its last command, and both sides agree",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let lossy = bad_network(&mut world, 1_000);
         world.sim.set_default_link(lossy);
         let out = world.call(&alice, "bob")?;

@@ -75,8 +75,7 @@ pub(super) const OFFERED_STREAMS: Scenario = Scenario {
     name: "offered_streams",
     shows: "a call of three streams: what is spoken goes over each, digits over one, ports go back",
     play: |seed| {
-        let mut world = World::new(seed);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let three = CallOptions::default().streams(3);
         let out = world.act(&alice, |phone| phone.call(&target, three))?;
@@ -148,8 +147,7 @@ pub(super) const MARKS: Scenario = Scenario {
     name: "marks",
     shows: "a mark comes back when what was written before it has been sent, or dropped",
     play: |seed| {
-        let mut world = World::new(seed);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, inc) = world.connect(&alice, &bob, &target)?;
         let began = world.sim.now();

@@ -124,6 +124,8 @@ pub const SCENARIOS: &[Scenario] = &[
     stream::LARGE_REQUEST,
     stream::LARGE_REQUEST_CANCELLED,
     stream::RESPONSE_BY_ANOTHER,
+    stream::LOST_ACK,
+    stream::UNREACHED_BYE,
     loss::A_LITTLE_LOSS,
     loss::ANY_LOSS,
     interruption::CUT,

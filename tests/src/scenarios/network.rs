@@ -49,8 +49,7 @@ pub(super) const BOTH_MOVE: Scenario = Scenario {
     name: "both_move",
     shows: "the called moves, then the caller, each while the other holds still",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         talk(&mut world, [(&alice, out), (&bob, inc)])?;
         world.pass(Duration::from_secs(2));
@@ -69,8 +68,7 @@ pub(super) const NO_NETWORK_FOR_A_WHILE: Scenario = Scenario {
     name: "no_network_for_a_while",
     shows: "five seconds between two networks: sound is back well within a second of the new one",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         talk(&mut world, [(&alice, out), (&bob, inc)])?;
         world.pass(Duration::from_secs(2));
@@ -95,8 +93,7 @@ pub(super) const MOVES_WHILE_IT_RINGS: Scenario = Scenario {
     name: "moves_while_it_rings",
     shows: "a call placed from the old network is placed again, one that rings is answered from the new",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let out = world.call(&alice, "bob")?;
         world.wait_incoming(&bob)?;
         world.pass(Duration::from_millis(100));

@@ -327,9 +327,7 @@ pub(super) const ALAW_ALONE: Scenario = Scenario {
     shows: "pyVoIP #119 #247 #42: a call may name its codecs; with PCMA alone it sounds",
     play: |seed| {
         use offhook_core::call::CallOptions;
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         bob.answer_always();
         let target = format!("sip:bob@{}", bob.node.address());
         let options = CallOptions::default().codecs(&[Codec::Pcma]);
@@ -350,9 +348,7 @@ pub(super) const STATISTICS: Scenario = Scenario {
     shows: "pyVoIP #291: jitter and loss are counted, here of a link that loses and delays",
     play: |seed| {
         use offhook_core::sim::Link;
-        let mut world = World::new(seed);
-        let alice = world.telephone("alice")?;
-        let bob = world.telephone("bob")?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, inc) = world.connect(&alice, &bob, &target)?;
         let link = Link { jitter: Duration::from_millis(20), ..Link::lossy(100) };

@@ -27,8 +27,7 @@ pub(super) const HOLD: Scenario = Scenario {
     shows: "hold by re-INVITE: music goes to who is held, nothing comes back; resumed, both are heard \
             (RFC 3264 §8.4)",
     play: |seed| {
-        let mut world = World::with_exchange(seed, &["alice", "bob"]);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
         let (out, inc) = world.connect(&alice, &bob, "bob")?;
         world.act(&alice, |phone| phone.hold(out))?;
         wait_hold(&mut world, &alice, out, (HoldBy::Local, true))?;
@@ -67,7 +66,7 @@ pub(super) const HOLD_GLARE: Scenario = Scenario {
     shows: "both hold at the same moment: 491 both ways, then one after the other; both ends agree \
             what is held, also after both resume at once (RFC 3261 §14.1)",
     play: |seed| {
-        let (mut world, alice, bob) = direct(seed)?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let (out, inc) = world.connect(&alice, &bob, &format!("sip:bob@{}", bob.node.address()))?;
         world.pass(Duration::from_millis(100));
         world.sim.record_wire(10_000);
@@ -176,7 +175,7 @@ pub(super) const LATE_OFFER: Scenario = Scenario {
     shows: "an INVITE without a description: the callee offers in its 200, the caller answers in ACK, \
             and sound passes (RFC 3261 §13.2.1)",
     play: |seed| {
-        let (mut world, alice, bob) = direct(seed)?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let options = CallOptions::default().late_offer();
         let out = world.act(&alice, |phone| phone.call(&target, options))?;
@@ -200,7 +199,7 @@ pub(super) const REDIRECTED: Scenario = Scenario {
     shows: "302: the caller goes on to the new target, which answers, and is told so (RFC 3261 \
             §8.1.3.4)",
     play: |seed| {
-        let (mut world, alice, bob) = direct(seed)?;
+        let (mut world, alice, bob) = World::new(seed).pair()?;
         let carol = world.telephone("carol")?;
         let out = world.call(&alice, &format!("sip:bob@{}", bob.node.address()))?;
         let inc = world.wait_incoming(&bob)?;
@@ -294,12 +293,6 @@ pub(super) const RACE_OF_ANSWERS: Scenario = Scenario {
         Ok(world)
     },
 };
-
-fn direct(seed: u64) -> Outcome<(World, Telephone, Telephone)> {
-    let mut world = World::new(seed);
-    let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
-    Ok((world, alice, bob))
-}
 
 pub(super) fn wait_hold(
     world: &mut World,

@@ -11,7 +11,7 @@ use offhook_core::trace::Kind;
 use super::Scenario;
 use super::audio::{expect_tone, speak};
 use super::calls::expect_nothing_left;
-use crate::world::{Outcome, Telephone, World};
+use crate::world::{EXCHANGE, Outcome, Telephone, World};
 
 /// The transports that are connections.
 const CONNECTIONS: [Transport; 4] = [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
@@ -21,8 +21,8 @@ pub(super) const CALLS_OVER_CONNECTIONS: Scenario = Scenario {
     shows: "calls each way by way of the exchange over TCP, TLS, WS and WSS, with sound both ways",
     play: |seed| {
         for transport in CONNECTIONS {
-            let mut world = World::with_exchange(seed, &["alice", "bob"]).over(transport);
-            let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+            let (mut world, alice, bob) =
+                World::with_exchange(seed, &["alice", "bob"]).over(transport).pair()?;
             talk(&mut world, (&alice, &bob), "bob").map_err(|e| format!("{transport:?}: {e}"))?;
             talk(&mut world, (&bob, &alice), "alice").map_err(|e| format!("{transport:?}: {e}"))?;
             world.expect_addresses()?;
@@ -64,8 +64,7 @@ pub(super) const CONNECTION_LOST: Scenario = Scenario {
     name: "connection_lost",
     shows: "connections that are lost between calls and in one: the next request opens a new one (pyVoIP)",
     play: |seed| {
-        let mut world = World::new(seed).over(Transport::Tcp);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::new(seed).over(Transport::Tcp).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         talk(&mut world, (&alice, &bob), &target)?;
         world.sim.cut(alice.node, bob.node);
@@ -92,8 +91,7 @@ pub(super) const CONNECTION_HALF_OPEN: Scenario = Scenario {
     name: "connection_half_open",
     shows: "a connection of which one end is gone unseen: BYE goes out again by a new one",
     play: |seed| {
-        let mut world = World::new(seed).over(Transport::Tcp);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::new(seed).over(Transport::Tcp).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, inc) = world.connect(&alice, &bob, &target)?;
         world.sim.half_open(alice.node, bob.node);
@@ -113,8 +111,7 @@ pub(super) const CONNECTION_THROUGH_NAT: Scenario = Scenario {
     name: "connection_through_nat",
     shows: "a caller whom nobody can connect to hears BYE by its own connection (RFC 5626 §5.3)",
     play: |seed| {
-        let mut world = World::new(seed).over(Transport::Tcp);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::new(seed).over(Transport::Tcp).pair()?;
         world.sim.set_nat(&[alice.node.ip()], Nat::symmetric([203, 0, 113, 7]));
         let target = format!("sip:bob@{}", bob.node.address());
         let (out, inc) = world.connect(&alice, &bob, &target)?;
@@ -182,8 +179,7 @@ pub(super) const RESPONSE_BY_ANOTHER: Scenario = Scenario {
     name: "response_by_another_connection",
     shows: "a connection lost while it rings: the answer opens one to the caller (RFC 3261 §18.2.2)",
     play: |seed| {
-        let mut world = World::new(seed).over(Transport::Tcp);
-        let (alice, bob) = (world.telephone("alice")?, world.telephone("bob")?);
+        let (mut world, alice, bob) = World::new(seed).over(Transport::Tcp).pair()?;
         let target = format!("sip:bob@{}", bob.node.address());
         let out = world.call(&alice, &target)?;
         let inc = world.wait_incoming(&bob)?;
@@ -198,6 +194,54 @@ pub(super) const RESPONSE_BY_ANOTHER: Scenario = Scenario {
         Ok(world)
     },
 };
+
+pub(super) const LOST_ACK: Scenario = Scenario {
+    name: "lost_ack_over_connections",
+    shows: "an ACK lost with WebSocket's connections is repeated until the called is back (RFC 3261 §13.2.2.4)",
+    play: |seed| {
+        let (mut world, alice, bob, out, inc) = cut_in_a_call(seed)?;
+        // The 2xx that the called repeats finds nobody; after 64·T1 without ACK he would hang up.
+        world.pass(Duration::from_secs(40));
+        world.disconnect((&alice, out), (&bob, inc))?;
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
+        Ok(world)
+    },
+};
+
+pub(super) const UNREACHED_BYE: Scenario = Scenario {
+    name: "bye_over_lost_connections",
+    shows: "a BYE to who is not back on WebSocket yet ends the caller's call; the called hears nothing, and ends",
+    play: |seed| {
+        let (mut world, alice, bob, out, inc) = cut_in_a_call(seed)?;
+        world.act(&alice, |phone| phone.hangup(out))?;
+        let limit = Duration::from_secs(66);
+        let ended = world.wait_ended(&alice, out, limit)?;
+        world.expect(ended.0 == EndedBy::Local, &format!("the caller says {ended:?}"))?;
+        let ended = world.wait_ended(&bob, inc, limit)?;
+        world.expect(ended.0 == EndedBy::Timeout, &format!("the called says {ended:?}"))?;
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
+        Ok(world)
+    },
+};
+
+/// Alice's call to Bob over WebSocket, whose connections end when her ACK has just been sent: she is back at
+/// the exchange, and Bob cannot reach it for another two seconds.
+fn cut_in_a_call(seed: u64) -> Outcome<(World, Telephone, Telephone, CallId, CallId)> {
+    let world = World::with_exchange(seed, &["alice", "bob"]).over(Transport::Ws);
+    let (mut world, alice, bob) = world.pair()?;
+    let out = world.call(&alice, "bob")?;
+    let inc = world.wait_incoming(&bob)?;
+    world.act(&bob, |phone| phone.answer(inc))?;
+    world.wait_state(&alice, out, CallState::Answered)?;
+    world.sim.partition(bob.node.ip(), EXCHANGE);
+    if let Some(exchange) = world.exchange() {
+        world.sim.cut(alice.node, exchange);
+        world.sim.cut(bob.node, exchange);
+    }
+    world.pass(Duration::from_secs(2));
+    world.sim.heal(bob.node.ip(), EXCHANGE);
+    Ok((world, alice, bob, out, inc))
+}
 
 fn place_large(world: &mut World, (from, to): (&Telephone, &Telephone)) -> Outcome<CallId> {
     let target = format!("sip:bob@{}", to.node.address());

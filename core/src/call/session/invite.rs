@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Session;
-use crate::agent::{ACCEPTED, Attempt, CallAlarm, Context, Path, Request, TRANSACTION};
+use crate::agent::{ACCEPTED, Attempt, CallAlarm, Context, Path, Request, T1, T2, TRANSACTION};
 use crate::call::Ending;
 use crate::call::common::Common;
 use crate::call::media::{Body, decline};
@@ -13,7 +13,7 @@ use crate::dialog::{Destination, Dialog};
 use crate::event::EndedBy;
 use crate::host::Flow;
 use crate::sip::{Message, Method};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
 
 /// An INVITE of ours that was accepted.
@@ -29,9 +29,21 @@ pub(in crate::call) struct Invite {
     ack: Option<(Arc<Path>, Box<[u8]>)>,
     /// Whether that may have been lost with its connection.
     lost: bool,
+    /// When it is sent once more, since one was lost.
+    repeat: Option<Repeat>,
     /// When no 2xx comes any more.
     until: Instant,
     stale: TimerId,
+}
+
+/// An ACK that was lost with its connection is sent on a timer, until no 2xx comes any more. A 2xx that is
+/// repeated would ask for it, but goes to the address in Via (RFC 3261 §18.2.2): with WebSocket that is the
+/// connection that is over, and nothing listens. The far end may be back later than we are.
+#[derive(Debug)]
+struct Repeat {
+    interval: Duration,
+    at: Instant,
+    timer: TimerId,
 }
 
 /// How many late answers of a fork are ended properly; further ones are left to time out.
@@ -54,7 +66,8 @@ impl Invite {
         let stale = cx.set_timer(TRANSACTION, call.alarm(CallAlarm::DropAck));
         let until = cx.now() + TRANSACTION;
         let (answer, destination) = (answer.map(Into::into), Some(Box::new(destination)));
-        Self { seq, attempt, answer, destination, ack: None, lost: false, until, stale }
+        let (ack, lost, repeat) = (None, false, None);
+        Self { seq, attempt, answer, destination, ack, lost, repeat, until, stale }
     }
 
     /// Whether its ACK has not been sent yet.
@@ -67,7 +80,16 @@ impl Invite {
         self.destination.take().map(|destination| *destination)
     }
 
-    pub(super) fn acknowledge(&mut self, cx: &mut Context<'_>, path: &Arc<Path>, dialog: &Dialog) {
+    pub(super) fn acknowledge(
+        &mut self,
+        call: &Common,
+        cx: &mut Context<'_>,
+        path: &Arc<Path>,
+        dialog: &Dialog,
+    ) {
+        if self.lost {
+            self.repeat_later(call, cx);
+        }
         let mut request = Request::within(dialog, Method::Ack, self.seq);
         request.body = self.answer.as_ref().map(|answer| (ACCEPTED, answer.as_bytes()));
         let bytes = cx.send_ack(path, &request, &self.attempt);
@@ -77,6 +99,22 @@ impl Invite {
     /// The connection that its ACK went by is over; maybe it was lost.
     pub(super) fn handle_flow_lost(&mut self, flow: Flow) {
         self.lost |= self.ack.as_ref().is_some_and(|(path, _)| path.flow == flow);
+    }
+
+    /// Sets the timer after which the ACK is sent again: as a 2xx, after T1 and up to T2 (§13.3.1.4).
+    fn repeat_later(&mut self, call: &Common, cx: &mut Context<'_>) {
+        let last = self.repeat.take();
+        let interval = last.as_ref().map_or(T1, |last| (last.interval * 2).min(T2));
+        if let Some(last) = last {
+            cx.cancel_timer(last.timer);
+        }
+        let timer = cx.set_timer(interval, call.alarm(CallAlarm::RepeatAck));
+        self.repeat = Some(Repeat { interval, at: cx.now() + interval, timer });
+    }
+
+    /// The ACK that was sent last may have come to nobody, when it is time to say so.
+    pub(super) fn handle_repeat(&mut self, now: Instant) {
+        self.lost |= self.repeat.as_ref().is_some_and(|repeat| repeat.at <= now);
     }
 
     /// Whether its ACK is to be sent once more, if there is a path: the call does not depend on it.
@@ -96,6 +134,9 @@ impl Invite {
 
     pub(super) fn close(self, cx: &mut Context<'_>) {
         cx.cancel_timer(self.stale);
+        if let Some(repeat) = self.repeat {
+            cx.cancel_timer(repeat.timer);
+        }
     }
 }
 

@@ -246,6 +246,12 @@ impl Session {
             }
             CallAlarm::TransferTimeout => self.handle_transfer_timeout(call, cx),
             CallAlarm::Forget => self.drop_reports(call, cx),
+            CallAlarm::RepeatAck => {
+                let forks = self.forks.iter_mut().flat_map(|fork| &mut fork.invites);
+                let invites = self.invites.iter_mut().chain(forks);
+                invites.for_each(|invite| invite.handle_repeat(cx.now()));
+                return self.advance(call, cx);
+            }
             CallAlarm::ReferralTimeout => self.decline(cx),
             CallAlarm::Report => return self.handle_report_alarm(call, cx),
             CallAlarm::Change => return self.handle_change_alarm(call, cx),
@@ -324,14 +330,14 @@ impl Session {
                 Reach::Never(lost) => return Err(lost),
             };
             for invite in self.invites.iter_mut().filter(|invite| invite.owes_ack()) {
-                invite.acknowledge(cx, &path, &self.dialog);
+                invite.acknowledge(call, cx, &path, &self.dialog);
             }
         }
         if self.invites.iter().any(Invite::has_lost_ack) {
             match cx.reach_dialog(&self.dialog, call.owner()) {
                 Reach::Open(path) => {
                     let lost = self.invites.iter_mut().filter(|invite| invite.has_lost_ack());
-                    lost.for_each(|invite| invite.acknowledge(cx, &path, &self.dialog));
+                    lost.for_each(|invite| invite.acknowledge(call, cx, &path, &self.dialog));
                 }
                 Reach::Later => {}
                 Reach::Never(_) => self.invites.iter_mut().for_each(Invite::forget_lost_ack),
@@ -392,10 +398,14 @@ impl Session {
     }
 
     /// Drops the ACKs of INVITEs to which no 2xx comes any more; true when there was one.
-    fn drop_acks(&mut self, cx: &Context<'_>) -> bool {
-        let kept = self.invites.len();
-        self.invites.retain(|invite| !invite.is_stale(cx.now()));
+    fn drop_acks(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = cx.now();
+        let mut stale = false;
+        for invite in self.invites.extract_if(.., |invite| invite.is_stale(now)) {
+            invite.close(cx);
+            stale = true;
+        }
         self.invites.shrink_to_fit();
-        self.invites.len() < kept
+        stale
     }
 }
