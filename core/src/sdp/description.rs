@@ -8,6 +8,9 @@ use core::net::IpAddr;
 
 use super::Direction;
 
+/// An attribute that is added is seldom longer, in bytes.
+const USUAL_LENGTH: usize = 32;
+
 /// A session description (RFC 8866).
 ///
 /// ```
@@ -116,7 +119,10 @@ impl Media {
 
     /// Adds an attribute: `add_attribute("ptime", 20)`.
     pub fn add_attribute(&mut self, name: &str, value: impl fmt::Display) {
-        self.lines.push(Line { kind: 'a', value: format!("{name}:{value}") });
+        let mut line = String::with_capacity(USUAL_LENGTH);
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{name}:{value}");
+        self.lines.push(Line { kind: 'a', value: line });
     }
 
     /// Adds an attribute without a value: `add_property("sendrecv")`.

@@ -125,32 +125,29 @@ impl Media {
     /// can be read is left out, and so is a number's second mention.
     pub fn rtp_formats(&self) -> Vec<Format> {
         let (maps, parameters) = (self.by_number("rtpmap"), self.by_number("fmtp"));
-        let mut formats: Vec<Format> = Vec::new();
+        let mut formats: Vec<Format> = Vec::with_capacity(self.formats.len());
         for payload_type in self.formats.iter().filter_map(|format| integer::<u8>(format)) {
-            let index = usize::from(payload_type);
-            let Some((map, fmtp)) = maps.get(index).zip(parameters.get(index)) else { continue };
-            if formats.iter().any(|format| format.payload_type == payload_type) {
+            if payload_type > 127 || formats.iter().any(|f| f.payload_type == payload_type) {
                 continue;
             }
-            let encoding =
-                map.and_then(Encoding::parse).or_else(|| Encoding::of_static(payload_type));
-            let fmtp = fmtp.map(str::to_owned);
-            formats.extend(encoding.map(|encoding| Format { payload_type, encoding, fmtp }));
+            let map = of_number(&maps, payload_type).and_then(Encoding::parse);
+            let Some(encoding) = map.or_else(|| Encoding::of_static(payload_type)) else {
+                continue;
+            };
+            let fmtp = of_number(&parameters, payload_type).map(str::to_owned);
+            formats.push(Format { payload_type, encoding, fmtp });
         }
         formats
     }
 
-    /// What the attributes of a name say of each payload type, the first of them: one pass, however
-    /// many there are.
-    fn by_number(&self, name: &str) -> [Option<&str>; 128] {
-        let mut found = [None; 128];
-        for value in self.attributes(name) {
-            let Some((number, text)) = value.split_once([' ', '\t']) else { continue };
-            if let Some(place) = integer::<usize>(number).and_then(|number| found.get_mut(number)) {
-                place.get_or_insert(text.trim());
-            }
-        }
-        found
+    /// What the attributes of a name say of payload types: one pass, however many there are.
+    fn by_number(&self, name: &str) -> Vec<(u8, &str)> {
+        self.attributes(name)
+            .filter_map(|value| {
+                let (number, text) = value.split_once([' ', '\t'])?;
+                Some((integer(number)?, text.trim()))
+            })
+            .collect()
     }
 
     /// How much audio the speaker would like in a packet (RFC 8866 §6.4), clamped.
@@ -171,6 +168,11 @@ impl Media {
         let port = integer(port).filter(|port| *port != 0)?;
         Some((port, Connection::parse(address).and_then(|address| address.ip())))
     }
+}
+
+/// The first that is said of a payload type.
+fn of_number<'a>(said: &[(u8, &'a str)], payload_type: u8) -> Option<&'a str> {
+    said.iter().find(|(number, _)| *number == payload_type).map(|(_, text)| *text)
 }
 
 /// Reads whole or fractional milliseconds, a fraction rounded down to microseconds. Zero, which
@@ -198,6 +200,8 @@ pub struct TelephoneEvents([u64; 4]);
 impl TelephoneEvents {
     /// The DTMF digits: 0 to 9, `*`, `#`, A to D.
     pub const DTMF: Self = Self([0xffff, 0, 0, 0]);
+    /// [`DTMF`](Self::DTMF) as an fmtp has it.
+    pub(super) const DTMF_LIST: &str = "0-15";
 
     /// Reads the parameters of a telephone-event format: `0-15,66,70`. Without any they are the
     /// DTMF digits (RFC 4733 §7.1.1); elements that cannot be read are left out.

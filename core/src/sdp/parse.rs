@@ -69,11 +69,13 @@ impl SessionDescription {
         }
         let text = String::from_utf8_lossy(bytes);
         // RFC 8866 §5: lines end in CRLF, but a bare LF should be taken; neither is part of a value.
+        let mut number = 1;
         let mut lines = text
-            .split('\n')
-            .zip(1_usize..)
-            .flat_map(|(line, number)| {
-                line.split('\r').map(move |line| (number, line.trim_start()))
+            .split_inclusive(['\r', '\n'])
+            .map(|line| {
+                let this = number;
+                number += usize::from(line.ends_with('\n'));
+                (this, line.trim_end_matches(['\r', '\n']).trim_start())
             })
             .filter(|(_, line)| !line.is_empty());
         match lines.next() {

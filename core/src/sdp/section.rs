@@ -216,7 +216,7 @@ fn sort_by_band(offered: &mut [Format], ours: &[Codec]) {
 
 /// What we say of an encoding of ours in `fmtp`.
 fn parameters(encoding: &Encoding) -> Option<String> {
-    encoding.is_telephone_event().then(|| TelephoneEvents::DTMF.to_string())
+    encoding.is_telephone_event().then(|| TelephoneEvents::DTMF_LIST.to_owned())
 }
 
 /// Whether sections of this kind are streams of ours.
