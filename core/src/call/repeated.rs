@@ -43,7 +43,8 @@ impl RepeatedResponse {
             server: query.id,
             status,
             seq: query.request.cseq(),
-            bytes: cx.respond(query, response).into(),
+            // Copied: the buffer has room for a longer one, and goes back whole for the next.
+            bytes: cx.respond(query, response).as_slice().into(),
             interval: T1,
             until: cx.now() + TRANSACTION,
             alarm,
