@@ -55,7 +55,7 @@ pub(super) struct Alaw;
 
 impl Encode for Ulaw {
     fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) {
-        encode_ulaw(samples, extend(payload, samples.len()));
+        payload.extend(samples.iter().map(|sample| ulaw(*sample)));
     }
 }
 
@@ -67,7 +67,7 @@ impl Decode for Ulaw {
 
 impl Encode for Alaw {
     fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>) {
-        encode_alaw(samples, extend(payload, samples.len()));
+        payload.extend(samples.iter().map(|sample| alaw(*sample)));
     }
 }
 

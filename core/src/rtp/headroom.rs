@@ -138,8 +138,9 @@ impl Headroom {
     /// The least of what counts, with what was late once that is more than an accident.
     fn least(&self) -> Option<i32> {
         let (now, before) = (&self.now, &self.before);
-        let late = if self.is_late() { [now.worst, before.worst] } else { [None; 2] };
-        [now.least, before.least].into_iter().chain(late).flatten().min()
+        let (late, late_before) =
+            if self.is_late() { (now.worst, before.worst) } else { (None, None) };
+        [now.least, before.least, late, late_before].into_iter().flatten().min()
     }
 
     fn is_late(&self) -> bool {
