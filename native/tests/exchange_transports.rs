@@ -10,6 +10,8 @@ mod sound;
 
 use std::path::Path;
 
+use offhook_tests::stall::unless_stalled;
+
 use certificates::Authority;
 use process::Offhook;
 
@@ -56,6 +58,10 @@ fn options(server: &str, transport: &str, role: &str) -> String {
 
 #[test]
 fn telephones_on_different_transports_hear_each_other() {
+    unless_stalled(hear_each_other);
+}
+
+fn hear_each_other() -> Result<(), String> {
     let authority = Authority::new("ca");
     let at: &Path = authority.directory.path();
     for (transport, pitch) in TRANSPORTS {
@@ -91,11 +97,12 @@ fn telephones_on_different_transports_hear_each_other() {
     }
     for (index, (transport, pitch)) in TRANSPORTS.into_iter().enumerate() {
         let (target, answer) = TRANSPORTS[next(index)];
-        sound::assert_heard(&at.join(format!("{transport}-caller.wav")), answer, HEARD);
-        sound::assert_heard(&at.join(format!("{target}-called.wav")), pitch, HEARD);
+        sound::check_heard(&at.join(format!("{transport}-caller.wav")), answer, HEARD)?;
+        sound::check_heard(&at.join(format!("{target}-called.wav")), pitch, HEARD)?;
     }
     exchange.signal("-TERM");
     assert_eq!(exchange.end().0, 0);
+    Ok(())
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub mod relay;
 pub mod scenarios;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sipp;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod stall;
 pub mod stranger;
 pub mod work;
 pub mod world;
