@@ -47,6 +47,8 @@ pub struct Softphone {
     /// The next deadline of each session.
     timers: Timers<CallId>,
     events: VecDeque<SoftphoneEvent>,
+    /// The call whose [`Event::Ended`] was the last event taken.
+    ended: Option<CallId>,
 }
 
 /// What happened on a softphone.
@@ -78,6 +80,7 @@ impl Softphone {
             ports: BTreeMap::new(),
             timers: Timers::new(),
             events: VecDeque::new(),
+            ended: None,
         })
     }
 
@@ -91,7 +94,9 @@ impl Softphone {
         &mut self.phone
     }
 
-    /// The media of a call; `None` before anything is offered, and once [`Event::Ended`] was taken.
+    /// The media of a call; `None` before anything is offered, and once an event after
+    /// [`Event::Ended`] was asked for. With that event what the media has done is known, and the
+    /// digits that nobody took can still be.
     pub fn media(&self, call: CallId) -> Option<&MediaSession> {
         self.media.get(&call).map(|media| &media.session)
     }
@@ -101,16 +106,19 @@ impl Softphone {
         self.media.get_mut(&call).map(|media| &mut media.session)
     }
 
-    /// What the media of a call has done so far; kept until [`Event::Ended`] was taken.
+    /// What the media of a call has done so far; kept as [`media`](Self::media) is.
     pub fn stats(&self, call: CallId) -> Option<MediaStats> {
         self.media(call).map(MediaSession::stats)
     }
 
     /// The next thing that happened.
     pub fn next_event(&mut self) -> Option<SoftphoneEvent> {
+        if let Some(call) = self.ended.take() {
+            self.forget(call);
+        }
         let event = self.events.pop_front()?;
         if let SoftphoneEvent::Phone(Event::Ended { call, .. }) = &event {
-            self.forget(*call);
+            self.ended = Some(*call);
         }
         Some(event)
     }
@@ -276,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_and_digits_flow_and_statistics_outlive_the_call() {
+    fn sound_and_digits_flow_and_outlive_the_call_with_its_statistics() {
         let (mut sim, alice, calling, bob, called) = answered();
         sim[alice].media_mut(calling).unwrap().send_dtmf("19").unwrap();
         sim.run_for(Duration::from_secs(2));
@@ -291,15 +299,21 @@ mod tests {
         let controls =
             |event: &&SoftphoneEvent| matches!(event, SoftphoneEvent::Phone(Event::Media { .. }));
         assert_eq!(heard.iter().filter(controls).count(), 0, "media is told within");
+        assert_eq!(sim[bob].media_mut(called).unwrap().take_dtmf(Some(1)), "1");
         sim[bob].phone_mut().hangup(called).unwrap();
         sim.run_for(Duration::from_secs(1));
+        let is_end =
+            |event: &SoftphoneEvent| matches!(event, SoftphoneEvent::Phone(Event::Ended { .. }));
+        while !sim[bob].next_event().is_some_and(|event| is_end(&event)) {}
+        assert_eq!(sim[bob].media_mut(called).expect("with Ended").take_dtmf(None), "9");
+        assert_eq!(sim[bob].next_event(), None);
+        assert!(sim[bob].media(called).is_none());
         let stats = sim[alice].stats(calling).expect("until Ended is taken");
         assert!(stats.sent > 50 && stats.received > 50, "{stats:?}");
         let last = events(&mut sim, alice).pop();
-        assert!(matches!(last, Some(SoftphoneEvent::Phone(Event::Ended { .. }))), "{last:?}");
+        assert!(last.as_ref().is_some_and(is_end), "{last:?}");
         assert!(sim[alice].stats(calling).is_none() && sim[alice].media(calling).is_none());
         assert_eq!(sim.media_ports(alice), 0);
-        events(&mut sim, bob);
         sim.run_for(Duration::from_secs(60));
         assert_eq!(sim[alice].next_deadline(), None, "nothing goes on");
         assert_eq!(sim[bob].next_deadline(), None);

@@ -49,6 +49,14 @@ async fn digits_are_a_buffer_as_in_the_seed() {
     assert_eq!(called.take_dtmf(Some(0)), "");
     assert_eq!(called.take_dtmf(None), "*0#");
     assert_eq!(called.take_dtmf(None), "");
+    // What nobody has taken when the call ends can be taken after it.
+    caller.send_dtmf("42").unwrap();
+    pressed(&mut events, 2).await;
+    caller.hangup().await.unwrap();
+    soon(called.ended()).await;
+    assert_eq!(soon(called.read_dtmf(1)).await.unwrap(), "4");
+    assert!(matches!(soon(called.read_dtmf(2)).await, Err(Error::Ended { .. })));
+    assert_eq!(called.take_dtmf(None), "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,17 +1,15 @@
 // A call as the application holds it: commands go to the phone's machine, events come from it.
 import { Emitter } from "./emitter.js";
 
-/** How many digits are kept for somebody to take them. */
-const DIGITS = 1_024;
-
 /** How many events are kept for the first listener to their type. */
 const EVENTS = 64;
 
 /** Emits the PhoneEvents of the call by their type: `state`, `dtmf`, `audioSent`, `ended`, ... */
 export class Call extends Emitter {
   #phone;
-  #digits = "";
   #end;
+  /** The digits that nobody had taken when it ended. */
+  #left = "";
   /** Events of types that nobody listens to yet. */
   #kept = [];
   /** The types that somebody has listened to. */
@@ -221,21 +219,25 @@ export class Call extends Emitter {
 
   /** Resolves with that many digits, or with fewer when the call ends. */
   async readDtmf(count = 1) {
-    await this.until(() => this.#end || this.#digits.length >= count);
+    await this.until(() => this.#end || this.#phone.machine.availableDtmf(this.id) >= count);
     return this.takeDtmf(count);
   }
 
   /** Takes digits that came, at most `length`; without it, or with `null`, all. */
   takeDtmf(length = undefined) {
-    const taken = this.#digits.slice(0, length ?? undefined);
-    this.#digits = this.#digits.slice(taken.length);
+    const most = (length ?? -1) < 0 ? undefined : length;
+    if (!this.#end) return this.#phone.machine.takeDtmf(this.id, most);
+    const taken = this.#left.slice(0, most);
+    this.#left = this.#left.slice(taken.length);
     return taken;
   }
 
   /** Takes an event of the phone. */
   handle(event) {
-    if (event.type === "dtmf") this.#digits = (this.#digits + event.digit).slice(-DIGITS);
-    if (event.type === "ended") this.#end = event;
+    if (event.type === "ended") {
+      this.#left = this.takeDtmf();
+      this.#end = event;
+    }
     if (!this.#heard.has(event.type)) this.#kept = [...this.#kept, event].slice(-EVENTS);
     this.emit(event.type, event);
   }

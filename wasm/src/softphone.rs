@@ -1,7 +1,6 @@
 //! The door from JavaScript.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeMap;
 
 use js_sys::{Array, Function};
 use offhook_core::error::Error;
@@ -10,7 +9,7 @@ use offhook_core::host::{
     Channel, Endpoint, Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport,
 };
 use offhook_core::phone::Phone;
-use offhook_core::rtp::{MediaSession, MediaStats};
+use offhook_core::rtp::MediaSession;
 use offhook_core::softphone::{self as core_softphone, SoftphoneEvent};
 use offhook_core::time::Duration;
 use wasm_bindgen::JsValue;
@@ -35,8 +34,6 @@ const NAMES_HOLD: Duration = Duration::from_secs(60);
 pub struct Softphone {
     machine: core_softphone::Softphone,
     host: JsHost,
-    /// Of calls whose end is about to be told.
-    ended: BTreeMap<CallId, MediaStats>,
 }
 
 #[wasm_bindgen]
@@ -51,7 +48,7 @@ impl Softphone {
         tell_panics();
         let machine = core_softphone::Softphone::new(parameters::phone(parameters)?);
         let machine = machine.map_err(refused)?;
-        Ok(Self { machine, host: JsHost::new(entropy), ended: BTreeMap::new() })
+        Ok(Self { machine, host: JsHost::new(entropy) })
     }
 
     /// The address to bind.
@@ -247,11 +244,15 @@ impl Softphone {
         self.host.next_request().unwrap_or(JsValue::UNDEFINED)
     }
 
-    /// The next event.
+    /// The next event. With `ended` the digits of that call can still be taken; they are gone when the
+    /// event after it is asked for.
     #[wasm_bindgen(js_name = nextEvent, unchecked_return_type = "PhoneEvent | undefined")]
     pub fn next_event(&mut self) -> JsValue {
         while let Some(event) = self.machine.next_event() {
-            let stats = self.stats_with(&event);
+            let stats = match &event {
+                SoftphoneEvent::Phone(Event::Ended { call, .. }) => self.machine.stats(*call),
+                _ => None,
+            };
             if let Some(object) = event::event(event, stats) {
                 return object;
             }
@@ -468,6 +469,18 @@ impl Softphone {
         sent.map_err(|error| thrown("dtmf", &error.to_string()))
     }
 
+    /// How many received digits wait to be taken: at most 1,024, then the oldest give way.
+    #[wasm_bindgen(js_name = availableDtmf)]
+    pub fn available_dtmf(&mut self, call: f64) -> usize {
+        self.media(call).map_or(0, |media| media.available_dtmf())
+    }
+
+    /// Takes received digits, oldest first: at most `length`, or all.
+    #[wasm_bindgen(js_name = takeDtmf)]
+    pub fn take_dtmf(&mut self, call: f64, length: Option<usize>) -> String {
+        self.media(call).map(|media| media.take_dtmf(length)).unwrap_or_default()
+    }
+
     /// What the media of a call has done so far; `undefined` without media.
     #[wasm_bindgen(unchecked_return_type = "CallStats | undefined")]
     pub fn stats(&self, call: f64) -> JsValue {
@@ -509,20 +522,6 @@ impl Softphone {
 
     fn media(&mut self, call: f64) -> Option<&mut MediaSession> {
         self.machine.media_mut(id(call))
-    }
-
-    /// The statistics that an event carries. They are gone with the event that ends a call, so they
-    /// are taken with the one before it.
-    fn stats_with(&mut self, event: &SoftphoneEvent) -> Option<MediaStats> {
-        match event {
-            SoftphoneEvent::Phone(Event::State { call, state: CallState::Ended, .. }) => {
-                let stats = self.machine.stats(*call)?;
-                self.ended.insert(*call, stats);
-                None
-            }
-            SoftphoneEvent::Phone(Event::Ended { call, .. }) => self.ended.remove(call),
-            _ => None,
-        }
     }
 }
 

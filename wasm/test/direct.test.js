@@ -115,7 +115,15 @@ test("marks come back as played or flushed, and digits are a buffer", OPTIONS, a
   assert.equal(answering.takeDtmf(1), "1");
   assert.equal(answering.takeDtmf(2), "95");
   assert.equal(answering.takeDtmf(1), "");
+
+  // What nobody has taken when the call ends can be taken after it.
+  call.sendDtmf("20#");
+  await answering.until(() => digits === 6);
   await call.hangup();
+  await answering.ended();
+  assert.equal(await answering.readDtmf(1), "2");
+  assert.equal(answering.takeDtmf(), "0#");
+  assert.equal(answering.takeDtmf(), "");
 });
 
 test("ports that others hold cost no descriptors", OPTIONS, async (t) => {

@@ -5,8 +5,12 @@ use std::collections::VecDeque;
 use crate::media::MediaEvent;
 use crate::time::{Duration, Instant};
 
-/// How many events may wait to be told, and digits to be taken; the oldest go first.
-const MAX_TAKEN: usize = 256;
+/// How many events may wait to be told; the oldest go first.
+const MAX_EVENTS: usize = 256;
+/// How many digits may wait to be taken; the oldest go first.
+const MAX_DIGITS: usize = 1_024;
+/// How many presses are remembered to know their echoes.
+const MAX_PRESSES: usize = 256;
 /// How long after a digit the same one on another stream is the same press.
 const ECHO: Duration = Duration::from_millis(300);
 
@@ -34,18 +38,22 @@ impl Reported {
             if !alone && self.is_echo(now, stream, digit) {
                 return;
             }
-            push(&mut self.digits, digit);
+            push(&mut self.digits, MAX_DIGITS, digit);
         }
         self.push(event);
     }
 
     /// Tells something of the session as a whole.
     pub(super) fn push(&mut self, event: MediaEvent) {
-        push(&mut self.events, event);
+        push(&mut self.events, MAX_EVENTS, event);
     }
 
     pub(super) fn next(&mut self) -> Option<MediaEvent> {
         self.events.pop_front()
+    }
+
+    pub(super) fn digits(&self) -> usize {
+        self.digits.len()
     }
 
     pub(super) fn take_digits(&mut self, length: Option<usize>) -> String {
@@ -61,7 +69,7 @@ impl Reported {
         match others.find(|press| press.digit == digit && press.streams & bit == 0) {
             Some(press) => press.streams |= bit,
             None => {
-                if self.presses.len() < MAX_TAKEN {
+                if self.presses.len() < MAX_PRESSES {
                     self.presses.push(Press { digit, at: now, streams: bit });
                 }
                 return false;
@@ -78,9 +86,28 @@ impl Reported {
     }
 }
 
-fn push<T>(queue: &mut VecDeque<T>, value: T) {
-    if queue.len() >= MAX_TAKEN {
+fn push<T>(queue: &mut VecDeque<T>, limit: usize, value: T) {
+    if queue.len() >= limit {
         queue.pop_front();
     }
     queue.push_back(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_digits_give_way() {
+        let mut reported = Reported::default();
+        for index in 0..MAX_DIGITS + 2 {
+            let digit = if index < 2 { '1' } else { '2' };
+            let event = MediaEvent::Dtmf { digit, duration: Duration::ZERO };
+            reported.take(Instant::ZERO, 0, true, event);
+        }
+        assert_eq!(reported.digits(), MAX_DIGITS);
+        assert_eq!(reported.take_digits(Some(1)), "2");
+        assert_eq!(reported.take_digits(None), "2".repeat(MAX_DIGITS - 1));
+        assert_eq!(reported.digits(), 0);
+    }
 }

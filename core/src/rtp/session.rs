@@ -371,7 +371,14 @@ impl MediaSession {
         Ok(())
     }
 
-    /// Takes received digits, oldest first: at most `length`, or all. At most 256 wait.
+    /// How many received digits wait for [`take_dtmf`](Self::take_dtmf): at most 1,024, then the
+    /// oldest give way.
+    pub fn available_dtmf(&self) -> usize {
+        self.reported.digits()
+    }
+
+    /// Takes received digits, oldest first: at most `length`, or all. They stay when the session is
+    /// closed.
     pub fn take_dtmf(&mut self, length: Option<usize>) -> String {
         self.reported.take_digits(length)
     }

@@ -336,8 +336,8 @@ impl Call {
     /// that did come.
     pub async fn read_dtmf(&self, count: usize) -> Result<String, Error> {
         let take = |shared: &Shared| {
-            let mut digits = shared.digits();
-            (digits.len() >= count).then(|| digits.drain(..count).collect())
+            let mut session = shared.session();
+            (session.available_dtmf() >= count).then(|| session.take_dtmf(Some(count)))
         };
         self.shared().wait(take).await
     }
@@ -346,9 +346,7 @@ impl Call {
     /// Never waits: empty when there is none. pyVoIP's `get_dtmf`; after 1-9-5
     /// `take_dtmf(Some(1))` is "1", `take_dtmf(Some(2))` "95" and `take_dtmf(Some(1))` "".
     pub fn take_dtmf(&self, length: Option<usize>) -> String {
-        let mut digits = self.shared().digits();
-        let count = length.unwrap_or(usize::MAX).min(digits.len());
-        digits.drain(..count).collect()
+        self.shared().session().take_dtmf(length)
     }
 
     /// Records both directions to a WAV file, left what is sent and right what is heard, until the

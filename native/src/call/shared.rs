@@ -27,7 +27,6 @@ pub(crate) struct Shared {
     pub(crate) moved: Notify,
     profile: Mutex<CallProfile>,
     session: Mutex<MediaSession>,
-    digits: Mutex<String>,
     /// What signalling has told the media task; a channel would have room for many from the start.
     orders: Mutex<Vec<Order>>,
     /// Whether a media task works for the call.
@@ -81,9 +80,6 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// How many received digits are kept for somebody to read them.
-    const DIGITS: usize = 1_024;
-
     pub(crate) fn new(profile: CallProfile, session: MediaSession) -> Arc<Self> {
         let status = Status { state: profile.state(), cause: None, answered: None, ending: None };
         Arc::new(Self {
@@ -96,7 +92,6 @@ impl Shared {
             moved: Notify::new(),
             profile: Mutex::new(profile),
             session: Mutex::new(session),
-            digits: Mutex::default(),
             orders: Mutex::default(),
             has_media: AtomicBool::new(false),
         })
@@ -108,10 +103,6 @@ impl Shared {
 
     pub(crate) fn profile(&self) -> MutexGuard<'_, CallProfile> {
         self.profile.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn digits(&self) -> MutexGuard<'_, String> {
-        self.digits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a media task works for the call.
@@ -128,15 +119,6 @@ impl Shared {
     /// Takes what the media task was told, in order.
     pub(crate) fn take_orders(&self) -> Vec<Order> {
         std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Keeps a digit that was received; the oldest gives way.
-    pub(crate) fn keep_digit(&self, digit: char) {
-        let mut digits = self.digits();
-        if digits.len() >= Self::DIGITS {
-            digits.remove(0);
-        }
-        digits.push(digit);
     }
 
     /// Waits until `ready` has something to say. Cancel-safe: nothing is taken but by `ready`. The

@@ -11,7 +11,7 @@ use std::task::Poll;
 use offhook_core::host::{
     Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
 };
-use offhook_core::media::{MediaControl, MediaEvent};
+use offhook_core::media::MediaControl;
 use offhook_core::time::{Instant, WallTime};
 use tokio::net::UdpSocket;
 
@@ -123,9 +123,6 @@ impl Task {
         let mut session = self.shared.session();
         session.handle_deadline(&mut self.host);
         while let Some(event) = session.next_event() {
-            if let MediaEvent::Dtmf { digit, .. } = event {
-                self.shared.keep_digit(digit);
-            }
             let call = self.shared.id;
             let job = move |line: &mut Line, _: &mut _| line.handle_media_event(call, &event);
             let _ = self.jobs.send(Box::new(job));
