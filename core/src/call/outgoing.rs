@@ -3,6 +3,7 @@
 mod calling;
 mod early;
 
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use calling::Calling;
@@ -83,6 +84,13 @@ impl Outgoing {
             State::Seeking => false,
             State::Binding(path) => path.flow == flow,
             State::Calling(calling) => calling.path.flow == flow,
+        }
+    }
+
+    /// Something has come from an address that is no message.
+    pub(super) fn handle_malformed(&mut self, from: SocketAddr) {
+        if let State::Calling(calling) = &mut self.state {
+            calling.unreadable |= calling.path.to == from;
         }
     }
 
@@ -227,6 +235,7 @@ impl Outgoing {
             seq: 0,
             attempt: Attempt::default(),
             heard: false,
+            unreadable: false,
             progressed: false,
             tried: Vec::new(),
             early: Vec::new(),
@@ -252,6 +261,7 @@ impl Outgoing {
     ) -> Step {
         let State::Calling(calling) = &mut self.state else { return Step::Stay };
         if !client.is_some_and(|client| calling.attempt.is(client)) {
+            calling.unreadable |= client.is_none();
             return Step::Stay;
         }
         let status = response.status().unwrap_or_default();
@@ -311,7 +321,7 @@ impl Outgoing {
                 self.fail_over(call, cx, ending, None)
             }
             (None, FailureCause::Timeout) if !calling.heard => {
-                let ending = unheard(&self.target);
+                let ending = unheard(&self.target, calling.unreadable);
                 self.fail_over(call, cx, ending, None)
             }
             (None, FailureCause::Timeout) => self.fail_over(call, cx, cause.into(), None),
@@ -331,9 +341,15 @@ impl Outgoing {
                 if let State::Calling(calling) = &self.state
                     && !calling.heard
                 {
-                    // §9.1: CANCEL has to wait until somebody is heard. The application has not.
-                    ending = calling.withdrawal.clone().unwrap_or(unheard(&self.target));
-                    call.finish_early(cx, ending.clone());
+                    ending = calling
+                        .withdrawal
+                        .clone()
+                        .unwrap_or(unheard(&self.target, calling.unreadable));
+                    // §9.1: CANCEL has to wait for a provisional response. The application has not,
+                    // unless somebody is there who may ring.
+                    if !calling.unreadable {
+                        call.finish_early(cx, ending.clone());
+                    }
                 }
                 self.withdraw(call, cx, ending)
             }
@@ -477,9 +493,12 @@ impl Outgoing {
     }
 }
 
-/// How a call ends if there was no response at all to its INVITE.
-fn unheard(target: &Target) -> Ending {
-    let problem = "there was no response at all; is it running, and is the address right?";
+/// How a call ends if there was no response to its INVITE, or none that could be read.
+fn unheard(target: &Target, unreadable: bool) -> Ending {
+    let problem = match unreadable {
+        true => "what came back from there is no SIP response to the call",
+        false => "there was no response at all; is it running, and is the address right?",
+    };
     Ending { by: EndedBy::Timeout, ..unreachable(target, problem) }
 }
 

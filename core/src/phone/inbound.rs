@@ -64,7 +64,10 @@ impl Phone {
     ) {
         match decoded {
             Decoded::Message(message) => self.handle_message(host, flow, from, message),
-            Decoded::Malformed { answered: false } => self.agent.counters.malformed += 1,
+            Decoded::Malformed { answered: false } => {
+                self.agent.counters.malformed += 1;
+                self.calls.values_mut().for_each(|call| call.handle_malformed(from));
+            }
             Decoded::Malformed { .. } => {}
             Decoded::Pong => self.handle_pong(host, flow),
         }

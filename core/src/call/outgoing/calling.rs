@@ -27,6 +27,8 @@ pub(super) struct Calling {
     pub(super) attempt: Attempt,
     /// Whether a provisional response to the latest INVITE has come.
     pub(super) heard: bool,
+    /// Whether the next hop has sent something that could not be taken for a response to it.
+    pub(super) unreadable: bool,
     /// Whether one has come that is of somebody beyond the next hop: then no other server is asked.
     pub(super) progressed: bool,
     /// The servers that have failed the target.

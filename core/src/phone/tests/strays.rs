@@ -4,6 +4,7 @@
 use super::scene::{ALICE, LONG, PEER, Scene, response, taken};
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
+use crate::error::Error;
 use crate::event::{EndedBy, Event, PhoneStatus};
 use crate::sim::{Arrival, ScriptedPeer};
 use crate::time::Duration;
@@ -98,6 +99,36 @@ fn an_invite_that_only_strays_answer_times_out() {
     let call = scene.call(&alice, "sip:x@10.0.0.9");
     assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
     scene.assert_idle(&alice);
+}
+
+/// Somebody is there who may ring: the call waits for as long as its INVITE may, and says what came.
+#[test]
+fn what_cannot_be_read_is_not_taken_for_silence() {
+    let unreadable: [fn(&str) -> String; 3] = [
+        |text| text.replacen("\r\nTo: ", "\r\nX-To: ", 1),
+        |text| text.replacen("\r\nContent-Length: ", "\r\nContent-Length: 9", 1),
+        |text| text.replacen(" INVITE\r\n", " ACK\r\n", 1),
+    ];
+    for spoil in unreadable {
+        let mut scene = Scene::new();
+        scene.peer(PEER, move |peer, arrival| {
+            peer.send(arrival.from, &spoil(&response(arrival, "200 OK", "x", &taken())));
+        });
+        let mut parameters = PhoneParameters::without_server("alice");
+        parameters.answer_timeout = Duration::from_secs(5);
+        let alice = scene.phone(ALICE, parameters);
+        scene.start(&alice);
+        let call = scene.call(&alice, "sip:x@10.0.0.9");
+        let start = scene.sim.now();
+        assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
+        assert_eq!(scene.sim.now().since(start).as_secs(), 32, "64*T1");
+        let said = alice.events().iter().any(|event| {
+            matches!(event, Event::Ended { error: Some(Error::Unreachable { problem, .. }), .. }
+                if problem.contains("no SIP response to the call"))
+        });
+        assert!(said, "{:?}", alice.events());
+        scene.assert_idle(&alice);
+    }
 }
 
 #[test]
