@@ -1,8 +1,8 @@
 //! offhook-core: SIP and RTP without I/O.
 //!
 //! The crate holds the whole telephone and touches no socket, clock or random source. A host (tokio,
-//! Node, a browser page, the simulation in [`sim`]) gives it those at one seam, [`host`]: values in
-//! ([`host::Inbound`]), values out ([`host::Outbound`]), and the time of the next deadline.
+//! Node, a browser page, the simulation in [`sim`]) gives it those through one interface, [`host`]:
+//! values in ([`host::Inbound`]), values out ([`host::Outbound`]), and the time of the next deadline.
 //!
 //! Read from the top: [`softphone`] joins signalling ([`phone`]) and media ([`rtp`]); signalling is
 //! [`call`] over `dialog` over [`transaction`] over [`sip`], with what calls, registration, pings and messages

@@ -138,7 +138,7 @@ pub trait CallHandler: Send + Sync + 'static {
     }
 }
 
-/// Something that a handler is told.
+/// A call of a handler's method.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Hook {
     Ringing,

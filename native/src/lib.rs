@@ -54,7 +54,7 @@
 //! behind the default feature `cli`; a library user leaves it out with `default-features = false`.
 //!
 //! Inside: `phone` and `call` are handles; `driver` holds the one loop that carries an endpoint of
-//! the core and the task of each call's media; `host` is the seam to the operating system.
+//! the core and the task of each call's media; `host` is the interface to the operating system.
 #![forbid(unsafe_code)]
 
 mod audio;

@@ -57,13 +57,13 @@ struct Running {
 /// Tells that a run is over: also one that a panic in the application's `SipHandler` ended.
 struct End {
     bulletin: Arc<Bulletin>,
-    told: watch::Sender<bool>,
+    sender: watch::Sender<bool>,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
         self.bulletin.close();
-        self.told.send_replace(true);
+        self.sender.send_replace(true);
     }
 }
 
@@ -226,8 +226,8 @@ impl Phone {
         bulletin.set_status(PhoneStatus::Registering);
         let media_runtime = lock(&self.held.media_runtime).clone();
         let line = Line::new(phone, Arc::clone(&bulletin), media_runtime, hub);
-        let (told, over) = watch::channel(false);
-        let jobs = hub.add(line, Box::new(End { bulletin, told }));
+        let (sender, over) = watch::channel(false);
+        let jobs = hub.add(line, Box::new(End { bulletin, sender }));
         Ok(running.insert(Running { jobs, listening: hub.listening.clone(), over }).clone())
     }
 
@@ -319,12 +319,12 @@ impl Phone {
     /// As [`call`](Self::call).
     pub async fn call_with(&self, target: &str, options: CallOptions) -> Result<Call, Error> {
         let jobs = self.jobs()?;
-        let (told, placed) = oneshot::channel();
+        let (sender, placed) = oneshot::channel();
         let (target, back) = (target.to_owned(), jobs.clone());
         jobs.send(Box::new(move |line, _| {
             let call = line.call(&back, &target, options);
             // If the caller gave up, the call is dropped here, and cancelled by that.
-            let _ = told.send(call);
+            let _ = sender.send(call);
         }))
         .map_err(|_| Error::NotRunning)?;
         let call = placed.await.map_err(|_| Error::NotRunning)??;
@@ -390,14 +390,14 @@ impl Phone {
         send: impl FnOnce(&mut Core) -> Result<SipRequestId, Problem> + Send + 'static,
         what: &'static str,
     ) -> Result<Reply, Error> {
-        let (told, answered) = oneshot::channel();
-        let (refused, verdict) = oneshot::channel();
+        let (sender, answered) = oneshot::channel();
+        let (refused, result) = oneshot::channel();
         self.jobs()?
             .send(Box::new(move |line, _| {
-                let _ = refused.send(line.request(told, send));
+                let _ = refused.send(line.request(sender, send));
             }))
             .map_err(|_| Error::NotRunning)?;
-        verdict.await.map_err(|_| Error::NotRunning)??;
+        result.await.map_err(|_| Error::NotRunning)??;
         let reply = answered.await.map_err(|_| Error::NotRunning)?;
         reply.map_err(|problem| Error::unanswered(problem, what))
     }
@@ -424,9 +424,9 @@ impl Phone {
     pub async fn counters(&self) -> Counters {
         let kept = || *lock(&self.held.bulletin.counters);
         let Ok(jobs) = self.jobs() else { return kept() };
-        let (told, counted) = oneshot::channel();
+        let (sender, counted) = oneshot::channel();
         let _ = jobs.send(Box::new(move |line: &mut Line, _: &mut _| {
-            let _ = told.send(line.phone.counters());
+            let _ = sender.send(line.phone.counters());
         }));
         counted.await.unwrap_or_else(|_| kept())
     }
@@ -498,8 +498,7 @@ impl Bulletin {
         queue.push(referral);
     }
 
-    /// Posts a status. FAILED stays posted when the phone then stops, so that whoever looks later
-    /// learns it.
+    /// Posts a status. FAILED stays posted when the phone then stops, so that a later look learns it.
     pub(crate) fn set_status(&self, status: PhoneStatus) {
         let ending = matches!(status, PhoneStatus::Deregistering | PhoneStatus::Inactive);
         let changed = self.status.send_if_modified(|now| {

@@ -14,7 +14,7 @@ use crate::object::{Builder, number};
 use crate::outbox::{Lane, Outbox};
 use crate::times::Times;
 
-/// The time of the crossing, the host's entropy, and what waits to be sent.
+/// The time of the current call, the host's entropy, and what waits to be sent.
 pub(crate) struct JsHost {
     pub(crate) times: Times,
     pool: Pool,

@@ -1,4 +1,4 @@
-//! Records of the domain name system, as `node:dns` gives them.
+//! DNS records, as `node:dns` gives them.
 
 use core::net::IpAddr;
 

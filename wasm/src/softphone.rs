@@ -57,7 +57,7 @@ impl Softphone {
         self.machine.phone().parameters().bind_ip.to_string()
     }
 
-    /// The servers of names to ask; none for those of the system.
+    /// The DNS servers to ask; none for those of the system.
     #[wasm_bindgen(getter, js_name = dnsServers)]
     pub fn dns_servers(&self) -> Vec<String> {
         let servers = self.machine.phone().parameters().dns_servers.iter();
@@ -325,7 +325,7 @@ impl Softphone {
         self.of_call(call, Phone::hold)
     }
 
-    /// Takes the far end off our hold, told as of `hold`.
+    /// Ends our hold of the far end, reported as for `hold`.
     pub fn resume(&mut self, call: f64) -> Result<(), JsValue> {
         self.of_call(call, Phone::resume)
     }
@@ -408,15 +408,15 @@ impl Softphone {
         self.of_call(call, |phone, call| phone.transfer(call, target, options))
     }
 
-    /// Calls whom the far end of a call wants us to call, as an event `referred` told. Returns the
-    /// new call's number.
+    /// Calls the target of a referral, which an event `referred` has reported. Returns the new call's
+    /// number.
     #[wasm_bindgen(js_name = acceptReferral)]
     pub fn accept_referral(&mut self, referral: f64) -> Result<f64, JsValue> {
         let accepted = self.machine.phone_mut().accept_referral(ReferralId(referral as u64));
         accepted.map(|call| number(call.0)).map_err(refused)
     }
 
-    /// Refuses what an event `referred` told.
+    /// Refuses a referral, which an event `referred` has reported.
     #[wasm_bindgen(js_name = rejectReferral)]
     pub fn reject_referral(&mut self, referral: f64) -> Result<(), JsValue> {
         self.machine.phone_mut().reject_referral(ReferralId(referral as u64)).map_err(refused)

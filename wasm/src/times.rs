@@ -1,12 +1,12 @@
-//! The time of a crossing.
+//! The time of a call into the core.
 
 use offhook_core::time::{Instant, WallTime};
 
-/// The host's clocks as of the last crossing.
+/// The host's clocks as of the last call.
 #[derive(Default)]
 pub(crate) struct Times {
     now: Instant,
-    /// Wall time at the clock's origin, so that each crossing need bring only one time.
+    /// Wall time at the clock's origin, so that each call needs only one time.
     wall_origin: u64,
 }
 

@@ -19,7 +19,7 @@ export interface PhoneParameters {
   instance?: string;
   /** A SIP URI through which every request goes. */
   outboundProxy?: string;
-  /** The servers of names to ask, "192.0.2.53" or "192.0.2.53:5353"; for what they do not know, as by
+  /** The DNS servers to ask, "192.0.2.53" or "192.0.2.53:5353"; for what they do not know, as by
    * default, the system. */
   dnsServers?: string[];
   /** The address to bind, `IP` or `IP:PORT`; port 0 picks one. Default `0.0.0.0:5060`. */

@@ -35,7 +35,7 @@ pub(crate) struct Ports {
 }
 
 impl Context<'_> {
-    /// Asks for a pair toward `peer`. The call is told.
+    /// Asks for a pair toward `peer`. The call gets the result later.
     pub(crate) fn bind_ports(&mut self, call: CallId, peer: IpAddr) -> RequestId {
         let id = self.agent.next_request();
         let timer = self.set_timer(HOST_TIMEOUT, Alarm::Bind(id));

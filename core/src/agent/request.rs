@@ -76,7 +76,7 @@ impl Attempt {
 }
 
 impl Context<'_> {
-    /// Sends a request; its owner is told the outcome. False when it is too large and was not sent.
+    /// Sends a request; its owner gets the outcome. False when it is too large and was not sent.
     pub(crate) fn send(
         &mut self,
         path: &Path,

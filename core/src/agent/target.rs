@@ -196,7 +196,7 @@ impl Agent {
             .map(Hop::with_defaults)
     }
 
-    /// What we write as From to a peer that is told `told`, without its tag.
+    /// Our From header field, without its tag, to a peer to which `told` is advertised.
     pub(crate) fn identity(&self, advertised: &str) -> String {
         let host = self.parameters.server_host().unwrap_or_else(|| advertised.to_owned());
         let parameters = &self.parameters;

@@ -143,9 +143,10 @@ impl DigestClient {
     /// The credentials to put into a request, one for each realm that has asked; nothing before the
     /// first challenge. `method`, `uri` (the Request-URI) and `body` are those of the request.
     ///
-    /// A proxy that asked once is told unasked from then on (RFC 3261 §22.3). A server is only told
-    /// unasked for the URI for which it asked, as a registrar is (§22.2): a proxy passes the field
-    /// on, so that otherwise whoever is called would be given a hash of the password.
+    /// A proxy that has challenged once gets credentials unasked from then on (RFC 3261 §22.3). A
+    /// server is only told unasked for the URI for which it asked, as a registrar is (§22.2): a proxy
+    /// passes the field on, so that otherwise whoever is called would be given a hash of the
+    /// password.
     pub fn authorize(
         &mut self,
         host: &mut dyn Host,

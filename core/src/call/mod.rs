@@ -1,8 +1,8 @@
 //! Calls (RFC 3261 §13 to §15): what an application asks of one, and the machine behind it.
 //!
-//! A [`Call`] is in one of three stages, each in a file of its own under a diagram of its states: an
+//! A `Call` is in one of three stages, each in a file of its own under a diagram of its states: an
 //! `outgoing` INVITE or an `incoming` one, and then a `session`. A stage is lent what all of them have
-//! (`common`), takes an event and returns a [`Step`]: it stays, becomes another stage, or the call ends.
+//! (`common`), takes an event and returns a `Step`: it stays, becomes another stage, or the call ends.
 //! What a stage does meanwhile it does at once: messages go out, and the application's events are
 //! queued. Commands stand in the file of their name (`hold`), or of the stage that takes them.
 

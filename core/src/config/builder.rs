@@ -27,7 +27,7 @@ macro_rules! fields {
 }
 
 fields! {
-    /// The server's port; 0 leaves it to the domain name system.
+    /// The server's port; 0 leaves it to DNS SRV records.
     port: u16 => port;
     /// The name shown to others.
     display_name: &str => Some(display_name.to_owned());
@@ -53,7 +53,7 @@ fields! {
     transport: Transport => Some(transport);
     /// Whether a phone on UDP also uses TCP.
     allow_tcp: bool => allow_tcp;
-    /// The servers of names to ask.
+    /// The DNS servers to ask.
     dns_servers: &[SocketAddr] => dns_servers.to_vec();
     /// What a WebSocket server is asked for.
     websocket_path: &str => websocket_path.to_owned();
@@ -69,13 +69,13 @@ fields! {
     client_ca_file: impl Into<PathBuf> => Some(client_ca_file.into());
     /// Whether to take any certificate of any server; for tests.
     tls_insecure: bool => tls_insecure;
-    /// The peers that are told [`hostname`](Self::hostname).
+    /// The peers to which [`hostname`](Self::hostname) is advertised.
     bind_network: Network => bind_network;
-    /// What peers inside `bind_network` are told.
+    /// The host advertised to peers inside `bind_network`.
     hostname: &str => Some(hostname.to_owned());
-    /// What peers outside `bind_network` are told.
+    /// The host advertised to peers outside `bind_network`.
     remote_hostname: &str => Some(remote_hostname.to_owned());
-    /// Whether to tell the server the address from which it sees us.
+    /// Whether to advertise to the server the address from which it sees us.
     learn_address: bool => learn_address;
     /// A STUN server that says how we are seen from beyond a NAT.
     stun: &str => Some(stun.to_owned());

@@ -51,7 +51,7 @@ pub struct MediaOptions {
     /// After how long without any RTP or RTCP, though some should come, to tell
     /// [`MediaEvent::Silent`]; `None` never. Default 60 s.
     pub silence_timeout: Option<Duration>,
-    /// How far the far end may be elsewhere than signalling told.
+    /// How far the source of RTP may differ from the address in the session description.
     pub symmetric_rtp: SymmetricRtp,
     /// How long a digit that is sent is pressed. Default 100 ms.
     pub digit_duration: Duration,

@@ -163,7 +163,7 @@ impl Phone {
         server.map(|ip| SocketAddr::new(*ip, port))
     }
 
-    /// A call has this pair now: asks how it is seen from outside before the call is told.
+    /// A call has this pair now: asks for its public address before the call gets the pair.
     pub(super) fn map_ports(&mut self, host: &mut dyn Host, call: CallId, ports: MediaPorts) {
         let Some(server) = self.server_for(Some(ports.rtp.ip())) else {
             if self.agent.parameters.stun.is_some() {

@@ -21,7 +21,8 @@ impl Phone {
     }
 
     /// Takes what a server says of where it sees us. When our NAT has moved, the registration is made
-    /// anew, and then each call told where we are now: as after a change of network, but for the sockets.
+    /// anew, and then each call announces our new address: as after a change of network, but for the
+    /// sockets.
     pub(super) fn handle_address_change(&mut self, host: &mut dyn Host, change: AddressChange) {
         if change == AddressChange::None {
             return;

@@ -1,4 +1,4 @@
-//! What the simulated domain name system says.
+//! The simulated DNS.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;

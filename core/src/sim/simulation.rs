@@ -119,7 +119,7 @@ impl Simulation {
         self.network.wall()
     }
 
-    /// A random number that follows from the seed, for whoever writes the scenario.
+    /// A random number that follows from the seed, for scenarios.
     pub fn random(&mut self) -> u64 {
         self.network.random.next()
     }
@@ -219,8 +219,8 @@ impl Simulation {
         self.network.stall(id.index, self.network.now + time);
     }
 
-    /// Ends a node without a farewell: its sockets are gone, and whoever had a connection with it
-    /// sees that. The endpoint can still be looked at.
+    /// Ends a node without a farewell: its sockets are gone, and the peers of its connections see
+    /// that. The endpoint can still be looked at.
     pub fn kill<E>(&mut self, id: NodeId<E>) {
         self.network.kill(id.index);
     }

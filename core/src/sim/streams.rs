@@ -45,7 +45,8 @@ pub(super) struct Streams {
     /// By the number of their flow.
     ends: BTreeMap<u64, End>,
     next_port: u16,
-    /// What a node is told to show, to refuse, and not to listen on.
+    /// A node's certificates, the nodes whose certificates are refused, and the transports it does
+    /// not listen on.
     pub(super) certificates: BTreeMap<usize, Identities>,
     pub(super) untrusted: BTreeMap<usize, String>,
     pub(super) unheard: BTreeSet<(usize, Transport)>,

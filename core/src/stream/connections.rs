@@ -197,7 +197,7 @@ impl<U: Copy + Ord> Connections<U> {
         }
     }
 
-    /// Ends every connection and forgets all openings; nobody is told.
+    /// Ends every connection and forgets all openings, without events.
     pub(crate) fn close_all(&mut self, host: &mut dyn Host) {
         let flows: Vec<Flow> = self.connections.keys().copied().collect();
         for flow in flows {
@@ -207,7 +207,7 @@ impl<U: Copy + Ord> Connections<U> {
         self.openings.clear();
     }
 
-    /// The next flow that is over, whoever has ended it: told once.
+    /// The next flow that is closed, by either side; each is returned once.
     pub(crate) fn next_closed(&mut self) -> Option<Closed<U>> {
         self.closed.pop_front()
     }
@@ -361,7 +361,7 @@ impl<U: Copy + Ord> Connections<U> {
         self.connections.contains_key(&flow)
     }
 
-    /// A connection's far and near address, as the host told them.
+    /// A connection's far and near address, from the host.
     pub(crate) fn addresses(&self, flow: Flow) -> Option<(SocketAddr, SocketAddr)> {
         self.connections.get(&flow).map(|connection| (connection.far, connection.local))
     }

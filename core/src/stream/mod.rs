@@ -1,5 +1,5 @@
-//! Connections: which exist, what they were opened as, who waits for one, and the messages that come
-//! on them (RFC 3261 §18.3, RFC 5626 §4.4.1, RFC 5923).
+//! Connections: their destinations, openings under way, users, and the messages received on them (RFC
+//! 3261 §18.3, RFC 5626 §4.4.1, RFC 5923).
 //!
 //! [`Framer`] finds the messages in one stream of bytes. `Connections` is the one table of an
 //! endpoint's connections: the phone, the switchboard and the exchange have one each.

@@ -1,4 +1,4 @@
-//! Ladder diagrams and captures of what crossed the seam.
+//! Ladder diagrams and captures of the packets that an endpoint sent and received.
 //!
 //! A host that wants a record shows each value to a [`Trace`] as it passes; without one nothing is
 //! spent. Afterwards [`Trace::ladder`] draws the calls as text and [`Trace::pcap`] gives a capture
@@ -50,7 +50,7 @@ pub enum Kind {
     Rtcp,
 }
 
-/// A packet that crossed the seam, and when.
+/// A packet sent or received, and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Packet<'a> {
     /// When, on the monotonic clock: for the ladder's offsets.

@@ -9,14 +9,14 @@ use crate::host::{Inbound, Outbound, Transport};
 use crate::stream::{Frame, Framer};
 use crate::time::{Instant, WallTime};
 
-/// How many bytes of packets a trace keeps unless told otherwise.
+/// How many bytes of packets a trace keeps by default.
 const DEFAULT_LIMIT: usize = 64 << 20;
 /// What a packet counts besides its bytes.
 const RECORD_SIZE: usize = size_of::<Record>();
 /// On how many streams half a message is kept at once: a peer chooses how many it leaves so.
 const MAX_HALVES: usize = 256;
 
-/// The packets that crossed the seam, in order.
+/// The packets sent and received, in order.
 ///
 /// A trace sees with the eyes of one endpoint, both ways; or, if it watches several that talk to
 /// each other, it is given only what they send, or else it would hold everything twice.

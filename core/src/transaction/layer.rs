@@ -385,7 +385,7 @@ impl Layer {
         self.store.entries.is_empty()
     }
 
-    /// What happened so far that nobody was told of.
+    /// The counters.
     pub fn counters(&self) -> Counters {
         self.counters
     }

@@ -97,7 +97,7 @@ impl Limits {
     }
 }
 
-/// What a [`Layer`] did without telling its user.
+/// Counters of what a [`Layer`] did by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Counters {
@@ -117,6 +117,6 @@ pub struct Counters {
     pub refused: u64,
     /// Transactions that timed out.
     pub timeouts: u64,
-    /// Transactions told that the network refused what they sent.
+    /// Transactions that failed because the network refused what they sent.
     pub transport_errors: u64,
 }

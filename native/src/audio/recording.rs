@@ -89,11 +89,11 @@ impl Taps {
         let path = path.to_owned();
         let file = File::create(&path).map_err(|error| write_error(&path, &error))?;
         let (tap, chunks) = sync_channel(Self::WAITING);
-        let (told, result) = watch::channel(None);
+        let (sender, result) = watch::channel(None);
         let at = path.clone();
         let work = move || {
             let done = write(file, kept, &chunks);
-            told.send_replace(Some(done.map_err(|error| write_error(&path, &error))));
+            sender.send_replace(Some(done.map_err(|error| write_error(&path, &error))));
         };
         thread::Builder::new()
             .name("offhook-recording".into())

@@ -244,9 +244,9 @@ impl Call {
         target: &str,
         options: impl Into<TransferOptions>,
     ) -> Result<Transfer, Error> {
-        let (told, outcome) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let (target, options) = (target.to_owned(), options.into());
-        self.command(move |line, id| line.transfer(id, &target, options, told)).await?;
+        self.command(move |line, id| line.transfer(id, &target, options, sender)).await?;
         outcome.await.map_err(|_| self.over())
     }
 
@@ -258,10 +258,10 @@ impl Call {
     /// [`InvalidValue`](Refusal::InvalidValue) for a method that the phone sends by itself;
     /// [`Error::Timeout`] when no answer comes, or the call ends before.
     pub async fn request(&self, method: &str, options: RequestOptions) -> Result<Reply, Error> {
-        let (told, answered) = oneshot::channel();
+        let (sender, answered) = oneshot::channel();
         let method = method.to_owned();
         self.command(move |line, id| {
-            line.request(told, |phone| phone.request_within(id, &method, options))
+            line.request(sender, |phone| phone.request_within(id, &method, options))
         })
         .await?;
         let reply = answered.await.map_err(|_| Error::NotRunning)?;
@@ -288,11 +288,11 @@ impl Call {
     /// what is missing on this side (a port, an address to tell) has shown by then. What the network
     /// says may come sooner or later, and is told by [`answered`](Self::answered) alone.
     pub(crate) async fn placed(&self) -> Result<(), Error> {
-        let (told, passed) = oneshot::channel();
-        let told = || {
-            let _ = told.send(());
+        let (sender, passed) = oneshot::channel();
+        let sender = || {
+            let _ = sender.send(());
         };
-        let job = move |line: &mut Line, _: &mut _| line.at_rest(told);
+        let job = move |line: &mut Line, _: &mut _| line.at_rest(sender);
         self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
         passed.await.map_err(|_| Error::NotRunning)?;
         match &self.shared().status.borrow().ending {
@@ -386,19 +386,19 @@ impl Call {
         if self.state() == CallState::Ended {
             return Err(self.over());
         }
-        let (told, verdict) = oneshot::channel();
+        let (sender, result) = oneshot::channel();
         let id = self.id();
         let job = move |line: &mut Line, _: &mut _| {
-            let verdict = command(line, id);
-            line.at_rest(move || drop(told.send(verdict)));
+            let result = command(line, id);
+            line.at_rest(move || drop(sender.send(result)));
         };
         self.held.jobs.send(Box::new(job)).map_err(|_| self.over())?;
-        match verdict.await {
+        match result.await {
             Ok(Err(
                 Refusal::NoSuchCall { .. } | Refusal::InvalidState { state: CallState::Ended, .. },
             ))
             | Err(_) => Err(self.over()),
-            Ok(verdict) => Ok(verdict?),
+            Ok(result) => Ok(result?),
         }
     }
 

@@ -9,7 +9,7 @@ use siphasher::sip::SipHasher24;
 use crate::outbox::{Lane, Outbox};
 use crate::times::Times;
 
-/// The time of the crossing, a generator of random numbers, and what waits to be sent.
+/// The time of the current call, a generator of random numbers, and what waits to be sent.
 #[derive(Default)]
 pub(super) struct ValueHost {
     pub(super) times: Times,
