@@ -6,7 +6,7 @@ use std::hint::black_box;
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::event::{CallId, CallState, Event};
-use offhook_core::host::{Channel, Endpoint, Inbound, MediaPort};
+use offhook_core::host::{Channel, Endpoint, Inbound, MediaPort, Transport};
 use offhook_core::phone::Phone;
 use offhook_core::rtp::MediaSession;
 use offhook_core::rtp::packet::Header;
@@ -38,9 +38,17 @@ pub struct Pair {
 
 impl Default for Pair {
     fn default() -> Self {
+        Self::over(Transport::Udp)
+    }
+}
+
+impl Pair {
+    /// Two phones that talk over this transport.
+    pub fn over(transport: Transport) -> Self {
         let mut sim = Simulation::new(1);
         let [alice, bob] = ["alice", "bob"].map(|user| {
-            let mut phone = Phone::new(PhoneParameters::without_server(user)).expect("parameters");
+            let parameters = PhoneParameters::without_server(user).transport(transport);
+            let mut phone = Phone::new(parameters).expect("parameters");
             phone.start().expect("a new phone starts");
             let last = if user == "alice" { 1 } else { 2 };
             sim.add([10, 0, 0, last], phone)
@@ -57,9 +65,7 @@ impl Default for Pair {
         let target = format!("sip:bob@{}", bob.address());
         Self { sim, alice, target }
     }
-}
 
-impl Pair {
     /// A call from INVITE to 200 for its BYE, and then `pause`.
     pub fn call(&mut self, pause: Duration) {
         let call = self.connect();

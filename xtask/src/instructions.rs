@@ -18,6 +18,7 @@ struct Work {
 const WORKS: &[Work] = &[
     Work { name: "parse", what: "an INVITE parsed", warm: 1_000 },
     Work { name: "call", what: "an answered call between two phones in memory", warm: 1_000 },
+    Work { name: "tcp", what: "the same over TCP, on a connection that stays", warm: 1_000 },
     Work { name: "packet", what: "an RTP packet in and one out", warm: 1_000 },
 ];
 

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use offhook_core::host::Transport;
 use offhook_core::time::Duration;
 use offhook_tests::work::{Echo, Pair, parse};
 
@@ -14,10 +15,8 @@ fn main() -> ExitCode {
     let Ok(count) = count.parse::<u32>() else { return usage() };
     match work.as_str() {
         "parse" => (0..count).for_each(|_| drop(parse(INVITE))),
-        "call" => {
-            let mut pair = Pair::default();
-            (0..count).for_each(|_| pair.call(Duration::from_millis(100)));
-        }
+        "call" => call(Transport::Udp, count),
+        "tcp" => call(Transport::Tcp, count),
         "packet" => {
             let mut echo = Echo::default();
             (0..count).for_each(|_| echo.frame());
@@ -27,7 +26,12 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn call(transport: Transport, count: u32) {
+    let mut pair = Pair::over(transport);
+    (0..count).for_each(|_| pair.call(Duration::from_millis(100)));
+}
+
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions parse|call|packet COUNT");
+    eprintln!("usage: instructions parse|call|tcp|packet COUNT");
     ExitCode::from(2)
 }
