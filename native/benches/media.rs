@@ -4,11 +4,11 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use offhook_core::codec::Codec;
 use offhook_core::codec::measure::Tone;
-use offhook_core::codec::resampler::Resampler;
-use offhook_core::codec::{Codec, g711, g722};
-use offhook_core::rtp::jitter::{Arrived, JitterBuffer, Taken};
-use offhook_core::rtp::packet::{Header, Packet};
+use offhook_core::internals::{
+    Arrived, Header, JitterBuffer, Packet, Resampler, Taken, g711, g722,
+};
 use offhook_core::time::Duration;
 use offhook_tests::work::Echo;
 

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use offhook_core::host::{Clock, Datagrams, Entropy, Flow, Outbound, Transport};
+use offhook_core::internals::{Layer, Limits, Received};
 use offhook_core::sip::{HeaderName, Message, Method, Writer, reason_phrase};
 use offhook_core::time::{Duration, Instant, WallTime};
-use offhook_core::transaction::{Layer, Limits, Received};
 
 fn main() {
     divan::Divan::from_args().sample_size(200).sample_count(200).run_benches();

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::*;
-use offhook::core::codec::g711;
 use offhook::core::codec::measure::Tone;
+use offhook::core::internals::g711;
 use offhook::{Transfer, TransferMode};
 use process::Offhook;
 use tempfile::tempdir;

@@ -8,7 +8,7 @@ use std::thread::spawn;
 use std::time::{Duration, Instant};
 
 use common::*;
-use offhook::core::nat::{answer_binding, is_stun};
+use offhook::core::internals::{answer_binding, is_stun};
 
 /// A server that answers whoever asks, if it `answers`, and tells who that was; it ends with the test.
 fn server(answers: bool) -> (SocketAddr, Receiver<SocketAddr>) {

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use offhook_core::codec::Codec;
 use offhook_core::codec::PayloadFormat;
 use offhook_core::host::{Clock, Datagrams, Entropy, Host, MediaPort, Outbound};
+use offhook_core::internals::LocalMedia;
 use offhook_core::media::{MediaControl, MediaOptions, MediaParameters, MediaTransport};
 use offhook_core::rtp::MediaSession;
-use offhook_core::sdp::{Agreed, Direction, LocalMedia, TelephoneEvents};
+use offhook_core::sdp::{Agreed, Direction, TelephoneEvents};
 use offhook_core::time::{Duration, Instant, WallTime};
 
 use crate::random::Random;

@@ -167,11 +167,7 @@ impl Context<'_> {
         attempt: &mut Attempt,
     ) -> Result<(), Refusal> {
         let agent = &mut *self.agent;
-        let (asker, name) = match response.status().and_then(Asker::of_status) {
-            Some(asker @ Asker::Server) => (asker, HeaderName::WwwAuthenticate),
-            Some(asker @ Asker::Proxy) => (asker, HeaderName::ProxyAuthenticate),
-            None => return Err(Refusal::Unmet),
-        };
+        let asker = response.status().and_then(Asker::of_status).ok_or(Refusal::Unmet)?;
         let from_home = agent.is_home(path);
         let (pin, parameters) = (&mut agent.pin, &agent.parameters);
         let credentials = |realm: &str| {
@@ -182,7 +178,7 @@ impl Context<'_> {
             let (name, password) = parameters.credentials.find(server, realm, &parameters.user)?;
             Some((name.to_owned(), password.to_owned()))
         };
-        let fields = response.headers(name);
+        let fields = response.headers(asker.challenge_field());
         agent.digest.handle_challenge(&mut attempt.rounds, asker, fields, credentials).map_err(
             |error| match error {
                 AuthError::Rejected { .. } => Refusal::Rejected,
@@ -199,10 +195,8 @@ impl Context<'_> {
         if !self.agent.is_home(path) {
             return;
         }
-        let server = (Asker::Server, HeaderName::AuthenticationInfo);
-        let proxy = (Asker::Proxy, HeaderName::ProxyAuthenticationInfo);
-        for (asker, name) in [server, proxy] {
-            if let Some(value) = response.header(name) {
+        for asker in [Asker::Server, Asker::Proxy] {
+            if let Some(value) = response.header(asker.info_field()) {
                 self.agent.digest.handle_info(asker, value);
             }
         }
@@ -255,11 +249,7 @@ impl Agent {
         writer.field(HeaderName::CSeq, format_args!("{seq} {method}"));
         self.write_fields(&mut writer, fields);
         for Authorization { asker, value } in credentials {
-            let name = match asker {
-                Asker::Server => HeaderName::Authorization,
-                Asker::Proxy => HeaderName::ProxyAuthorization,
-            };
-            writer.field(name, value);
+            writer.field(asker.credentials_field(), value);
         }
         writer.field(HeaderName::UserAgent, &self.parameters.user_agent);
         for (name, value) in *extensions {

@@ -80,7 +80,7 @@ impl fmt::Display for Algorithm {
 
 /// Quality of protection (RFC 7616 §3.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Qop {
+pub(super) enum Qop {
     /// Authenticates the method and URI.
     Auth,
     /// Authenticates the body as well.
@@ -89,7 +89,7 @@ pub enum Qop {
 
 impl Qop {
     /// The name in the header fields: `auth-int`.
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",
             Self::AuthInt => "auth-int",
@@ -97,7 +97,7 @@ impl Qop {
     }
 
     /// The quality of that name, in any case.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         [Self::Auth, Self::AuthInt].into_iter().find(|qop| qop.as_str().eq_ignore_ascii_case(name))
     }
 }

@@ -2,10 +2,11 @@
 
 use super::algorithm::{Algorithm, Qop};
 use super::params::Params;
+use crate::sip::HeaderName;
 
 /// Who asks for credentials, and so which header fields carry them (RFC 3261 §22.2, §22.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Asker {
+pub(crate) enum Asker {
     /// A registrar or user agent server: 401, WWW-Authenticate, Authorization.
     Server,
     /// A proxy: 407, Proxy-Authenticate, Proxy-Authorization.
@@ -14,7 +15,7 @@ pub enum Asker {
 
 impl Asker {
     /// Who asks with this status code: 401 or 407.
-    pub const fn of_status(status: u16) -> Option<Self> {
+    pub(crate) const fn of_status(status: u16) -> Option<Self> {
         match status {
             401 => Some(Self::Server),
             407 => Some(Self::Proxy),
@@ -23,7 +24,7 @@ impl Asker {
     }
 
     /// The status code that asks.
-    pub const fn status(self) -> u16 {
+    pub(crate) const fn status(self) -> u16 {
         match self {
             Self::Server => 401,
             Self::Proxy => 407,
@@ -31,33 +32,33 @@ impl Asker {
     }
 
     /// The header field that challenges: `WWW-Authenticate`.
-    pub const fn challenge_field(self) -> &'static str {
+    pub(crate) const fn challenge_field(self) -> HeaderName {
         match self {
-            Self::Server => "WWW-Authenticate",
-            Self::Proxy => "Proxy-Authenticate",
+            Self::Server => HeaderName::WwwAuthenticate,
+            Self::Proxy => HeaderName::ProxyAuthenticate,
         }
     }
 
     /// The header field that answers: `Authorization`.
-    pub const fn credentials_field(self) -> &'static str {
+    pub(crate) const fn credentials_field(self) -> HeaderName {
         match self {
-            Self::Server => "Authorization",
-            Self::Proxy => "Proxy-Authorization",
+            Self::Server => HeaderName::Authorization,
+            Self::Proxy => HeaderName::ProxyAuthorization,
         }
     }
 
     /// The header field of a success that may name the next nonce: `Authentication-Info`.
-    pub const fn info_field(self) -> &'static str {
+    pub(crate) const fn info_field(self) -> HeaderName {
         match self {
-            Self::Server => "Authentication-Info",
-            Self::Proxy => "Proxy-Authentication-Info",
+            Self::Server => HeaderName::AuthenticationInfo,
+            Self::Proxy => HeaderName::ProxyAuthenticationInfo,
         }
     }
 }
 
 /// One Digest challenge that can be answered (RFC 7616 §3.3).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Challenge {
+pub(super) struct Challenge {
     /// The realm, unescaped.
     pub realm: String,
     /// The server's nonce.
@@ -81,7 +82,7 @@ impl Challenge {
     /// Reads the challenges of one field, without those that cannot be answered: another scheme (of
     /// which Basic is forbidden, RFC 8760 §2.6), an algorithm or a quality of protection that is not
     /// known, no realm or nonce.
-    pub fn parse(value: &str) -> Vec<Self> {
+    pub(super) fn parse(value: &str) -> Vec<Self> {
         Params::parse(value).iter().filter_map(Self::of).collect()
     }
 

@@ -15,7 +15,7 @@ const MAX_ROUNDS: u8 = 2;
 
 /// A header field with credentials, to be put into a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Authorization {
+pub(crate) struct Authorization {
     /// For whom: says the field's name, [`Asker::credentials_field`].
     pub asker: Asker,
     /// The field's value.
@@ -25,7 +25,7 @@ pub struct Authorization {
 /// What one request has tried so far: kept by its sender beside the request, from the first sending
 /// to the final response, through every challenge. A new request starts with the default.
 #[derive(Clone, Debug, Default)]
-pub struct Rounds(Vec<Round>);
+pub(crate) struct Rounds(Vec<Round>);
 
 /// What a request has tried in one realm.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub enum AuthError {
 /// Answers challenges: remembers nonces and counts their uses. One may serve a whole phone, for the
 /// requests that go to its server and nowhere else.
 #[derive(Clone)]
-pub struct DigestClient {
+pub(crate) struct DigestClient {
     sessions: Vec<Session>,
     allow_md5: bool,
 }
@@ -90,7 +90,7 @@ struct Session {
 impl DigestClient {
     /// A client that knows no nonce yet. `allow_md5` says whether it answers challenges whose
     /// algorithm is MD5 where nothing stronger is offered.
-    pub fn new(allow_md5: bool) -> Self {
+    pub(crate) fn new(allow_md5: bool) -> Self {
         Self { sessions: Vec::new(), allow_md5 }
     }
 
@@ -105,7 +105,7 @@ impl DigestClient {
     /// # Errors
     /// When there is nothing to try, or nothing new: credentials that were refused are not sent
     /// again, unless the nonce alone was stale (RFC 3261 §22.1).
-    pub fn handle_challenge<'a>(
+    pub(crate) fn handle_challenge<'a>(
         &mut self,
         rounds: &mut Rounds,
         asker: Asker,
@@ -147,7 +147,7 @@ impl DigestClient {
     /// server is only told unasked for the URI for which it asked, as a registrar is (§22.2): a proxy
     /// passes the field on, so that otherwise whoever is called would be given a hash of the
     /// password.
-    pub fn authorize(
+    pub(crate) fn authorize(
         &mut self,
         host: &mut dyn Host,
         rounds: &mut Rounds,
@@ -172,7 +172,7 @@ impl DigestClient {
 
     /// Takes the [`Asker::info_field`] of a success: the nonce to use next (RFC 7616 §3.5). The
     /// session, and with it a session key, goes on.
-    pub fn handle_info(&mut self, asker: Asker, value: &str) {
+    pub(crate) fn handle_info(&mut self, asker: Asker, value: &str) {
         let params = Params::of_info(value);
         let Some(nonce) = params.value("nextnonce").filter(|nonce| !nonce.is_empty()) else {
             return;

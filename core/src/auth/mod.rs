@@ -1,8 +1,8 @@
 //! Digest authentication (RFC 3261 §22, RFC 7616, RFC 8760) and the credentials it uses.
 //!
-//! [`DigestClient`] answers the challenges of servers and proxies, within the rule of [`RealmPin`];
-//! [`DigestServer`] makes them and checks the answers. Read
-//! [`Challenge`] first.
+//! `DigestClient` answers the challenges of servers and proxies, within the rule of `RealmPin`;
+//! `DigestServer` makes them and checks the answers. Read
+//! `Challenge` first.
 
 mod algorithm;
 mod challenge;
@@ -14,9 +14,11 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use algorithm::{Algorithm, Qop};
-pub use challenge::{Asker, Challenge};
-pub use client::{AuthError, Authorization, DigestClient, Rounds};
+pub use algorithm::Algorithm;
+pub use client::AuthError;
 pub use credentials::CredentialsManager;
-pub use pin::RealmPin;
-pub use server::{DigestServer, Refusal, Verified};
+
+pub(crate) use challenge::Asker;
+pub(crate) use client::{Authorization, DigestClient, Rounds};
+pub(crate) use pin::RealmPin;
+pub(crate) use server::{DigestServer, Refusal};

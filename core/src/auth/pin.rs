@@ -7,25 +7,20 @@
 /// or, without one, that of the server's first challenge. A later realm is refused whatever the
 /// method.
 #[derive(Clone, Debug, Default)]
-pub struct RealmPin {
+pub(crate) struct RealmPin {
     realm: Option<String>,
 }
 
 impl RealmPin {
     /// A pin on `realm`; with `None`, on that of the server's first challenge.
-    pub fn new(realm: Option<&str>) -> Self {
+    pub(crate) fn new(realm: Option<&str>) -> Self {
         Self { realm: realm.map(str::to_owned) }
     }
 
     /// Whether a challenge in `realm` may be answered. `from_server` says whether the response that
     /// carries it came from the configured server or proxy; a direct peer is never answered.
-    pub fn admits(&mut self, from_server: bool, realm: &str) -> bool {
+    pub(crate) fn admits(&mut self, from_server: bool, realm: &str) -> bool {
         from_server && self.realm.get_or_insert_with(|| realm.to_owned()) == realm
-    }
-
-    /// The realm, once it is known.
-    pub fn realm(&self) -> Option<&str> {
-        self.realm.as_deref()
     }
 }
 
@@ -37,12 +32,12 @@ mod tests {
     fn the_first_realm_of_the_server_is_kept() {
         let mut pin = RealmPin::default();
         assert!(!pin.admits(false, "attacker"), "a direct peer is never answered");
-        assert_eq!(pin.realm(), None, "nor does it set the pin");
+        assert_eq!(pin.realm.as_deref(), None, "nor does it set the pin");
         assert!(pin.admits(true, "pbx"));
         assert!(pin.admits(true, "pbx"));
         assert!(!pin.admits(true, "attacker"));
         assert!(!pin.admits(false, "pbx"), "a direct peer that knows the realm is not answered");
-        assert_eq!(pin.realm(), Some("pbx"));
+        assert_eq!(pin.realm.as_deref(), Some("pbx"));
     }
 
     #[test]

@@ -13,14 +13,13 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::algorithm::{self, Algorithm, Qop, Request};
-use super::challenge::Asker;
 use super::params::{Params, Quoted};
 use crate::host::Host;
 use crate::time::{Duration, Instant};
 
 /// A request whose credentials are right.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// The name, as it was looked up.
     pub username: String,
     /// The URI that the credentials are for. It need not be the Request-URI, which proxies rewrite
@@ -31,7 +30,7 @@ pub struct Verified {
 /// Why a request is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// No credentials for our realm: challenge.
     #[error("no credentials")]
     Missing,
@@ -50,8 +49,7 @@ pub enum Refusal {
 /// Challenges requests and checks their credentials, for one realm.
 ///
 /// ACK and CANCEL are never challenged (RFC 3261 §22.1).
-pub struct DigestServer {
-    asker: Asker,
+pub(crate) struct DigestServer {
     realm: String,
     algorithms: Vec<Algorithm>,
     /// As long as a block of the hash (RFC 2104 §3).
@@ -80,16 +78,15 @@ struct Uses {
 
 impl DigestServer {
     /// How long a nonce is good.
-    pub const LIFETIME: Duration = Duration::from_secs(300);
+    pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
     /// How many nonces in use are remembered.
-    pub const MAX_NONCES: usize = 16_384;
+    pub(crate) const MAX_NONCES: usize = 16_384;
 
     /// A server for one realm that offers these algorithms, the preferred one first.
-    pub fn new(host: &mut dyn Host, asker: Asker, realm: &str, algorithms: &[Algorithm]) -> Self {
+    pub(crate) fn new(host: &mut dyn Host, realm: &str, algorithms: &[Algorithm]) -> Self {
         let mut key = [0; 64];
         host.fill(&mut key);
         Self {
-            asker,
             realm: realm.to_owned(),
             algorithms: algorithms.to_vec(),
             key,
@@ -99,14 +96,14 @@ impl DigestServer {
         }
     }
 
-    /// Who asks: says the status code and the header fields.
-    pub fn asker(&self) -> Asker {
-        self.asker
-    }
-
-    /// The values of the [`Asker::challenge_field`]s to send to `source`, one for each algorithm, in
+    /// The values of the [`challenge_field`](super::Asker::challenge_field)s to send to `source`, one for each algorithm, in
     /// the order of preference (RFC 8760 §2.3).
-    pub fn challenges(&mut self, host: &mut dyn Host, source: IpAddr, stale: bool) -> Vec<String> {
+    pub(crate) fn challenges(
+        &mut self,
+        host: &mut dyn Host,
+        source: IpAddr,
+        stale: bool,
+    ) -> Vec<String> {
         let nonce = self.write(Nonce { made: host.now(), random: host.random() }, source);
         let challenge = |algorithm: &Algorithm| {
             let mut value = format!(
@@ -122,17 +119,17 @@ impl DigestServer {
     }
 
     /// The name that credentials for our realm give, be they right or wrong; `fields` are the values of
-    /// every [`Asker::credentials_field`].
-    pub fn claimed<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    /// every [`credentials_field`](super::Asker::credentials_field).
+    pub(crate) fn claimed<'a>(&self, fields: impl IntoIterator<Item = &'a str>) -> Option<String> {
         self.ours(fields)?.value("username").map(str::to_owned)
     }
 
-    /// Checks a request from `source`: `fields` are the values of every [`Asker::credentials_field`],
+    /// Checks a request from `source`: `fields` are the values of every [`credentials_field`](super::Asker::credentials_field),
     /// `password` finds the password of a name.
     ///
     /// # Errors
     /// Says what to answer.
-    pub fn verify<'a>(
+    pub(crate) fn verify<'a>(
         &mut self,
         host: &mut dyn Host,
         source: IpAddr,
@@ -354,7 +351,6 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_what_is_forgotten_is_stale() {
         let mut server = DigestServer {
-            asker: Asker::Server,
             realm: String::new(),
             algorithms: Vec::new(),
             key: [0; 64],

@@ -19,7 +19,7 @@ const MAX_MERGE: u32 = 100;
 
 /// Remembers what was heard and makes up what is missing.
 #[derive(Clone, Debug)]
-pub struct Concealer {
+pub(crate) struct Concealer {
     rate: u32,
     /// What was played last, newest at the end; up to three of the longest periods and a quarter.
     history: Vec<i16>,
@@ -34,7 +34,7 @@ pub struct Concealer {
 
 impl Concealer {
     /// For sound at `rate` samples a second.
-    pub fn new(rate: u32) -> Self {
+    pub(crate) fn new(rate: u32) -> Self {
         let longest = (rate * MAX_PERIOD.0 / MAX_PERIOD.1) as usize;
         Self {
             rate,
@@ -47,7 +47,7 @@ impl Concealer {
     }
 
     /// Goes on at another rate with what was heard.
-    pub fn set_rate(&mut self, rate: u32) {
+    pub(crate) fn set_rate(&mut self, rate: u32) {
         let history = convert(&self.history, self.rate, rate);
         *self = Self::new(rate);
         self.remember(&history);
@@ -55,7 +55,7 @@ impl Concealer {
 
     /// Takes sound that is about to be played; its beginning is blended with what was made up
     /// before it.
-    pub fn heard(&mut self, samples: &mut [i16]) {
+    pub(crate) fn heard(&mut self, samples: &mut [i16]) {
         if self.made_up > 0 {
             let merge =
                 (self.rate / MERGE) as usize + self.made_up * STEADY as usize / MERGE as usize;
@@ -71,7 +71,7 @@ impl Concealer {
 
     /// Makes up sound in the place of what is missing. Returns how many of the samples are more
     /// than silence.
-    pub fn conceal(&mut self, samples: &mut [i16]) -> usize {
+    pub(crate) fn conceal(&mut self, samples: &mut [i16]) -> usize {
         if self.period.is_empty() {
             self.begin();
         }
@@ -94,7 +94,7 @@ impl Concealer {
     }
 
     /// Plays silence that is meant to be; what still fades goes on fading.
-    pub fn rest(&mut self, samples: &mut [i16]) {
+    pub(crate) fn rest(&mut self, samples: &mut [i16]) {
         if self.made_up > 0 && self.made_up < self.faded_after() {
             self.conceal(samples);
             return;

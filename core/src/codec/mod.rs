@@ -1,19 +1,19 @@
 //! Audio codecs: 16-bit linear samples in, payload bytes out, and back.
 //!
 //! [`Codec`] names the codecs of this build, and each has a file of its own that implements what
-//! [`Encoder`] and [`Decoder`] ask of it. [`resampler`] changes the sampling rate,
-//! [`timescale`] the length, [`concealment`] fills what was lost, and [`measure`] tells what a piece
+//! [`Encoder`] and [`Decoder`] ask of it. `resampler` changes the sampling rate,
+//! `timescale` the length, `concealment` fills what was lost, and [`measure`] tells what a piece
 //! of audio holds.
 
 mod coding;
-pub mod concealment;
-pub mod g711;
-pub mod g722;
+pub(crate) mod concealment;
+pub(crate) mod g711;
+pub(crate) mod g722;
 #[cfg(test)]
 mod l16;
 pub mod measure;
-pub mod resampler;
-pub mod timescale;
+pub(crate) mod resampler;
+pub(crate) mod timescale;
 mod unsigned8;
 
 pub use coding::{Decoder, Encoder};

@@ -6,7 +6,7 @@
 //! rounds exactly, so they are the same on every machine; what runs for each sample is integer.
 
 /// The rates that can be converted, in hertz.
-pub const RATES: core::ops::RangeInclusive<u32> = 4_000..=192_000;
+pub(crate) const RATES: core::ops::RangeInclusive<u32> = 4_000..=192_000;
 
 /// How many zero crossings the sinc has to each side.
 const ZERO_CROSSINGS: u32 = 24;

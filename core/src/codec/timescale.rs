@@ -25,17 +25,17 @@ pub enum Patience {
 }
 
 /// How many samples [`shrink`] and [`grow`] want to see at that rate.
-pub fn needed(rate: u32) -> usize {
+pub(crate) fn needed(rate: u32) -> usize {
     (rate / MAX_LAG + seam(rate)) as usize
 }
 
 /// How many samples [`shrink`] and [`grow`] take away or add at most.
-pub fn longest(rate: u32) -> usize {
+pub(crate) fn longest(rate: u32) -> usize {
     (rate / MAX_LAG) as usize
 }
 
 /// Drops one period at the beginning of `samples`; returns how many samples that were, or none.
-pub fn shrink(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
+pub(crate) fn shrink(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
     let Some(lag) = best_lag(samples, rate, patience) else { return 0 };
     let seam = seam(rate) as usize;
     for i in 0..seam {
@@ -48,7 +48,7 @@ pub fn shrink(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
 }
 
 /// Repeats one period at the beginning of `samples`; returns how many samples were added, or none.
-pub fn grow(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
+pub(crate) fn grow(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
     let Some(lag) = best_lag(samples, rate, patience) else { return 0 };
     let seam = seam(rate) as usize;
     let old = samples.len();

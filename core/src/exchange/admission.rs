@@ -6,7 +6,7 @@ use super::ExchangeParameters;
 use super::domain::Domain;
 use crate::auth::{Asker, DigestServer, Refusal};
 use crate::host::Host;
-use crate::sip::{HeaderName, Message, NameAddr, Uri, unescape};
+use crate::sip::{Message, NameAddr, Uri, unescape};
 
 /// Asks for passwords, for the registrar and for the proxy.
 #[derive(Debug)]
@@ -28,9 +28,8 @@ pub(super) enum Denied {
 
 impl Admission {
     pub(super) fn new(host: &mut dyn Host, parameters: &ExchangeParameters) -> Self {
-        let mut server =
-            |asker| DigestServer::new(host, asker, &parameters.realm, &parameters.algorithms);
-        Self { registrar: server(Asker::Server), proxy: server(Asker::Proxy) }
+        let mut server = || DigestServer::new(host, &parameters.realm, &parameters.algorithms);
+        Self { registrar: server(), proxy: server() }
     }
 
     /// The user of ours as whom a request shows credentials, be they right or wrong.
@@ -40,7 +39,7 @@ impl Admission {
         request: &Message,
         parameters: &ExchangeParameters,
     ) -> Option<String> {
-        let claimed = self.server(asker).claimed(request.headers(field(asker)))?;
+        let claimed = self.server(asker).claimed(request.headers(asker.credentials_field()))?;
         parameters.users.iter().any(|(name, _)| *name == claimed).then_some(claimed)
     }
 
@@ -59,7 +58,8 @@ impl Admission {
             let entry = parameters.users.iter().find(|(name, _)| name == user);
             entry.map(|(_, password)| password.clone())
         };
-        let (method, fields) = (request.method().as_str(), request.headers(field(asker)));
+        let (method, fields) =
+            (request.method().as_str(), request.headers(asker.credentials_field()));
         let server = self.server(asker);
         let verified = server.verify(host, source, fields, method, request.body(), password);
         let user = match verified {
@@ -92,13 +92,6 @@ impl Admission {
             Asker::Server => &mut self.registrar,
             Asker::Proxy => &mut self.proxy,
         }
-    }
-}
-
-fn field(asker: Asker) -> HeaderName {
-    match asker {
-        Asker::Server => HeaderName::Authorization,
-        Asker::Proxy => HeaderName::ProxyAuthorization,
     }
 }
 

@@ -450,7 +450,7 @@ impl Running {
         let (ip, now) = (received.origin.peer.ip(), host.now());
         let claimed = self.admission.claimed(asker, request, &self.parameters);
         let claimed = claimed.as_deref();
-        let shows = request.header_by_name(asker.credentials_field()).is_some();
+        let shows = request.header(asker.credentials_field()).is_some();
         if shows && !self.sources.may_guess(ip, now, claimed) {
             self.refuse(host, received, 503);
             return false;
@@ -465,11 +465,8 @@ impl Running {
             Err(Denied::Refused(status)) => self.refuse(host, received, status),
             Err(Denied::Challenge { stale }) => {
                 let challenges = self.admission.challenges(host, asker, ip, stale);
-                let name = match asker {
-                    Asker::Server => HeaderName::WwwAuthenticate,
-                    Asker::Proxy => HeaderName::ProxyAuthenticate,
-                };
                 self.respond(host, received, asker.status(), |writer| {
+                    let name = asker.challenge_field();
                     challenges.iter().for_each(|challenge| writer.field(name, challenge));
                 });
             }

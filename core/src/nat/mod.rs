@@ -4,15 +4,13 @@
 mod keep_alive;
 mod network;
 mod question;
-mod stun;
+pub(crate) mod stun;
 
 pub use keep_alive::{KeepAlive, KeepAliveError};
 pub use network::{Network, NetworkError};
 pub(crate) use question::{Question, RTO};
-pub use stun::{
-    STUN_PORT, StunClass, StunError, StunMessage, TransactionId, answer_binding,
-    binding_indication, binding_request, is_stun,
-};
+pub use stun::STUN_PORT;
+pub(crate) use stun::{StunMessage, TransactionId, answer_binding, binding_indication, is_stun};
 
 use core::net::{IpAddr, SocketAddr};
 

@@ -207,7 +207,7 @@ pub fn binding_request(id: TransactionId) -> Vec<u8> {
 }
 
 /// Says nothing but "I am still here" (§6.2.1: it is not answered), to keep a way open.
-pub fn binding_indication(id: TransactionId) -> Vec<u8> {
+pub(crate) fn binding_indication(id: TransactionId) -> Vec<u8> {
     write(StunClass::Indication, id, &[])
 }
 

@@ -15,11 +15,11 @@ use crate::codec::timescale::{self, Patience};
 use crate::time::Duration;
 
 /// How many packets may wait.
-pub const MAX_PACKETS: usize = 128;
+pub(crate) const MAX_PACKETS: usize = 128;
 /// How many payload bytes may wait.
-pub const MAX_BYTES: usize = 32_768;
+pub(crate) const MAX_BYTES: usize = 32_768;
 /// How much sound may wait, in seconds; what is further away than this is on another clock.
-pub const MAX_SECONDS: u32 = 1;
+pub(crate) const MAX_SECONDS: u32 = 1;
 /// Without packets for this part of a second, the next one begins a new stretch of sound: 100 ms.
 const SILENCE: u32 = 10;
 /// How many spare payload buffers are kept.

@@ -6,27 +6,28 @@
 
 mod audio;
 mod headroom;
-pub mod jitter;
+pub(crate) mod jitter;
 mod latch;
 mod pacer;
-pub mod packet;
+pub(crate) mod packet;
 mod playout;
 mod receiver;
 mod reported;
 mod reporter;
-pub mod rtcp;
+mod rtcp;
 mod sender;
 mod session;
 mod source;
 mod stats;
 mod stream;
 mod tap;
-pub mod telephone_event;
+mod telephone_event;
 mod transport;
 
 pub use audio::{MAX_QUEUED_SECONDS, MAX_UNREAD_SECONDS};
 pub use session::{DtmfError, MAX_MARKS, MediaSession};
 pub use stats::MediaStats;
+pub use telephone_event::event_of;
 
 #[cfg(test)]
 mod tests;

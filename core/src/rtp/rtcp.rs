@@ -18,14 +18,14 @@ const MAX_CNAME: usize = 255;
 
 /// A checked compound packet (§6.1).
 #[derive(Clone, Copy, Debug)]
-pub struct Compound<'a> {
+pub(super) struct Compound<'a> {
     bytes: &'a [u8],
 }
 
 /// One packet of a compound.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Packet<'a> {
+pub(super) enum Packet<'a> {
     /// SR (§6.4.1).
     SenderReport {
         /// Who reports.
@@ -37,33 +37,21 @@ pub enum Packet<'a> {
     },
     /// RR (§6.4.2).
     ReceiverReport {
-        /// Who reports.
-        ssrc: u32,
         /// What it has received.
         blocks: Blocks<'a>,
-    },
-    /// SDES (§6.5).
-    Description {
-        /// The first chunk's source.
-        ssrc: u32,
-        /// Its canonical name, if it is text.
-        cname: Option<&'a str>,
     },
     /// BYE (§6.6).
     Goodbye {
         /// Who leaves; four bytes each.
         sources: &'a [u8],
     },
-    /// Anything else.
-    Other {
-        /// The packet type.
-        packet_type: u8,
-    },
+    /// Anything else, SDES (§6.5) among it.
+    Other,
 }
 
 impl Packet<'_> {
     /// Whether this is a BYE of that source.
-    pub fn is_goodbye_of(&self, ssrc: u32) -> bool {
+    pub(super) fn is_goodbye_of(&self, ssrc: u32) -> bool {
         match self {
             Self::Goodbye { sources } => sources.chunks_exact(4).any(|s| s == ssrc.to_be_bytes()),
             _ => false,
@@ -73,7 +61,7 @@ impl Packet<'_> {
 
 /// What a sender tells about itself (§6.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SenderInfo {
+pub(super) struct SenderInfo {
     /// When the report was sent, as an NTP timestamp.
     pub ntp: u64,
     /// The same moment on the RTP clock.
@@ -86,7 +74,7 @@ pub struct SenderInfo {
 
 /// What is told about one source (§6.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ReportBlock {
+pub(super) struct ReportBlock {
     /// The source.
     pub ssrc: u32,
     /// The part lost since the last report, in 1/256.
@@ -105,7 +93,7 @@ pub struct ReportBlock {
 
 /// The report blocks of one report.
 #[derive(Clone, Copy, Debug)]
-pub struct Blocks<'a>(&'a [u8]);
+pub(super) struct Blocks<'a>(&'a [u8]);
 
 impl Iterator for Blocks<'_> {
     type Item = ReportBlock;
@@ -130,7 +118,7 @@ impl Iterator for Blocks<'_> {
 /// Why a datagram is not a compound RTCP packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RtcpError {
+pub(super) enum RtcpError {
     /// A packet of it goes beyond its end, or is shorter than its kind must be.
     #[error("a length that does not fit")]
     Length,
@@ -144,7 +132,7 @@ pub enum RtcpError {
 
 impl<'a> Compound<'a> {
     /// Checks a datagram as §A.2 says, and every length in it.
-    pub fn parse(datagram: &'a [u8]) -> Result<Self, RtcpError> {
+    pub(super) fn parse(datagram: &'a [u8]) -> Result<Self, RtcpError> {
         let &[first, kind, ..] = datagram else { return Err(RtcpError::Length) };
         if first >> 6 != VERSION {
             return Err(RtcpError::Version);
@@ -160,7 +148,7 @@ impl<'a> Compound<'a> {
     }
 
     /// Its packets, in order.
-    pub fn packets(&self) -> impl Iterator<Item = Packet<'a>> + use<'a> {
+    pub(super) fn packets(&self) -> impl Iterator<Item = Packet<'a>> + use<'a> {
         let mut rest = self.bytes;
         core::iter::from_fn(move || {
             let (packet, after) = split(rest).ok()?;
@@ -209,15 +197,16 @@ fn split(bytes: &[u8]) -> Result<(Packet<'_>, &[u8]), RtcpError> {
             Packet::SenderReport { ssrc, info, blocks: take_blocks(blocks, count)? }
         }
         RECEIVER_REPORT => {
-            let (ssrc, blocks) = take_word(body)?;
-            Packet::ReceiverReport { ssrc, blocks: take_blocks(blocks, count)? }
+            let (_, blocks) = take_word(body)?;
+            Packet::ReceiverReport { blocks: take_blocks(blocks, count)? }
         }
         DESCRIPTION if count > 0 => {
-            let (ssrc, items) = take_word(body)?;
-            Packet::Description { ssrc, cname: find_cname(items)? }
+            let (_, items) = take_word(body)?;
+            check_items(items)?;
+            Packet::Other
         }
         GOODBYE => Packet::Goodbye { sources: body.get(..4 * count).ok_or(RtcpError::Length)? },
-        _ => Packet::Other { packet_type },
+        _ => Packet::Other,
     };
     Ok((packet, rest))
 }
@@ -232,18 +221,13 @@ fn take_blocks(bytes: &[u8], count: usize) -> Result<Blocks<'_>, RtcpError> {
     bytes.get(..BLOCK * count).map(Blocks).ok_or(RtcpError::Length)
 }
 
-/// The canonical name among a chunk's items (§6.5).
-fn find_cname(mut items: &[u8]) -> Result<Option<&str>, RtcpError> {
+/// Checks the lengths of a chunk's items (§6.5).
+fn check_items(mut items: &[u8]) -> Result<(), RtcpError> {
     loop {
         match items {
-            [] | [0, ..] => return Ok(None),
-            [kind, length, rest @ ..] => {
-                let (text, after) =
-                    rest.split_at_checked(usize::from(*length)).ok_or(RtcpError::Length)?;
-                if *kind == CNAME {
-                    return Ok(core::str::from_utf8(text).ok());
-                }
-                items = after;
+            [] | [0, ..] => return Ok(()),
+            [_, length, rest @ ..] => {
+                items = rest.get(usize::from(*length)..).ok_or(RtcpError::Length)?;
             }
             [_] => return Err(RtcpError::Length),
         }
@@ -256,7 +240,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// Appends an SR (§6.4.1), or an RR (§6.4.2) when there is nothing sent to tell of.
-pub fn append_report(
+pub(super) fn append_report(
     buffer: &mut Vec<u8>,
     ssrc: u32,
     info: Option<&SenderInfo>,
@@ -284,7 +268,7 @@ pub fn append_report(
 }
 
 /// Appends an SDES with the canonical name (§6.5.1), which is cut after 255 bytes.
-pub fn append_description(buffer: &mut Vec<u8>, ssrc: u32, cname: &str) {
+pub(super) fn append_description(buffer: &mut Vec<u8>, ssrc: u32, cname: &str) {
     let mut length = cname.len().min(MAX_CNAME);
     while !cname.is_char_boundary(length) {
         length -= 1;
@@ -303,7 +287,7 @@ pub fn append_description(buffer: &mut Vec<u8>, ssrc: u32, cname: &str) {
 }
 
 /// Appends a BYE (§6.6).
-pub fn append_goodbye(buffer: &mut Vec<u8>, ssrc: u32) {
+pub(super) fn append_goodbye(buffer: &mut Vec<u8>, ssrc: u32) {
     let start = begin(buffer, 1, GOODBYE);
     buffer.extend(ssrc.to_be_bytes());
     finish(buffer, start);
@@ -325,7 +309,7 @@ fn finish(buffer: &mut [u8], start: usize) {
 
 /// Who takes part, for the interval between reports (§6.3).
 #[derive(Clone, Copy, Debug)]
-pub struct Membership {
+pub(super) struct Membership {
     /// Everybody, ourselves included.
     pub members: u64,
     /// Those that sent RTP since the last report but one.
@@ -341,7 +325,7 @@ pub struct Membership {
 }
 
 /// The time until the next report (§6.3.1); `random` is any number.
-pub fn interval(membership: &Membership, random: u64) -> Duration {
+pub(super) fn interval(membership: &Membership, random: u64) -> Duration {
     const MINIMUM: u64 = 5_000_000;
     const INITIAL_MINIMUM: u64 = 2_500_000;
     let Membership { members, senders, we_sent, bandwidth, average_size, initial } = *membership;
@@ -394,9 +378,9 @@ mod tests {
         let Packet::SenderReport { ssrc: 1, info, blocks } = &packets[0] else { panic!() };
         assert_eq!(*info, INFO);
         assert_eq!(blocks.collect::<Vec<_>>(), [REPORT]);
-        let Packet::Description { ssrc: 1, cname: Some("alice@host") } = packets[1] else {
-            panic!()
-        };
+        assert!(matches!(packets[1], Packet::Other));
+        let description = b"\x81\xCA\0\x05\0\0\0\x01\x01\x0Aalice@host\0\0\0\0";
+        assert!(bytes.windows(description.len()).any(|part| part == description));
         assert!(packets[2].is_goodbye_of(1) && !packets[2].is_goodbye_of(2));
     }
 
@@ -416,11 +400,10 @@ mod tests {
             append_description(&mut bytes, 1, &"é".repeat(length));
             assert_eq!(bytes.len() % 4, 0);
             let compound = Compound::parse(&bytes).unwrap();
-            let Some(Packet::Description { cname: Some(name), .. }) = compound.packets().nth(1)
-            else {
-                panic!()
-            };
-            assert_eq!(name, "é".repeat(length.min(127)));
+            assert_eq!(compound.packets().count(), 2);
+            let name = "é".repeat(length.min(127));
+            assert_eq!(bytes[17], name.len() as u8);
+            assert_eq!(&bytes[18..18 + name.len()], name.as_bytes());
         }
     }
 

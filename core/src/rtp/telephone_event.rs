@@ -20,7 +20,7 @@ const REMEMBERED: usize = 8;
 
 /// What one telephone-event payload says (§2.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct TelephoneEvent {
+pub(super) struct TelephoneEvent {
     /// Which event; 0 to 15 are the keys 0 to 9, *, #, A to D.
     pub event: u8,
     /// Whether it has ended.
@@ -33,17 +33,17 @@ pub struct TelephoneEvent {
 
 impl TelephoneEvent {
     /// How long the payload of one event is.
-    pub const LENGTH: usize = 4;
+    pub(super) const LENGTH: usize = 4;
 
     /// Reads the first event of a payload; `None` when the payload is too short for one.
-    pub fn parse(payload: &[u8]) -> Option<Self> {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let &[event, flags, d0, d1] = payload.first_chunk::<{ Self::LENGTH }>()?;
         let duration = u16::from_be_bytes([d0, d1]);
         Some(Self { event, end: flags & 0x80 != 0, volume: flags & 0x3F, duration })
     }
 
     /// The payload.
-    pub fn to_bytes(&self) -> [u8; Self::LENGTH] {
+    pub(super) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let [d0, d1] = self.duration.to_be_bytes();
         [self.event, (u8::from(self.end) << 7) | (self.volume & 0x3F), d0, d1]
     }
@@ -56,7 +56,7 @@ pub fn event_of(digit: char) -> Option<u8> {
 }
 
 /// The key of an event; `None` for an event that is not a key.
-pub fn digit_of(event: u8) -> Option<char> {
+pub(super) fn digit_of(event: u8) -> Option<char> {
     KEYS.get(usize::from(event)).map(|k| char::from(*k))
 }
 

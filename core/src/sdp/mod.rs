@@ -6,7 +6,7 @@
 mod description;
 mod direction;
 mod format;
-mod negotiator;
+pub(crate) mod negotiator;
 mod parse;
 mod remote;
 mod section;
@@ -16,5 +16,7 @@ mod tests;
 pub use description::{Connection, Line, Media, Origin, SessionDescription};
 pub use direction::Direction;
 pub use format::{Encoding, Format, TelephoneEvents};
-pub use negotiator::{Agreed, AnswerError, LocalMedia, Negotiator, NotAcceptable};
+pub use negotiator::Agreed;
 pub use parse::SdpError;
+
+pub(crate) use negotiator::{LocalMedia, Negotiator, NotAcceptable};

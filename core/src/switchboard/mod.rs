@@ -45,12 +45,12 @@ use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
 pub use crate::agent::LineId;
+pub use crate::stream::Decoded;
 
 use crate::error::Error;
 use crate::host::{Endpoint, Flow, Host, Inbound};
 use crate::phone::Phone;
 use crate::softphone::Softphone;
-use crate::stream::Decoded;
 use crate::time::Instant;
 use crate::timers::{TimerId, Timers};
 use shared::{LineHost, Shared};

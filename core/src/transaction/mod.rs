@@ -26,7 +26,7 @@ mod wire_tests;
 
 pub use event::{ClientId, Failure, Received, ServerId};
 pub use layer::Layer;
-pub use machine::Timing;
+pub(crate) use machine::Timing;
 
 use crate::sip::{Message, Method};
 use crate::time::Duration;
@@ -49,7 +49,7 @@ pub enum FailureCause {
 pub struct Limits {
     /// How many transactions there may be; a request beyond is answered 503. A sixteenth more is
     /// kept for requests of ours, for CANCEL and for requests within a dialog: they end things.
-    /// Default [`MAX_TRANSACTIONS`].
+    /// 1,048,576 by default.
     pub transactions: usize,
     /// What 503 says in Retry-After (§20.33), in whole seconds. Default 10 s.
     pub retry_after: Duration,
@@ -62,7 +62,7 @@ pub struct Limits {
 
 /// How many transactions a layer holds by default: ten thousand calls a second, each an INVITE and
 /// a BYE that stay for 32 s, and half as many again.
-pub const MAX_TRANSACTIONS: usize = 1 << 20;
+pub(crate) const MAX_TRANSACTIONS: usize = 1 << 20;
 
 impl Default for Limits {
     fn default() -> Self {

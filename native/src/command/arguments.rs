@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use offhook::core::media::SymmetricRtp;
 use offhook::core::nat::KeepAlive;
-use offhook::core::rtp::telephone_event;
+use offhook::core::rtp::event_of;
 use offhook::core::sip::{NameAddr, Uri, check_value};
 use offhook::{Codec, Listener, Network, Transport};
 
@@ -591,7 +591,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn digits(text: &str) -> Result<String, String> {
-    match text.chars().find(|digit| telephone_event::event_of(*digit).is_none()) {
+    match text.chars().find(|digit| event_of(*digit).is_none()) {
         None => Ok(text.into()),
         Some(other) => Err(format!("{other:?} is not a DTMF digit: use 0 to 9, *, #, A to D")),
     }

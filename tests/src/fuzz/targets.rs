@@ -1,12 +1,13 @@
 //! What each fuzz target does with an input.
 
-use offhook_core::codec::g722::{Decoder, Encoder, Mode};
 use offhook_core::codec::measure::Tone;
 use offhook_core::host::{Channel, Endpoint, Host, Inbound, MediaPort};
-use offhook_core::nat::{StunClass, StunMessage, answer_binding, binding_request, is_stun};
-use offhook_core::sdp::{Negotiator, SdpError, SessionDescription};
+use offhook_core::internals::g722::{Decoder, Encoder, Mode};
+use offhook_core::internals::{
+    Frame, Framer, Negotiator, StunClass, StunMessage, answer_binding, binding_request, is_stun,
+};
+use offhook_core::sdp::{SdpError, SessionDescription};
 use offhook_core::sip::{HeaderName, Message, NameAddr, Uri, Via, Writer};
-use offhook_core::stream::{Frame, Framer};
 use offhook_core::wav::{self, WavReader};
 
 use super::Target;
@@ -341,7 +342,7 @@ fn g722(input: &[u8]) {
 pub(super) const STUN: Target = Target {
     name: "stun",
     corpus: || {
-        let id = offhook_core::nat::TransactionId::new(&mut IdleHost::default());
+        let id = offhook_core::internals::TransactionId::new(&mut IdleHost::default());
         let request = binding_request(id);
         let answers = ["192.0.2.1:32853", "[2001:db8::1]:32853"].map(|from| {
             let from = from.parse().expect("an address");

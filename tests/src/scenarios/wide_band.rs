@@ -2,7 +2,7 @@
 
 use offhook_core::codec::measure::{Tone, level_dbov};
 use offhook_core::codec::{Codec, Decoder, Encoder};
-use offhook_core::rtp::packet::Packet;
+use offhook_core::internals::Packet;
 use offhook_core::time::Duration;
 use offhook_core::trace::Kind;
 

@@ -7,11 +7,12 @@ mod vectors;
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use super::algorithm::{self, Request, hashed_username};
+use super::algorithm::{self, Qop, Request, hashed_username};
+use super::challenge::Challenge;
 use super::params::Params;
+use super::server::Verified;
 use super::{
-    Algorithm, Asker, AuthError, Authorization, Challenge, DigestClient, DigestServer, Qop,
-    Refusal, Rounds, Verified,
+    Algorithm, Asker, AuthError, Authorization, DigestClient, DigestServer, Refusal, Rounds,
 };
 use crate::host::{Clock, Datagrams, Entropy, Outbound};
 use crate::time::{Duration, Instant, WallTime};

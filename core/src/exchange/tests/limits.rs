@@ -146,7 +146,8 @@ fn guesses_are_counted_by_whose_password_is_guessed() {
 
 #[test]
 fn who_floods_with_stun_is_held_back() {
-    use crate::nat::{TransactionId, binding_request};
+    use crate::nat::TransactionId;
+    use crate::nat::stun::binding_request;
     let mut site =
         Site::with(|parameters| ExchangeParameters { requests_per_second: 50, ..parameters });
     let flooder = site.sim.add([10, 0, 0, 66], ScriptedPeer::new());
@@ -162,7 +163,8 @@ fn who_floods_with_stun_is_held_back() {
 #[test]
 fn stun_is_for_datagrams_alone() {
     use crate::host::Inbound;
-    use crate::nat::{TransactionId, binding_request};
+    use crate::nat::TransactionId;
+    use crate::nat::stun::binding_request;
     let ws = SocketAddr::from(([10, 0, 0, 9], 5060));
     let mut site = Site::with(|parameters| parameters.listen(Transport::Ws, ws));
     let mut bob = site.connected_phone(2, "bob", Transport::Ws);

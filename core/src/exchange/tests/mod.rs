@@ -125,7 +125,7 @@ impl Site {
         let challenge = self.sim[phone.node].received().last().cloned();
         let Some(challenge) = challenge.filter(|c| matches!(status(c), 401 | 407)) else { return };
         let asker = Asker::of_status(status(&challenge)).unwrap();
-        let fields = challenge.headers(asker.challenge_field());
+        let fields = challenge.headers(asker.challenge_field().as_str());
         let credentials = |_: &str| Some((phone.user.clone(), phone.password.clone()));
         let fields = fields.iter().map(String::as_str);
         phone.digest.handle_challenge(&mut rounds, asker, fields, credentials).unwrap();

@@ -145,7 +145,7 @@ fn events_that_nobody_takes_are_bounded() {
 
 #[test]
 fn stun_is_answered_where_sip_is() {
-    use crate::nat::{StunMessage, TransactionId, binding_request};
+    use crate::nat::stun::{StunMessage, TransactionId, binding_request};
     let mut site = Site::new();
     let alice = site.sim.add([10, 0, 0, 1], ScriptedPeer::new());
     let id = site.sim.with(alice, |_, host| TransactionId::new(host));

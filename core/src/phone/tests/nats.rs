@@ -7,7 +7,8 @@ use crate::config::PhoneParameters;
 use crate::event::{Event, PhoneStatus};
 use crate::exchange::{Exchange, ExchangeParameters};
 use crate::host::Transport;
-use crate::nat::{KeepAlive, TransactionId, answer_binding, binding_request, is_stun};
+use crate::nat::stun::binding_request;
+use crate::nat::{KeepAlive, TransactionId, answer_binding, is_stun};
 use crate::sim::{Nat, NodeId, ScriptedPeer, WirePacket};
 use crate::time::Duration;
 

@@ -4,9 +4,9 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use crate::codec::Codec;
 use crate::codec::PayloadFormat;
+use crate::sdp::negotiator::AnswerError;
 use crate::sdp::{
-    Agreed, AnswerError, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription,
-    TelephoneEvents,
+    Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription, TelephoneEvents,
 };
 use crate::time::Duration;
 
