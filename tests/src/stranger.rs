@@ -1,7 +1,8 @@
 //! A stranger: a peer on the wire that says exactly what a scenario wants of it, word for word.
 
 use offhook_core::event::{CallId, CallState};
-use offhook_core::sim::{Arrival, NodeId, ScriptedPeer};
+pub use offhook_core::sim::session_body as session;
+use offhook_core::sim::{Arrival, NodeId, ScriptedPeer, message_text};
 use offhook_core::time::Duration;
 
 use crate::world::{Outcome, STRANGER, Telephone, World};
@@ -143,23 +144,14 @@ pub fn scene(seed: u64) -> Outcome<(World, Telephone, Stranger)> {
 /// ended by a line feed, and perhaps an empty line and a body.
 pub fn request(method: &str, seq: u32, to_tag: Option<&str>, more: &str) -> String {
     let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
-    let (head, body) = more.split_once("\n\n").unwrap_or((more.trim_end_matches('\n'), ""));
-    let head = if head.is_empty() { String::new() } else { format!("{head}\n") };
-    let body = body.replace('\n', "\r\n");
     let head = format!(
         "{method} sip:alice@10.0.1.1 SIP/2.0\n\
          Via: SIP/2.0/UDP 10.0.2.1:5060;branch=z9hG4bK{method}{seq};rport\n\
          Max-Forwards: 70\nFrom: Stranger <sip:stranger@10.0.2.1>;tag=stranger\n\
          To: <sip:alice@10.0.1.1>{to_tag}\nCall-ID: strange@10.0.2.1\nCSeq: {seq} {method}\n\
-         Contact: <sip:stranger@10.0.2.1:5060>\n{head}Content-Length: {}\n\n",
-        body.len()
+         Contact: <sip:stranger@10.0.2.1:5060>"
     );
-    head.replace('\n', "\r\n") + &body
-}
-
-/// A body with the header field that says what it is.
-pub fn session(description: &str) -> String {
-    format!("Content-Type: application/sdp\n\n{description}")
+    message_text(&head, more)
 }
 
 /// The header lines and body of a 2xx or 1xx that takes a telephone's offer.

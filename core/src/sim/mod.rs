@@ -40,7 +40,7 @@ mod wire;
 pub use link::{Burst, Link};
 pub use nat::{Dependence, Nat};
 pub use node_id::NodeId;
-pub use scripted::{Arrival, ScriptedPeer};
+pub use scripted::{Arrival, ScriptedPeer, message_text, session_body};
 pub use simulation::{Application, BoundMedia, Failure, Simulation};
 pub use streams::Pieces;
 pub use wire::{Fate, WirePacket};

@@ -109,13 +109,7 @@ impl ScriptedPeer {
                 _ => {}
             }
         }
-        let more = more.replace("\r\n", "\n");
-        let (head, body) = more.split_once("\n\n").unwrap_or((more.trim_end_matches('\n'), ""));
-        for line in head.lines().filter(|line| !line.is_empty()) {
-            reply += &format!("{line}\r\n");
-        }
-        let body = body.replace('\n', "\r\n");
-        reply += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let reply = message_text(&reply, more);
         self.outbox.push_back((Way::On(request.flow, request.from), reply.into_bytes()));
     }
 
@@ -221,6 +215,24 @@ impl ScriptedPeer {
         }
         self.received.push(arrival);
     }
+}
+
+/// The text of a message for [`ScriptedPeer::send`]: `head` is its first line and header lines, `more` are
+/// further header lines and perhaps an empty line and a body. Lines may end in LF alone; Content-Length is
+/// added.
+pub fn message_text(head: &str, more: &str) -> String {
+    let more = more.replace("\r\n", "\n");
+    let (fields, body) = more.split_once("\n\n").unwrap_or((&more, ""));
+    let body = body.replace('\n', "\r\n");
+    let length = format!("Content-Length: {}", body.len());
+    let lines = head.lines().chain(fields.lines()).filter(|line| !line.is_empty());
+    let lines = lines.chain([length.as_str(), ""]);
+    lines.flat_map(|line| [line, "\r\n"]).collect::<String>() + &body
+}
+
+/// What [`message_text`] and [`ScriptedPeer::reply`] take as `more` for a body of SDP.
+pub fn session_body(description: &str) -> String {
+    format!("Content-Type: application/sdp\n\n{description}")
 }
 
 /// Under what a flow is kept.

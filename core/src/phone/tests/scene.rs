@@ -10,7 +10,8 @@ use crate::host::MediaPort;
 use crate::media::MediaControl;
 use crate::phone::Phone;
 use crate::sdp::Agreed;
-use crate::sim::{Arrival, NodeId, ScriptedPeer, Simulation};
+pub(super) use crate::sim::session_body as session;
+use crate::sim::{Arrival, NodeId, ScriptedPeer, Simulation, message_text};
 use crate::time::Duration;
 
 pub(super) const ALICE: [u8; 4] = [10, 0, 0, 1];
@@ -327,11 +328,6 @@ pub(super) fn sdp(direction: &str) -> String {
     )
 }
 
-/// A body with the header field that says so.
-pub(super) fn session(description: &str) -> String {
-    format!("Content-Type: application/sdp\n\n{description}")
-}
-
 /// A request of the scripted peer, in one series by its Call-ID and tag: `more` are header lines
 /// and perhaps an empty line and a body.
 pub(super) fn request(method: &str, seq: u32, to_tag: Option<&str>, more: &str) -> String {
@@ -347,18 +343,14 @@ pub(super) fn request_to(
     more: &str,
 ) -> String {
     let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
-    let (head, body) = more.split_once("\n\n").unwrap_or((more.trim_end_matches('\n'), ""));
-    let head = if head.is_empty() { String::new() } else { format!("{head}\n") };
-    let body = body.replace('\n', "\r\n");
     let head = format!(
         "{method} {uri} SIP/2.0\n\
          Via: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bK{method}{seq};rport\n\
          Max-Forwards: 70\nFrom: Tester <sip:tester@10.0.0.9>;tag=tester\n\
          To: <sip:bob@10.0.0.2>{to_tag}\nCall-ID: scripted@10.0.0.9\nCSeq: {seq} {method}\n\
-         Contact: <sip:tester@10.0.0.9:5060>\n{head}Content-Length: {}\n\n",
-        body.len()
+         Contact: <sip:tester@10.0.0.9:5060>"
     );
-    head.replace('\n', "\r\n") + &body
+    message_text(&head, more)
 }
 
 /// A response of the scripted peer to a request that came, with this tag in To.
@@ -373,13 +365,7 @@ pub(super) fn response(request: &Arrival, status: &str, tag: &str, more: &str) -
             head += &if tagged { format!(";tag={tag}\n") } else { "\n".to_owned() };
         }
     }
-    let (fields, body) = more.split_once("\n\n").unwrap_or((more.trim_end_matches('\n'), ""));
-    if !fields.is_empty() {
-        head += fields;
-        head += "\n";
-    }
-    let body = body.replace('\n', "\r\n");
-    (head + &format!("Content-Length: {}\n\n", body.len())).replace('\n', "\r\n") + &body
+    message_text(&head, more)
 }
 
 /// The header lines and body of a 2xx or 1xx that answers our offer.
