@@ -82,6 +82,10 @@ impl Agent {
             // Here the parameters of a bare URI are its own, not those of a header field (§20.10).
             _ if Uri::parse(wanted).is_ok() => format!("<{wanted}>"),
             (Ok(_), _) => wanted.to_owned(),
+            // No user of this name was meant.
+            _ if has_scheme(wanted) => {
+                return Err(invalid("it is no URI as sip:bob@example.com is"));
+            }
             (Err(_), true) => format!("sip:{wanted}"),
             (Err(_), false) => match self.parameters.server_host() {
                 Some(home) => format!("sip:{}@{home}", escape_user(wanted)),
@@ -211,6 +215,12 @@ impl Agent {
     }
 }
 
+/// Whether a text begins as a URI that can be called.
+fn has_scheme(text: &str) -> bool {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    ["sip", "sips", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,6 +270,10 @@ mod tests {
             "sip:",
         ] {
             assert!(target(None, text).is_err(), "{text:?}");
+        }
+        // A URI that cannot be read is no user at the server, nor at its host.
+        for text in ["sip:", "SIP:bob@", "sip:@10.0.0.2", "tel:"] {
+            assert!(target(Some("10.0.0.9"), text).is_err(), "{text:?}");
         }
     }
 
