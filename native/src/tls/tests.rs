@@ -120,19 +120,19 @@ async fn what_else_is_wrong_with_a_certificate_is_told() {
         ),
         (
             other.issue(&pbx),
-            "its certificate is signed by an authority that is not trusted here (give --ca-file)",
+            "its certificate is self-signed, or signed by an authority that is not trusted here (give --ca-file)",
         ),
         (
             authority.self_signed(&pbx, false),
-            "its certificate is signed by an authority that is not trusted here (give --ca-file)",
+            "its certificate is self-signed, or signed by an authority that is not trusted here (give --ca-file)",
         ),
         (
             authority.self_signed(&pbx, true),
-            "its certificate is that of an authority, and none that was named (give --ca-file)",
+            "its certificate is that of an authority, as self-signed ones often are, and is not trusted here (give --ca-file)",
         ),
         (
             authority.issue_below(&pbx, false),
-            "its certificate is signed by an authority that is not trusted here (give --ca-file)",
+            "its certificate is self-signed, or signed by an authority that is not trusted here (give --ca-file)",
         ),
         (
             authority.issue_for_use(&pbx, Usage::ClientAuth),
@@ -145,7 +145,7 @@ async fn what_else_is_wrong_with_a_certificate_is_told() {
         ),
         (
             other.issue(&["other.example"]),
-            "its certificate is signed by an authority that is not trusted here (give --ca-file)",
+            "its certificate is self-signed, or signed by an authority that is not trusted here (give --ca-file)",
         ),
     ] {
         assert_eq!(refusal(&server(&pair), &trusting, "pbx.example.com").await, expected);

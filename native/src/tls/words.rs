@@ -52,7 +52,7 @@ fn certificate(problem: &CertificateError) -> String {
         }
         Problem::Revoked => "its certificate was revoked".into(),
         Problem::UnknownIssuer => {
-            "its certificate is signed by an authority that is not trusted here (give --ca-file)"
+            "its certificate is self-signed, or signed by an authority that is not trusted here (give --ca-file)"
                 .into()
         }
         Problem::BadSignature => "its certificate is signed wrongly".into(),
@@ -75,7 +75,7 @@ fn certificate(problem: &CertificateError) -> String {
         Problem::BadEncoding => "its certificate cannot be read".into(),
         Problem::Other(problem) => match problem.to_string().as_str() {
             "CaUsedAsEndEntity" => {
-                "its certificate is that of an authority, and none that was named (give --ca-file)"
+                "its certificate is that of an authority, as self-signed ones often are, and is not trusted here (give --ca-file)"
                     .into()
             }
             "UnsupportedCertVersion" => "its certificate is older than version 3".into(),
