@@ -185,7 +185,11 @@ export interface CallInfo {
   local: string;
   /** The Call-ID header field. */
   callId: string;
-  /** The Request-URI of an incoming call's INVITE: the number that was dialled; else empty. */
+  /**
+   * The Request-URI of an incoming call's INVITE: the number that was dialled when a trunk or a caller
+   * sends it to us; from the server where we are registered it is our own Contact, and `local` has what
+   * was dialled. Empty for an outgoing call.
+   */
   requestUri: string;
   /** All header fields of an incoming call's INVITE, in order. */
   headers: [name: string, value: string][];

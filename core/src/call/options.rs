@@ -173,8 +173,9 @@ pub struct CallInfo {
     pub local: String,
     /// The Call-ID header field.
     pub call_id: String,
-    /// The Request-URI of an incoming call's INVITE: the number that was dialled, which To need not be
-    /// after a diversion; empty for an outgoing call.
+    /// The Request-URI of an incoming call's INVITE: the number that was dialled when a trunk or a caller
+    /// sends it to us, which To need not be after a diversion. From the server where we are registered it
+    /// is our own Contact (RFC 3261 §16.5), and `local` has what was dialled. Empty for an outgoing call.
     pub request_uri: String,
     /// The header fields of an incoming call's INVITE as they came, in order, all of them; none for an
     /// outgoing call.
