@@ -114,8 +114,7 @@ pub enum Event {
         /// The call.
         call: CallId,
     },
-    /// A transfer of ours made progress (RFC 3515). Each ends once: blind with
-    /// [`TransferOutcome::Accepted`] or `Failed`, otherwise with `Succeeded` or `Failed`.
+    /// A transfer of ours made progress (RFC 3515).
     Transfer {
         /// The call.
         call: CallId,
@@ -123,6 +122,9 @@ pub enum Event {
         to: String,
         /// How far it has come.
         outcome: TransferOutcome,
+        /// Whether that is its end, which comes once: blind with [`TransferOutcome::Accepted`] or
+        /// `Failed`, otherwise with `Succeeded` or `Failed`.
+        last: bool,
         /// The response to REFER, or the target's that was reported; `None` when there was none.
         cause: Option<Cause>,
     },

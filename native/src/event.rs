@@ -143,6 +143,9 @@ pub enum CallEvent {
         to: String,
         /// How far it has come.
         outcome: TransferOutcome,
+        /// Whether that is its end, which comes once: blind with [`TransferOutcome::Accepted`] or
+        /// `Failed`, otherwise with `Succeeded` or `Failed`.
+        last: bool,
         /// The response to REFER, or the target's that was reported; `None` when there was none.
         cause: Option<Cause>,
     },

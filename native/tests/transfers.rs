@@ -51,13 +51,15 @@ async fn a_transferred_call_is_heard_where_it_went() {
     assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
     let mut told = Vec::new();
     while let Some(event) = soon(events.next()).await {
-        if let CallEvent::Transfer { outcome, cause, to: whom } = event {
+        if let CallEvent::Transfer { outcome, last, cause, to: whom } = event {
             assert_eq!(whom, to);
-            told.push((outcome, cause.map(|cause| cause.code)));
+            told.push((outcome, last, cause.map(|cause| cause.code)));
         }
     }
-    let expected =
-        [(TransferOutcome::Accepted, Some(200)), (TransferOutcome::Succeeded, Some(200))];
+    let expected = [
+        (TransferOutcome::Accepted, false, Some(200)),
+        (TransferOutcome::Succeeded, true, Some(200)),
+    ];
     assert_eq!(told, expected);
     assert!(theirs.info().headers.iter().any(|(name, _)| name == "Referred-By"));
     // The new call is a call as any.

@@ -130,8 +130,7 @@ export class Call extends Emitter {
    */
   async transfer(target, options = undefined) {
     let told;
-    const done = options?.mode === "notified" ? "succeeded" : "accepted";
-    const note = (event) => [done, "failed"].includes(event.outcome) && (told = event);
+    const note = (event) => event.last && (told = event);
     super.on("transfer", note);
     try {
       this.#phone.cross((machine) => machine.transfer(this.id, target, options));
@@ -139,7 +138,8 @@ export class Call extends Emitter {
     } finally {
       this.off("transfer", note);
     }
-    return { transferred: told?.outcome === done, code: told?.code, reason: told?.reason };
+    const { outcome = "failed", code, reason } = told ?? {};
+    return { transferred: outcome !== "failed", code, reason };
   }
 
   /** Sends a request of any method within the call: INFO, say. Resolves with the answer. */

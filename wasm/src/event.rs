@@ -55,8 +55,9 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
             cause(of("holdFailed", call).with("held", held), why)
         }
         Event::Renegotiated { call } => of("renegotiated", call),
-        Event::Transfer { call, to, outcome, cause: why } => {
-            cause(of("transfer", call).with("to", to).with("outcome", outcome.as_str()), why)
+        Event::Transfer { call, to, outcome, last, cause: why } => {
+            let object = of("transfer", call).with("to", to).with("outcome", outcome.as_str());
+            cause(object.with("last", last), why)
         }
         Event::Referred { call, referral: ReferralId(referral), to, by } => {
             of("referred", call).with("referral", number(referral)).with("to", to).with("by", by)

@@ -154,8 +154,8 @@ export type PhoneEvent =
   | ({ type: "holdFailed"; call: number; held: boolean } & Caused)
   /** The far end changed the session: codec, direction, or where its media is. */
   | { type: "renegotiated"; call: number }
-  /** A transfer of ours came further; the response is that to REFER, or the target's. */
-  | ({ type: "transfer"; call: number; to: string; outcome: TransferOutcome } & Caused)
+  /** A transfer of ours came further, or, `last`, to its end. The response is that to REFER, or the target's. */
+  | ({ type: "transfer"; call: number; to: string; outcome: TransferOutcome; last: boolean } & Caused)
   /** The far end wants us to call `to` instead; `by` is who wants it, and nobody has proved it. */
   | { type: "referred"; call: number; referral: number; to: string; by: string }
   | { type: "dtmf"; call: number; digit: string; durationMs: number }

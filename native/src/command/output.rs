@@ -211,12 +211,13 @@ impl Output {
                 };
                 self.add(lines, value, format_args!("call {call}: {text}"));
             }
-            CallEvent::Transfer { to, outcome, cause } => {
+            CallEvent::Transfer { to, outcome, last, cause } => {
                 let result = outcome.as_str();
                 let value = || {
                     let id = id();
-                    let value =
-                        json!({ "event": "transfer", "call": id, "to": to, "result": result });
+                    let value = json!({
+                        "event": "transfer", "call": id, "to": to, "result": result, "last": last,
+                    });
                     with_cause(value, cause)
                 };
                 let why = cause.as_ref().map(|cause| format!(" ({})", describe(cause)));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use offhook_core::call::{CallOptions, TransferMode, TransferOptions};
+use offhook_core::call::{CallOptions, TransferOptions};
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
     self, CallId, CallState, EndedBy, PhoneStatus, ReferralId, SipRequestId, TransferOutcome,
@@ -36,7 +36,7 @@ pub(crate) struct Line {
     bulletin: Arc<Bulletin>,
     calls: HashMap<CallId, Arc<Shared>>,
     requests: HashMap<SipRequestId, oneshot::Sender<Answer>>,
-    transfers: HashMap<CallId, (TransferMode, oneshot::Sender<Transfer>)>,
+    transfers: HashMap<CallId, oneshot::Sender<Transfer>>,
     metronome: Arc<Metronome>,
     media_runtime: Option<MediaRuntime>,
     capture: Option<Capture>,
@@ -150,9 +150,8 @@ impl Line {
         options: TransferOptions,
         done: oneshot::Sender<Transfer>,
     ) -> Result<(), Refusal> {
-        let mode = options.mode;
         self.phone.transfer(call, target, options)?;
-        self.transfers.insert(call, (mode, done));
+        self.transfers.insert(call, done);
         Ok(())
     }
 
@@ -235,9 +234,16 @@ impl Line {
                 self.emit(call, CallEvent::Renegotiated);
             }
             Core::Ended { call, by, cause, error } => self.end(call, by, cause, error),
-            Core::Transfer { call, to, outcome, cause } => {
-                self.transferred(call, outcome, cause.clone());
-                self.emit(call, CallEvent::Transfer { to, outcome, cause });
+            Core::Transfer { call, to, outcome, last, cause } => {
+                if last && let Some(done) = self.transfers.remove(&call) {
+                    let _ = done.send(match outcome {
+                        TransferOutcome::Failed => Transfer::Failed { cause: cause.clone() },
+                        TransferOutcome::Accepted | TransferOutcome::Succeeded => {
+                            Transfer::Transferred
+                        }
+                    });
+                }
+                self.emit(call, CallEvent::Transfer { to, outcome, last, cause });
             }
             Core::Referred { call, referral, to, by } => {
                 let Some(shared) = self.calls.get(&call) else { return };
@@ -256,19 +262,6 @@ impl Line {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// Answers the pending transfer command, if this outcome ends the transfer.
-    fn transferred(&mut self, call: CallId, outcome: TransferOutcome, cause: Option<event::Cause>) {
-        let mode = self.transfers.get(&call).map(|(mode, _)| *mode);
-        let result = match (outcome, mode) {
-            (TransferOutcome::Accepted, Some(TransferMode::Notified)) | (_, None) => return,
-            (TransferOutcome::Accepted | TransferOutcome::Succeeded, _) => Transfer::Transferred,
-            (TransferOutcome::Failed, _) => Transfer::Failed { cause },
-        };
-        if let Some((_, done)) = self.transfers.remove(&call) {
-            let _ = done.send(result);
         }
     }
 

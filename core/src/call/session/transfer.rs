@@ -64,7 +64,7 @@ impl Call {
         }
         // It ended before the command could be carried out.
         let (call, to, outcome) = (self.common.id, order.to, TransferOutcome::Failed);
-        cx.emit(Event::Transfer { call, to, outcome, cause: None });
+        cx.emit(Event::Transfer { call, to, outcome, last: true, cause: None });
     }
 
     /// Whether a transfer's outcome is not known yet.
@@ -182,7 +182,7 @@ impl Session {
         let timer = cx.set_timer(limit, call.alarm(CallAlarm::TransferTimeout));
         transfer.state = State::Awaiting(timer);
         let (call, to, outcome) = (call.id, transfer.to.clone(), TransferOutcome::Accepted);
-        cx.emit(Event::Transfer { call, to, outcome, cause });
+        cx.emit(Event::Transfer { call, to, outcome, last: false, cause });
         Step::Stay
     }
 
@@ -324,7 +324,7 @@ impl Session {
             State::Over => return false,
         }
         let (call, to) = (call.id, transfer.to.clone());
-        cx.emit(Event::Transfer { call, to, outcome, cause });
+        cx.emit(Event::Transfer { call, to, outcome, last: true, cause });
         true
     }
 

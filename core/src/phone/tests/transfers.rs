@@ -98,6 +98,15 @@ impl Called {
     }
 }
 
+/// Which of them was the end.
+fn ends(actor: &Actor) -> Vec<bool> {
+    let last = |event: &Event| match event {
+        Event::Transfer { last, .. } => Some(*last),
+        _ => None,
+    };
+    actor.events().iter().filter_map(last).collect()
+}
+
 fn told(actor: &Actor) -> Vec<(TransferOutcome, Option<u16>)> {
     let told = |event: &Event| match event {
         Event::Transfer { outcome, cause, to, .. } => {
@@ -124,7 +133,7 @@ fn a_blind_transfer_ends_the_call_once_refer_is_accepted() {
         assert_eq!(it.state(), Some(CallState::Answered), "until the answer");
         it.answer(status, "");
         let code = status[..3].parse().ok();
-        assert_eq!(it.told(), [(Accepted, code)]);
+        assert_eq!((it.told(), ends(&it.bob)), (vec![(Accepted, code)], vec![true]));
         // What is reported of it all the same is taken.
         assert_eq!(it.notify("refer", "active;expires=60", "SIP/2.0 100 Trying\n"), 200);
         it.assert_ends();
@@ -146,6 +155,7 @@ fn a_notified_transfer_ends_the_call_when_the_target_has_answered() {
         );
         assert_eq!(it.notify("refer", "terminated;reason=noresource", line), 200);
         assert_eq!(it.told(), [(Accepted, Some(202)), (Succeeded, Some(200))]);
+        assert_eq!(ends(&it.bob), [false, true]);
         let lines = it.scene.lines();
         let (notified, bye) = (
             lines.iter().rposition(|l| l == "9>2 NOTIFY"),
@@ -170,6 +180,7 @@ fn a_call_goes_on_when_the_target_was_not_reached() {
         it.answer("202 Accepted", "");
         assert_eq!(it.notify("refer", "terminated;reason=noresource", line), 200);
         assert_eq!(it.told(), [(Accepted, Some(202)), (Failed, code)], "{line}");
+        assert_eq!(ends(&it.bob), [false, true]);
         // And may be transferred again: reports then name the new one.
         it.transfer(TransferMode::Notified);
         it.answer("202 Accepted", "");
