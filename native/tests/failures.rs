@@ -93,6 +93,31 @@ fn an_invite_that_nobody_has_seen_ends_when_it_should() {
 }
 
 #[test]
+fn a_signal_does_not_wait_for_who_is_gone() {
+    let directory = tempdir().unwrap();
+    let at = directory.path();
+    let (_socket, to) = silent();
+    let dialing = Offhook::start(at, &format!("call sip:bob@{to}"));
+    dialing.wait_state("dialing");
+    let bob = Offhook::start(at, "answer --bind 127.0.0.1:0");
+    let up = Offhook::start(at, &format!("call sip:bob@{} --record up.wav", bob.address()));
+    up.wait_state("answered");
+    bob.signal("-STOP");
+    let began = Instant::now();
+    dialing.signal("-INT");
+    up.signal("-INT");
+    for call in [dialing, up] {
+        let (status, sentence, events) = call.end();
+        assert_eq!(status, 0, "{sentence}");
+        let ended = events.iter().find(|event| event["event"] == "ended").unwrap();
+        assert_eq!(ended["by"], "local");
+    }
+    let took = began.elapsed().as_secs();
+    assert!(took < 25, "it took {took} s");
+    bob.signal("-KILL");
+}
+
+#[test]
 fn who_takes_no_calls_is_not_said_to_be_unknown() {
     let directory = tempdir().unwrap();
     let at = directory.path();

@@ -19,6 +19,8 @@ use super::session::{Session, parameters, patiently};
 
 /// Longer than anybody talks.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// A few retransmissions of BYE.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<(), Failure> {
     let common = &arguments.common;
@@ -100,7 +102,7 @@ async fn converse(
     };
     if given_up {
         // Answered or refused at the same moment: the call is over all the same, as asked.
-        end(call).await;
+        end_soon(session, call).await;
         return Ok(());
     }
     let mut referrals = session.phone.referrals();
@@ -109,20 +111,20 @@ async fn converse(
     let ending = tokio::select! {
         // What has become of a transfer is known when its call ends, and counts.
         biased;
-        done = talk(arguments, call, answered, &untransferred) => {
+        done = talk(session, arguments, call, answered, &untransferred) => {
             // The far end hanging up while something was played is no failure of ours.
             if let Err(error) = done && !matches!(error, Error::Ended { .. }) {
-                end(call).await;
+                end_soon(session, call).await;
                 return Err(error.into());
             }
-            end(call).await
+            end_soon(session, call).await
         }
         ending = call.ended() => ending,
         Some(referral) = referrals.next() => {
             let over = answered + arguments.duration.unwrap_or(FOR_EVER);
             move_on(session, call, referral, over, recordings).await
         }
-        () = session.signals.came() => end(call).await,
+        () = session.signals.came() => end_soon(session, call).await,
     };
     if let Some(failure) = untransferred.into_inner() {
         return Err(failure);
@@ -150,8 +152,8 @@ async fn move_on(
             };
             let there = tokio::select! {
                 there = follow => there,
-                () = sleep_until(over) => return end(&here).await,
-                () = session.signals.came() => return end(&here).await,
+                () = sleep_until(over) => return end_soon(session, &here).await,
+                () = session.signals.came() => return end_soon(session, &here).await,
             };
             if let Ok(there) = there {
                 tokio::spawn(leave(std::mem::replace(&mut here, there)));
@@ -159,8 +161,8 @@ async fn move_on(
         }
         tokio::select! {
             ending = here.ended() => return ending,
-            () = sleep_until(over) => return end(&here).await,
-            () = session.signals.came() => return end(&here).await,
+            () = sleep_until(over) => return end_soon(session, &here).await,
+            () = session.signals.came() => return end_soon(session, &here).await,
             referral = referrals.next() => next = referral,
         }
     }
@@ -168,8 +170,6 @@ async fn move_on(
 
 /// Lets the far end hang up a call that it has transferred, but does not wait for it for ever.
 async fn leave(call: Call) {
-    /// A few retransmissions of its BYE.
-    const PATIENCE: Duration = Duration::from_secs(4);
     if timeout(PATIENCE, call.ended()).await.is_err() {
         end(&call).await;
     }
@@ -178,6 +178,7 @@ async fn leave(call: Call) {
 /// Plays and presses what was asked for; returns when the call should be hung up.
 /// A transfer that fails leaves its failure in `untransferred`.
 async fn talk(
+    session: &Session,
     arguments: &CallArguments,
     call: &Call,
     answered: Instant,
@@ -227,7 +228,7 @@ async fn talk(
             };
             let over = async {
                 sleep_until(answered + duration).await;
-                end(call).await;
+                end_soon(session, call).await;
             };
             tokio::select! {
                 // The end of the call decides about a transfer that is under way.
@@ -254,6 +255,16 @@ pub(crate) async fn press(call: &Call, digits: &str) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Ends the only call of a phone. A far end that is gone answers no BYE and lets no CANCEL be sent (RFC
+/// 3261 §9.1) for 32 s: the phone stops rather than wait so long.
+async fn end_soon(session: &Session, call: &Call) -> Ending {
+    if let Ok(ending) = timeout(PATIENCE, end(call)).await {
+        return ending;
+    }
+    session.phone.stop().await;
+    call.ended().await
 }
 
 /// Ends a call whatever its state, and waits until it is over.
