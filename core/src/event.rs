@@ -12,6 +12,7 @@ pub use crate::state::{
 
 /// A response that explains a change: its status code and reason phrase.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub struct Cause {
     /// The SIP status code, 100 to 699.
     pub code: u16,

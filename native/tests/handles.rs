@@ -165,7 +165,7 @@ async fn a_start_ends_when_its_time_is_over() {
     let server = nobody.local_addr().unwrap().to_string();
     let parameters = offhook::PhoneParameters::new(&server, "alice").bind(here());
     let limit = Duration::from_millis(300);
-    let phone = offhook::Phone::new(parameters.start_timeout(limit.into()));
+    let phone = offhook::Phone::new(parameters.start_timeout(limit));
     let error = soon(phone.start()).await.unwrap_err();
     assert_eq!(error.code(), "registration_unanswered");
     assert_eq!(phone.status(), offhook::PhoneStatus::Failed);

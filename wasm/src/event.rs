@@ -104,7 +104,7 @@ fn of(kind: &str, call: CallId) -> Builder {
 
 fn cause(object: Builder, cause: Option<Cause>) -> Builder {
     match cause {
-        Some(Cause { code, reason, retry_after }) => {
+        Some(Cause { code, reason, retry_after, .. }) => {
             let object = object.with("code", code).with("reason", reason);
             match retry_after {
                 Some(seconds) => object.with("retryAfter", seconds),

@@ -40,11 +40,11 @@ fields! {
     /// Whether to register at the server.
     register: bool => register;
     /// How long a registration is asked for, in whole seconds.
-    expires: Duration => expires;
+    expires: impl Into<Duration> => expires.into();
     /// How many registrations in a row may fail before the phone is FAILED.
     registration_attempts: u32 => registration_attempts;
     /// How long a start may take until the server has registered us.
-    start_timeout: Duration => Some(start_timeout);
+    start_timeout: impl Into<Duration> => Some(start_timeout.into());
     /// The URN of this very phone.
     instance: &str => Some(instance.to_owned());
     /// A SIP URI through which every request goes.
@@ -82,17 +82,17 @@ fields! {
     /// What keeps the way from the server to us open.
     keep_alive: KeepAlive => keep_alive;
     /// How often that is sent, at most.
-    keep_alive_interval: Duration => Some(keep_alive_interval);
+    keep_alive_interval: impl Into<Duration> => Some(keep_alive_interval.into());
     /// How far the far end of RTP may be elsewhere than its description says.
     symmetric_rtp: SymmetricRtp => symmetric_rtp;
     /// The codecs offered and accepted, best first.
     codecs: &[Codec] => codecs.to_vec();
     /// How much audio each packet carries.
-    ptime: Duration => ptime;
+    ptime: impl Into<Duration> => ptime.into();
     /// The User-Agent and Server header field.
     user_agent: &str => user_agent.to_owned();
     /// How long an outgoing call may ring.
-    answer_timeout: Duration => answer_timeout;
+    answer_timeout: impl Into<Duration> => answer_timeout.into();
     /// How many targets of redirections a call follows; 0 none.
     max_redirects: u8 => max_redirects;
     /// How long an answered call may be silent before it is ended; `None` for ever.

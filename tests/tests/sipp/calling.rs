@@ -437,7 +437,7 @@ async fn a_transfer_and_what_became_of_it() {
     let call = alice.call(&uri(&sipp)).await.expect("a call");
     timeout(LIMIT, call.answered()).await.expect("an answer in time").expect("an answer");
     let transfer = || timeout(LIMIT, call.transfer("sip:carol@192.0.2.7", TransferMode::Notified));
-    let busy = Cause { code: 486, reason: "Busy Here".to_owned(), retry_after: None };
+    let busy = Cause::new(486, "Busy Here");
     let outcome = transfer().await.expect("an outcome in time").expect("an outcome");
     assert_eq!(outcome, Transfer::Failed { cause: Some(busy) });
     assert_eq!(call.state(), CallState::Answered);
