@@ -84,7 +84,7 @@ impl Phone {
     /// A phone that shares this one's sockets, now and whenever both run: another account. It
     /// starts, stops, registers, calls and is called by itself, hundreds of them on one port; lines at
     /// the same server share a connection to it. Whichever of them starts first binds: the bind
-    /// address, the servers of names, the [`capture`](Self::capture) and [`without_sound`](Self::without_sound) are those of
+    /// address, the DNS servers, the [`capture`](Self::capture) and [`without_sound`](Self::without_sound) are those of
     /// that one.
     ///
     /// ```no_run

@@ -1,4 +1,4 @@
-//! Servers that are found by name (RFC 3263), with a server of names of the tests' own.
+//! Servers that are found by name (RFC 3263), with a DNS server of the tests' own.
 
 mod common;
 #[cfg(all(feature = "cli", unix))]
@@ -130,14 +130,14 @@ fn the_command_says_what_is_wrong_with_a_name() {
     let (status, sentence, events) = run("nowhere.test");
     let failed = events.iter().find(|event| event["event"] == "registration_failed").unwrap();
     assert_eq!(failed["error"]["code"], "unreachable");
-    let unknown = "nowhere.test cannot be reached: the domain name system knows no address of it";
+    let unknown = "nowhere.test cannot be reached: DNS has no address for it";
     assert_eq!((status, sentence.trim()), (3, &*format!("offhook: {unknown}")));
     zone.break_down();
     let (status, sentence, _) = run("pbx.test");
     assert_eq!(status, 3);
     assert!(
         sentence.contains(
-            "pbx.test cannot be reached: its name could not be looked up: the server of names says"
+            "pbx.test cannot be reached: its name could not be looked up: the DNS server says"
         ),
         "{sentence}"
     );

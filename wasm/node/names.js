@@ -1,7 +1,7 @@
 // What names lead to, by node:dns.
 import { lookup, Resolver } from "node:dns/promises";
 
-/** How long one server of names may take, in milliseconds, and how often each is asked. */
+/** How long one DNS server may take, in milliseconds, and how often each is asked. */
 const PATIENCE = { timeout: 1_500, tries: 2 };
 
 /** What says that there is no such record. */

@@ -48,7 +48,7 @@ export class Phone extends Telephone {
 
   async #bindSip(address, port) {
     this.#sip = await bind(address, port);
-    // Another network may have other servers of names.
+    // Another network may have other DNS servers.
     this.#names?.close();
     this.#names = new Names(this.machine.dnsServers);
     this.#sip.on("message", (bytes, from) =>

@@ -211,7 +211,7 @@ impl Softphone {
         self.inbound(now, Inbound::Resolved { id: request(id), records, ttl });
     }
 
-    /// Answers a request `resolve`: the domain name system could not be asked, or has not answered.
+    /// Answers a request `resolve`: DNS could not be asked, or has not answered.
     /// `problem` are words that end a sentence.
     #[wasm_bindgen(js_name = resolveFailed)]
     pub fn resolve_failed(&mut self, now: f64, id: f64, problem: &str) {

@@ -1,4 +1,4 @@
-// Names that lead to servers, over node:dns, with a server of names of the test's own.
+// Names that lead to servers, over node:dns, with a DNS server of the test's own.
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -68,5 +68,5 @@ test("a server whose name leads nowhere is told when the phone starts", OPTIONS,
     dnsServers: [address],
     registrationAttempts: 1,
   });
-  await assert.rejects(phone.start(), /nowhere\.invalid cannot be reached: the domain name system/);
+  await assert.rejects(phone.start(), /nowhere\.invalid cannot be reached: DNS has no address/);
 });

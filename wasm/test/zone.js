@@ -1,4 +1,4 @@
-// A server of names, for tests: `records` are `{ "SRV _sip._udp.pbx.test": [...] }`.
+// A DNS server, for tests: `records` are `{ "SRV _sip._udp.pbx.test": [...] }`.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 

@@ -77,7 +77,7 @@ impl Bench {
         Self { agent, host, hop, outcome: None }
     }
 
-    /// Asks, answers what the domain name system is asked, and says what flow is wanted then.
+    /// Asks, answers what DNS is asked, and says what flow is wanted then.
     fn ask(&mut self) -> &str {
         let hop = self.hop.clone();
         self.outcome = match self.agent.reach(&mut self.host, &hop, OWNER) {

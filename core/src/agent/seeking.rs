@@ -254,7 +254,7 @@ impl Agent {
                             let (peer, problem) = (hop.host().to_owned(), problem.clone());
                             seeking.problem.get_or_insert(Error::Untrusted { peer, problem });
                         }
-                        let nowhere = "the domain name system knows no address of it";
+                        let nowhere = "DNS has no address for it";
                         return Some(seeking.give_up(&hop, nowhere));
                     }
                 },

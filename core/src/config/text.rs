@@ -105,7 +105,7 @@ enum Codecs {
     Line(String),
 }
 
-/// Where servers of names listen (RFC 1035 §4.2).
+/// Where DNS servers listen (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;
 
 /// A time in seconds: a whole number, or one with a fraction.

@@ -2,7 +2,7 @@
 //! order in which they are to be tried.
 //!
 //! A [`Hop`] is what a URI names. A [`Search`] is begun with it and gives one step after the other:
-//! a [`Question`] to ask of the domain name system, or a [`Candidate`] to try. It looks no further
+//! a [`Question`] to ask of DNS, or a [`Candidate`] to try. It looks no further
 //! than it has to: names of the second server are resolved when the first has failed. [`Cache`] keeps
 //! answers for as long as they hold, [`Avoided`] the servers that have failed lately. None of them
 //! touches the host but for the chance that weights are drawn by.

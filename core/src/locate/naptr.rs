@@ -2,7 +2,7 @@
 
 use crate::host::{Naptr, Transport};
 
-/// What a service is called in the domain name system (RFC 3263 §9, RFC 7118 §10.2).
+/// What a service is called in DNS (RFC 3263 §9, RFC 7118 §10.2).
 const SERVICES: [(&str, Transport); 5] = [
     ("SIP+D2U", Transport::Udp),
     ("SIP+D2T", Transport::Tcp),

@@ -214,7 +214,7 @@ fn at(Srv { port, target, .. }: Srv, transport: Transport) -> Option<Todo> {
     Some(Todo::Addresses { host: plain(&target)?, port, transport })
 }
 
-/// A name that may be asked for: the domain name system can say anything.
+/// A name that may be asked for: DNS can say anything.
 fn plain(name: &str) -> Option<String> {
     /// No name is longer (RFC 1035 §2.3.4).
     const LONGEST: usize = 255;
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::sip::Uri;
 
-    /// What a search asks and tries, when the domain name system says what `zone` does.
+    /// What a search asks and tries, when DNS says what `zone` does.
     fn steps(uri: &str, zone: &[(&str, Answer)]) -> Vec<String> {
         steps_without(uri, zone, &[])
     }

@@ -7,7 +7,7 @@ use crate::host::Srv;
 /// each as often as its weight says.
 pub(super) fn order(mut records: Vec<Srv>, mut draw: Draw) -> Vec<Srv> {
     // Within a priority those of weight 0 come first, which gives them their small chance. The rest is
-    // for the same order again, for servers of names shuffle what they say.
+    // for the same order again, for DNS servers shuffle what they say.
     records.sort_by(|a, b| {
         let key = |r: &Srv| (r.priority, r.weight != 0, r.weight, r.port);
         key(a).cmp(&key(b)).then_with(|| a.target.cmp(&b.target))

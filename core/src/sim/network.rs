@@ -188,7 +188,7 @@ impl Answer {
                 Inbound::Resolved { id, records: records.records(), ttl }
             }
             Self::ResolveFailed { id } => {
-                Inbound::ResolveFailed { id, problem: "no server of names has answered" }
+                Inbound::ResolveFailed { id, problem: "no DNS server has answered" }
             }
         }
     }

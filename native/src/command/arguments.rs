@@ -143,7 +143,7 @@ pub(crate) struct Local {
     /// Over UDP, do not listen on TCP as well, and send by UDP also what is longer than 1,300 bytes
     #[arg(long)]
     pub(crate) no_tcp: bool,
-    /// A server of names to ask in place of those of the system; may be repeated
+    /// A DNS server to ask in place of those of the system; may be repeated
     #[arg(long = "dns", value_name = "IP[:PORT]", value_parser = name_server)]
     pub(crate) dns_servers: Vec<SocketAddr>,
     /// What a WebSocket server is asked for, as in the URL that it names

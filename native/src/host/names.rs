@@ -77,7 +77,7 @@ impl Names {
         while self.searches.try_join_next().is_some() {}
         let sources = self.sources();
         self.searches.spawn(async move {
-            let silence = || Err("no server of names has answered in time".to_owned());
+            let silence = || Err("no DNS server has answered in time".to_owned());
             done(timeout(TIMEOUT, sources.answer(lookup)).await.unwrap_or_else(|_| silence()));
         });
     }
@@ -174,10 +174,10 @@ impl Records {
                 Ok(Self::Nothing(ttl.unwrap_or(UNSAID)))
             }
             Err(NetError::Dns(DnsError::ResponseCode(code))) => {
-                Err(format!("the server of names says: {code}"))
+                Err(format!("the DNS server says: {code}"))
             }
-            Err(NetError::Timeout) => Err("no server of names has answered in time".to_owned()),
-            Err(error) => Err(format!("no server of names could be asked: {error}")),
+            Err(NetError::Timeout) => Err("no DNS server has answered in time".to_owned()),
+            Err(error) => Err(format!("no DNS server could be asked: {error}")),
         }
     }
 

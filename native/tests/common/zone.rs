@@ -1,4 +1,4 @@
-//! A server of names, for tests: it answers over UDP from a table, and counts what it was asked.
+//! A DNS server, for tests: it answers over UDP from a table, and counts what it was asked.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
