@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::host::timebase::Timebase;
 
 /// Keeps what phones and exchanges send and receive, SIP and RTP, up to a bound. Give it to them
-/// with [`Phone::capture`](crate::Phone::capture) before they start; clones share one record.
+/// with [`PhoneOptions::capture`](crate::PhoneOptions::capture); clones share one record.
 #[derive(Clone)]
 pub struct Capture {
     trace: Arc<Mutex<Trace>>,

@@ -69,6 +69,7 @@ mod handler;
 mod host;
 mod incoming;
 mod phone;
+mod phone_options;
 mod referral;
 mod tls;
 
@@ -86,6 +87,7 @@ pub use exchange::{Exchange, ExchangeNotice, ExchangeOptions};
 pub use handler::CallHandler;
 pub use incoming::{Incoming, Referrals};
 pub use phone::Phone;
+pub use phone_options::PhoneOptions;
 pub use referral::Referral;
 pub use tls::TlsFiles;
 

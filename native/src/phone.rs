@@ -1,7 +1,6 @@
 //! A telephone over tokio.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offhook_core::call::CallOptions;
@@ -14,16 +13,16 @@ use tokio::sync::{oneshot, watch};
 
 use crate::broadcast::{Broadcast, Events};
 use crate::call::Call;
-use crate::capture::Capture;
 use crate::driver::Driver;
 use crate::driver::board::{Board, Group, Hub, LineJobs};
-use crate::driver::line::{Line, MediaRuntime};
+use crate::driver::line::Line;
 use crate::error::Error;
 use crate::event::Event;
 use crate::handler::{CallHandler, Hooks};
 use crate::host::sockets::{ConnectionOptions, Sockets};
 use crate::host::timebase::Timebase;
 use crate::incoming::{Incoming, Queue, Referrals};
+use crate::phone_options::PhoneOptions;
 use crate::referral::Referral;
 use crate::tls::{Tls, TlsFiles};
 
@@ -41,9 +40,7 @@ struct Held {
     parameters: PhoneParameters,
     group: Arc<Group>,
     bulletin: Arc<Bulletin>,
-    capture: Mutex<Option<Capture>>,
-    media_runtime: Mutex<Option<MediaRuntime>>,
-    soundless: AtomicBool,
+    options: PhoneOptions,
     running: Mutex<Option<Running>>,
 }
 
@@ -78,13 +75,18 @@ impl Drop for Held {
 impl Phone {
     /// A phone that has not started.
     pub fn new(parameters: PhoneParameters) -> Self {
-        Self::in_group(parameters, Arc::default())
+        Self::with_options(parameters, PhoneOptions::default())
+    }
+
+    /// A phone that has not started, with options that are no parameters of SIP.
+    pub fn with_options(parameters: PhoneParameters, options: PhoneOptions) -> Self {
+        Self::in_group(parameters, options, Arc::default())
     }
 
     /// A phone that shares this one's sockets, now and whenever both run: another account. It
     /// starts, stops, registers, calls and is called by itself, hundreds of them on one port; lines at
     /// the same server share a connection to it. Whichever of them starts first binds: the bind
-    /// address, the DNS servers, the [`capture`](Self::capture) and [`without_sound`](Self::without_sound) are those of
+    /// address, the DNS servers, and the [options](PhoneOptions) are those of
     /// that one.
     ///
     /// ```no_run
@@ -101,50 +103,17 @@ impl Phone {
     /// ```
     #[must_use]
     pub fn another_account(&self, parameters: PhoneParameters) -> Self {
-        Self::in_group(parameters, Arc::clone(&self.held.group))
+        Self::in_group(parameters, self.held.options.clone(), Arc::clone(&self.held.group))
     }
 
-    fn in_group(parameters: PhoneParameters, group: Arc<Group>) -> Self {
-        let bulletin = Arc::new(Bulletin::new());
-        let (capture, media_runtime, running) =
-            (Mutex::default(), Mutex::default(), Mutex::default());
-        let soundless = AtomicBool::default();
-        Self {
-            held: Arc::new(Held {
-                parameters,
-                group,
-                bulletin,
-                capture,
-                media_runtime,
-                soundless,
-                running,
-            }),
-        }
+    fn in_group(parameters: PhoneParameters, options: PhoneOptions, group: Arc<Group>) -> Self {
+        let (bulletin, running) = (Arc::new(Bulletin::new()), Mutex::default());
+        Self { held: Arc::new(Held { parameters, group, bulletin, options, running }) }
     }
 
     /// What it was made of.
     pub fn parameters(&self) -> &PhoneParameters {
         &self.held.parameters
-    }
-
-    /// Records every packet from the next start on.
-    pub fn capture(&self, capture: Capture) {
-        *lock(&self.held.capture) = Some(capture);
-    }
-
-    /// From the next start on, carries the media of a call that begins when there are more than
-    /// `beyond` on `runtime`. For a phone started on a runtime of one thread, which answers the
-    /// most calls for its time, but has to leave the sound of many to other threads. That runtime
-    /// needs neither I/O nor time enabled, and must live as long as the calls.
-    pub fn share_media(&self, beyond: usize, runtime: tokio::runtime::Handle) {
-        *lock(&self.held.media_runtime) = Some(MediaRuntime { beyond, runtime });
-    }
-
-    /// From the next start on, calls are signalling only, for load tests: all of them offer and answer
-    /// with one pair of RTP ports, which is bound, and which nobody reads; no RTP is sent. What is
-    /// written to such a call goes nowhere, and nothing is heard.
-    pub fn without_sound(&self) {
-        self.held.soundless.store(true, Ordering::Relaxed);
     }
 
     /// Gives every call from now on to `handler`, hook by hook, in place of
@@ -224,7 +193,7 @@ impl Phone {
         };
         let bulletin = Arc::clone(&self.held.bulletin);
         bulletin.set_status(PhoneStatus::Registering);
-        let media_runtime = lock(&self.held.media_runtime).clone();
+        let media_runtime = self.held.options.media_runtime.clone();
         let line = Line::new(phone, Arc::clone(&bulletin), media_runtime, hub);
         let (sender, over) = watch::channel(false);
         let jobs = hub.add(line, Box::new(End { bulletin, sender }));
@@ -243,8 +212,7 @@ impl Phone {
         });
         sockets.listen_at(parameters.listening_transports(), address)?;
         let listening = sockets.listening();
-        let capture = lock(&self.held.capture).clone();
-        let soundless = self.held.soundless.load(Ordering::Relaxed);
+        let PhoneOptions { capture, soundless, .. } = self.held.options.clone();
         let board = Board::new(Arc::clone(&self.held.group));
         let mut driver = Driver::new(board, Timebase::new(), sockets, capture.clone());
         driver.ask_names_of(&parameters.dns_servers);

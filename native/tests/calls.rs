@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use common::*;
 use offhook::{
-    CallEvent, CallState, Codec, EndedBy, Error, Event, HoldBy, Phone, PhoneParameters, PhoneStatus,
+    CallEvent, CallState, Codec, EndedBy, Error, Event, HoldBy, Phone, PhoneOptions,
+    PhoneParameters, PhoneStatus,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,8 +112,8 @@ async fn what_was_played_before_the_end_is_heard() {
 async fn media_beyond_some_calls_goes_to_another_runtime() {
     let many = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let alice = start(direct("alice")).await;
-    let bob = Phone::new(direct("bob"));
-    bob.share_media(1, many.handle().clone());
+    let options = PhoneOptions::default().share_media(1, many.handle().clone());
+    let bob = Phone::with_options(direct("bob"), options);
     soon(bob.start()).await.unwrap();
     let elsewhere = || many.metrics().num_alive_tasks();
     let (first, _first) = connect(&alice, &bob).await;

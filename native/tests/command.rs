@@ -652,7 +652,7 @@ async fn whoever_calls_goes_where_it_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_sent_elsewhere_stays_no_longer_than_asked() {
-    let Sendable { run, call, menu, target } = Sendable::new(" --duration 1").await;
+    let Sendable { run, call, menu, target } = Sendable::new(" --duration 3").await;
     let (there, mut transferred) = (common::uri(&target, "target"), target.incoming());
     let mode = offhook::TransferMode::Notified;
     let (_, rings) = common::soon(async {

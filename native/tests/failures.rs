@@ -168,7 +168,8 @@ fn tips_lead_to_what_was_meant_or_there_are_none() {
     }
     std::fs::write(at.join("odd.toml"), "timeout = 5\n").unwrap();
     let (_, sentence, _) = Offhook::run(at, "call sip:a@127.0.0.1 --config odd.toml");
-    assert!(sentence.contains("no option timeout; did you mean answer-timeout?"), "{sentence}");
+    let tip = "no option timeout; did you mean answer-timeout or start-timeout?";
+    assert!(sentence.contains(tip), "{sentence}");
 }
 
 /// The port where an exchange listens, and a phone that was copied from the README would.

@@ -12,7 +12,7 @@ use common::{uri, within};
 use futures_util::future::join_all;
 use offhook::core::codec::measure::{Tone, dominant_frequency};
 use offhook::core::time::Duration as CoreDuration;
-use offhook::{Call, EndedBy, Phone, PhoneParameters};
+use offhook::{Call, EndedBy, Phone, PhoneOptions, PhoneParameters};
 use tokio::runtime::Runtime;
 
 const CALLS: usize = 1_000;
@@ -104,9 +104,9 @@ async fn hold(sound: &Runtime, count: usize, time: Duration) {
         parameters.max_calls = CALLS;
         parameters
     });
-    let [alice, bob] = [alice, bob].map(Phone::new);
+    let options = PhoneOptions::default().share_media(0, sound.handle().clone());
+    let [alice, bob] = [alice, bob].map(|it| Phone::with_options(it, options.clone()));
     for phone in [&alice, &bob] {
-        phone.share_media(0, sound.handle().clone());
         within(PATIENCE, phone.start()).await.expect("the phone starts");
     }
     let before = live();

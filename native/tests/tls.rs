@@ -242,7 +242,7 @@ async fn files_that_cannot_be_used_keep_a_phone_from_starting() {
     ] {
         let phone = Phone::new(parameters);
         let error = soon(phone.start()).await.unwrap_err();
-        assert_eq!((error.code(), phone.status()), ("tls_file", PhoneStatus::Inactive), "{error}");
+        assert_eq!((error.code(), phone.status()), ("tls_file", PhoneStatus::Failed), "{error}");
     }
 }
 

@@ -116,7 +116,9 @@ mod core {
         kind CallId;
         kind CallInfo;
         field CallInfo.state;
+        field CallInfo.request_uri;
         field CallInfo.headers;
+        field CallInfo.body;
         field CallInfo.remote;
         field CallInfo.local;
         field CallOptions.codecs;
@@ -214,8 +216,8 @@ mod native {
 
     use offhook::{
         Call, CallEvent, CallHandler, CallInfo, CallOptions, CallState, Capture, Codec,
-        CredentialsManager, Ending, Error, Event, Network, Phone, PhoneParameters, PhoneStatus,
-        Transfer, TransferMode,
+        CredentialsManager, Ending, Error, Event, Network, Phone, PhoneOptions, PhoneParameters,
+        PhoneStatus, Transfer, TransferMode,
     };
 
     struct Handler;
@@ -294,7 +296,7 @@ mod native {
         method Phone::call;
         method Phone::call_with;
         method Phone::incoming;
-        method Phone::capture;
+        method PhoneOptions::capture;
         generic Phone::message("sip:bob@example.com", "text", "text/plain");
         kind PhoneParameters;
         field PhoneParameters.server;

@@ -20,11 +20,13 @@ pub mod media;
 mod names;
 #[cfg(feature = "phone")]
 mod object;
+#[cfg(any(feature = "phone", feature = "media"))]
 mod outbox;
 #[cfg(feature = "phone")]
 mod parameters;
 #[cfg(feature = "phone")]
 mod softphone;
+#[cfg(any(feature = "phone", feature = "media"))]
 mod times;
 #[cfg(feature = "phone")]
 mod types;

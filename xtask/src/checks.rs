@@ -108,6 +108,7 @@ fn features() -> Result<Outcome, Failure> {
         "offhook --no-default-features",
         "offhook --no-default-features --features serde",
         "offhook-wasm --no-default-features",
+        "offhook-wasm --no-default-features --features media",
     ] {
         let line = format!("clippy -p {build} --lib -- -D warnings");
         cargo(&line, "code that needs a feature has to say so")?;

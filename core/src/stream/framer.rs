@@ -12,16 +12,6 @@ const KEPT_ROOM: usize = 4_096;
 ///
 /// A message that came whole in one piece is not copied; of one that did not, no more is held than
 /// has come, whatever its Content-Length claims.
-///
-/// ```
-/// use offhook_core::stream::{Frame, Framer};
-///
-/// let mut framer = Framer::new();
-/// let mut piece = &b"\r\n\r\nOPTIONS sip:b@h SIP/2.0\r\nContent-Length: 2\r\n\r\nhi"[..];
-/// assert!(matches!(framer.next(&mut piece), Some(Frame::Ping)));
-/// assert!(matches!(framer.next(&mut piece), Some(Frame::Message(m)) if m.ends_with(b"hi")));
-/// assert!(framer.next(&mut piece).is_none());
-/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Framer {
     state: State,

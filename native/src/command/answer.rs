@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use offhook::{Call, CallState, Error, Phone, PhoneParameters, Referral, Transport};
+use offhook::{Call, CallState, Error, PhoneOptions, PhoneParameters, Referral, Transport};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -40,9 +40,8 @@ pub(crate) async fn run(
     let mut parameters = parameters(common, port)?;
     check_reachable(&parameters, alone)?;
     parameters.accept_transfer = arguments.accept_transfer;
-    let phone = Phone::new(parameters);
-    phone.share_media(EASY, many.clone());
-    let session = Session::begin(phone, &common.watch, output).await?;
+    let options = PhoneOptions::default().share_media(EASY, many.clone());
+    let session = Session::begin(parameters, options, &common.watch, output).await?;
     let result = serve(&session, Arc::new(arguments), many).await;
     session.end().await?;
     result

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::task::Poll;
 use std::time::Duration;
 
-use offhook::{Capture, Error, Event, PacketKind, Phone, PhoneParameters, PhoneStatus, Transport};
+use offhook::{
+    Capture, Error, Event, PacketKind, Phone, PhoneOptions, PhoneParameters, PhoneStatus, Transport,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -41,23 +43,25 @@ impl Session {
         watch: &Watch,
         output: Output,
     ) -> Result<Self, Failure> {
-        Self::begin(Phone::new(parameters), watch, output).await
+        Self::begin(parameters, PhoneOptions::default(), watch, output).await
     }
 
-    /// As [`start`](Self::start), with a phone that was made ready.
+    /// As [`start`](Self::start), for a phone with options.
     pub(crate) async fn begin(
-        phone: Phone,
+        parameters: PhoneParameters,
+        mut options: PhoneOptions,
         watch: &Watch,
         output: Output,
     ) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(Failure::internal)?;
-        if phone.parameters().tls_insecure {
+        if parameters.tls_insecure {
             output.warning("tls_insecure", Tls::INSECURE);
         }
         let recorder = Recorder::new(watch)?;
         if let Some(capture) = &recorder.capture {
-            phone.capture(capture.clone());
+            options = options.capture(capture.clone());
         }
+        let phone = Phone::with_options(parameters, options);
         let mut events = phone.events();
         let mut failures = phone.events();
         let (told, registered) = watch::channel(false);

@@ -2,19 +2,23 @@
 
 use clap::error::{ContextKind, ContextValue};
 
-/// The one of `known` that `given` may have been meant for: a slip of the finger away, or one of the two is
-/// the beginning or the end of the other. What is only a little alike leads elsewhere.
-pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// What of `known` `given` may have been meant for: what is a slip of the finger away; or else what begins
+/// with the other or ends with it as a word of its own, joined by "or". What is only a little alike leads
+/// elsewhere.
+pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let slips = |name: &str| strsim::damerau_levenshtein(given, name);
-    let close = |name: &&str| {
-        let part = |long: &str, short: &str| {
-            let rest = long.strip_prefix(short).or(long.strip_suffix(short));
-            short.len() > 2 && rest.is_some()
-        };
-        let slipped = slips(name) <= 1 + name.len() / 6;
-        name.len() > 2 && slipped || part(name, given) || part(given, name)
+    let part = |long: &str, short: &str| {
+        let last = long.strip_suffix(short).is_some_and(|start| start.ends_with('-'));
+        short.len() > 2 && (long.starts_with(short) || last)
     };
-    known.filter(close).min_by_key(|name| slips(name))
+    let known: Vec<&str> = known.collect();
+    let slipped = known.iter().filter(|name| name.len() > 2 && slips(name) <= 1 + name.len() / 6);
+    if let Some(name) = slipped.min_by_key(|name| slips(name)) {
+        return Some((*name).to_owned());
+    }
+    let parts = known.iter().filter(|name| part(name, given) || part(given, name));
+    let parts: Vec<&str> = parts.copied().collect();
+    (!parts.is_empty()).then(|| parts.join(" or "))
 }
 
 /// Takes from what clap says of a mistake the tips that lead elsewhere.
@@ -78,7 +82,7 @@ mod tests {
             ("host", "hostname"),
             ("for-ever", "for"),
         ] {
-            assert_eq!(nearest(given), Some(meant), "{given}");
+            assert_eq!(nearest(given).as_deref(), Some(meant), "{given}");
         }
         for given in ["timeout", "hangup", "video", "log", "port", "to", "from", "x"] {
             assert_eq!(nearest(given), None, "{given}");

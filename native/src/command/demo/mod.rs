@@ -11,7 +11,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use offhook::{
     Call, Capture, Ending, Error, Exchange, ExchangeOptions, ExchangeParameters, Listener,
-    MediaStats, Phone, PhoneParameters, Transfer, TransferMode,
+    MediaStats, Phone, PhoneOptions, PhoneParameters, Transfer, TransferMode,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -78,13 +78,11 @@ async fn show(steps: &Steps, files: &Files, capture: &Capture) -> Result<Shown, 
     steps.done(&format!("an exchange listens at udp {server}"));
 
     steps.begin("registering three phones");
-    let menu = phone(&server, "menu", "m", true);
-    let alice = phone(&server, "alice", "a", false);
-    let desk = phone(&server, "desk", "d", false);
     // The exchange sees all signalling; sound passes it by.
-    for phone in [&alice, &desk] {
-        phone.capture(capture.clone().without_signalling());
-    }
+    let sound = PhoneOptions::default().capture(capture.clone().without_signalling());
+    let menu = phone(&server, "menu", "m", true, PhoneOptions::default());
+    let alice = phone(&server, "alice", "a", false, sound.clone());
+    let desk = phone(&server, "desk", "d", false, sound);
     tokio::try_join!(menu.start(), alice.start(), desk.start())?;
     name(capture, &exchange, &[(&menu, "menu"), (&alice, "alice"), (&desk, "desk")]);
     steps.done("three phones have registered: alice, menu and desk");
@@ -115,9 +113,15 @@ async fn show(steps: &Steps, files: &Files, capture: &Capture) -> Result<Shown, 
 }
 
 /// A phone on this machine that registers at `server`, and may be transferred or not.
-fn phone(server: &str, user: &str, password: &str, accept_transfer: bool) -> Phone {
+fn phone(
+    server: &str,
+    user: &str,
+    password: &str,
+    accept_transfer: bool,
+    options: PhoneOptions,
+) -> Phone {
     let parameters = PhoneParameters::new(server, user).password(password).bind(HERE);
-    Phone::new(parameters.accept_transfer(accept_transfer))
+    Phone::with_options(parameters.accept_transfer(accept_transfer), options)
 }
 
 fn name(capture: &Capture, exchange: &Exchange, phones: &[(&Phone, &str)]) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use offhook::{EndedBy, Error, Phone};
+use offhook::{EndedBy, Error, Phone, PhoneOptions};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -33,13 +33,12 @@ pub(crate) async fn run(
     let common = &arguments.common;
     let mut parameters = parameters(common, 0)?;
     parameters.answer_timeout = arguments.answer_timeout.into();
-    let phone = Phone::new(parameters);
-    if arguments.media {
-        phone.share_media(EASY, many.clone());
-    } else {
-        phone.without_sound();
-    }
-    let session = Session::begin(phone, &common.watch, output.without_calls()).await?;
+    let options = match arguments.media {
+        true => PhoneOptions::default().share_media(EASY, many.clone()),
+        false => PhoneOptions::default().without_sound(),
+    };
+    let output_of_all = output.without_calls();
+    let session = Session::begin(parameters, options, &common.watch, output_of_all).await?;
     let (tally, result) = drive(&session, &arguments).await;
     output.tell(&tally.value(), &tally.text());
     session.end().await?;
