@@ -141,9 +141,11 @@ impl Call {
         matches!(self.stage, Stage::Over)
     }
 
-    /// Whether nothing is waited for any more: it is over, or the application was told so already.
-    pub(crate) fn is_told_over(&self) -> bool {
-        self.is_over() || !self.is_announced() && self.state() == CallState::Ended
+    /// Whether a phone that stops need not wait for it: the application knows that it is over, and there
+    /// is nothing to report to whoever sent us elsewhere.
+    pub(crate) fn may_be_left(&self) -> bool {
+        let is_told = self.is_over() || !self.is_announced() && self.state() == CallState::Ended;
+        is_told && !matches!(&self.stage, Stage::Session(session) if session.is_reporting())
     }
 
     /// The INVITE transaction that a CANCEL need no longer look for: once, when it was answered.
@@ -341,7 +343,9 @@ impl Call {
                 incoming.refuse(call, cx, Response::new(480), EndedBy::Local)
             }
             Stage::Session(session) => {
-                session.drop_reports(call, cx);
+                // What has become of a call that we were sent to is still reported: its end is near.
+                session.close_transfer(call, cx);
+                session.decline(cx);
                 session.terminate(call, cx, ending)
             }
             Stage::Over => Step::Stay,

@@ -426,7 +426,7 @@ impl Phone {
     /// Goes on when what was waited for has come.
     fn go_on_stopping(&mut self, host: &mut dyn Host) {
         let Some((stopping, _)) = self.stopping else { return };
-        if stopping == Stopping::Calls && self.calls.values().all(|call| call.is_told_over()) {
+        if stopping == Stopping::Calls && self.calls.values().all(|call| call.may_be_left()) {
             self.abandon_calls(host);
             self.leave(host);
         }

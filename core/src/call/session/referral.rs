@@ -223,7 +223,7 @@ impl Session {
     }
 
     /// Refuses what nobody has decided: by the application's wish, or because that says nothing in time.
-    pub(super) fn decline(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn decline(&mut self, cx: &mut Context<'_>) {
         let decided = self.referral.as_mut().and_then(|referral| referral.decide(cx));
         if let Some(query) = decided {
             queries::decline(cx, &query);
@@ -294,7 +294,7 @@ impl Session {
     }
 
     /// Whether there is, or will be, something to report.
-    pub(super) fn is_reporting(&self) -> bool {
+    pub(in crate::call) fn is_reporting(&self) -> bool {
         self.referral.as_ref().is_some_and(|it| matches!(it.state, State::Reporting(_)))
     }
 

@@ -329,7 +329,7 @@ impl Session {
     }
 
     /// Gives back what a transfer holds.
-    pub(super) fn close_transfer(&mut self, call: &Common, cx: &mut Context<'_>) {
+    pub(in crate::call) fn close_transfer(&mut self, call: &Common, cx: &mut Context<'_>) {
         self.fail_transfer(call, cx, None);
         if let Some(transfer) = self.transfer.take() {
             transfer.close(cx);

@@ -361,7 +361,29 @@ fn a_referral_ends_with_its_call() {
     assert_eq!(it.reports().last(), Some(&last("SIP/2.0 486 Busy Here")));
     it.scene.ended(&it.bob, it.call);
     it.scene.assert_idle(&it.bob);
-    // stop() ends everything.
+    // stop() ends everything, and what has become of it is reported, also after the call.
+    for hangs_up in [false, true] {
+        let mut it = called();
+        let target = it.target("180 Ringing");
+        it.refer("Refer-To: <sip:carol@10.0.0.3>");
+        let (call, new) = (it.call, it.accept());
+        it.scene.run(Duration::from_secs(2));
+        if hangs_up {
+            it.scene.tell(&it.bob, |phone| (phone.cancel(new), phone.hangup(call)).1).unwrap();
+            it.scene.ended(&it.bob, it.call);
+        }
+        it.scene.tell(&it.bob, |phone| phone.stop());
+        it.scene.ended(&it.bob, it.call);
+        let invite = it.scene.sim[target].last("INVITE").expect("it is called").clone();
+        let over = response(&invite, "487 Request Terminated", "c", "");
+        it.scene.sim[target].send(invite.from, &over);
+        it.scene.ended(&it.bob, new);
+        it.scene.run(Duration::from_secs(1));
+        assert_eq!(it.reports().last(), Some(&last("SIP/2.0 487 Request Terminated")));
+        assert_eq!(it.scene.sim[it.bob.id].status(), PhoneStatus::Inactive);
+        it.scene.assert_idle(&it.bob);
+    }
+    // The target's silence holds it up no longer than that of any peer.
     let mut it = called();
     it.target("180 Ringing");
     it.refer("Refer-To: <sip:carol@10.0.0.3>");
