@@ -1,7 +1,7 @@
 // One end of a call's media in a thread of its own: does as it is told, and knows of nothing else.
 import { parentPort, workerData } from "node:worker_threads";
 
-import { MediaMachine } from "../js/media.js";
+import { MediaMachine } from "../dist/media.js";
 
 const RATE = 16_000;
 

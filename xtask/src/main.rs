@@ -5,6 +5,7 @@ mod checks;
 mod imports;
 mod instructions;
 mod layers;
+mod npm;
 mod run;
 mod steps;
 mod tools;

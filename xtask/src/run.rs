@@ -53,6 +53,12 @@ impl Run {
         self
     }
 
+    /// The folder to run it in, from the top of the project; without this the top itself.
+    pub(crate) fn within(mut self, folder: impl AsRef<Path>) -> Self {
+        self.command.current_dir(top().join(folder));
+        self
+    }
+
     /// An environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);

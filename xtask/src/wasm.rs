@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::imports::imports;
+use crate::npm;
 use crate::run::{Run, top};
 use crate::steps::{Failure, Outcome};
 use crate::tools;
@@ -74,14 +75,21 @@ pub(crate) fn check_imports() -> Result<Outcome, Failure> {
     )))
 }
 
-/// Builds the JavaScript package into `wasm/dist`: the telephone, and the media machine alone.
+/// Builds the JavaScript package into `wasm/dist`, anew: the telephone, the media machine alone, and what
+/// TypeScript makes of `wasm/ts`.
 pub(crate) fn package() -> Result<Outcome, Failure> {
+    if let Some(missing) = npm::missing() {
+        return Ok(Outcome::Skipped(missing));
+    }
     let module = Toolchain::find()?.build("--lib")?;
     let folder = top().join("wasm/dist");
+    // What is no longer made must not be there to be imported.
+    let _ = fs::remove_dir_all(&folder);
     bindgen(&module, &folder)?;
     let size = read(&folder.join("offhook_wasm_bg.wasm"))?.len();
     println!("wasm/dist: {size} bytes of WebAssembly");
-    media_module(&folder.join("media.wasm"))
+    media_module(&folder.join("media.wasm"))?;
+    npm::compile()
 }
 
 /// Builds the media machine alone: a module that asks nothing of its host and needs no glue.
@@ -111,8 +119,8 @@ fn media_module(to: &Path) -> Result<Outcome, Failure> {
 
 /// The step `node`: the tests of the package under Node, among them a call with the native command.
 pub(crate) fn test_under_node() -> Result<Outcome, Failure> {
-    if !tools::has("node") {
-        return Ok(Outcome::Skipped("node is not installed".to_owned()));
+    if let Some(missing) = npm::missing() {
+        return Ok(Outcome::Skipped(missing));
     }
     Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
     let command = target_dir().join("debug/offhook");
@@ -163,7 +171,7 @@ fn bindgen(module: &Path, folder: &Path) -> Result<(), Failure> {
         .go()
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(file).map_err(|error| Failure(format!("cannot read {}: {error}", file.display())))
 }
 

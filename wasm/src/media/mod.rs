@@ -2,7 +2,7 @@
 //! or an AudioWorklet; an instance is one call.
 //!
 //! It asks nothing of its host, and numbers alone cross: what is longer stands in wasm's memory, where
-//! `js/media.js` writes and reads it. Controls and events are in the byte form of
+//! `ts/media.ts` writes and reads it. Controls and events are in the byte form of
 //! [`offhook_core::media`], packets in that of the phone's outbox. Times are microseconds, as those of
 //! the phone. Nothing here needs the glue that wasm-bindgen makes, which an AudioWorklet cannot load.
 

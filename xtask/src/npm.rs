@@ -1,0 +1,73 @@
+//! npm: the tools of the JavaScript package, as `wasm/package-lock.json` names them, and its TypeScript.
+
+use std::fs;
+
+use crate::run::{Run, top};
+use crate::steps::{Failure, Outcome};
+use crate::tools;
+use crate::wasm::read;
+
+/// The oldest Node that the package runs on, as `engines` in `wasm/package.json` says: the first of its line
+/// whose `require` takes an ESM package.
+const NODE: (u32, u32) = (20, 19);
+
+/// What is missing to build the package, if anything is: one sentence.
+pub(crate) fn missing() -> Option<String> {
+    for program in ["node", "npm"] {
+        if !tools::has(program) {
+            return Some(format!("{program} is not installed"));
+        }
+    }
+    let version = Run::new("node --version").read().unwrap_or_default();
+    let (major, minor) = NODE;
+    let old = parsed(&version).is_none_or(|version| version < NODE);
+    old.then(|| format!("Node is {}: install {major}.{minor} or newer", version.trim()))
+}
+
+/// Major and minor of `v20.19.4`.
+fn parsed(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim().strip_prefix('v')?.split('.').map(|part| part.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+/// Installs the tools that the lock names, unless these are there.
+pub(crate) fn install() -> Result<(), Failure> {
+    let lock = read(&top().join("wasm/package-lock.json"))?;
+    // The lock that was installed last: npm's own note of it has another form.
+    let stamp = top().join("wasm/node_modules/.installed-lock.json");
+    if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    // No package may run a program of its own here.
+    Run::new("npm ci --ignore-scripts --no-audit --no-fund")
+        .within("wasm")
+        .advice(
+            "the npm registry has to be reachable, and wasm/package-lock.json to fit package.json",
+        )
+        .go()?;
+    fs::write(&stamp, lock)
+        .map_err(|error| Failure(format!("cannot write {}: {error}", stamp.display())))
+}
+
+/// Compiles `wasm/ts` into `wasm/dist`, beside the modules that are there.
+pub(crate) fn compile() -> Result<Outcome, Failure> {
+    install()?;
+    Run::new("node node_modules/typescript/bin/tsc -p tsconfig.json")
+        .within("wasm")
+        .advice("the TypeScript does not compile")
+        .go()?;
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_node_are_compared() {
+        assert_eq!(parsed("v20.19.4\n"), Some((20, 19)));
+        assert!(parsed("v18.20.4").is_some_and(|version| version < NODE));
+        assert!(parsed("v22.1.0").is_some_and(|version| version >= NODE));
+        assert_eq!(parsed("node"), None);
+    }
+}
