@@ -9,25 +9,16 @@ use offhook::{
     CallEvent, CallState, Codec, EndedBy, Error, Event, HoldBy, Phone, PhoneOptions,
     PhoneParameters, PhoneStatus,
 };
+use offhook_tests::stall::awaited_unless_stalled;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sound_and_digits_pass_both_ways() {
     let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
     let (caller, called) = connect(&alice, &bob).await;
-    let (there, back) = (tone(440, 800), tone(1_000, 800));
-    let (a, b, heard_there, heard_back) = soon(async {
-        tokio::join!(
-            caller.play_samples(8_000, &there),
-            called.play_samples(8_000, &back),
-            listen(&called, 1_300),
-            listen(&caller, 1_300),
-        )
-    })
-    .await;
-    a.unwrap();
-    b.unwrap();
-    assert_tone(&heard_there, 440, 800);
-    assert_tone(&heard_back, 1_000, 800);
+    tokio::join!(
+        assert_passes(&caller, &called, 440, 800),
+        assert_passes(&called, &caller, 1_000, 800)
+    );
 
     caller.send_dtmf("159*").unwrap();
     called.send_dtmf("0#D").unwrap();
@@ -60,25 +51,15 @@ async fn a_hold_stops_the_sound_until_the_call_is_resumed() {
     ) {}
     assert!(called.info().held);
     called.write_audio(8_000, &tone(440, 400)).unwrap();
-    let music = tone(1_000, 400);
-    let (played, heard) =
-        soon(async { tokio::join!(caller.play_samples(8_000, &music), listen(&called, 600)) })
-            .await;
-    played.unwrap();
-    assert_tone(&heard, 1_000, 400);
+    assert_passes(&caller, &called, 1_000, 400).await;
     // What was on its way has come by now.
     let before = caller.stats().received;
-    soon(caller.play_samples(8_000, &music)).await.unwrap();
+    soon(caller.play_samples(8_000, &tone(1_000, 400))).await.unwrap();
     assert_eq!(caller.stats().received, before, "nothing comes from who is held");
     called.flush_audio();
     soon(caller.resume()).await.unwrap();
     assert!(!caller.info().holding);
-    let sound = tone(440, 400);
-    let (played, heard) =
-        soon(async { tokio::join!(called.play_samples(8_000, &sound), listen(&caller, 600)) })
-            .await;
-    played.unwrap();
-    assert_tone(&heard, 440, 400);
+    assert_passes(&called, &caller, 440, 400).await;
     caller.hangup().await.unwrap();
     soon(async { tokio::join!(caller.ended(), called.ended()) }).await;
     assert!(matches!(caller.hold().await, Err(Error::Ended { .. } | Error::Phone(_))));
@@ -91,18 +72,20 @@ async fn a_hold_stops_the_sound_until_the_call_is_resumed() {
 async fn what_was_played_before_the_end_is_heard() {
     let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
     for _ in 0..3 {
-        let (caller, called) = connect(&alice, &bob).await;
-        let sound = tone(440, 300);
-        let play = async {
-            caller.play_samples(8_000, &sound).await?;
-            caller.hangup().await
-        };
-        let (played, heard) = soon(async { tokio::join!(play, listen(&called, 5_000)) }).await;
-        played.unwrap();
-        let first = heard.iter().position(|s| s.unsigned_abs() > 1_000).unwrap();
-        let last = heard.iter().rposition(|s| s.unsigned_abs() > 1_000).unwrap();
-        let length = (last - first) / 8;
-        assert!(length.abs_diff(300) <= 20, "{length} ms of sound instead of 300");
+        awaited_unless_stalled(async || {
+            let (caller, called) = connect(&alice, &bob).await;
+            let sound = tone(440, 300);
+            let play = async {
+                caller.play_samples(8_000, &sound).await?;
+                caller.hangup().await
+            };
+            let (played, heard) = soon(async { tokio::join!(play, listen(&called, 5_000)) }).await;
+            played.unwrap();
+            let (first, last) = (first_loud(&heard), last_loud(&heard));
+            let length = (last.unwrap_or_default() - first.unwrap_or_default()) / 8;
+            check(length.abs_diff(300) <= 20, || format!("{length} ms of sound instead of 300"))
+        })
+        .await;
     }
     soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
 }
@@ -120,12 +103,7 @@ async fn media_beyond_some_calls_goes_to_another_runtime() {
     assert_eq!(elsewhere(), 0);
     let (second, called) = connect(&alice, &bob).await;
     assert_eq!(elsewhere(), 1);
-    let there = tone(440, 800);
-    let (played, heard) =
-        soon(async { tokio::join!(second.play_samples(8_000, &there), listen(&called, 1_300)) })
-            .await;
-    played.unwrap();
-    assert_tone(&heard, 440, 800);
+    assert_passes(&second, &called, 440, 800).await;
     soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
     soon(async { tokio::join!(first.ended(), second.ended()) }).await;
     many.shutdown_background();
@@ -230,9 +208,9 @@ async fn a_peer_that_is_not_there() {
     soon(gone.stop()).await;
     let call = soon(alice.call(&target)).await.unwrap();
     // The network says so at once; without that it would be 32 s (RFC 3261 §17.1.1.2).
-    within(Duration::from_secs(40), call.answered()).await.unwrap_err();
+    within(Duration::from_secs(90), call.answered()).await.unwrap_err();
     assert_ne!(soon(call.ended()).await.by, EndedBy::Remote);
-    assert!(within(Duration::from_secs(40), alice.options(&target)).await.is_err());
+    assert!(within(Duration::from_secs(90), alice.options(&target)).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -396,16 +374,15 @@ async fn waiting_can_be_given_up_without_loss() {
 
     // A play that is given up stops; the next begins with its own sound.
     let long = tone(440, 5_000);
-    assert!(tokio::time::timeout(short, caller.play_samples(8_000, &long)).await.is_err());
-    // What was on its way comes to an end, long before five seconds.
-    while called.take_audio(8_000, &mut [0; 8_000]) > 0 {}
-    let rest = soon(listen(&called, 400)).await;
-    assert!(rest[8 * 250..].iter().all(|sample| sample.unsigned_abs() < 100));
-    let next = tone(1_000, 400);
-    let (played, heard) =
-        soon(async { tokio::join!(caller.play_samples(8_000, &next), listen(&called, 900)) }).await;
-    played.unwrap();
-    assert_tone(&heard, 1_000, 400);
+    awaited_unless_stalled(async || {
+        assert!(tokio::time::timeout(short, caller.play_samples(8_000, &long)).await.is_err());
+        // What was on its way comes to an end, long before five seconds.
+        while called.take_audio(8_000, &mut [0; 8_000]) > 0 {}
+        let rest = soon(listen(&called, 400)).await;
+        check(last_loud(&rest[8 * 250..]).is_none(), || "it goes on".to_owned())
+    })
+    .await;
+    assert_passes(&caller, &called, 1_000, 400).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -413,26 +390,29 @@ async fn a_recording_is_whole() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("call.wav");
     let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
-    let (caller, called) = connect(&alice, &bob).await;
-    let mut recording = caller.record(&path).unwrap();
-    let (left, right) = (tone(440, 600), tone(1_000, 600));
-    let (a, b) = soon(async {
-        tokio::join!(caller.play_samples(8_000, &left), called.play_samples(8_000, &right))
+    awaited_unless_stalled(async || {
+        let (caller, called) = connect(&alice, &bob).await;
+        let mut recording = caller.record(&path).unwrap();
+        let (left, right) = (tone(440, 600), tone(1_000, 600));
+        let (a, b) = soon(async {
+            tokio::join!(caller.play_samples(8_000, &left), called.play_samples(8_000, &right))
+        })
+        .await;
+        a.unwrap();
+        b.unwrap();
+        // What was played last is still on its way; the echo of it would be, too.
+        let _ = soon(caller.read_audio(8_000, &mut [0; 2_400])).await;
+        soon(listen(&caller, 300)).await;
+        caller.hangup().await.unwrap();
+        soon(recording.finished()).await.unwrap();
+        let mut wav = hound::WavReader::open(&path).unwrap();
+        assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 8_000));
+        let samples: Vec<i16> = wav.samples().map(Result::unwrap).collect();
+        let side = |side| samples.iter().skip(side).step_by(2).copied().collect::<Vec<i16>>();
+        check_tone(&side(0), 440, 600)?;
+        check_tone(&side(1), 1_000, 600)
     })
     .await;
-    a.unwrap();
-    b.unwrap();
-    // What was played last is still on its way; the echo of it would be, too.
-    let _ = soon(caller.read_audio(8_000, &mut [0; 2_400])).await;
-    listen(&caller, 300).await;
-    caller.hangup().await.unwrap();
-    soon(recording.finished()).await.unwrap();
-    let mut wav = hound::WavReader::open(&path).unwrap();
-    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 8_000));
-    let samples: Vec<i16> = wav.samples().map(Result::unwrap).collect();
-    let side = |side| samples.iter().skip(side).step_by(2).copied().collect::<Vec<i16>>();
-    assert_tone(&side(0), 440, 600);
-    assert_tone(&side(1), 1_000, 600);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -463,11 +443,12 @@ async fn commands_in_the_wrong_state_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ping() {
     let (alice, bob) = (start(direct("alice")).await, start(direct("bob")).await);
+    let began = std::time::Instant::now();
     let pong = soon(alice.options(&uri(&bob, "bob"))).await.unwrap();
     assert_eq!(pong.cause.code, 200);
     assert!(pong.headers.iter().any(|(name, _)| name == "Allow"), "{pong:?}");
     let trip = pong.round_trip;
-    assert!(!trip.is_zero() && trip < Duration::from_secs(1), "{trip:?}");
+    assert!(!trip.is_zero() && trip < began.elapsed(), "{trip:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -490,14 +471,14 @@ async fn many_calls_on_one_socket() {
         calls.push(soon(alice.call(&target)).await.unwrap());
     }
     for call in &calls {
-        within(Duration::from_secs(30), call.answered()).await.unwrap();
+        soon(call.answered()).await.unwrap();
     }
-    let answered = within(Duration::from_secs(30), answering).await.unwrap();
+    let answered = soon(answering).await.unwrap();
     for call in &calls {
         call.hangup().await.unwrap();
     }
     for call in calls.iter().chain(&answered) {
         soon(call.ended()).await;
     }
-    within(Duration::from_secs(30), async { tokio::join!(alice.stop(), bob.stop()) }).await;
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
 }

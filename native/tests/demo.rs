@@ -1,4 +1,5 @@
-//! `offhook demo`, on its own: what it measures suffers when other tests run beside it.
+//! `offhook demo`, on its own: what it measures suffers when other tests run beside it, and where the machine
+//! stalls it does all again.
 #![cfg(all(feature = "cli", unix))]
 
 #[path = "common/process.rs"]
@@ -21,7 +22,9 @@ fn the_demo() {
     for what in ["REFER sip:menu@", "NOTIFY sip:alice@", "INVITE sip:desk@"] {
         assert!(ladder.contains(what), "{what}: {ladder}");
     }
-    assert!(demo["duration_ms"].as_u64().unwrap() < 8_000, "{demo}");
+    for heard in ["spoken", "echoed", "transferred"] {
+        assert!(demo[heard]["pause_ms"].as_f64().unwrap() < 10.0, "{demo}");
+    }
     let files = ["spoken", "menu-heard", "alice-heard", "desk-heard", "call"];
     let files = files.map(|name| format!("{name}.wav")).into_iter().chain(["demo.pcap".to_owned()]);
     for name in files {

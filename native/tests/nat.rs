@@ -35,19 +35,14 @@ fn server(answers: bool) -> (SocketAddr, Receiver<SocketAddr>) {
 async fn a_stun_server_is_asked_from_each_socket_and_sound_follows() {
     let (address, asked) = server(true);
     let alice = start(direct("alice").stun(&address.to_string())).await;
-    let sip = asked.recv_timeout(Duration::from_secs(5)).unwrap();
+    let sip = asked.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(sip.port(), alice.bound_address().unwrap().port());
     let bob = start(direct("bob")).await;
     let (caller, called) = connect(&alice, &bob).await;
-    let mut pair = [(); 2].map(|()| asked.recv_timeout(Duration::from_secs(5)).unwrap().port());
+    let mut pair = [(); 2].map(|()| asked.recv_timeout(Duration::from_secs(60)).unwrap().port());
     pair.sort_unstable();
     assert!(pair[0] % 2 == 0 && pair[1] == pair[0] + 1, "{pair:?} are RTP's and RTCP's ports");
-    let there = tone(440, 400);
-    let (played, heard) =
-        soon(async { tokio::join!(caller.play_samples(8_000, &there), listen(&called, 800)) })
-            .await;
-    played.unwrap();
-    assert_tone(&heard, 440, 400);
+    assert_passes(&caller, &called, 440, 400).await;
     assert_eq!(alice.counters().await.unmapped, 0);
     soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
 }

@@ -13,8 +13,8 @@ use offhook::{Call, EndedBy, Event, Events, Phone, PhoneParameters, PhoneStatus,
 use process::Offhook;
 
 /// Within what time a phone is registered again once its server is back: the longest of the waits that
-/// so short an absence leads to, and the time that it takes.
-const BACK_OFF: Duration = Duration::from_secs(9);
+/// so short an absence leads to, and as much as a busy machine takes beside.
+const BACK_OFF: Duration = Duration::from_secs(60);
 
 /// `offhook exchange` at a port of its own, with a secret by which calls survive it.
 struct Server {
@@ -56,25 +56,6 @@ async fn by_tcp(server: &Server, user: &str) -> Phone {
     start(parameters.password("secret").transport(Transport::Tcp).bind(here())).await
 }
 
-/// Sound passes that way.
-async fn assert_talks(from: &Call, to: &Call) {
-    let music = tone(440, 300);
-    let hears = async {
-        // What came while nobody listened is silence.
-        let mut heard = Vec::new();
-        while heard.iter().all(|sample: &i16| sample.unsigned_abs() <= 1_000) {
-            heard = listen(to, 100).await;
-            assert!(!heard.is_empty(), "the call is over");
-        }
-        heard.extend(listen(to, 500).await);
-        heard
-    };
-    let (played, heard) =
-        soon(async { tokio::join!(from.play_samples(8_000, &music), hears) }).await;
-    played.unwrap();
-    assert_tone(&heard, 440, 300);
-}
-
 /// A call, answered.
 async fn call(from: &Phone, to: &Phone, target: &str) -> (Call, Call) {
     let mut incoming = to.incoming();
@@ -101,27 +82,27 @@ async fn a_server_that_is_killed_and_comes_back_costs_no_call() {
     let (alice, bob) = (by_tcp(&server, "alice").await, by_tcp(&server, "bob").await);
     let mut told = [alice.events(), bob.events()];
     let (calling, called) = call(&alice, &bob, "bob").await;
-    assert_talks(&calling, &called).await;
+    assert_passes(&calling, &called, 440, 300).await;
 
     server.kill();
     for events in &mut told {
         reaches(events, PhoneStatus::Registering).await;
     }
     // Media goes directly.
-    assert_talks(&called, &calling).await;
+    assert_passes(&called, &calling, 440, 300).await;
     server.come_back();
     let back = Instant::now();
     for events in &mut told {
         reaches(events, PhoneStatus::Registered).await;
     }
     println!("registered again {:?} after the server is back", back.elapsed());
-    assert_talks(&calling, &called).await;
+    assert_passes(&calling, &called, 440, 300).await;
     soon(calling.hangup()).await.unwrap();
     assert_eq!(soon(called.ended()).await.by, EndedBy::Remote);
 
     // And the next call is as any other.
     let (calling, called) = call(&bob, &alice, "alice").await;
-    assert_talks(&calling, &called).await;
+    assert_passes(&calling, &called, 440, 300).await;
     soon(called.hangup()).await.unwrap();
     assert_eq!(soon(calling.ended()).await.by, EndedBy::Remote);
     soon(alice.stop()).await;

@@ -55,11 +55,7 @@ async fn connect_to(from: &Phone, to: &Phone, target: &str) -> (Call, Call) {
 
 /// Tones both ways, each measured where it is heard.
 async fn assert_heard(caller: &Call, called: &Call) {
-    caller.write_audio(8_000, &tone(440, 600)).unwrap();
-    called.write_audio(8_000, &tone(660, 600)).unwrap();
-    let (there, back) = tokio::join!(listen(called, 900), listen(caller, 900));
-    assert_tone(&there, 440, 600);
-    assert_tone(&back, 660, 600);
+    tokio::join!(assert_passes(caller, called, 440, 600), assert_passes(called, caller, 660, 600));
 }
 
 /// Why a call to `target` fails.

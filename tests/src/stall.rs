@@ -1,28 +1,14 @@
 //! Sound in real time on a machine that may stall.
 
+#[path = "../../native/src/command/demo/stall.rs"]
+mod meter;
+
 use std::fmt::Display;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long the machine has to stand still for that to be heard: the time of a packet.
-const AUDIBLE: Duration = Duration::from_millis(20);
-const TICK: Duration = Duration::from_millis(2);
+use meter::StallMeter;
+
 const ATTEMPTS: u32 = 5;
-
-/// A thread that does nothing but tick, and the longest time between two of its ticks.
-#[derive(Debug)]
-struct StallMeter {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Default, Debug)]
-struct Shared {
-    longest_us: AtomicU64,
-    is_over: AtomicBool,
-}
 
 /// Plays something in real time and checks what is heard. A program that is late leaves out what it was late
 /// for: where that is heard, it is played again if the machine itself is shown to have stalled meanwhile, and
@@ -36,6 +22,17 @@ struct Shared {
 pub fn unless_stalled<E: Display>(mut play: impl FnMut() -> Result<(), E>) {
     let mut attempts = Attempts::new();
     while let Err(spoilt) = play() {
+        attempts.fail(&spoilt);
+    }
+}
+
+/// The same of something that is awaited.
+///
+/// # Panics
+/// As [`unless_stalled`].
+pub async fn awaited_unless_stalled<E: Display>(mut play: impl AsyncFnMut() -> Result<(), E>) {
+    let mut attempts = Attempts::new();
+    while let Err(spoilt) = play().await {
         attempts.fail(&spoilt);
     }
 }
@@ -61,38 +58,7 @@ impl Attempts {
 }
 
 fn may_play_again(stall: Duration, failed: u32) -> bool {
-    stall >= AUDIBLE && failed < ATTEMPTS
-}
-
-impl StallMeter {
-    fn start() -> Self {
-        let shared = Arc::<Shared>::default();
-        let ours = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            let mut last = Instant::now();
-            while !ours.is_over.load(Ordering::Relaxed) {
-                thread::sleep(TICK);
-                let gap = last.elapsed();
-                last += gap;
-                ours.longest_us.fetch_max(gap.as_micros() as u64, Ordering::Relaxed);
-            }
-        });
-        Self { shared, thread: Some(thread) }
-    }
-
-    /// The longest time between two ticks since this was asked last.
-    fn take(&self) -> Duration {
-        Duration::from_micros(self.shared.longest_us.swap(0, Ordering::Relaxed))
-    }
-}
-
-impl Drop for StallMeter {
-    fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+    stall >= StallMeter::AUDIBLE && failed < ATTEMPTS
 }
 
 #[cfg(test)]
@@ -101,19 +67,10 @@ mod tests {
 
     #[test]
     fn only_a_stall_excuses_and_not_for_ever() {
+        const AUDIBLE: Duration = StallMeter::AUDIBLE;
         assert!(may_play_again(AUDIBLE, 1));
         assert!(!may_play_again(AUDIBLE / 2, 1));
         assert!(!may_play_again(AUDIBLE * 9, ATTEMPTS));
-    }
-
-    #[test]
-    fn the_meter_ticks() {
-        let meter = StallMeter::start();
-        let end = Instant::now() + Duration::from_secs(10);
-        while meter.take() < TICK {
-            assert!(Instant::now() < end, "it does not tick");
-            thread::yield_now();
-        }
     }
 
     #[test]

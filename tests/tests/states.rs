@@ -258,7 +258,7 @@ mod sound {
     async fn tried(call: &Call) -> [bool; 3] {
         let mut samples = [0; 160];
         let read = call.read_audio(8_000, &mut samples);
-        let read = tokio::time::timeout(Duration::from_secs(10), read).await.expect("it returns");
+        let read = tokio::time::timeout(Duration::from_secs(60), read).await.expect("it returns");
         let code = |error: &offhook::Error| error.code();
         let results = [
             call.send_dtmf("1").map_err(|e| code(&e)),

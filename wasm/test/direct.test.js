@@ -17,7 +17,7 @@ import { setTimeout } from "node:timers/promises";
 import { Phone, readWav } from "../node/phone.js";
 import { assertHears, tone, wav } from "./sound.js";
 
-const OPTIONS = { timeout: 30_000 };
+const OPTIONS = { timeout: 180_000 };
 
 async function started(t, user, more = {}) {
   const phone = new Phone({ user, bind: "127.0.0.1:0", rtpPorts: [41_000, 41_098], ...more });

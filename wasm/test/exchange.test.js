@@ -12,7 +12,7 @@ import { assertHears } from "./sound.js";
 const built = fileURLToPath(new URL("../../target/debug/offhook", import.meta.url));
 const binary = process.env.OFFHOOK_BIN ?? built;
 const missing = !process.env.OFFHOOK_BIN && !existsSync(binary);
-const OPTIONS = { timeout: 60_000, skip: missing && `${binary} is missing: run cargo build` };
+const OPTIONS = { timeout: 180_000, skip: missing && `${binary} is missing: run cargo build` };
 
 /** Starts the command; `event` resolves with the next event of a type. */
 function offhook(t, ...args) {

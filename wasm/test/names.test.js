@@ -7,7 +7,7 @@ import { Names } from "../node/names.js";
 import { Phone } from "../node/phone.js";
 import { a, naptr, serveNames, srv } from "./zone.js";
 
-const OPTIONS = { timeout: 30_000 };
+const OPTIONS = { timeout: 180_000 };
 
 /** A server that answers every request with 200, and counts them. */
 async function server(t) {

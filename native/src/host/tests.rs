@@ -28,7 +28,7 @@ fn listening_for(transport: Transport, options: ConnectionOptions) -> (Sockets, 
 /// What happens next to a connection; those who knock are let in.
 async fn event(sockets: &mut Sockets) -> ConnectionEvent {
     loop {
-        match timeout(Duration::from_secs(10), sockets.next()).await.expect("something happens") {
+        match timeout(Duration::from_secs(60), sockets.next()).await.expect("something happens") {
             Next::Connection(event) => return event,
             Next::Connecting(index, stream, from) => {
                 sockets.receive_guest(index, stream, from);

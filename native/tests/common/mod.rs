@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use offhook::core::codec::measure::{self, Tone};
 use offhook::{Call, Exchange, ExchangeParameters, Phone, PhoneParameters};
+use offhook_tests::stall::awaited_unless_stalled;
 
 /// Any free port of this machine.
 pub(crate) fn here() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// Waits for something that has to come soon.
+/// Waits for something that comes at once where the machine has nothing else to do.
 #[track_caller]
 pub(crate) fn soon<F: Future>(what: F) -> impl Future<Output = F::Output> {
-    within(Duration::from_secs(10), what)
+    within(Duration::from_secs(60), what)
 }
 
 /// Waits for something that has to come in time.
@@ -90,25 +91,70 @@ pub(crate) async fn listen(call: &Call, ms: usize) -> Vec<i16> {
     heard
 }
 
-/// Panics unless `heard` has `ms` milliseconds of that tone in one piece, at its level.
-#[track_caller]
-pub(crate) fn assert_tone(heard: &[i16], frequency: u32, ms: usize) {
-    assert_tone_at(heard, 8_000, frequency, ms);
+/// Plays a tone of `ms` milliseconds into one end of a call, which has to come out of the other; again where
+/// [the machine has stalled](offhook_tests::stall).
+pub(crate) async fn assert_passes(from: &Call, to: &Call, frequency: u32, ms: usize) {
+    awaited_unless_stalled(async || {
+        // What came while nobody listened.
+        while to.take_audio(8_000, &mut [0; 8_000]) > 0 {}
+        let sound = tone(frequency, ms);
+        let hears = async {
+            let mut heard = Vec::new();
+            while first_loud(&heard).is_none() {
+                heard = listen(to, 100).await;
+                assert!(!heard.is_empty(), "the call is over");
+            }
+            heard.extend(listen(to, ms + 100).await);
+            heard
+        };
+        let (played, heard) =
+            soon(async { tokio::join!(from.play_samples(8_000, &sound), hears) }).await;
+        played.expect("the call is up");
+        check_tone(&heard, frequency, ms)
+    })
+    .await;
+}
+
+/// Where something begins to be heard.
+pub(crate) fn first_loud(heard: &[i16]) -> Option<usize> {
+    heard.iter().position(|sample| sample.unsigned_abs() > 1_000)
+}
+
+/// Where that ends.
+pub(crate) fn last_loud(heard: &[i16]) -> Option<usize> {
+    heard.iter().rposition(|sample| sample.unsigned_abs() > 1_000)
+}
+
+/// Checks that `heard` has `ms` milliseconds of that tone in one piece, at its level.
+///
+/// # Errors
+/// What is wrong with it: to be played again where [the machine has stalled](offhook_tests::stall).
+pub(crate) fn check_tone(heard: &[i16], frequency: u32, ms: usize) -> Result<(), String> {
+    check_tone_at(heard, 8_000, frequency, ms)
 }
 
 /// The same of what was heard at another rate.
-#[track_caller]
-pub(crate) fn assert_tone_at(heard: &[i16], rate: u32, frequency: u32, ms: usize) {
-    let first = heard.iter().position(|s| s.unsigned_abs() > 1_000).expect("something is heard");
-    let last = heard.iter().rposition(|s| s.unsigned_abs() > 1_000).unwrap_or(first);
-    let sound = &heard[first..=last];
+pub(crate) fn check_tone_at(
+    heard: &[i16],
+    rate: u32,
+    frequency: u32,
+    ms: usize,
+) -> Result<(), String> {
+    let first = first_loud(heard).ok_or("nothing is heard")?;
+    let sound = &heard[first..=last_loud(heard).unwrap_or(first)];
     let length = sound.len() * 1_000 / rate as usize;
-    assert!(length.abs_diff(ms) <= 45, "{length} ms of sound instead of {ms}");
+    check(length.abs_diff(ms) <= 45, || format!("{length} ms of sound instead of {ms}"))?;
     let measured = measure::dominant_frequency(sound, rate);
-    assert!((measured - f64::from(frequency)).abs() < 5.0, "{measured} Hz, not {frequency}");
+    let is_near = (measured - f64::from(frequency)).abs() < 5.0;
+    check(is_near, || format!("{measured} Hz, not {frequency}"))?;
     let spoken = Tone::new(rate, frequency, 8_000).take(rate as usize / 2);
     let (level, expected) = (measure::level_dbov(sound), measure::level_dbov(&spoken));
-    assert!((level - expected).abs() < 1.5, "{level} dBov, not {expected}");
+    check((level - expected).abs() < 1.5, || format!("{level} dBov, not {expected}"))?;
     let gap = measure::longest_gap(sound, rate, -40.0);
-    assert!(gap.as_millis() < 10, "a gap of {gap:?}");
+    check(gap.as_millis() < 10, || format!("a gap of {gap:?}"))
+}
+
+/// What is wrong, unless it is as it should be.
+pub(crate) fn check(is_right: bool, problem: impl FnOnce() -> String) -> Result<(), String> {
+    if is_right { Ok(()) } else { Err(problem()) }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Offhook {
 }
 
 /// Longer than anything takes that these tests start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Offhook {
     /// Starts it with `arguments`, split at spaces, and `--json`; `directory` is where it works.

@@ -12,7 +12,7 @@ pub(crate) use offhook_tests::peers::installed;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How long one thing may take that depends on others.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A program and all that it starts. What it prints is kept, and shown when a test fails.
 #[derive(Debug)]

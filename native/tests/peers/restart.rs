@@ -12,7 +12,7 @@ use super::sound::{check_heard, write_tone};
 
 /// How long after the server's return a phone may take to be registered: the longest back-off that the
 /// few failures meanwhile can have led to, and a little for a busy machine.
-const BACK_OFF: Duration = Duration::from_secs(20);
+const BACK_OFF: Duration = Duration::from_secs(60);
 
 /// A call through Kamailio, each end playing a tone to the other.
 struct Pair {

@@ -1,7 +1,6 @@
 //! SIPp beyond Kamailio, over UDP and TCP: our command calls it and is called by it.
 
 use std::net::UdpSocket;
-use std::time::Duration;
 
 use offhook_tests::sipp::{Scenario, Sipp, TAG, sdp};
 use offhook_tests::stall::unless_stalled;
@@ -123,7 +122,7 @@ fn calls_with_sipp_without_a_server() {
 /// Registers somebody who cannot do it himself, whom Kamailio takes without a password.
 fn register(kamailio: &Kamailio, user: &str, port: u16, transport: &str) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let here = socket.local_addr().unwrap();
     let request = format!(
         "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {here};rport;branch=z9hG4bK{user}\r\n\

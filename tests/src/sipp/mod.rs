@@ -85,9 +85,9 @@ impl Sipp {
     /// Waits until its SIP port is taken over UDP or TCP, so that what is sent there arrives.
     ///
     /// # Panics
-    /// When it is not within ten seconds, or SIPp has ended.
+    /// When it is not within a minute, or SIPp has ended.
     pub fn wait_until_bound(&mut self) {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(60);
         while !is_bound(self.port) {
             assert!(Instant::now() < end, "sipp did not bind its port");
             if self.child.try_wait().is_ok_and(|status| status.is_some()) {

@@ -11,7 +11,7 @@ use offhook_tests::sipp::{Scenario, Sipp};
 use tokio::time::timeout;
 
 /// How long a test may wait for one thing.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Parameters of a phone that registers nowhere, on a free port of the loopback.
 fn direct(user: &str) -> PhoneParameters {

@@ -26,8 +26,8 @@ pub(super) const CHIME: Melody = Melody { notes: &[440, 554], note_ms: 125, ampl
 /// How far a note may be off, as a share of its pitch, and in decibels.
 const PITCH_TOLERANCE: f64 = 0.02;
 const LEVEL_TOLERANCE: f64 = 1.5;
-/// The longest pause that may be heard, in milliseconds: a busy machine may be late by two packets.
-const PAUSE_MS: u64 = 42;
+/// The longest pause that may be heard, in milliseconds: half a packet.
+const PAUSE_MS: u64 = 10;
 /// What is quieter than this is silence.
 const SILENCE_DBOV: f64 = -40.0;
 
@@ -147,7 +147,7 @@ mod tests {
         assert!(problem(|heard| heard.fill(0)).contains("nothing"));
         assert!(problem(|heard| heard.truncate(17_000)).contains("Hz"));
         assert!(problem(|heard| drop(heard.drain(..7_000))).contains("part"));
-        assert!(problem(|heard| heard[9_800..10_200].fill(0)).contains("pause"));
+        assert!(problem(|heard| heard[9_800..9_900].fill(0)).contains("pause"));
         assert!(problem(|heard| heard.iter_mut().for_each(|s| *s /= 2)).contains("dBov"));
         assert!(problem(|heard| drop(heard.drain(8_000..9_000))).contains("dBov"));
     }
