@@ -4,9 +4,10 @@
 #[path = "common/process.rs"]
 mod process;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use offhook_tests::sipp::Sipp;
+use offhook_tests::stall::unless_stalled;
 use process::Offhook;
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -21,9 +22,14 @@ fn load(arguments: &str) -> (i32, String, Value) {
 
 #[test]
 fn calls_at_a_rate_with_sound() {
+    unless_stalled(load_with_sound);
+}
+
+fn load_with_sound() -> Result<(), String> {
     let directory = tempdir().unwrap();
     let bob = Offhook::start(directory.path(), "answer --bind 127.0.0.1:0 --calls 20");
     let target = format!("sip:bob@{}", bob.address());
+    let began = Instant::now();
     let (status, _, told) =
         load(&format!("{target} --rate 40 --calls 20 --hold 0.4 --media --bind 127.0.0.1"));
     assert_eq!(status, 0, "{told}");
@@ -31,15 +37,17 @@ fn calls_at_a_rate_with_sound() {
     assert_eq!((&told["failed"], &told["failures"]), (&json!(0), &json!({})));
     let rate = told["achieved_rate"].as_f64().unwrap();
     // What a busy machine makes late is made up for at no more than twice the rate.
-    assert!((10.0..=80.5).contains(&rate), "{told}");
+    let least = 20.0 / began.elapsed().as_secs_f64();
+    assert!((least..=80.5).contains(&rate), "{told}");
     let setup = |name: &str| told["setup_ms"][name].as_f64().unwrap();
     assert!(setup("p50") > 0.0 && setup("p50") <= setup("p90"), "{told}");
     assert!(setup("p90") <= setup("p99") && setup("p99") <= setup("max"), "{told}");
-    let packets = |name: &str| told["media"][name].as_u64().unwrap();
-    // 20 packets a call each way, less what a busy machine makes late.
-    assert!(packets("sent") > 200 && packets("received") > 200, "{told}");
     assert!(told["media"]["jitter_ms"]["p50"].as_f64().is_some(), "{told}");
     assert_eq!(bob.end().0, 0);
+    let packets = |name: &str| told["media"][name].as_u64().unwrap();
+    // 20 packets a call each way.
+    let are_many = packets("sent") > 300 && packets("received") > 300;
+    if are_many { Ok(()) } else { Err(told["media"].to_string()) }
 }
 
 #[test]
@@ -116,7 +124,7 @@ fn a_signal_ends_it_properly() {
 }
 
 /// How long SIPp may take for what it is asked here.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
 fn sipps_own_callee_takes_every_call() {

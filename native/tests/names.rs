@@ -8,6 +8,7 @@ mod process;
 mod zone;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
 
 use common::*;
 use offhook::{Exchange, ExchangeParameters, Phone, PhoneParameters};
@@ -23,10 +24,9 @@ fn exchange_at(ip: &str) -> (Exchange, u16) {
     (exchange, port)
 }
 
-/// A port of 127.0.0.1 at which nobody listens.
-fn dead_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+/// A port of 127.0.0.1 at which nobody listens, nor a program that the system gives a port.
+#[cfg(all(feature = "cli", unix))]
+const DEAD_PORT: u16 = 9;
 
 /// A registered phone that knows its server by name alone.
 async fn registered_by_name(zone: &Zone, user: &str, password: &str) -> Phone {
@@ -94,18 +94,20 @@ async fn a_name_with_both_families_leads_to_the_one_that_listens() {
 async fn records_are_asked_for_again_when_they_end() {
     let zone = Zone::new();
     let (exchange, port) = exchange_at("127.0.0.1");
-    let srv = "SRV _sip._udp.pbx.test";
-    zone.srv("_sip._udp.pbx.test", 1, &[(0, 0, port, "one.pbx.test")]);
+    let (srv, ttl) = ("SRV _sip._udp.pbx.test", 1);
+    let began = Instant::now();
+    zone.srv("_sip._udp.pbx.test", ttl, &[(0, 0, port, "one.pbx.test")]);
     zone.host("one.pbx.test", &["127.0.0.1"]);
     let alice = start(direct("alice").dns_servers(&[zone.address])).await;
     soon(alice.options("sip:pbx.test")).await.unwrap();
     soon(alice.options("sip:pbx.test")).await.unwrap();
-    assert_eq!(zone.asked(srv), 1);
+    let asked = zone.asked(srv);
+    assert!(asked == 1 || began.elapsed().as_secs() >= u64::from(ttl), "{asked} times");
     let (other, moved) = exchange_at("127.0.0.1");
     zone.srv("_sip._udp.pbx.test", 60, &[(0, 0, moved, "one.pbx.test")]);
     exchange.stop().await;
     let again = async {
-        while zone.asked(srv) < 2 {
+        while zone.asked(srv) == asked {
             let _ = alice.options("sip:pbx.test").await;
         }
     };
@@ -144,11 +146,7 @@ fn the_command_says_what_is_wrong_with_a_name() {
 async fn the_command_registers_by_name() {
     let (zone, directory) = (Zone::new(), tempfile::tempdir().unwrap());
     let (_exchange, port) = exchange_at("127.0.0.1");
-    zone.srv(
-        "_sip._udp.pbx.test",
-        60,
-        &[(0, 0, dead_port(), "pbx.test"), (1, 0, port, "pbx.test")],
-    );
+    zone.srv("_sip._udp.pbx.test", 60, &[(0, 0, DEAD_PORT, "pbx.test"), (1, 0, port, "pbx.test")]);
     zone.host("pbx.test", &["127.0.0.1"]);
     let arguments = format!(
         "register --once --server pbx.test --user alice --password a --dns {}",
