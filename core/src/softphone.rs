@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, Event};
+use crate::event::{CallEvent, CallId, Event};
 use crate::host::{Endpoint, Flow, Host, Inbound, MediaPort};
-use crate::media::{MediaControl, MediaEvent};
+use crate::media::MediaControl;
 use crate::phone::Phone;
 use crate::rtp::{MediaSession, MediaStats};
 use crate::stream::Decoded;
@@ -46,19 +46,9 @@ pub struct Softphone {
     ports: BTreeMap<MediaPort, CallId>,
     /// The next deadline of each session.
     timers: Timers<CallId>,
-    events: VecDeque<SoftphoneEvent>,
-    /// The call whose [`Event::Ended`] was the last event taken.
+    events: VecDeque<Event>,
+    /// The call whose [`CallEvent::Ended`] was the last event taken.
     ended: Option<CallId>,
-}
-
-/// What happened on a softphone.
-#[derive(Clone, PartialEq, Debug)]
-#[non_exhaustive]
-pub enum SoftphoneEvent {
-    /// Signalling; never [`Event::Media`].
-    Phone(Event),
-    /// The media of a call.
-    Media(CallId, MediaEvent),
 }
 
 struct Media {
@@ -95,7 +85,7 @@ impl Softphone {
     }
 
     /// The media of a call; `None` before anything is offered, and once an event after
-    /// [`Event::Ended`] was asked for. With that event what the media has done is known, and the
+    /// [`CallEvent::Ended`] was asked for. With that event what the media has done is known, and the
     /// digits that nobody took can still be.
     pub fn media(&self, call: CallId) -> Option<&MediaSession> {
         self.media.get(&call).map(|media| &media.session)
@@ -112,12 +102,12 @@ impl Softphone {
     }
 
     /// The next thing that happened.
-    pub fn next_event(&mut self) -> Option<SoftphoneEvent> {
+    pub fn next_event(&mut self) -> Option<Event> {
         if let Some(call) = self.ended.take() {
             self.forget(call);
         }
         let event = self.events.pop_front()?;
-        if let SoftphoneEvent::Phone(Event::Ended { call, .. }) = &event {
+        if let Event::Call { call, event: CallEvent::Ended(_) } = &event {
             self.ended = Some(*call);
         }
         Some(event)
@@ -141,7 +131,12 @@ impl Softphone {
             while let Some(event) = self.phone.next_event() {
                 match event {
                     Event::Media { call, control } => self.control(host, call, control),
-                    event => self.events.push_back(SoftphoneEvent::Phone(event)),
+                    mut event => {
+                        if let Event::Call { call, event: CallEvent::Ended(ending) } = &mut event {
+                            ending.stats = self.stats(*call).unwrap_or_default();
+                        }
+                        self.events.push_back(event);
+                    }
                 }
             }
             // A silent call was told to the phone, which hangs it up now.
@@ -178,7 +173,7 @@ impl Softphone {
         let Some(media) = self.media.get_mut(&call) else { return };
         while let Some(event) = media.session.next_event() {
             self.phone.handle_media_event(call, &event);
-            self.events.push_back(SoftphoneEvent::Media(call, event));
+            self.events.push_back(Event::Call { call, event: event.into() });
         }
         let wanted = media.session.next_deadline();
         if media.timer.map(|(_, at)| at) == wanted {
@@ -264,7 +259,7 @@ mod tests {
         id
     }
 
-    fn events(sim: &mut Simulation, id: NodeId<Softphone>) -> Vec<SoftphoneEvent> {
+    fn events(sim: &mut Simulation, id: NodeId<Softphone>) -> Vec<Event> {
         core::iter::from_fn(|| sim[id].next_event()).collect()
     }
 
@@ -288,30 +283,37 @@ mod tests {
         let (mut sim, alice, calling, bob, called) = answered();
         sim[alice].media_mut(calling).unwrap().send_dtmf("19").unwrap();
         sim.run_for(Duration::from_secs(2));
-        let digits = |event: &SoftphoneEvent| match event {
-            SoftphoneEvent::Media(call, MediaEvent::Dtmf { digit, .. }) if *call == called => {
+        let digits = |event: &Event| match event {
+            Event::Call { call, event: CallEvent::Dtmf { digit, .. } } if *call == called => {
                 Some(*digit)
             }
             _ => None,
         };
         let heard = events(&mut sim, bob);
         assert_eq!(heard.iter().filter_map(digits).collect::<String>(), "19");
-        let controls =
-            |event: &&SoftphoneEvent| matches!(event, SoftphoneEvent::Phone(Event::Media { .. }));
+        let controls = |event: &&Event| matches!(event, Event::Media { .. });
         assert_eq!(heard.iter().filter(controls).count(), 0, "media is told within");
         assert_eq!(sim[bob].media_mut(called).unwrap().take_dtmf(Some(1)), "1");
         sim[bob].phone_mut().hangup(called).unwrap();
         sim.run_for(Duration::from_secs(1));
-        let is_end =
-            |event: &SoftphoneEvent| matches!(event, SoftphoneEvent::Phone(Event::Ended { .. }));
-        while !sim[bob].next_event().is_some_and(|event| is_end(&event)) {}
+        let ending = |event| match event {
+            Event::Call { event: CallEvent::Ended(ending), .. } => Some(ending),
+            _ => None,
+        };
+        let theirs = core::iter::from_fn(|| sim[bob].next_event()).find_map(ending);
+        let theirs = theirs.expect("it has ended");
+        assert!(theirs.was_answered() && theirs.stats.received > 50, "{theirs:?}");
         assert_eq!(sim[bob].media_mut(called).expect("with Ended").take_dtmf(None), "9");
         assert_eq!(sim[bob].next_event(), None);
         assert!(sim[bob].media(called).is_none());
         let stats = sim[alice].stats(calling).expect("until Ended is taken");
         assert!(stats.sent > 50 && stats.received > 50, "{stats:?}");
-        let last = events(&mut sim, alice).pop();
-        assert!(last.as_ref().is_some_and(is_end), "{last:?}");
+        let ending = events(&mut sim, alice).pop().and_then(ending).expect("it comes last");
+        assert_eq!(ending.stats, stats);
+        let setup = ending.setup.expect("it was answered").as_millis();
+        assert!((100..=110).contains(&setup), "{setup} ms");
+        let up = ending.duration.as_millis();
+        assert!((2_090..=2_110).contains(&up), "{up} ms");
         assert!(sim[alice].stats(calling).is_none() && sim[alice].media(calling).is_none());
         assert_eq!(sim.media_ports(alice), 0);
         sim.run_for(Duration::from_secs(60));
@@ -325,7 +327,7 @@ mod tests {
         sim.kill(bob);
         sim.run_for(Duration::from_secs(60));
         let ended = events(&mut sim, alice).into_iter().find_map(|event| match event {
-            SoftphoneEvent::Phone(Event::Ended { call, by, .. }) => Some((call, by)),
+            Event::Call { call, event: CallEvent::Ended(ending) } => Some((call, ending.by)),
             _ => None,
         });
         assert_eq!(ended, Some((calling, crate::event::EndedBy::Timeout)));

@@ -12,7 +12,7 @@ impl fmt::Display for CallId {
     }
 }
 
-/// Names a request of a call's far end to call somebody else: [`Event::Referred`](crate::event::Event::Referred).
+/// Names a request of a call's far end to call somebody else: [`CallEvent::Referred`](crate::event::CallEvent::Referred).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ReferralId(pub u64);
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use offhook_core::config::PhoneParameters;
-use offhook_core::event::Cause;
+use offhook_core::event::{Cause, EndedBy, Ending};
 
 /// Why something on a [`Phone`](crate::Phone), a [`Call`](crate::Call) or a file failed.
 #[derive(Clone, thiserror::Error)]
@@ -138,6 +138,21 @@ impl Error {
         }
     }
 
+    /// The error for somebody who still wanted something of a call that has ended.
+    pub(crate) fn of_ending(ending: &Ending) -> Self {
+        match (&ending.error, &ending.cause, ending.by) {
+            (Some(error), ..) => error.clone().into(),
+            (None, _, EndedBy::Timeout) if !ending.was_answered() => {
+                Self::Timeout { what: "an answer to the call" }
+            }
+            (None, Some(cause), EndedBy::Remote | EndedBy::Error) if !ending.was_answered() => {
+                Self::Rejected { cause: cause.clone() }
+            }
+            (None, None, EndedBy::Error) if !ending.was_answered() => Self::Unreachable,
+            (None, _, by) => Self::Ended { by },
+        }
+    }
+
     /// Why a request has no answer.
     pub(crate) fn unanswered(
         problem: Option<offhook_core::error::Error>,
@@ -227,8 +242,7 @@ fn rejection_hint(code: u16) -> &'static str {
     }
 }
 
-fn ending(by: offhook_core::event::EndedBy) -> &'static str {
-    use offhook_core::event::EndedBy;
+fn ending(by: EndedBy) -> &'static str {
     match by {
         EndedBy::Local => "this side ended it",
         EndedBy::Remote => "the far end ended it",

@@ -328,8 +328,7 @@ mod tests {
     #[test]
     fn every_way_to_end_has_its_hooks() {
         let ending = |by, code: Option<u16>, answered: bool| {
-            let mut ending = Ending::lost();
-            ending.by = by;
+            let mut ending = Ending::new(by);
             ending.cause = code.map(|code| Cause::new(code, ""));
             ending.setup = answered.then_some(std::time::Duration::ZERO);
             Box::new(ending)

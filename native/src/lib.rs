@@ -80,8 +80,8 @@ pub use call::{Call, Transfer};
 pub use capture::Capture;
 pub use error::Error;
 pub use event::{
-    CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, HoldBy,
-    PhoneStatus, TransferOutcome, TurnedAway,
+    CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, HoldBy, PhoneEvent,
+    PhoneStatus, ReferralId, TransferOutcome, TurnedAway,
 };
 pub use exchange::{Exchange, ExchangeNotice, ExchangeOptions};
 pub use handler::CallHandler;

@@ -17,7 +17,7 @@ use crate::driver::Driver;
 use crate::driver::board::{Board, Group, Hub, LineJobs};
 use crate::driver::line::Line;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, PhoneEvent};
 use crate::handler::{CallHandler, Hooks};
 use crate::host::sockets::{ConnectionOptions, Sockets};
 use crate::host::timebase::Timebase;
@@ -312,7 +312,7 @@ impl Phone {
 
     /// Sends `target`, a SIP URI or, with a server, a number or name there, an instant message (RFC
     /// 3428), and returns the response that took it. `content_type` is that of `body`, mostly
-    /// `text/plain`. Those that come are [`Event::Message`].
+    /// `text/plain`. Those that come are [`PhoneEvent::Message`].
     ///
     /// # Errors
     /// [`Error::Rejected`] for any other response; [`Error::Timeout`] when no answer comes;
@@ -477,7 +477,7 @@ impl Bulletin {
             changed
         });
         if changed {
-            self.publish(&Event::Status(status));
+            self.publish(&Event::Phone(PhoneEvent::Status(status)));
         }
     }
 
@@ -491,14 +491,14 @@ impl Bulletin {
             failed
         });
         if failed {
-            self.publish(&Event::Status(status));
+            self.publish(&Event::Phone(PhoneEvent::Status(status)));
         }
         failed
     }
 
     pub(crate) fn registration_failed(&self, cause: Option<Cause>, error: Option<Problem>) {
         *lock(&self.failure) = (cause.clone(), error.clone());
-        self.publish(&Event::RegistrationFailed { cause, error });
+        self.publish(&Event::Phone(PhoneEvent::RegistrationFailed { cause, error }));
     }
 
     /// A start has failed: on this side, or because of the server.

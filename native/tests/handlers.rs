@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::*;
 
 use offhook::{
-    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, MessageAction, Phone, PhoneStatus,
-    RequestAction, RequestOptions, SipAnswer, SipDraft, SipHandler,
+    Call, CallHandler, CallState, Cause, EndedBy, Ending, Event, MessageAction, Phone, PhoneEvent,
+    PhoneStatus, RequestAction, RequestOptions, SipAnswer, SipDraft, SipHandler,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -191,7 +191,7 @@ async fn a_call_that_nobody_answers_goes_on_ringing() {
     bob.set_call_handler(Nothing);
     let mut events = bob.events();
     let call = soon(alice.call(&uri(&bob, "bob"))).await.unwrap();
-    assert!(matches!(soon(events.next()).await, Some(Event::Incoming { .. })));
+    assert!(matches!(soon(events.next()).await, Some(Event::Phone(PhoneEvent::Incoming { .. }))));
     for _ in 0..10 {
         soon(alice.options(&uri(&bob, "bob"))).await.unwrap();
     }

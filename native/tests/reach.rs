@@ -9,7 +9,9 @@ mod process;
 use std::time::{Duration, Instant};
 
 use common::*;
-use offhook::{Call, EndedBy, Event, Events, Phone, PhoneParameters, PhoneStatus, Transport};
+use offhook::{
+    Call, EndedBy, Event, Events, Phone, PhoneEvent, PhoneParameters, PhoneStatus, Transport,
+};
 use process::Offhook;
 
 /// Within what time a phone is registered again once its server is back: the longest of the waits that
@@ -71,7 +73,9 @@ async fn call(from: &Phone, to: &Phone, target: &str) -> (Call, Call) {
 /// Waits until a phone says that it has that status.
 async fn reaches(events: &mut Events<Event>, wanted: PhoneStatus) {
     within(BACK_OFF, async {
-        while events.next().await.expect("the phone runs") != Event::Status(wanted) {}
+        while events.next().await.expect("the phone runs")
+            != Event::Phone(PhoneEvent::Status(wanted))
+        {}
     })
     .await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use common::*;
-use offhook::{CallState, Error, Event, Phone, PhoneParameters, PhoneStatus};
+use offhook::{CallState, Error, Event, Phone, PhoneEvent, PhoneParameters, PhoneStatus};
 
 /// A registrar that answers every REGISTER with the status that is set, for two seconds.
 struct Registrar {
@@ -81,7 +81,7 @@ async fn a_start_that_fails_here_is_failed_and_told_like_any_other() {
         let mut events = phone.events();
         let error = soon(phone.start()).await.unwrap_err();
         assert_eq!((error.code(), phone.status()), (code, PhoneStatus::Failed));
-        assert_eq!(events.try_next(), Some(Event::Status(PhoneStatus::Failed)));
+        assert_eq!(events.try_next(), Some(Event::Phone(PhoneEvent::Status(PhoneStatus::Failed))));
         let message = error.to_string();
         assert_eq!(events.try_next(), Some(Event::StartFailed { code: error.code(), message }));
         assert_eq!(soon(phone.call("sip:x@127.0.0.1")).await.unwrap_err().code(), "not_running");
@@ -102,7 +102,7 @@ async fn a_phone_that_loses_its_registration_for_good_keeps_its_calls_and_starts
     registrar.set(403);
     let failed = async {
         while let Some(event) = events.next().await {
-            if event == Event::Status(PhoneStatus::Failed) {
+            if event == Event::Phone(PhoneEvent::Status(PhoneStatus::Failed)) {
                 return;
             }
         }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
-use offhook_core::event::{CallId, CallState, Event};
+use offhook_core::event::{CallId, CallState, Event, PhoneEvent};
 use offhook_core::host::{Channel, Endpoint, Inbound, MediaPort, Transport};
 use offhook_core::internals::Header;
 use offhook_core::phone::Phone;
@@ -55,7 +55,7 @@ impl Pair {
         });
         sim.set_application(bob, |phone, _| {
             while let Some(event) = phone.next_event() {
-                if let Event::Incoming { call, .. } = event {
+                if let Event::Phone(PhoneEvent::Incoming { call, .. }) = event {
                     phone.answer(call).expect("a ringing call can be answered");
                 }
             }

@@ -8,14 +8,15 @@ use std::rc::Rc;
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error;
-use offhook_core::event::{CallId, CallState, EndedBy, Event, PhoneStatus};
+use offhook_core::event::{
+    CallEvent, CallId, CallState, EndedBy, Ending, Event, PhoneEvent, PhoneStatus,
+};
 use offhook_core::exchange::{Exchange, ExchangeParameters};
 use offhook_core::host::Transport;
-use offhook_core::media::MediaEvent;
 use offhook_core::phone::Phone;
 use offhook_core::rtp::MediaSession;
 use offhook_core::sim::{Link, NodeId, Simulation, WirePacket};
-use offhook_core::softphone::{Softphone, SoftphoneEvent};
+use offhook_core::softphone::Softphone;
 use offhook_core::time::{Duration, Instant};
 use offhook_core::trace::Kind;
 
@@ -55,7 +56,7 @@ pub struct Telephone {
 
 /// What one telephone has seen and heard.
 struct Log {
-    events: Vec<(Instant, SoftphoneEvent)>,
+    events: Vec<(Instant, Event)>,
     /// How many of the events a script has passed.
     passed: usize,
     heard: BTreeMap<CallId, Vec<i16>>,
@@ -176,7 +177,7 @@ impl World {
             let now = application.now();
             let seen = log.borrow_mut().attend(now, softphone);
             for event in &seen {
-                application.note(event);
+                application.note(&AsBefore(event));
             }
         });
         Ok(telephone)
@@ -238,7 +239,7 @@ impl World {
         telephone: &Telephone,
         what: &str,
         limit: Duration,
-        mut take: impl FnMut(&SoftphoneEvent) -> Option<T>,
+        mut take: impl FnMut(&Event) -> Option<T>,
     ) -> Outcome<T> {
         let end = self.sim.now() + limit;
         loop {
@@ -257,7 +258,7 @@ impl World {
     pub fn wait_status(&mut self, telephone: &Telephone, status: PhoneStatus) -> Outcome {
         let limit = Duration::from_secs(64);
         self.wait(telephone, &format!("{status:?}"), limit, |event| match event {
-            SoftphoneEvent::Phone(Event::Status(now)) if *now == status => Some(()),
+            Event::Phone(PhoneEvent::Status(now)) if *now == status => Some(()),
             _ => None,
         })
     }
@@ -266,7 +267,7 @@ impl World {
     pub fn wait_incoming(&mut self, telephone: &Telephone) -> Outcome<CallId> {
         let limit = Duration::from_secs(32);
         self.wait(telephone, "incoming call", limit, |event| match event {
-            SoftphoneEvent::Phone(Event::Incoming { call, .. }) => Some(*call),
+            Event::Phone(PhoneEvent::Incoming { call, .. }) => Some(*call),
             _ => None,
         })
     }
@@ -275,7 +276,7 @@ impl World {
     pub fn wait_state(&mut self, telephone: &Telephone, id: CallId, state: CallState) -> Outcome {
         let limit = Duration::from_secs(32);
         self.wait(telephone, state.as_str(), limit, |event| match event {
-            SoftphoneEvent::Phone(Event::State { call, state: now, .. })
+            Event::Call { call, event: CallEvent::State { state: now, .. } }
                 if *call == id && *now == state =>
             {
                 Some(())
@@ -292,8 +293,8 @@ impl World {
         limit: Duration,
     ) -> Outcome<(EndedBy, Option<u16>)> {
         self.wait(telephone, "end of the call", limit, |event| match event {
-            SoftphoneEvent::Phone(Event::Ended { call, by, cause, .. }) if *call == id => {
-                Some((*by, cause.as_ref().map(|c| c.code)))
+            Event::Call { call, event: CallEvent::Ended(ending) } if *call == id => {
+                Some((ending.by, ending.cause.as_ref().map(|cause| cause.code)))
             }
             _ => None,
         })
@@ -392,8 +393,8 @@ impl Telephone {
     /// The digits that came in a call.
     pub fn digits(&self, call: CallId) -> String {
         let log = self.log.borrow();
-        let digit = |(_, event): &(Instant, SoftphoneEvent)| match event {
-            SoftphoneEvent::Media(id, MediaEvent::Dtmf { digit, .. }) if *id == call => {
+        let digit = |(_, event): &(Instant, Event)| match event {
+            Event::Call { call: id, event: CallEvent::Dtmf { digit, .. } } if *id == call => {
                 Some(*digit)
             }
             _ => None,
@@ -402,7 +403,7 @@ impl Telephone {
     }
 
     /// Everything that happened, with its time.
-    pub fn events(&self) -> Vec<(Instant, SoftphoneEvent)> {
+    pub fn events(&self) -> Vec<(Instant, Event)> {
         self.log.borrow().events.clone()
     }
 
@@ -419,14 +420,14 @@ impl Telephone {
 
 impl Log {
     /// Does what an application does after each crossing: takes events, reads audio.
-    fn attend(&mut self, now: Instant, softphone: &mut Softphone) -> Vec<SoftphoneEvent> {
+    fn attend(&mut self, now: Instant, softphone: &mut Softphone) -> Vec<Event> {
         let first = self.events.len();
         if !self.deaf {
             let calls: Vec<CallId> = softphone.phone().calls().collect();
             calls.into_iter().for_each(|call| self.listen(softphone, call));
         }
         while let Some(event) = softphone.next_event() {
-            if let SoftphoneEvent::Phone(Event::Incoming { call, .. }) = &event
+            if let Event::Phone(PhoneEvent::Incoming { call, .. }) = &event
                 && self.answers
             {
                 // A call that was cancelled in the same crossing can no longer be answered.
@@ -449,7 +450,7 @@ impl Log {
         }
     }
 
-    fn pass<T>(&mut self, take: &mut impl FnMut(&SoftphoneEvent) -> Option<T>) -> Option<T> {
+    fn pass<T>(&mut self, take: &mut impl FnMut(&Event) -> Option<T>) -> Option<T> {
         while let Some((_, event)) = self.events.get(self.passed) {
             self.passed += 1;
             if let Some(found) = take(event) {
@@ -457,5 +458,45 @@ impl Log {
             }
         }
         None
+    }
+}
+
+/// An event in the words that traces had before signalling and media shared one type.
+struct AsBefore<'a>(&'a Event);
+
+impl std::fmt::Debug for AsBefore<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Event::Phone(PhoneEvent::Registered { expires }) => {
+                let expires = Duration::from(*expires);
+                write!(f, "Phone(Registered {{ expires: {expires:?} }})")
+            }
+            Event::Phone(event) => write!(f, "Phone({event:?})"),
+            Event::Call { call, event: CallEvent::Ended(ending) } => {
+                let Ending { by, cause, error, .. } = &**ending;
+                write!(
+                    f,
+                    "Phone(Ended {{ call: {call:?}, by: {by:?}, cause: {cause:?}, error: {error:?} }})"
+                )
+            }
+            Event::Call { call, event: CallEvent::Dtmf { digit, duration } } => {
+                let duration = Duration::from(*duration);
+                write!(f, "Media({call:?}, Dtmf {{ digit: {digit:?}, duration: {duration:?} }})")
+            }
+            Event::Call {
+                call,
+                event:
+                    event @ (CallEvent::DtmfSent
+                    | CallEvent::AudioSent
+                    | CallEvent::Mark { .. }
+                    | CallEvent::Silent
+                    | CallEvent::Goodbye),
+            } => write!(f, "Media({call:?}, {event:?})"),
+            Event::Call { call, event } => match format!("{event:?}").split_once(" { ") {
+                Some((name, fields)) => write!(f, "Phone({name} {{ call: {call:?}, {fields})"),
+                None => write!(f, "Phone({event:?} {{ call: {call:?} }})"),
+            },
+            event => write!(f, "Phone({event:?})"),
+        }
     }
 }

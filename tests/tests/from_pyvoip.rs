@@ -68,7 +68,9 @@ mod core {
     use offhook_core::codec::{Codec, from_unsigned8, to_unsigned8};
     use offhook_core::config::{KeyPassword, PhoneParameters};
     use offhook_core::error::Error;
-    use offhook_core::event::{CallId, CallState, Event, PhoneStatus, TransferOutcome};
+    use offhook_core::event::{
+        CallEvent, CallId, CallState, Event, PhoneEvent, PhoneStatus, TransferOutcome,
+    };
     use offhook_core::handler::SipHandler;
     use offhook_core::host::Transport;
     use offhook_core::nat::{NatError, Network, advertised};
@@ -103,15 +105,15 @@ mod core {
         variant PhoneStatus::Registered;
         variant PhoneStatus::Deregistering;
         variant PhoneStatus::Failed;
-        variant Event::Incoming;
-        variant Event::State;
-        variant Event::Ended;
-        variant Event::Status;
-        variant Event::Hold;
-        variant Event::Renegotiated;
+        variant PhoneEvent::Incoming;
+        variant CallEvent::State;
+        variant CallEvent::Ended;
+        variant PhoneEvent::Status;
+        variant CallEvent::Hold;
+        variant CallEvent::Renegotiated;
         method Phone::hold;
         method Phone::resume;
-        variant Event::Message;
+        variant PhoneEvent::Message;
         variant Event::Response;
         kind CallId;
         kind CallInfo;
@@ -138,7 +140,7 @@ mod core {
         method Phone::hangup;
         method Phone::cancel;
         method Phone::transfer;
-        variant Event::Transfer;
+        variant CallEvent::Transfer;
         kind TransferOutcome;
         variant TransferMode::Blind;
         variant TransferMode::Notified;
@@ -216,8 +218,8 @@ mod native {
 
     use offhook::{
         Call, CallEvent, CallHandler, CallInfo, CallOptions, CallState, Capture, Codec,
-        CredentialsManager, Ending, Error, Event, Network, Phone, PhoneOptions, PhoneParameters,
-        PhoneStatus, Transfer, TransferMode,
+        CredentialsManager, Ending, Error, Network, Phone, PhoneEvent, PhoneOptions,
+        PhoneParameters, PhoneStatus, Transfer, TransferMode,
     };
 
     struct Handler;
@@ -240,9 +242,9 @@ mod native {
         variant PhoneStatus::Registered;
         variant PhoneStatus::Deregistering;
         variant PhoneStatus::Failed;
-        variant Event::Status;
-        variant Event::Incoming;
-        variant Event::Message;
+        variant PhoneEvent::Status;
+        variant PhoneEvent::Incoming;
+        variant PhoneEvent::Message;
         variant CallEvent::State;
         variant CallEvent::Hold;
         variant CallEvent::Renegotiated;

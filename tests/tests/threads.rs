@@ -8,7 +8,7 @@ use std::thread;
 use offhook_core::call::CallOptions;
 use offhook_core::codec::measure::{Tone, share_at};
 use offhook_core::config::PhoneParameters;
-use offhook_core::event::{CallId, CallState, Event};
+use offhook_core::event::{CallEvent, CallId, CallState, Event, PhoneEvent};
 use offhook_core::host::{
     Channel, Clock, Datagrams, Endpoint, Entropy, Flow, Inbound, MediaPort, Outbound, RequestId,
     Transport,
@@ -291,7 +291,7 @@ fn a_call_runs_with_signalling_and_media_on_two_threads() {
     let out = signalling.phones[0].call(&target, CallOptions::default()).expect("a call");
     signalling.pass(20);
     let incoming = signalling.events.iter().find_map(|(who, event)| match event {
-        Event::Incoming { call, .. } if *who == 1 => Some(*call),
+        Event::Phone(PhoneEvent::Incoming { call, .. }) if *who == 1 => Some(*call),
         _ => None,
     });
     let incoming = incoming.expect("bob's phone rings");
@@ -312,7 +312,11 @@ fn a_call_runs_with_signalling_and_media_on_two_threads() {
 
     signalling.phones[1].hangup(incoming).expect("an answered call can be hung up");
     signalling.pass(100);
-    let ended = signalling.events.iter().filter(|(_, e)| matches!(e, Event::Ended { .. })).count();
+    let ended = signalling
+        .events
+        .iter()
+        .filter(|(_, e)| matches!(e, Event::Call { event: CallEvent::Ended(_), .. }))
+        .count();
     assert_eq!(ended, 2, "both calls ended");
     drop(signalling);
     worker.join().expect("the media thread ends when its channel does");

@@ -1,79 +1,49 @@
 //! Events, calls and statistics as plain JavaScript objects; `types.rs` has their types.
 
+use core::time::Duration;
+
 use offhook_core::call::CallInfo;
+use offhook_core::error::Error;
 use offhook_core::event::{
-    CallDirection, CallId, Cause, Event, PhoneStatus, ReferralId, Reply, SipRequestId,
+    CallDirection, CallEvent, CallId, Cause, Ending, Event, PhoneEvent, PhoneStatus, ReferralId,
+    Reply, SipRequestId,
 };
-use offhook_core::media::MediaEvent;
 use offhook_core::rtp::MediaStats;
-use offhook_core::softphone::SoftphoneEvent;
-use offhook_core::time::Duration;
 use wasm_bindgen::JsValue;
 
 use crate::error::refused;
 use crate::object::{Builder, number};
 
-/// An event; `stats` are those of the call that it ends. `None` for what JavaScript is not told.
-pub(crate) fn event(event: SoftphoneEvent, stats: Option<MediaStats>) -> Option<JsValue> {
+/// An event; `None` for what JavaScript is not told.
+pub(crate) fn event(event: Event) -> Option<JsValue> {
     let object = match event {
-        SoftphoneEvent::Phone(event) => phone(event, stats)?,
-        SoftphoneEvent::Media(call, event) => media(call, event)?,
+        Event::Phone(event) => of_phone(event)?,
+        Event::Call { call, event } => of_call(call, event)?,
+        Event::Response { request, reply } => response(request, reply),
         _ => return None,
     };
     Some(object.done())
 }
 
-fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
+fn of_phone(event: PhoneEvent) -> Option<Builder> {
     Some(match event {
-        Event::Status(status) => Builder::of("status").with("status", status_name(status)),
-        Event::Registered { expires } => {
+        PhoneEvent::Status(status) => Builder::of("status").with("status", status_name(status)),
+        PhoneEvent::Registered { expires } => {
             Builder::of("registered").with("expires", number(expires.as_secs()))
         }
-        Event::Unregistered => Builder::of("unregistered"),
-        Event::RegistrationFailed { cause: why, error } => {
+        PhoneEvent::Unregistered => Builder::of("unregistered"),
+        PhoneEvent::RegistrationFailed { cause: why, error } => {
             cause(Builder::of("registrationFailed").maybe("error", error.map(refused)), why)
         }
-        Event::Incoming { call, from, to } => {
+        PhoneEvent::Incoming { call, from, to } => {
             of("incoming", call).with("from", from).with("to", to)
         }
-        Event::CallRefused { from, to, code, error } => Builder::of("callRefused")
+        PhoneEvent::CallRefused { from, to, code, error } => Builder::of("callRefused")
             .with("from", from)
             .with("to", to)
             .with("code", number(code.into()))
             .with("error", refused(error)),
-        Event::State { call, state, cause: why } => {
-            cause(of("state", call).with("state", state.as_str()), why)
-        }
-        Event::Ended { call, by, cause: why, error } => {
-            let object = cause(of("ended", call).with("by", by.as_str()), why);
-            object.maybe("error", error.map(refused)).maybe("stats", ended.as_ref().map(stats))
-        }
-        Event::Hold { call, by, held } => {
-            of("hold", call).with("by", by.as_str()).with("held", held)
-        }
-        Event::HoldFailed { call, held, cause: why } => {
-            cause(of("holdFailed", call).with("held", held), why)
-        }
-        Event::Renegotiated { call } => of("renegotiated", call),
-        Event::Transfer { call, to, outcome, last, cause: why } => {
-            let object = of("transfer", call).with("to", to).with("outcome", outcome.as_str());
-            cause(object.with("last", last), why)
-        }
-        Event::Referred { call, referral: ReferralId(referral), to, by } => {
-            of("referred", call).with("referral", number(referral)).with("to", to).with("by", by)
-        }
-        Event::Response { request: SipRequestId(request), reply: Ok(reply) } => {
-            let Reply { cause: why, headers, body, round_trip, .. } = reply;
-            cause(Builder::of("response").with("request", number(request)), Some(why))
-                .with("headers", pairs(headers))
-                .with("body", js_sys::Uint8Array::from(&body[..]))
-                .with("roundTripMs", millis(round_trip.into()))
-        }
-        Event::Response { request: SipRequestId(request), reply: Err(error) } => {
-            let object = Builder::of("response").with("request", number(request));
-            object.maybe("error", error.map(refused))
-        }
-        Event::Message { from, to, body, content_type } => Builder::of("message")
+        PhoneEvent::Message { from, to, body, content_type } => Builder::of("message")
             .with("from", from)
             .with("to", to)
             .with("body", String::from_utf8_lossy(&body).into_owned())
@@ -82,20 +52,51 @@ fn phone(event: Event, ended: Option<MediaStats>) -> Option<Builder> {
     })
 }
 
-fn media(call: CallId, event: MediaEvent) -> Option<Builder> {
+fn of_call(call: CallId, event: CallEvent) -> Option<Builder> {
     Some(match event {
-        MediaEvent::Dtmf { digit, duration } => {
+        CallEvent::State { state, cause: why } => {
+            cause(of("state", call).with("state", state.as_str()), why)
+        }
+        CallEvent::Hold { by, held } => of("hold", call).with("by", by.as_str()).with("held", held),
+        CallEvent::HoldFailed { held, cause: why } => {
+            cause(of("holdFailed", call).with("held", held), why)
+        }
+        CallEvent::Renegotiated => of("renegotiated", call),
+        CallEvent::Transfer { to, outcome, last, cause: why } => {
+            let object = of("transfer", call).with("to", to).with("outcome", outcome.as_str());
+            cause(object.with("last", last), why)
+        }
+        CallEvent::Referred { referral: ReferralId(referral), to, by } => {
+            of("referred", call).with("referral", number(referral)).with("to", to).with("by", by)
+        }
+        CallEvent::Dtmf { digit, duration } => {
             of("dtmf", call).with("digit", digit.to_string()).with("durationMs", millis(duration))
         }
-        MediaEvent::DtmfSent => of("dtmfSent", call),
-        MediaEvent::AudioSent => of("audioSent", call),
-        MediaEvent::Mark { name, played } => {
+        CallEvent::DtmfSent => of("dtmfSent", call),
+        CallEvent::AudioSent => of("audioSent", call),
+        CallEvent::Mark { name, played } => {
             of("mark", call).with("name", name).with("played", played)
         }
-        MediaEvent::Silent => of("silent", call),
-        MediaEvent::Goodbye => of("goodbye", call),
+        CallEvent::Silent => of("silent", call),
+        CallEvent::Goodbye => of("goodbye", call),
+        CallEvent::Ended(ending) => {
+            let Ending { by, cause: why, error, stats: done, .. } = *ending;
+            let object = cause(of("ended", call).with("by", by.as_str()), why);
+            object.maybe("error", error.map(refused)).with("stats", stats(&done))
+        }
         _ => return None,
     })
+}
+
+fn response(request: SipRequestId, reply: Result<Reply, Option<Error>>) -> Builder {
+    let object = Builder::of("response").with("request", number(request.0));
+    match reply {
+        Ok(Reply { cause: why, headers, body, round_trip, .. }) => cause(object, Some(why))
+            .with("headers", pairs(headers))
+            .with("body", js_sys::Uint8Array::from(&body[..]))
+            .with("roundTripMs", millis(round_trip)),
+        Err(error) => object.maybe("error", error.map(refused)),
+    }
 }
 
 fn of(kind: &str, call: CallId) -> Builder {
@@ -116,7 +117,7 @@ fn cause(object: Builder, cause: Option<Cause>) -> Builder {
 }
 
 fn millis(time: Duration) -> f64 {
-    number(time.as_micros()) / 1_000.0
+    time.as_micros() as f64 / 1_000.0
 }
 
 fn pairs(headers: Vec<(String, String)>) -> js_sys::Array {

@@ -4,13 +4,13 @@ use core::net::{IpAddr, SocketAddr};
 
 use js_sys::{Array, Function};
 use offhook_core::error::Error;
-use offhook_core::event::{CallId, CallState, Event, ReferralId};
+use offhook_core::event::{CallId, CallState, ReferralId};
 use offhook_core::host::{
     Channel, Endpoint, Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport,
 };
 use offhook_core::phone::Phone;
 use offhook_core::rtp::MediaSession;
-use offhook_core::softphone::{self as core_softphone, SoftphoneEvent};
+use offhook_core::softphone as core_softphone;
 use offhook_core::time::Duration;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -249,11 +249,7 @@ impl Softphone {
     #[wasm_bindgen(js_name = nextEvent, unchecked_return_type = "PhoneEvent | undefined")]
     pub fn next_event(&mut self) -> JsValue {
         while let Some(event) = self.machine.next_event() {
-            let stats = match &event {
-                SoftphoneEvent::Phone(Event::Ended { call, .. }) => self.machine.stats(*call),
-                _ => None,
-            };
-            if let Some(object) = event::event(event, stats) {
+            if let Some(object) = event::event(event) {
                 return object;
             }
         }

@@ -135,7 +135,7 @@ export type PhoneEvent =
   /** Somebody has called, and was refused for want of room, ports or an address; there is no call. */
   | { type: "callRefused"; from: string; to: string; code: number; error: PhoneError }
   | ({ type: "state"; call: number; state: CallState } & Caused)
-  | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats?: CallStats } & Caused)
+  | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats: CallStats } & Caused)
   | { type: "message"; from: string; to: string; body: string; contentType: string }
   /** The answer to a request of ours: its final response, or without `code` none came. */
   | ({

@@ -48,7 +48,7 @@ pub(crate) use target::Target;
 use crate::auth::{DigestClient, RealmPin};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, Event, ReferralId, SipRequestId};
+use crate::event::{CallEvent, CallId, Event, PhoneEvent, ReferralId, SipRequestId};
 use crate::host::{Flow, Host, MediaPort, RequestId};
 pub(crate) use crate::locate::Hop;
 use crate::sip::{BRANCH_COOKIE, Message};
@@ -324,11 +324,16 @@ impl Context<'_> {
         self.agent.events.push_back(event);
     }
 
+    /// Queues an event of a call for the application.
+    pub(crate) fn emit_call(&mut self, call: CallId, event: CallEvent) {
+        self.emit(Event::Call { call, event });
+    }
+
     /// An INVITE is refused with `code` for want of something here: the application is told who called.
     pub(crate) fn note_refused_call(&mut self, invite: &Message, code: u16, error: Error) {
         self.agent.counters.calls_refused += 1;
         let (from, to) = (invite.from().uri_str().to_owned(), invite.to().uri_str().to_owned());
-        self.emit(Event::CallRefused { from, to, code, error });
+        self.emit(Event::Phone(PhoneEvent::CallRefused { from, to, code, error }));
     }
 
     /// Sets a timer.

@@ -8,7 +8,10 @@ use super::referrer::Referrer;
 use super::{CallProfile, Ending};
 use crate::agent::{Alarm, CallAlarm, Context, InDialogRequest, Owner, Tag};
 use crate::error::Error;
-use crate::event::{CallDirection, CallId, CallState, Cause, Event, Reply, SipRequestId};
+use crate::event::{
+    self, CallDirection, CallEvent, CallId, CallState, Cause, Event, Reply, SipRequestId,
+};
+use crate::time::Instant;
 use crate::transaction::ServerId;
 
 /// The part of a call that lasts from stage to stage; lent to the stage with every event.
@@ -39,6 +42,10 @@ pub(super) struct Common {
     /// Requests of the application for the next crossing: it may ask before there is a session, for a
     /// call counts as answered from the command on.
     pub(super) queue: Vec<(SipRequestId, InDialogRequest)>,
+    /// When it was placed, or announced.
+    pub(super) began: Option<Instant>,
+    /// When it was answered.
+    pub(super) answered: Option<Instant>,
 }
 
 impl Common {
@@ -95,11 +102,24 @@ impl Common {
         }
         if self.state != state || cause.is_some() {
             self.state = state;
+            if state == CallState::Answered {
+                self.note_answered(cx);
+            }
             if let Some(cause) = &cause {
                 self.note_report(cause);
             }
-            cx.emit(Event::State { call: self.id, state, cause });
+            cx.emit_call(self.id, CallEvent::State { state, cause });
         }
+    }
+
+    /// It was placed, or the application learns of it.
+    pub(super) fn note_began(&mut self, cx: &Context<'_>) {
+        self.began.get_or_insert(cx.now());
+    }
+
+    /// It was answered.
+    pub(super) fn note_answered(&mut self, cx: &Context<'_>) {
+        self.answered.get_or_insert(cx.now());
     }
 
     /// The application learns that the call is over before it is: what is still to be said to the far end
@@ -132,7 +152,13 @@ impl Common {
             self.note_end(ending.by);
         }
         let Ending { by, cause, error } = ending;
-        cx.emit(Event::Ended { call: self.id, by, cause, error });
+        let mut ending = event::Ending::new(by);
+        (ending.cause, ending.error) = (cause, error);
+        if let (Some(began), Some(answered)) = (self.began, self.answered) {
+            ending.setup = Some(answered.since(began).into());
+            ending.duration = cx.now().since(answered).into();
+        }
+        cx.emit_call(self.id, CallEvent::Ended(Box::new(ending)));
     }
 }
 

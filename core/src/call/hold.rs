@@ -3,7 +3,7 @@
 
 use super::Call;
 use crate::agent::Context;
-use crate::event::{CallId, Cause, Event, HoldBy};
+use crate::event::{CallEvent, CallId, Cause, HoldBy};
 use crate::sdp::Direction;
 
 /// Whether we hold the far end.
@@ -33,7 +33,7 @@ impl Hold {
     /// Wishes to hold, or not; an earlier wish for the contrary that waits has come to nothing.
     pub(super) fn set(&mut self, cx: &mut Context<'_>, call: CallId, held: bool) {
         if self.asked && self.wished != held {
-            cx.emit(Event::HoldFailed { call, held: self.wished, cause: None });
+            cx.emit_call(call, CallEvent::HoldFailed { held: self.wished, cause: None });
         }
         self.wished = held;
         self.asked = true;
@@ -77,7 +77,7 @@ impl Hold {
     /// The change was refused, or could not be sent. That fulfils a later wish for the contrary.
     pub(super) fn give_up(&mut self, cx: &mut Context<'_>, call: CallId, cause: Option<Cause>) {
         let held = !self.agreed;
-        cx.emit(Event::HoldFailed { call, held, cause });
+        cx.emit_call(call, CallEvent::HoldFailed { held, cause });
         if self.wants_change() {
             self.wished = self.agreed;
             self.asked = false;
@@ -90,7 +90,7 @@ impl Hold {
         if held != self.agreed || answered {
             self.agreed = held;
             self.asked &= !answered;
-            cx.emit(Event::Hold { call, by: HoldBy::Local, held });
+            cx.emit_call(call, CallEvent::Hold { by: HoldBy::Local, held });
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Call, Ending, Stage, Step, queries};
 use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::error::Error;
-use crate::event::{CallState, Cause, EndedBy, Event};
+use crate::event::{CallState, Cause, EndedBy, Event, PhoneEvent};
 use crate::host::Flow;
 use crate::sdp::Agreed;
 use crate::sip::{HeaderName, Method, reason_phrase};
@@ -75,6 +75,7 @@ impl Call {
 
     /// Answers (§13.3.1.4); the application sees the call as answered already.
     pub(crate) fn answer(&mut self, cx: &mut Context<'_>) {
+        self.common.note_answered(cx);
         self.in_incoming(cx, Incoming::answer);
     }
 
@@ -292,7 +293,8 @@ impl Incoming {
         self.state = State::Ringing(ringing);
         self.ring(call, cx);
         call.announced = true;
-        cx.emit(Event::Incoming { call: call.id, from, to });
+        call.note_began(cx);
+        cx.emit(Event::Phone(PhoneEvent::Incoming { call: call.id, from, to }));
         call.media.open_session(cx);
         Step::Stay
     }

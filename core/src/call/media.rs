@@ -8,7 +8,7 @@ use super::queries;
 use crate::agent::{Context, MediaPorts, Query, Response};
 use crate::codec::Codec;
 use crate::error::Error;
-use crate::event::{CallId, Event, HoldBy};
+use crate::event::{CallEvent, CallId, Event, HoldBy};
 use crate::host::MediaPort;
 use crate::media::{MediaControl, MediaOptions, MediaParameters, MediaTransport};
 use crate::sdp::{Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription};
@@ -406,7 +406,7 @@ impl CallMedia {
             let held = self.direction.sends() && !live.any(Direction::sends);
             if held != self.held {
                 self.held = held;
-                cx.emit(Event::Hold { call: self.call, by: HoldBy::Remote, held });
+                cx.emit_call(self.call, CallEvent::Hold { by: HoldBy::Remote, held });
             }
         }
         changed

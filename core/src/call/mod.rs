@@ -36,7 +36,7 @@ pub(crate) use reference::Reference;
 pub(crate) use session::{MAX_REQUESTS, Order};
 
 use crate::agent::{CallAlarm, Context, Lost, MediaPorts, Path, Query, Response, Tag, Target};
-use crate::event::{CallDirection, CallId, CallState, EndedBy, Event};
+use crate::event::{CallDirection, CallEvent, CallId, CallState, EndedBy, Event};
 use crate::host::Flow;
 use crate::sip::Message;
 use crate::transaction::{ClientId, FailureCause, ServerId};
@@ -97,6 +97,8 @@ impl Call {
             media: CallMedia::new(id, options.codecs.clone(), options.direction),
             referrer: None,
             queue: Vec::new(),
+            began: None,
+            answered: None,
         };
         Self { common, stage: Stage::Outgoing(Box::new(Outgoing::new(target, options))) }
     }
@@ -117,6 +119,8 @@ impl Call {
             media: CallMedia::new(id, None, Default::default()),
             referrer: None,
             queue: Vec::new(),
+            began: None,
+            answered: None,
         };
         Self { common, stage: Stage::Incoming(Box::new(Incoming::new(query, body))) }
     }
@@ -187,7 +191,7 @@ impl Call {
         let call = &mut self.common;
         (call.state != state).then(|| {
             call.state = state;
-            Event::State { call: call.id, state, cause: None }
+            Event::Call { call: call.id, event: CallEvent::State { state, cause: None } }
         })
     }
 

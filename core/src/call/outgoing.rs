@@ -60,6 +60,7 @@ const MAX_LOSSES: u8 = 3;
 impl Call {
     /// Begins a call of ours.
     pub(crate) fn place(&mut self, cx: &mut Context<'_>) {
+        self.common.note_began(cx);
         self.in_outgoing(cx, Outgoing::place);
     }
 

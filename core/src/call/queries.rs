@@ -1,7 +1,7 @@
 //! Answers that need no state of a call, within a dialog or without one.
 
 use crate::agent::{ACCEPTED, ALLOWED, Context, Query, Response};
-use crate::event::Event;
+use crate::event::{Event, PhoneEvent};
 use crate::sdp::{NotAcceptable, SessionDescription};
 use crate::sip::{HeaderName, Message, Method, head};
 
@@ -47,12 +47,12 @@ pub(crate) fn message(cx: &mut Context<'_>, query: &Query) {
         return unsupported_body(cx, query);
     }
     let content_type = request.header(HeaderName::ContentType).unwrap_or("text/plain");
-    cx.emit(Event::Message {
+    cx.emit(Event::Phone(PhoneEvent::Message {
         from: request.from().uri_str().to_owned(),
         to: request.to().uri_str().to_owned(),
         body: request.body().to_owned(),
         content_type: content_type.to_owned(),
-    });
+    }));
     // No Contact and no body.
     cx.respond(query, Response::new(200));
 }

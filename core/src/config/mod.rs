@@ -212,7 +212,7 @@ pub struct PhoneParameters {
     /// Whether to answer calls to any user, not only to [`user`](Self::user). Default true.
     pub accept_any_user: bool,
     /// Whether the far end of a call may ask us to call somebody else (REFER). Each such request is
-    /// then put to the application ([`Event::Referred`](crate::event::Event::Referred)), and nothing
+    /// then put to the application ([`CallEvent::Referred`](crate::event::CallEvent::Referred)), and nothing
     /// is called that it does not accept. Default false: all are refused, 603.
     pub accept_transfer: bool,
     /// A fixed address to which every request is sent, whatever its URI says; for tests.

@@ -10,7 +10,7 @@ use crate::call::{
 #[cfg(doc)]
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallDirection, CallId, CallState, Event, ReferralId};
+use crate::event::{CallDirection, CallEvent, CallId, CallState, Event, ReferralId};
 use crate::sip::{NameAddr, check_value};
 
 /// How a call is refused.
@@ -32,7 +32,7 @@ impl Phone {
     /// # Errors
     /// [`Error::InvalidStatus`] unless the phone is started, [`Error::InvalidValue`] for a target or
     /// header field that cannot be used, [`Error::TooManyCalls`]. Later failures are reported by
-    /// [`Event::Ended`].
+    /// [`CallEvent::Ended`].
     pub fn call(&mut self, target: &str, options: CallOptions) -> Result<CallId, Error> {
         self.require_started("call from")?;
         let target = self.agent.target(target)?;
@@ -70,7 +70,9 @@ impl Phone {
         }
         self.calls.insert(id, Box::new(call));
         let (state, cause) = (CallState::Dialing, None);
-        self.agent.events.push_back(Event::State { call: id, state, cause });
+        self.agent
+            .events
+            .push_back(Event::Call { call: id, event: CallEvent::State { state, cause } });
         self.intents.push_back(Intent::Place(id));
         Ok(id)
     }
@@ -141,7 +143,7 @@ impl Phone {
 
     /// Puts the far end of an ANSWERED call on hold (RFC 3264 §8.4): by re-INVITE, as soon as no
     /// other change of the session is under way. Of several wishes the latest counts. The result is
-    /// [`Event::Hold`], also when the far end is held already, or [`Event::HoldFailed`]. The holding
+    /// [`CallEvent::Hold`], also when the far end is held already, or [`CallEvent::HoldFailed`]. The holding
     /// side hears nothing, and may still send: music, or silence.
     ///
     /// # Errors
@@ -186,7 +188,7 @@ impl Phone {
     }
 
     /// Asks the far end of a call that is ANSWERED to call `target` (as for [`call`](Self::call), or
-    /// a sips URI) instead (REFER, RFC 3515). The result is [`Event::Transfer`]: known after at most
+    /// a sips URI) instead (REFER, RFC 3515). The result is [`CallEvent::Transfer`]: known after at most
     /// 32 s when it is blind, else after [`answer_timeout`](PhoneParameters::answer_timeout) and 64
     /// s.
     ///
@@ -218,7 +220,7 @@ impl Phone {
         self.command(call, "transfer", None, &[answered], answered, intent)
     }
 
-    /// Calls the target of a referral ([`Event::Referred`]), and reports the progress to the far end.
+    /// Calls the target of a referral ([`CallEvent::Referred`]), and reports the progress to the far end.
     /// Returns the new call, which is DIALING. The old one lasts until somebody hangs it up; mostly
     /// the far end does when it learns of success.
     ///
@@ -235,7 +237,7 @@ impl Phone {
         Ok(id)
     }
 
-    /// Refuses a referral ([`Event::Referred`]) with 603.
+    /// Refuses a referral ([`CallEvent::Referred`]) with 603.
     ///
     /// # Errors
     /// [`Error::NoSuchReferral`] when it is too late for that.

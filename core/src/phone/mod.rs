@@ -20,7 +20,7 @@ pub use crate::agent::{Binding, Counters};
 use crate::call::{Call, CallInfo, CallProfile, Order};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, Event, PhoneStatus, SipRequestId};
+use crate::event::{CallEvent, CallId, CallState, Event, PhoneEvent, PhoneStatus, SipRequestId};
 use crate::host::{Endpoint, Host, Inbound};
 use crate::media::MediaEvent;
 use crate::registration::Registration;
@@ -68,7 +68,7 @@ pub use requests::RequestOptions;
 pub struct Phone {
     agent: Agent,
     status: PhoneStatus,
-    /// Every call until its [`Event::Ended`] is taken.
+    /// Every call until its [`CallEvent::Ended`] is taken.
     calls: BTreeMap<CallId, Box<Call>>,
     /// Which call a CANCEL means.
     invites: BTreeMap<ServerId, CallId>,
@@ -191,12 +191,12 @@ impl Phone {
         }
     }
 
-    /// The state of a call; `None` once its [`Event::Ended`] was taken.
+    /// The state of a call; `None` once its [`CallEvent::Ended`] was taken.
     pub fn state(&self, call: CallId) -> Option<CallState> {
         self.announced(call).map(Call::state)
     }
 
-    /// What is known about a call; `None` once its [`Event::Ended`] was taken.
+    /// What is known about a call; `None` once its [`CallEvent::Ended`] was taken.
     pub fn info(&self, call: CallId) -> Option<CallInfo> {
         self.profile(call).map(|profile| profile.info())
     }
@@ -224,7 +224,7 @@ impl Phone {
     pub fn next_event(&mut self) -> Option<Event> {
         let event = self.agent.events.pop_front()?;
         // One whose end was told early is still withdrawn from the far end.
-        if let Event::Ended { call, .. } = &event
+        if let Event::Call { call, event: CallEvent::Ended(_) } = &event
             && self.calls.get(call).is_some_and(|call| call.is_over())
         {
             self.calls.remove(call);
@@ -261,7 +261,7 @@ impl Phone {
     fn set_status(&mut self, status: PhoneStatus) {
         if self.status != status {
             self.status = status;
-            self.agent.events.push_back(Event::Status(status));
+            self.agent.events.push_back(Event::Phone(PhoneEvent::Status(status)));
         }
     }
 

@@ -129,7 +129,7 @@ impl Phone {
 
     /// Sends the far end of an ANSWERED call a request of any method within the call's dialog, as
     /// [`request`](Self::request) does outside: INFO, say. The answer is
-    /// [`Event::Response`](crate::event::Event::Response), before [`Event::Ended`](crate::event::Event::Ended)
+    /// [`Event::Response`](crate::event::Event::Response), before [`CallEvent::Ended`](crate::event::CallEvent::Ended)
     /// at the latest.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::out_of_dialog::{OutOfDialogRequest, Outcome as Answered};
 use super::{Intent, Phone, Stopping};
 use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Sought};
 use crate::call::Call;
-use crate::event::{CallId, Event, PhoneStatus, SipRequestId};
+use crate::event::{CallId, Event, PhoneEvent, PhoneStatus, SipRequestId};
 use crate::host::{Host, Inbound, MediaPort, Outbound, RequestId};
 use crate::registration::{Outcome, Registration};
 use crate::sip::HeaderName;
@@ -301,7 +301,9 @@ impl Phone {
         match outcome {
             Outcome::Bound(expires) => {
                 self.end_starting();
-                self.agent.events.push_back(Event::Registered { expires });
+                self.agent
+                    .events
+                    .push_back(Event::Phone(PhoneEvent::Registered { expires: expires.into() }));
                 self.keep_open(host);
                 self.follow_move(host);
                 if let Some(path) = self.registration.as_ref().and_then(Registration::path).cloned()
@@ -315,7 +317,9 @@ impl Phone {
             Outcome::Again if !stopping => self.set_status(PhoneStatus::Registering),
             Outcome::Again => {}
             Outcome::Failed { cause, error, lost } => {
-                self.agent.events.push_back(Event::RegistrationFailed { cause, error });
+                self.agent
+                    .events
+                    .push_back(Event::Phone(PhoneEvent::RegistrationFailed { cause, error }));
                 if stopping {
                     return;
                 }
@@ -326,7 +330,7 @@ impl Phone {
             }
             Outcome::Left(confirmed) => {
                 if confirmed {
-                    self.agent.events.push_back(Event::Unregistered);
+                    self.agent.events.push_back(Event::Phone(PhoneEvent::Unregistered));
                 }
                 self.end_registration(host);
             }
@@ -382,7 +386,9 @@ impl Phone {
         // How the latest attempt failed has been told, unless it goes on.
         if self.registration.as_ref().is_none_or(|registration| !registration.is_waiting()) {
             let (cause, error) = (None, None);
-            self.agent.events.push_back(Event::RegistrationFailed { cause, error });
+            self.agent
+                .events
+                .push_back(Event::Phone(PhoneEvent::RegistrationFailed { cause, error }));
         }
         self.fail(host);
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
-use crate::event::{CallId, CallState, Event, PhoneStatus};
+use crate::event::{CallEvent, CallId, CallState, Event, PhoneStatus};
 use crate::exchange::{Exchange, ExchangeParameters};
 use crate::host::Transport;
 use crate::sim::{NodeId, ScriptedPeer, Simulation};
@@ -64,7 +64,7 @@ fn states(sim: &mut Simulation, board: Board, line: LineId) -> Vec<CallState> {
     let phone = sim[board].line_mut(line).unwrap();
     let events = core::iter::from_fn(|| phone.next_event());
     let state = |event| match event {
-        Event::State { state, .. } => Some(state),
+        Event::Call { event: CallEvent::State { state, .. }, .. } => Some(state),
         _ => None,
     };
     events.filter_map(state).collect()
@@ -149,7 +149,9 @@ fn who_is_called_directly_is_found_by_name() {
     sim[dave].call("sip:erin@10.0.0.1", CallOptions::default()).unwrap();
     sim.run_for(Duration::from_millis(300));
     let ended = core::iter::from_fn(|| sim[dave].next_event()).find_map(|event| match event {
-        Event::Ended { cause: Some(cause), .. } if cause.code != 487 => Some(cause.code),
+        Event::Call { event: CallEvent::Ended(ending), .. } => {
+            ending.cause.map(|cause| cause.code).filter(|code| *code != 487)
+        }
         _ => None,
     });
     assert_eq!(ended, Some(404));

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use offhook_core::config::PhoneParameters;
-use offhook_core::event::Event;
+use offhook_core::event::{Event, PhoneEvent};
 use offhook_core::host::{
     Clock, Datagrams, Endpoint, Entropy, Flow, Inbound, MediaPort, Outbound, RequestId, Transport,
 };
@@ -86,7 +86,7 @@ impl Host {
                 phone.handle_inbound(self, answer);
             }
             while let Some(event) = phone.next_event() {
-                if let Event::Incoming { call, .. } = event {
+                if let Event::Phone(PhoneEvent::Incoming { call, .. }) = event {
                     phone.answer(call).expect("a ringing call can be answered");
                 }
             }

@@ -281,7 +281,10 @@ impl Call {
         let mut status = self.shared().status.subscribe();
         let ended = status.wait_for(|status| status.ending.is_some()).await;
         // The sender lives in `self`, so the wait cannot fail.
-        ended.ok().and_then(|status| status.ending.clone()).unwrap_or_else(Ending::lost)
+        ended
+            .ok()
+            .and_then(|status| status.ending.clone())
+            .unwrap_or_else(|| Ending::new(EndedBy::Error))
     }
 
     /// Waits until the driver has carried an outgoing call as far as it can without the network:
@@ -307,11 +310,11 @@ impl Call {
     async fn reached(&self, wanted: impl Fn(CallState) -> bool) -> Result<(), Error> {
         let mut status = self.shared().status.subscribe();
         // Who hangs up as soon as it is up need not have been seen meanwhile.
-        let over = |now: &Status| now.state == CallState::Ended && now.answered.is_some();
+        let over = |now: &Status| now.state == CallState::Ended && now.was_answered;
         let settled = |now: &Status| wanted(now.state) || now.ending.is_some() || over(now);
         let reached = status.wait_for(settled).await;
         match reached.as_ref().map(|status| &status.ending) {
-            Ok(Some(ending)) if !ending.was_answered() => Err(ending.error()),
+            Ok(Some(ending)) if !ending.was_answered() => Err(Error::of_ending(ending)),
             _ => Ok(()),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use offhook_core::call::CallProfile;
 use offhook_core::event::{CallId, CallState, Cause};
@@ -17,7 +16,6 @@ use crate::event::{CallEvent, Ending};
 /// One call. Each lock is held for a few instructions or one packet, never over I/O.
 pub(crate) struct Shared {
     pub(crate) id: CallId,
-    pub(crate) began: Instant,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) events: Broadcast<CallEvent>,
     pub(crate) taps: Arc<Taps>,
@@ -65,7 +63,7 @@ impl Drop for Media {
 pub(crate) struct Status {
     pub(crate) state: CallState,
     pub(crate) cause: Option<Cause>,
-    pub(crate) answered: Option<Instant>,
+    pub(crate) was_answered: bool,
     pub(crate) ending: Option<Ending>,
 }
 
@@ -81,10 +79,10 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(profile: CallProfile, session: MediaSession) -> Arc<Self> {
-        let status = Status { state: profile.state(), cause: None, answered: None, ending: None };
+        let state = profile.state();
+        let status = Status { state, cause: None, was_answered: false, ending: None };
         Arc::new(Self {
             id: profile.id(),
-            began: Instant::now(),
             status: watch::Sender::new(status),
             events: Broadcast::keeping(|missed| CallEvent::Lagged { missed }),
             taps: Arc::default(),

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use offhook::{
-    CallEvent, CallId, CallState, Cause, Counters, Ending, Event, HoldBy, MediaStats, Transport,
-    TurnedAway,
+    CallEvent, CallId, CallState, Cause, Counters, Ending, Event, HoldBy, MediaStats, PhoneEvent,
+    Transport, TurnedAway,
 };
 use serde_json::{Value, json};
 
@@ -114,21 +114,37 @@ impl Output {
     /// Adds what happened on a phone to `lines`, which are for [`print`](Self::print).
     pub(crate) fn event(self, lines: &mut String, event: &Event) {
         match event {
-            Event::Incoming { .. } | Event::Call { .. } | Event::Lagged { .. } if !self.calls => {}
+            Event::Phone(event) => self.phone_event(lines, event),
+            Event::Call { .. } | Event::Lagged { .. } if !self.calls => {}
+            Event::Call { call, event } => self.call_event(lines, *call, event),
             Event::TurnedAway(away) => {
                 let (value, line) = turned_away(away);
                 self.add(lines, || value, format_args!("{line}"));
             }
-            Event::Registered { expires } => {
+            // The error of the command says it.
+            Event::StartFailed { .. } => {}
+            Event::Lagged { missed } => {
+                let value = || json!({ "event": "lagged", "missed": missed });
+                let what = "events came too fast to be shown";
+                self.add(lines, value, format_args!("{missed} {what}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn phone_event(self, lines: &mut String, event: &PhoneEvent) {
+        match event {
+            PhoneEvent::Incoming { .. } if !self.calls => {}
+            PhoneEvent::Registered { expires } => {
                 let expires = expires.as_secs();
                 let value = || json!({ "event": "registered", "expires": expires });
                 self.add(lines, value, format_args!("registered for {expires} s"));
             }
-            Event::Unregistered => {
+            PhoneEvent::Unregistered => {
                 let value = || json!({ "event": "unregistered" });
                 self.add(lines, value, format_args!("unregistered"));
             }
-            Event::RegistrationFailed { cause, error } => {
+            PhoneEvent::RegistrationFailed { cause, error } => {
                 let value = || {
                     let value = with_cause(json!({ "event": "registration_failed" }), cause);
                     with_error(value, error)
@@ -140,16 +156,14 @@ impl Output {
                 };
                 self.add(lines, value, format_args!("registration failed: {why}"));
             }
-            // The error of the command says it.
-            Event::StartFailed { .. } => {}
-            Event::Incoming { call, from, to } => {
+            PhoneEvent::Incoming { call, from, to } => {
                 let id = || call.to_string();
                 let value = || json!({ "event": "incoming", "call": id(), "from": from, "to": to });
                 let (from, to) = (printable(from), printable(to));
                 self.add(lines, value, format_args!("call {call}: from {from} to {to}"));
                 self.state(lines, *call, CallState::Ringing, &None);
             }
-            Event::CallRefused { from, to, code, error } => {
+            PhoneEvent::CallRefused { from, to, code, error } => {
                 let value = || {
                     let value = json!({
                         "event": "call_refused", "from": from, "to": to, "code": code,
@@ -160,7 +174,7 @@ impl Output {
                 let line = format_args!("a call from {from} to {to} was refused ({code}): {error}");
                 self.add(lines, value, line);
             }
-            Event::Message { from, body, content_type, .. } => {
+            PhoneEvent::Message { from, body, content_type, .. } => {
                 let body = String::from_utf8_lossy(body);
                 let value = || {
                     json!({
@@ -175,12 +189,6 @@ impl Output {
                 };
                 let (from, said) = (printable(from), printable(&body));
                 self.add(lines, value, format_args!("message from {from}: {kind}{said}"));
-            }
-            Event::Call { call, event } => self.call_event(lines, *call, event),
-            Event::Lagged { missed } => {
-                let value = || json!({ "event": "lagged", "missed": missed });
-                let what = "events came too fast to be shown";
-                self.add(lines, value, format_args!("{missed} {what}"));
             }
             _ => {}
         }
@@ -224,7 +232,7 @@ impl Output {
                 let (to, why) = (printable(to), why.unwrap_or_default());
                 self.add(lines, value, format_args!("call {call}: transfer to {to} {result}{why}"));
             }
-            CallEvent::Referred { to, by } => {
+            CallEvent::Referred { to, by, .. } => {
                 let value = || json!({ "event": "referred", "call": id(), "to": to, "by": by });
                 let (to, by) = (printable(to), printable(by));
                 self.add(lines, value, format_args!("call {call}: {by} wants us to call {to}"));

@@ -5,7 +5,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use offhook::{
-    Capture, Error, Event, PacketKind, Phone, PhoneOptions, PhoneParameters, PhoneStatus, Transport,
+    Capture, Error, Event, PacketKind, Phone, PhoneEvent, PhoneOptions, PhoneParameters,
+    PhoneStatus, Transport,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -72,7 +73,7 @@ impl Session {
                 // What has happened meanwhile is written with it.
                 let mut next = Some(first);
                 while let Some(event) = next {
-                    registered |= matches!(event, Event::Registered { .. });
+                    registered |= matches!(event, Event::Phone(PhoneEvent::Registered { .. }));
                     output.event(&mut lines, &event);
                     next = if lines.len() < ENOUGH { events.try_next() } else { None };
                 }
@@ -138,7 +139,7 @@ impl Session {
         let mut events = self.phone.events();
         if self.phone.status() != PhoneStatus::Failed {
             while let Some(event) = events.next().await {
-                if event == Event::Status(PhoneStatus::Failed) {
+                if event == Event::Phone(PhoneEvent::Status(PhoneStatus::Failed)) {
                     break;
                 }
             }
@@ -185,7 +186,7 @@ impl Session {
 async fn failed(events: &mut offhook::Events<Event>) {
     loop {
         match events.next().await {
-            Some(Event::RegistrationFailed { .. }) => return,
+            Some(Event::Phone(PhoneEvent::RegistrationFailed { .. })) => return,
             Some(_) => {}
             None => return std::future::pending().await,
         }

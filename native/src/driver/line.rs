@@ -7,7 +7,8 @@ use std::sync::Arc;
 use offhook_core::call::{CallOptions, TransferOptions};
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{
-    self, CallId, CallState, EndedBy, PhoneStatus, ReferralId, SipRequestId, TransferOutcome,
+    self, CallEvent, CallId, CallState, EndedBy, Ending, PhoneEvent, PhoneStatus, ReferralId,
+    SipRequestId, TransferOutcome,
 };
 use offhook_core::host::{Endpoint, Host, Inbound};
 use offhook_core::media::{MediaControl, MediaEvent};
@@ -22,7 +23,7 @@ use super::media::{self, Order};
 use crate::call::shared::{Media, Shared};
 use crate::call::{Call, Transfer};
 use crate::capture::Capture;
-use crate::event::{CallEvent, Ending, Event};
+use crate::event::Event;
 use crate::handler;
 use crate::host::endpoint_host::EndpointHost;
 use crate::host::metronome::Metronome;
@@ -197,45 +198,48 @@ impl Line {
     }
 
     fn handle_event(&mut self, host: &mut EndpointHost, jobs: &LineJobs, event: event::Event) {
-        use event::Event as Core;
         match event {
-            Core::Status(status) => {
+            event::Event::Phone(event) => self.handle_phone_event(jobs, event),
+            event::Event::Call { call, event } => self.handle_call_event(jobs, call, event),
+            event::Event::Media { .. } if self.soundless => {}
+            event::Event::Media { call, control } => self.control(host, jobs, call, control),
+            event::Event::Response { request, reply } => {
+                if let Some(sender) = self.requests.remove(&request) {
+                    let _ = sender.send(reply);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_phone_event(&mut self, jobs: &LineJobs, event: PhoneEvent) {
+        match event {
+            PhoneEvent::Status(status) => {
                 self.done |= self.stopping && status == PhoneStatus::Inactive;
                 self.bulletin.set_status(status);
             }
-            Core::Registered { expires } => {
-                self.bulletin.publish(&Event::Registered { expires: expires.into() });
-            }
-            Core::Unregistered => self.bulletin.publish(&Event::Unregistered),
-            Core::RegistrationFailed { cause, error } => {
+            PhoneEvent::RegistrationFailed { cause, error } => {
                 self.bulletin.registration_failed(cause, error);
             }
-            Core::Incoming { call, from, to } => {
+            PhoneEvent::Incoming { call, .. } => {
                 let Some(shared) = self.admit(call) else { return };
-                self.bulletin.publish(&Event::Incoming { call, from, to });
+                self.bulletin.publish(&Event::Phone(event));
                 let call = Call::new(shared, jobs.clone());
                 if !self.attend(&call, jobs) {
                     self.bulletin.ring(call);
                 }
             }
-            Core::CallRefused { from, to, code, error } => {
-                self.bulletin.publish(&Event::CallRefused { from, to, code, error });
-            }
-            Core::State { call, state, cause } => self.change(call, state, cause),
-            Core::Hold { call, by, held } => {
-                self.look(call);
-                self.emit(call, CallEvent::Hold { by, held });
-            }
-            Core::HoldFailed { call, held, cause } => {
-                self.emit(call, CallEvent::HoldFailed { held, cause });
-            }
-            Core::Renegotiated { call } => {
-                self.look(call);
-                self.emit(call, CallEvent::Renegotiated);
-            }
-            Core::Ended { call, by, cause, error } => self.end(call, by, cause, error),
-            Core::Transfer { call, to, outcome, last, cause } => {
-                if last && let Some(done) = self.transfers.remove(&call) {
+            event => self.bulletin.publish(&Event::Phone(event)),
+        }
+    }
+
+    /// Does what a call's handles wait for, and passes the event on.
+    fn handle_call_event(&mut self, jobs: &LineJobs, call: CallId, event: CallEvent) {
+        match event {
+            CallEvent::State { state, ref cause } => self.change(call, state, cause.as_ref()),
+            CallEvent::Hold { .. } | CallEvent::Renegotiated => self.look(call),
+            CallEvent::Transfer { outcome, last: true, ref cause, .. } => {
+                if let Some(done) = self.transfers.remove(&call) {
                     let _ = done.send(match outcome {
                         TransferOutcome::Failed => Transfer::Failed { cause: cause.clone() },
                         TransferOutcome::Accepted | TransferOutcome::Succeeded => {
@@ -243,26 +247,18 @@ impl Line {
                         }
                     });
                 }
-                self.emit(call, CallEvent::Transfer { to, outcome, last, cause });
             }
-            Core::Referred { call, referral, to, by } => {
+            CallEvent::Referred { referral, ref to, ref by } => {
                 let Some(shared) = self.calls.get(&call) else { return };
                 let (shared, words) = (Arc::clone(shared), (to.clone(), by.clone()));
-                self.emit(call, CallEvent::Referred { to, by });
+                self.emit(call, event);
                 self.bulletin.refer(Referral::new(shared, referral, jobs.clone(), words));
+                return;
             }
-            Core::Media { .. } if self.soundless => {}
-            Core::Media { call, control } => self.control(host, jobs, call, control),
-            Core::Message { from, to, body, content_type } => {
-                self.bulletin.publish(&Event::Message { from, to, body, content_type });
-            }
-            Core::Response { request, reply } => {
-                if let Some(sender) = self.requests.remove(&request) {
-                    let _ = sender.send(reply);
-                }
-            }
+            CallEvent::Ended(ending) => return self.end(call, ending),
             _ => {}
         }
+        self.emit(call, event);
     }
 
     /// Notes what is known about a call, for its handles.
@@ -272,27 +268,18 @@ impl Line {
         }
     }
 
-    fn change(&mut self, call: CallId, state: CallState, cause: Option<event::Cause>) {
+    fn change(&mut self, call: CallId, state: CallState, cause: Option<&event::Cause>) {
         self.look(call);
         let Some(shared) = self.calls.get(&call) else { return };
         shared.status.send_modify(|status| {
             status.state = state;
-            status.cause.clone_from(&cause);
-            if state == CallState::Answered {
-                status.answered.get_or_insert_with(std::time::Instant::now);
-            }
+            status.cause = cause.cloned();
+            status.was_answered |= state == CallState::Answered;
         });
         shared.moved.notify_waiters();
-        self.emit(call, CallEvent::State { state, cause });
     }
 
-    fn end(
-        &mut self,
-        call: CallId,
-        by: EndedBy,
-        cause: Option<event::Cause>,
-        error: Option<Refusal>,
-    ) {
+    fn end(&mut self, call: CallId, mut ending: Box<Ending>) {
         self.transfers.remove(&call);
         let Some(shared) = self.calls.remove(&call) else { return };
         match shared.has_media() {
@@ -300,17 +287,13 @@ impl Line {
             // Nobody else closes the recordings.
             false => shared.taps.close(),
         }
-        let answered = shared.status.borrow().answered;
-        let setup = answered.map(|at| at.duration_since(shared.began));
-        let duration = answered.map(|at| at.elapsed()).unwrap_or_default();
-        let stats = shared.session().stats();
-        let ending = Ending { by, cause, error, setup, duration, stats };
+        ending.stats = shared.session().stats();
         shared.status.send_modify(|status| {
             status.state = CallState::Ended;
-            status.ending = Some(ending.clone());
+            status.ending = Some((*ending).clone());
         });
         shared.moved.notify_waiters();
-        let event = CallEvent::Ended(Box::new(ending));
+        let event = CallEvent::Ended(ending);
         shared.events.send(&event);
         shared.events.end();
         self.bulletin.publish(&Event::Call { call, event });
@@ -354,17 +337,11 @@ impl Line {
     }
 
     /// Handles an event of a call's media task.
-    pub(crate) fn handle_media_event(&mut self, call: CallId, event: &MediaEvent) {
-        self.phone.handle_media_event(call, event);
-        match event {
-            MediaEvent::Dtmf { digit, duration } => {
-                self.emit(call, CallEvent::Dtmf { digit: *digit, duration: (*duration).into() });
-            }
-            MediaEvent::DtmfSent => self.emit(call, CallEvent::DtmfSent),
-            MediaEvent::Mark { name, played } => {
-                self.emit(call, CallEvent::Mark { name: name.clone(), played: *played });
-            }
-            _ => {}
+    pub(crate) fn handle_media_event(&mut self, call: CallId, event: MediaEvent) {
+        self.phone.handle_media_event(call, &event);
+        // It comes with every frame of who writes frame by frame, and would drive out what listeners wait for.
+        if event != MediaEvent::AudioSent {
+            self.emit(call, event.into());
         }
     }
 }
@@ -377,7 +354,7 @@ impl Drop for Line {
             shared.order(Order::Control(MediaControl::Close.into()));
             shared.status.send_modify(|status| {
                 status.state = CallState::Ended;
-                status.ending.get_or_insert_with(Ending::lost);
+                status.ending.get_or_insert_with(|| Ending::new(EndedBy::Error));
             });
             shared.taps.close();
             shared.moved.notify_waiters();

@@ -124,7 +124,7 @@ impl Task {
         session.handle_deadline(&mut self.host);
         while let Some(event) = session.next_event() {
             let call = self.shared.id;
-            let job = move |line: &mut Line, _: &mut _| line.handle_media_event(call, &event);
+            let job = move |line: &mut Line, _: &mut _| line.handle_media_event(call, event);
             let _ = self.jobs.send(Box::new(job));
         }
         self.tapped.clear();

@@ -2,8 +2,7 @@
 
 use offhook_core::call::CallOptions;
 use offhook_core::codec::Codec;
-use offhook_core::event::{CallState, EndedBy, Event, PhoneStatus};
-use offhook_core::softphone::SoftphoneEvent;
+use offhook_core::event::{CallEvent, CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -272,7 +271,7 @@ pub(super) const STOP_ENDS_CALLS: Scenario = Scenario {
         let over = alice
             .events()
             .iter()
-            .filter(|(_, e)| matches!(e, SoftphoneEvent::Phone(Event::Ended { .. })))
+            .filter(|(_, e)| matches!(e, Event::Call { event: CallEvent::Ended(_), .. }))
             .count();
         world.expect(over == 3, &format!("{over} of 3 calls ended"))?;
         for (who, call) in [(&bob, with_bob), (&bob, at_bob), (&carol, from_carol)] {
@@ -281,10 +280,8 @@ pub(super) const STOP_ENDS_CALLS: Scenario = Scenario {
                 world.wait_ended(who, call, SOON)?;
             }
         }
-        let deregistered = alice
-            .events()
-            .iter()
-            .any(|(_, e)| matches!(e, SoftphoneEvent::Phone(Event::Unregistered)));
+        let deregistered =
+            alice.events().iter().any(|(_, e)| matches!(e, Event::Phone(PhoneEvent::Unregistered)));
         world.expect(deregistered, "the registration was not taken back")?;
         expect_nothing_left(&mut world, &[&alice, &bob, &carol])?;
         Ok(world)

@@ -6,7 +6,6 @@ use offhook_core::event::{Event, Reply};
 use offhook_core::handler::{MessageAction, RequestAction, SipAnswer, SipDraft, SipHandler};
 use offhook_core::phone::RequestOptions;
 use offhook_core::sim::Link;
-use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -78,7 +77,7 @@ fn desk(world: &mut World, user: &str) -> Outcome<Telephone> {
 fn expect_count(world: &mut World, telephone: &Telephone, count: &str) -> Outcome {
     let limit = Duration::from_secs(33);
     let reply = world.wait(telephone, "answer", limit, |event| match event {
-        SoftphoneEvent::Phone(Event::Response { reply, .. }) => Some(reply.clone().ok()),
+        Event::Response { reply, .. } => Some(reply.clone().ok()),
         _ => None,
     })?;
     let counted = |reply: &Reply| reply.headers.iter().any(|(n, v)| n == "X-Count" && v == count);

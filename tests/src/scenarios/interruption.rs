@@ -4,10 +4,9 @@
 //! message has been sent, something fails. Whatever it was, both telephones come to a defined state
 //! within the RFC's timers, and the next call is as any other.
 
-use offhook_core::event::{CallId, CallState, EndedBy, Event, PhoneStatus};
+use offhook_core::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
 use offhook_core::host::Transport;
 use offhook_core::phone::Phone;
-use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::{Duration, Instant};
 use offhook_core::trace::Kind;
 
@@ -219,7 +218,7 @@ impl Play {
         self.pass(TICK);
         let now = self.world.sim.now();
         for (at, event) in self.bob.events() {
-            let SoftphoneEvent::Phone(Event::Incoming { call, .. }) = event else { continue };
+            let Event::Phone(PhoneEvent::Incoming { call, .. }) = event else { continue };
             if at + PAUSE <= now && self.is(&self.bob, call, CallState::Ringing) {
                 let _ended = self.world.sim.node_mut(self.bob.node).phone_mut().answer(call);
             }
@@ -323,8 +322,8 @@ impl Play {
 
 /// By whom each call was ended that a telephone has told the end of.
 fn ends(telephone: &Telephone) -> Vec<EndedBy> {
-    let end = |(_, event): &(Instant, SoftphoneEvent)| match event {
-        SoftphoneEvent::Phone(Event::Ended { by, .. }) => Some(*by),
+    let end = |(_, event): &(Instant, Event)| match event {
+        Event::Call { event: CallEvent::Ended(ending), .. } => Some(ending.by),
         _ => None,
     };
     telephone.events().iter().filter_map(end).collect()

@@ -1,8 +1,7 @@
 //! Networks that lose packets.
 
-use offhook_core::event::{CallId, CallState, Event};
+use offhook_core::event::{CallEvent, CallId, CallState, Event};
 use offhook_core::sim::Link;
-use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -120,7 +119,9 @@ fn states(world: &World, telephone: &Telephone) -> Vec<(CallId, CallState)> {
 fn agree(world: &World, alice: &Telephone, bob: &Telephone) -> Outcome {
     let answered = |telephone: &Telephone| {
         telephone.events().iter().any(|(_, event)| {
-            let SoftphoneEvent::Phone(Event::State { state, .. }) = event else { return false };
+            let Event::Call { event: CallEvent::State { state, .. }, .. } = event else {
+                return false;
+            };
             *state == CallState::Answered
         })
     };
@@ -133,7 +134,7 @@ fn agree(world: &World, alice: &Telephone, bob: &Telephone) -> Outcome {
             .events()
             .iter()
             .filter_map(|(_, event)| match event {
-                SoftphoneEvent::Phone(Event::Ended { call, .. }) => Some(*call),
+                Event::Call { call, event: CallEvent::Ended(_) } => Some(*call),
                 _ => None,
             })
             .collect();

@@ -3,10 +3,8 @@
 use offhook_core::call::CallOptions;
 use offhook_core::codec::measure::{Tone, share_at};
 use offhook_core::codec::{Codec, Decoder, Encoder};
-use offhook_core::event::{CallId, CallState, EndedBy};
-use offhook_core::media::MediaEvent;
+use offhook_core::event::{CallEvent, CallId, CallState, EndedBy, Event};
 use offhook_core::sim::{NodeId, ScriptedPeer};
-use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::{Duration, Instant};
 
 use super::Scenario;
@@ -189,7 +187,7 @@ pub(super) const MARKS: Scenario = Scenario {
 fn marks(telephone: &Telephone, call: CallId) -> Vec<(Instant, String, bool)> {
     let events = telephone.events().into_iter();
     let mark = |(at, event)| match event {
-        SoftphoneEvent::Media(id, MediaEvent::Mark { name, played }) if id == call => {
+        Event::Call { call: id, event: CallEvent::Mark { name, played } } if id == call => {
             Some((at, name, played))
         }
         _ => None,

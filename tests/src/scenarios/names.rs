@@ -5,12 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error;
-use offhook_core::event::{CallId, CallState, Event};
+use offhook_core::event::{CallEvent, CallId, CallState, Event, PhoneEvent};
 use offhook_core::exchange::{Exchange, ExchangeParameters};
 use offhook_core::host::{Naptr, Query, Srv, Transport};
 use offhook_core::phone::Phone;
 use offhook_core::sim::{Arrival, NodeId, ScriptedPeer};
-use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 use offhook_core::trace::Kind;
 
@@ -230,7 +229,7 @@ pub(super) const NAPTR_CHOOSES: Scenario = Scenario {
         let carol = world.add(parameters("bob"))?;
         world.act(&carol, Phone::start)?;
         world.wait(&carol, "failed registration", SOON, |event| match event {
-            SoftphoneEvent::Phone(Event::RegistrationFailed { error, .. }) => {
+            Event::Phone(PhoneEvent::RegistrationFailed { error, .. }) => {
                 matches!(error, Some(Error::Untrusted { .. })).then_some(())
             }
             _ => None,
@@ -377,7 +376,7 @@ fn expect_kept(world: &World, telephone: &Telephone) -> Outcome {
     let lost = telephone
         .events()
         .iter()
-        .any(|(_, event)| matches!(event, SoftphoneEvent::Phone(Event::RegistrationFailed { .. })));
+        .any(|(_, event)| matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. })));
     world.expect(!lost, "the registration was lost")
 }
 
@@ -385,8 +384,8 @@ fn expect_kept(world: &World, telephone: &Telephone) -> Outcome {
 fn expect_error(world: &mut World, telephone: &Telephone, id: CallId, words: &str) -> Outcome {
     let limit = Duration::from_secs(40);
     let error = world.wait(telephone, "end of the call", limit, |event| match event {
-        SoftphoneEvent::Phone(Event::Ended { call, error, .. }) if *call == id => {
-            Some(error.as_ref().map(ToString::to_string).unwrap_or_default())
+        Event::Call { call, event: CallEvent::Ended(ending) } if *call == id => {
+            Some(ending.error.as_ref().map(ToString::to_string).unwrap_or_default())
         }
         _ => None,
     })?;

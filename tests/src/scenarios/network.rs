@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use offhook_core::codec::measure::{Tone, longest_gap, share_at};
-use offhook_core::event::{CallId, CallState, Event};
-use offhook_core::softphone::SoftphoneEvent;
+use offhook_core::event::{CallId, CallState, Event, PhoneEvent};
 use offhook_core::time::Duration;
 use offhook_core::trace::Kind;
 
@@ -78,9 +77,8 @@ pub(super) const NO_NETWORK_FOR_A_WHILE: Scenario = Scenario {
         let alice = world.move_to(&alice, ELSEWHERE)?;
         world.pass(Duration::from_secs(2));
         expect_sound(&world, [(&alice, out), (&bob, inc)], away + LONGEST_GAP)?;
-        let lost = |event: &SoftphoneEvent| {
-            matches!(event, SoftphoneEvent::Phone(Event::RegistrationFailed { .. }))
-        };
+        let lost =
+            |event: &Event| matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. }));
         let lost = alice.events().iter().filter(|(_, event)| lost(event)).count();
         world.expect(lost == 0, &format!("{lost} registrations failed"))?;
         world.disconnect((&alice, out), (&bob, inc))?;

@@ -1,6 +1,6 @@
 //! What is broken in pyVoIP: how a call begins, goes on and ends.
 
-use offhook_core::event::{CallState, EndedBy};
+use offhook_core::event::{CallEvent, CallState, EndedBy, PhoneEvent};
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -72,13 +72,12 @@ pub(super) const MESSAGE_ANSWERED: Scenario = Scenario {
     shows: "pyVoIP: MESSAGE outside a dialog gets no answer; here it is answered and told",
     play: |seed| {
         use offhook_core::event::Event;
-        use offhook_core::softphone::SoftphoneEvent;
         let (mut world, alice, stranger) = scene(seed)?;
         let text = "Content-Type: text/plain\n\nhello";
         stranger.say(&mut world, &alice, &request("MESSAGE", 1, None, text));
         stranger.expect_answer(&world, "1 MESSAGE", 200)?;
         let told = alice.events().iter().any(|(_, event)| {
-            matches!(event, SoftphoneEvent::Phone(Event::Message { body, .. }) if body == b"hello")
+            matches!(event, Event::Phone(PhoneEvent::Message { body, .. }) if body == b"hello")
         });
         world.expect(told, "the application was not told")?;
         Ok(world)
@@ -282,7 +281,6 @@ pub(super) const ABSORBS: Scenario = Scenario {
     shows: "pyVoIP: no copy is absorbed; here three copies of an INVITE are one call, of BYE one end",
     play: |seed| {
         use offhook_core::event::Event;
-        use offhook_core::softphone::SoftphoneEvent;
         let (mut world, alice, stranger) = scene(seed)?;
         let invite = request("INVITE", 1, None, &session(SDP));
         for _ in 0..3 {
@@ -301,12 +299,11 @@ pub(super) const ABSORBS: Scenario = Scenario {
         world.expect(answers == [200; 3], &format!("BYE was answered {answers:?}"))?;
         let count = |wanted: fn(&Event) -> bool| {
             let events = alice.events();
-            let of_it =
-                |e: &&(_, SoftphoneEvent)| matches!(&e.1, SoftphoneEvent::Phone(e) if wanted(e));
+            let of_it = |e: &&(_, Event)| matches!(&e.1, e if wanted(e));
             events.iter().filter(of_it).count()
         };
-        let came = count(|event| matches!(event, Event::Incoming { .. }));
-        let went = count(|event| matches!(event, Event::Ended { .. }));
+        let came = count(|event| matches!(event, Event::Phone(PhoneEvent::Incoming { .. })));
+        let went = count(|event| matches!(event, Event::Call { event: CallEvent::Ended(_), .. }));
         world.expect((came, went) == (1, 1), &format!("{came} came, {went} ended"))?;
         Ok(world)
     },

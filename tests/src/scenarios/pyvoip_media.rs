@@ -4,8 +4,7 @@ use std::net::Ipv6Addr;
 
 use offhook_core::codec::measure::{Tone, share_at};
 use offhook_core::codec::{Codec, Encoder};
-use offhook_core::event::{CallId, CallState, EndedBy, Event};
-use offhook_core::softphone::SoftphoneEvent;
+use offhook_core::event::{CallEvent, CallId, CallState, EndedBy, Event};
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -386,8 +385,8 @@ pub(super) const PORTS_GIVEN_BACK: Scenario = Scenario {
                 [stranger.is_called(&mut world, &alice)?, stranger.is_called(&mut world, &alice)?];
             let third = world.call(&alice, "sip:stranger@10.0.2.1")?;
             let error = world.wait(&alice, "end", Duration::from_secs(1), |event| match event {
-                SoftphoneEvent::Phone(Event::Ended { call, error, .. }) if *call == third => {
-                    Some(error.clone())
+                Event::Call { call, event: CallEvent::Ended(ending) } if *call == third => {
+                    Some(ending.error.clone())
                 }
                 _ => None,
             })?;

@@ -1,8 +1,7 @@
 //! Messages that pyVoIP's parser drops whole. Here each is read, and a stranger gets the answer
 //! that it waits for (a tolerant parser: pyVoIP #301 #256 #154 #238).
 
-use offhook_core::event::{CallState, Event};
-use offhook_core::softphone::SoftphoneEvent;
+use offhook_core::event::{CallState, Event, PhoneEvent};
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -247,7 +246,7 @@ fn no_more(_: &World, _: &Telephone) -> Outcome {
 /// The application was told that this URI calls.
 fn expect_caller(world: &World, alice: &Telephone, uri: &str) -> Outcome {
     let told = alice.events().into_iter().find_map(|(_, event)| match event {
-        SoftphoneEvent::Phone(Event::Incoming { from, .. }) => Some(from),
+        Event::Phone(PhoneEvent::Incoming { from, .. }) => Some(from),
         _ => None,
     });
     world.expect(told.as_deref() == Some(uri), &format!("the caller is {told:?}"))

@@ -2,9 +2,9 @@
 
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error;
-use offhook_core::event::{CallState, EndedBy, Event, PhoneStatus};
+use offhook_core::event::{CallEvent, CallState, EndedBy, Event, PhoneStatus};
 use offhook_core::sim::{Arrival, ScriptedPeer};
-use offhook_core::softphone::{Softphone, SoftphoneEvent};
+use offhook_core::softphone::Softphone;
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -214,8 +214,8 @@ pub(super) const OUTSIDE_UNTOLD: Scenario = Scenario {
         let stranger = Stranger::agreeable(&mut world);
         let call = world.call(&alice, "sip:stranger@10.0.2.1")?;
         let error = world.wait(&alice, "end", Duration::from_secs(1), |event| match event {
-            SoftphoneEvent::Phone(Event::Ended { call: it, error, .. }) if *it == call => {
-                Some(error.clone())
+            Event::Call { call: it, event: CallEvent::Ended(ending) } if *it == call => {
+                Some(ending.error.clone())
             }
             _ => None,
         })?;

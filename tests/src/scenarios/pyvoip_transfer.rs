@@ -1,8 +1,9 @@
 //! Transfers, which pyVoIP's users want authenticated and followed.
 
 use offhook_core::call::{TransferMode, TransferOptions};
-use offhook_core::event::{CallId, CallState, EndedBy, Event, ReferralId, TransferOutcome};
-use offhook_core::softphone::SoftphoneEvent;
+use offhook_core::event::{
+    CallEvent, CallId, CallState, EndedBy, Event, ReferralId, TransferOutcome,
+};
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -103,7 +104,7 @@ fn sent_to_carol(seed: u64) -> Outcome<(Three, CallId)> {
 
 pub(super) fn wait_referral(world: &mut World, at: &Telephone, id: CallId) -> Outcome<ReferralId> {
     world.wait(at, "referral", SOON, |event| match event {
-        SoftphoneEvent::Phone(Event::Referred { call, referral, .. }) if *call == id => {
+        Event::Call { call, event: CallEvent::Referred { referral, .. } } if *call == id => {
             Some(*referral)
         }
         _ => None,
@@ -129,7 +130,7 @@ pub(super) fn wait_outcome(
     id: CallId,
 ) -> Outcome<(TransferOutcome, Option<u16>)> {
     world.wait(at, "outcome of the transfer", SOON, |event| match event {
-        SoftphoneEvent::Phone(Event::Transfer { call, outcome, cause, .. }) if *call == id => {
+        Event::Call { call, event: CallEvent::Transfer { outcome, cause, .. } } if *call == id => {
             Some((*outcome, cause.as_ref().map(|cause| cause.code)))
         }
         _ => None,

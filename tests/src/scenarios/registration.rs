@@ -4,9 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use offhook_core::auth::Algorithm;
 use offhook_core::config::PhoneParameters;
-use offhook_core::event::{Event, PhoneStatus};
+use offhook_core::event::{Event, PhoneEvent, PhoneStatus};
 use offhook_core::exchange::{Exchange, ExchangeParameters};
-use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -23,7 +22,7 @@ pub(super) const WRONG_PASSWORD: Scenario = Scenario {
         world.act(&alice, |phone| phone.start())?;
         world.wait_status(&alice, PhoneStatus::Failed)?;
         let cause = alice.events().iter().rev().find_map(|(_, event)| match event {
-            SoftphoneEvent::Phone(Event::RegistrationFailed { cause, .. }) => cause.clone(),
+            Event::Phone(PhoneEvent::RegistrationFailed { cause, .. }) => cause.clone(),
             _ => None,
         });
         let code = cause.map(|cause| cause.code);
@@ -85,9 +84,12 @@ pub(super) const REFRESH: Scenario = Scenario {
         world.sim.record_wire(100_000);
         let alice = world.telephone("alice")?;
         world.pass(Duration::from_secs(2 * 3_600));
-        let lost = count(&alice, |event| matches!(event, Event::RegistrationFailed { .. }));
+        let lost = count(&alice, |event| {
+            matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. }))
+        });
         world.expect(lost == 0, &format!("{lost} registrations failed"))?;
-        let kept = count(&alice, |event| matches!(event, Event::Registered { .. }));
+        let kept =
+            count(&alice, |event| matches!(event, Event::Phone(PhoneEvent::Registered { .. })));
         world.expect((60..=240).contains(&kept), &format!("{kept} registrations in two hours"))?;
         let mut ids: Vec<String> = world
             .sim
@@ -119,7 +121,7 @@ pub(super) const SERVER_COMES_BACK: Scenario = Scenario {
         world.sim.heal(alice.node, EXCHANGE);
         let limit = Duration::from_secs(600);
         world.wait(&alice, "registration", limit, |event| {
-            matches!(event, SoftphoneEvent::Phone(Event::Registered { .. })).then_some(())
+            matches!(event, Event::Phone(PhoneEvent::Registered { .. })).then_some(())
         })?;
         Ok(world)
     },
@@ -137,9 +139,11 @@ pub(super) const SERVER_GONE: Scenario = Scenario {
         world.act(&alice, |phone| phone.start())?;
         let limit = Duration::from_secs(3_600);
         world.wait(&alice, "FAILED", limit, |event| {
-            matches!(event, SoftphoneEvent::Phone(Event::Status(PhoneStatus::Failed))).then_some(())
+            matches!(event, Event::Phone(PhoneEvent::Status(PhoneStatus::Failed))).then_some(())
         })?;
-        let failures = count(&alice, |event| matches!(event, Event::RegistrationFailed { .. }));
+        let failures = count(&alice, |event| {
+            matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. }))
+        });
         world.expect(failures == 3, &format!("{failures} failures before FAILED"))?;
         Ok(world)
     },
@@ -163,7 +167,9 @@ pub(super) const START_TIMEOUT: Scenario = Scenario {
             let told = took >= Duration::from_secs(7) && took < Duration::from_secs(8);
             world.expect(told, &format!("FAILED after {took:?}"))?;
         }
-        let failures = count(&alice, |event| matches!(event, Event::RegistrationFailed { .. }));
+        let failures = count(&alice, |event| {
+            matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. }))
+        });
         world.expect(failures == 2, &format!("{failures} failures"))?;
         Ok(world)
     },
@@ -171,5 +177,5 @@ pub(super) const START_TIMEOUT: Scenario = Scenario {
 
 fn count(telephone: &Telephone, what: impl Fn(&Event) -> bool) -> usize {
     let events = telephone.events();
-    events.iter().filter(|(_, e)| matches!(e, SoftphoneEvent::Phone(e) if what(e))).count()
+    events.iter().filter(|(_, e)| matches!(e, e if what(e))).count()
 }

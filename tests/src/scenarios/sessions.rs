@@ -4,11 +4,10 @@ use offhook_core::call::CallOptions;
 use offhook_core::codec::measure::{Tone, share_at};
 use offhook_core::codec::{Codec, Encoder};
 use offhook_core::error::Error;
-use offhook_core::event::{CallId, CallState, EndedBy, Event, HoldBy};
+use offhook_core::event::{CallEvent, CallId, CallState, EndedBy, Event, HoldBy};
 use offhook_core::phone::Phone;
 use offhook_core::sdp::Direction;
 use offhook_core::sim::ScriptedPeer;
-use offhook_core::softphone::SoftphoneEvent;
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -233,7 +232,7 @@ pub(super) const NO_ANSWER_IN_2XX: Scenario = Scenario {
         });
         let call = world.call(&alice, "sip:stranger@10.0.2.1")?;
         let error = world.wait(&alice, "end of the call", SOON, |event| match event {
-            SoftphoneEvent::Phone(Event::Ended { error, .. }) => Some(error.clone()),
+            Event::Call { event: CallEvent::Ended(ending), .. } => Some(ending.error.clone()),
             _ => None,
         })?;
         let told = matches!(error, Some(Error::NoMedia { .. }));
@@ -302,7 +301,7 @@ pub(super) fn wait_hold(
 ) -> Outcome {
     let what = format!("hold {wanted:?}");
     world.wait(telephone, &what, SOON, |event| match event {
-        SoftphoneEvent::Phone(Event::Hold { call, by, held })
+        Event::Call { call, event: CallEvent::Hold { by, held } }
             if *call == id && (*by, *held) == wanted =>
         {
             Some(())
@@ -313,7 +312,7 @@ pub(super) fn wait_hold(
 
 fn wait_renegotiated(world: &mut World, telephone: &Telephone, id: CallId) -> Outcome {
     world.wait(telephone, "word of the change", SOON, |event| match event {
-        SoftphoneEvent::Phone(Event::Renegotiated { call }) if *call == id => Some(()),
+        Event::Call { call, event: CallEvent::Renegotiated } if *call == id => Some(()),
         _ => None,
     })
 }

@@ -2,8 +2,9 @@
 //! pyVoIP promises of them stands in `pyvoip_transfer`.
 
 use offhook_core::call::{TransferMode, TransferOptions};
-use offhook_core::event::{CallId, CallState, EndedBy, Event, TransferOutcome};
-use offhook_core::softphone::SoftphoneEvent;
+use offhook_core::event::{
+    CallEvent, CallId, CallState, EndedBy, Event, PhoneEvent, TransferOutcome,
+};
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -67,7 +68,7 @@ pub(super) const REFUSED: Scenario = Scenario {
         let rung = carol
             .events()
             .iter()
-            .any(|(_, event)| matches!(event, SoftphoneEvent::Phone(Event::Incoming { .. })));
+            .any(|(_, event)| matches!(event, Event::Phone(PhoneEvent::Incoming { .. })));
         world.expect(!rung, "carol was called")?;
         super::audio::speak(&mut world, &alice, calling, 440)?;
         world.pass(Duration::from_secs(3));
@@ -170,7 +171,9 @@ pub(super) const ANY_LOSS: Scenario = Scenario {
         world.expect(good, &format!("{mode:?}: {told:?}"))?;
         // Who was told of success was not told a lie.
         let reached = carol.events().iter().any(|(_, event)| {
-            let SoftphoneEvent::Phone(Event::State { state, .. }) = event else { return false };
+            let Event::Call { event: CallEvent::State { state, .. }, .. } = event else {
+                return false;
+            };
             *state == CallState::Answered
         });
         world.expect(last != Some(Succeeded) || reached, "nobody has answered")?;
@@ -230,7 +233,7 @@ fn wait_end_of(
 fn outcomes(telephone: &Telephone, id: CallId) -> Vec<TransferOutcome> {
     let told = telephone.events();
     let told = told.iter().filter_map(|(_, event)| match event {
-        SoftphoneEvent::Phone(Event::Transfer { call, outcome, .. }) if *call == id => {
+        Event::Call { call, event: CallEvent::Transfer { outcome, .. } } if *call == id => {
             Some(*outcome)
         }
         _ => None,

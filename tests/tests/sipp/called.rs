@@ -1,6 +1,6 @@
 //! SIPp calls our phone.
 
-use offhook::{CallEvent, CallState, Codec, EndedBy, Event};
+use offhook::{CallEvent, CallState, Codec, EndedBy, Event, PhoneEvent};
 use offhook_tests::relay::Relay;
 use offhook_tests::sipp::{Scenario, Sipp, sdp};
 use tokio::time::timeout;
@@ -237,7 +237,7 @@ async fn requests_without_a_call() {
     let message = timeout(LIMIT, async {
         loop {
             match events.next().await.expect("the phone goes on") {
-                Event::Message { body, .. } => break body,
+                Event::Phone(PhoneEvent::Message { body, .. }) => break body,
                 _ => continue,
             }
         }

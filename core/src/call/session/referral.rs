@@ -10,7 +10,7 @@ use crate::call::notice::parameter;
 use crate::call::reference::Reference;
 use crate::call::{Call, Stage, Step, queries, sipfrag};
 use crate::dialog::Dialog;
-use crate::event::{CallState, Cause, Event, ReferralId};
+use crate::event::{CallEvent, CallState, Cause, ReferralId};
 use crate::sip::{HeaderName, Message, Method, NameAddr, head, reason_phrase};
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
@@ -167,7 +167,7 @@ impl Session {
         self.forget_referral(cx);
         let state = State::Asked { query: query.clone(), reference, timeout };
         self.referral = Some(Box::new(Referral { id, separate, state }));
-        cx.emit(Event::Referred { call: call.id, referral: id, to, by });
+        cx.emit_call(call.id, CallEvent::Referred { referral: id, to, by });
     }
 
     fn admissible(

@@ -6,7 +6,7 @@ use crate::call::common::Common;
 use crate::call::media::Body;
 use crate::call::queries;
 use crate::dialog::Dialog;
-use crate::event::Event;
+use crate::event::CallEvent;
 use crate::sip::{HeaderName, Method};
 
 impl Session {
@@ -62,6 +62,6 @@ impl Session {
 /// Tells the application that the far end has changed the session, if it has.
 pub(super) fn emit_renegotiated(call: &Common, cx: &mut Context<'_>, changed: bool) {
     if changed {
-        cx.emit(Event::Renegotiated { call: call.id });
+        cx.emit_call(call.id, CallEvent::Renegotiated);
     }
 }

@@ -10,7 +10,7 @@ use crate::call::notice::Notice;
 use crate::call::sipfrag::Report;
 use crate::call::{Call, Ending, Stage, Step, TransferMode, TransferOptions, queries};
 use crate::dialog::Dialog;
-use crate::event::{Cause, EndedBy, Event, TransferOutcome};
+use crate::event::{CallEvent, Cause, EndedBy, TransferOutcome};
 use crate::sip::{HeaderName, Message, Method, NameAddr, head, name_addr};
 use crate::timers::TimerId;
 
@@ -64,7 +64,7 @@ impl Call {
         }
         // It ended before the command could be carried out.
         let (call, to, outcome) = (self.common.id, order.to, TransferOutcome::Failed);
-        cx.emit(Event::Transfer { call, to, outcome, last: true, cause: None });
+        cx.emit_call(call, CallEvent::Transfer { to, outcome, last: true, cause: None });
     }
 
     /// Whether a transfer's outcome is not known yet.
@@ -182,7 +182,7 @@ impl Session {
         let timer = cx.set_timer(limit, call.alarm(CallAlarm::TransferTimeout));
         transfer.state = State::Awaiting(timer);
         let (call, to, outcome) = (call.id, transfer.to.clone(), TransferOutcome::Accepted);
-        cx.emit(Event::Transfer { call, to, outcome, last: false, cause });
+        cx.emit_call(call, CallEvent::Transfer { to, outcome, last: false, cause });
         Step::Stay
     }
 
@@ -324,7 +324,7 @@ impl Session {
             State::Over => return false,
         }
         let (call, to) = (call.id, transfer.to.clone());
-        cx.emit(Event::Transfer { call, to, outcome, last: true, cause });
+        cx.emit_call(call, CallEvent::Transfer { to, outcome, last: true, cause });
         true
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::config::PhoneParameters;
-use crate::event::{CallId, CallState, EndedBy, Event, PhoneStatus};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
 use crate::phone;
 use crate::sim::Link;
 
@@ -55,7 +55,7 @@ impl Handset {
         let kept = Rc::clone(&events);
         site.sim.set_application(node, move |phone: &mut phone::Phone, _| {
             while let Some(event) = phone.next_event() {
-                if let Event::Incoming { call, .. } = event {
+                if let Event::Phone(PhoneEvent::Incoming { call, .. }) = event {
                     match manner {
                         Manner::Answers => phone.answer(call).unwrap(),
                         Manner::Denies(code) => phone.deny(call, code, None).unwrap(),
@@ -69,7 +69,7 @@ impl Handset {
     }
 
     pub(super) fn rings(&self) -> bool {
-        self.told(|event| matches!(event, Event::Incoming { .. }))
+        self.told(|event| matches!(event, Event::Phone(PhoneEvent::Incoming { .. })))
     }
 
     pub(super) fn told(&self, what: impl Fn(&Event) -> bool) -> bool {
@@ -79,7 +79,7 @@ impl Handset {
     /// The last state that was told of any call.
     pub(super) fn state(&self) -> Option<CallState> {
         let state = |event: &Event| match event {
-            Event::State { state, .. } => Some(*state),
+            Event::Call { event: CallEvent::State { state, .. }, .. } => Some(*state),
             _ => None,
         };
         self.events.borrow().iter().rev().find_map(state)
@@ -87,7 +87,9 @@ impl Handset {
 
     pub(super) fn end(&self) -> Option<(EndedBy, Option<u16>)> {
         let end = |event: &Event| match event {
-            Event::Ended { by, cause, .. } => Some((*by, cause.as_ref().map(|cause| cause.code))),
+            Event::Call { event: CallEvent::Ended(ending), .. } => {
+                Some((ending.by, ending.cause.as_ref().map(|cause| cause.code)))
+            }
             _ => None,
         };
         self.events.borrow().iter().rev().find_map(end)
@@ -169,7 +171,10 @@ fn a_wrong_password_fails_the_phone() {
     let alice = Handset::with_password(&mut site, 1, "alice", "wrong", Manner::Rings);
     let node = alice.node;
     site.wait(|sim| sim[node].status() == PhoneStatus::Failed);
-    let refused = |event: &Event| matches!(event, Event::RegistrationFailed { cause: Some(cause), .. } if cause.code == 403);
+    let refused = |event: &Event| {
+        matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { cause: Some(cause), .. })
+            if cause.code == 403)
+    };
     assert!(alice.told(refused), "{:#?}", alice.events);
     assert!(site.contacts("alice").is_empty());
 }
@@ -345,7 +350,7 @@ fn a_message_goes_through_the_exchange_authenticated() {
             })
         });
     }
-    let came = |event: &Event| matches!(event, Event::Message { body, .. } if body == b"hello");
+    let came = |event: &Event| matches!(event, Event::Phone(PhoneEvent::Message { body, .. }) if body == b"hello");
     assert_eq!(bob.events.borrow().iter().filter(|event| came(event)).count(), 1);
     assert!(site.sim.trace().ladder().contains("407"));
 }

@@ -2,7 +2,7 @@
 
 use super::scene::{BOB, PEER, Scene, header, request, request_to, sdp, session, tag};
 use crate::config::PhoneParameters;
-use crate::event::{CallState, EndedBy, Event};
+use crate::event::{CallState, EndedBy, Event, PhoneEvent};
 use crate::host::Transport;
 use crate::time::Duration;
 
@@ -116,7 +116,12 @@ fn a_merged_request_is_a_loop() {
     scene.say(peer, &bob, &invite);
     scene.say(peer, &bob, &invite.replace("branch=z9hG4bK", "branch=z9hG4bKother"));
     assert_eq!(scene.answer_to(peer, "INVITE", 1).0, 482);
-    let calls = || bob.events().iter().filter(|e| matches!(e, Event::Incoming { .. })).count();
+    let calls = || {
+        bob.events()
+            .iter()
+            .filter(|e| matches!(e, Event::Phone(PhoneEvent::Incoming { .. })))
+            .count()
+    };
     assert_eq!(calls(), 1);
     // A hunt whose first branch was cancelled comes by the next with the same CSeq (JsSIP #617).
     let cancel = request("CANCEL", 1, None, "").replace("bKCANCEL", "bKINVITE");
@@ -214,7 +219,11 @@ fn what_cannot_be_taken_says_why() {
         assert_eq!(status, wanted, "{response}");
         let said = header(&response, "Warning").unwrap();
         assert!(said.starts_with(warning), "{said}");
-        assert!(bob.events().iter().all(|event| !matches!(event, Event::Incoming { .. })));
+        assert!(
+            bob.events()
+                .iter()
+                .all(|event| !matches!(event, Event::Phone(PhoneEvent::Incoming { .. })))
+        );
         scene.say(peer, &bob, &request("ACK", 1, Some(tag(header(&response, "To").unwrap())), ""));
         scene.assert_idle(&bob);
     }
@@ -250,7 +259,11 @@ fn nothing_common_is_488_and_no_call() {
     let (status, response) = scene.answer_to(peer, "INVITE", 1);
     assert_eq!(status, 488);
     assert!(header(&response, "Warning").unwrap().starts_with("305 "), "{response}");
-    assert!(!bob.events().iter().any(|event| matches!(event, Event::Incoming { .. })));
+    assert!(
+        !bob.events()
+            .iter()
+            .any(|event| matches!(event, Event::Phone(PhoneEvent::Incoming { .. })))
+    );
     scene.assert_idle(&bob);
 }
 
@@ -360,7 +373,11 @@ fn a_cancel_that_overtakes_our_ringing_is_answered_with_its_tag() {
     let (status, response) = scene.answer_to(peer, "INVITE", 1);
     assert_eq!(status, 487);
     assert_eq!(header(&response, "To"), header(&cancelled, "To"), "§9.2: one tag for both");
-    assert!(bob.events().iter().all(|event| !matches!(event, Event::Incoming { .. })));
+    assert!(
+        bob.events()
+            .iter()
+            .all(|event| !matches!(event, Event::Phone(PhoneEvent::Incoming { .. })))
+    );
     scene.assert_idle(&bob);
 }
 
@@ -478,10 +495,10 @@ fn a_call_refused_for_want_of_something_here_is_told_and_counted() {
             .events()
             .into_iter()
             .filter_map(|event| match event {
-                Event::CallRefused { from, to, code, error } => {
+                Event::Phone(PhoneEvent::CallRefused { from, to, code, error }) => {
                     Some((from, to, code, error.code()))
                 }
-                Event::Incoming { .. } => panic!("there is no call"),
+                Event::Phone(PhoneEvent::Incoming { .. }) => panic!("there is no call"),
                 _ => None,
             })
             .collect();

@@ -6,7 +6,7 @@ use super::scene::{
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, EndedBy, Event, PhoneStatus};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneStatus};
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -151,7 +151,9 @@ fn given_up() -> (Scene, Actor, NodeId<ScriptedPeer>, Arrival) {
     assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
     assert_eq!(scene.sim.now().since(start).as_secs(), 5);
     let why = alice.events().into_iter().find_map(|event| match event {
-        Event::Ended { error, .. } => error.map(|error| error.to_string()),
+        Event::Call { event: CallEvent::Ended(ending), .. } => {
+            ending.error.map(|error| error.to_string())
+        }
         _ => None,
     });
     assert!(why.is_some_and(|why| {
@@ -172,7 +174,10 @@ fn an_invite_that_was_given_up_is_cancelled_when_somebody_is_heard() {
     assert_eq!(scene.sim[peer].count("CANCEL"), 1);
     answer(&mut scene, peer, &invite, "487 Request Terminated", "b", "");
     assert_eq!(scene.sim[peer].count("ACK"), 1);
-    let ends = alice.events().into_iter().filter(|event| matches!(event, Event::Ended { .. }));
+    let ends = alice
+        .events()
+        .into_iter()
+        .filter(|event| matches!(event, Event::Call { event: CallEvent::Ended(_), .. }));
     assert_eq!(ends.count(), 1, "it is told once");
     scene.assert_idle(&alice);
 }
@@ -376,8 +381,8 @@ fn an_answer_that_cannot_be_used_is_acknowledged_and_hung_up() {
 /// Whether the call ended because nothing could have been heard.
 pub(super) fn no_media(alice: &Actor) -> bool {
     let told = |event: &Event| {
-        matches!(event, Event::Ended { error: Some(Error::NoMedia { problem }), .. }
-            if !problem.is_empty())
+        matches!(event, Event::Call { event: CallEvent::Ended(ending), .. }
+            if matches!(ending.error, Some(Error::NoMedia { problem }) if !problem.is_empty()))
     };
     alice.events().iter().any(told)
 }
@@ -550,8 +555,9 @@ fn a_2xx_that_does_not_say_where_to_reach_its_sender_is_acknowledged_and_hung_up
         scene.sim[peer].send(bye.from, &response(&bye, "200 OK", "b", ""));
         assert_eq!(scene.ended(&alice, call), (EndedBy::Error, None), "{more}");
         let told = alice.events().iter().any(|event| {
-            matches!(event, Event::Ended { error: Some(Error::Unreachable { problem, .. }), .. }
-                if problem.contains(field))
+            matches!(event, Event::Call { event: CallEvent::Ended(ending), .. }
+                if matches!(&ending.error, Some(Error::Unreachable { problem, .. })
+                    if problem.contains(field)))
         });
         assert!(told, "{more} {:?}", alice.events());
         let states = alice.states(call);
@@ -609,8 +615,9 @@ fn a_call_that_is_not_responded_to_ends_when_the_answer_timeout_says() {
         assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
         assert_eq!(scene.sim.now().since(start).as_secs(), 5);
         let told = alice.events().iter().any(|event| {
-            matches!(event, Event::Ended { error: Some(Error::Unreachable { peer, problem }), .. }
-                if peer == TARGET && problem.contains("no response at all"))
+            matches!(event, Event::Call { event: CallEvent::Ended(ending), .. }
+                if matches!(&ending.error, Some(Error::Unreachable { peer, problem })
+                    if peer == TARGET && problem.contains("no response at all")))
         });
         assert!(told, "{:?}", alice.events());
         assert_eq!(scene.sim[peer].count("CANCEL"), 0, "§9.1");
@@ -644,8 +651,10 @@ fn a_call_that_rang_is_told_apart_from_one_without_a_response() {
     scene.run(Duration::from_secs(180));
     answer(&mut scene, peer, &invite, "487 Request Terminated", "b", "");
     scene.ended(&alice, call);
-    let told =
-        alice.events().iter().any(|event| matches!(event, Event::Ended { error: Some(_), .. }));
+    let told = alice.events().iter().any(|event| {
+        matches!(event, Event::Call { event: CallEvent::Ended(ending), .. }
+            if ending.error.is_some())
+    });
     assert!(!told, "{:?}", alice.events());
 }
 

@@ -5,7 +5,7 @@ use crate::call::CallOptions;
 use crate::codec::Codec;
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, EndedBy, Event};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneEvent};
 use crate::media::{MediaControl, MediaEvent};
 use crate::phone::Phone;
 use crate::sdp::Direction;
@@ -103,10 +103,12 @@ fn media_is_told_on_both_sides_and_closed() {
         first => panic!("{first:?} instead of Open"),
     };
     assert_ne!(opened(alice.controls(calling)), opened(bob.controls(called)));
-    let first = |event: &&Event| matches!(event, Event::Incoming { .. } | Event::Media { .. });
+    let first = |event: &&Event| {
+        matches!(event, Event::Phone(PhoneEvent::Incoming { .. }) | Event::Media { .. })
+    };
     let events = bob.events();
     let first = events.iter().find(first);
-    assert!(matches!(first, Some(Event::Incoming { .. })), "{first:?}");
+    assert!(matches!(first, Some(Event::Phone(PhoneEvent::Incoming { .. }))), "{first:?}");
     assert_eq!(scene.sim.media_ports(alice.id), 1);
     scene.tell(&alice, |phone| phone.hangup(calling)).unwrap();
     scene.ended(&bob, called);
@@ -130,7 +132,7 @@ fn a_denial_says_code_and_reason() {
         assert_eq!(scene.ended(&bob, called), (EndedBy::Local, Some(code)));
         assert_eq!(scene.ended(&alice, calling), (EndedBy::Remote, Some(code)));
         let heard = alice.events().into_iter().find_map(|event| match event {
-            Event::Ended { cause, .. } => cause,
+            Event::Call { event: CallEvent::Ended(ending), .. } => ending.cause,
             _ => None,
         });
         assert_eq!(heard.unwrap().reason, told);
@@ -214,7 +216,12 @@ fn codecs_and_direction_are_the_callers_choice() {
     assert_eq!(alice.media(calling)[0].send.codec, Codec::Pcma);
     assert_eq!(alice.media(calling)[0].direction, Direction::RecvOnly);
     assert_eq!(bob.media(called)[0].direction, Direction::SendOnly);
-    assert!(!alice.events().iter().any(|event| matches!(event, Event::Hold { .. })));
+    assert!(
+        !alice
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::Call { event: CallEvent::Hold { .. }, .. }))
+    );
 }
 
 #[test]
@@ -406,7 +413,7 @@ fn loss_delays_and_never_wedges() {
                 let kept = bob.kept();
                 move |phone: &mut Phone, _| {
                     while let Some(event) = phone.next_event() {
-                        if let Event::Incoming { call, .. } = &event {
+                        if let Event::Phone(PhoneEvent::Incoming { call, .. }) = &event {
                             phone.answer(*call).expect("it rings");
                         }
                         kept.borrow_mut().push(event);

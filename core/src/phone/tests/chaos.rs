@@ -3,7 +3,7 @@
 use super::scene::{ALICE, Actor, BOB, PEER, Scene};
 use crate::call::TransferMode;
 use crate::config::PhoneParameters;
-use crate::event::{CallId, Event, PhoneStatus};
+use crate::event::{CallEvent, CallId, Event, PhoneStatus};
 use crate::phone::Phone;
 use crate::sim::{Link, NodeId, ScriptedPeer};
 use crate::time::Duration;
@@ -89,7 +89,7 @@ fn command(scene: &mut Scene, actor: &Actor) {
     let (which, what) = (scene.sim.random(), scene.sim.random() % 14);
     // Half of what the far ends want is followed.
     let asked = actor.events().into_iter().rev().find_map(|event| match event {
-        Event::Referred { referral, .. } => Some(referral),
+        Event::Call { event: CallEvent::Referred { referral, .. }, .. } => Some(referral),
         _ => None,
     });
     let phone: &mut Phone = &mut scene.sim[actor.id];
@@ -153,8 +153,14 @@ fn whatever_is_said_nothing_breaks_and_everything_ends() {
             assert_eq!(scene.sim[actor.id].calls().count(), 0, "seed {seed}");
             actor.assert_every_call_ended(seed);
             let events = actor.events();
-            transfers += events.iter().filter(|it| matches!(it, Event::Transfer { .. })).count();
-            referrals += events.iter().filter(|it| matches!(it, Event::Referred { .. })).count();
+            transfers += events
+                .iter()
+                .filter(|it| matches!(it, Event::Call { event: CallEvent::Transfer { .. }, .. }))
+                .count();
+            referrals += events
+                .iter()
+                .filter(|it| matches!(it, Event::Call { event: CallEvent::Referred { .. }, .. }))
+                .count();
         }
     }
     assert!(transfers > 60 && referrals > 60, "{transfers} and {referrals}");

@@ -7,7 +7,7 @@ use super::scene::{
     ALICE, Actor, BOB, PEER, Scene, header, request, response, sdp, session, taken,
 };
 use crate::config::PhoneParameters;
-use crate::event::{CallState, EndedBy, Event, PhoneStatus};
+use crate::event::{CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
 use crate::handler::{MessageAction, RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::sip::Method;
 use crate::time::Duration;
@@ -301,7 +301,7 @@ fn what_it_drops_was_never_there() {
     scene.run(Duration::from_secs(2));
     assert!(scene.sim[peer].received().is_empty(), "nothing is said");
     assert_eq!(hooks.seen(), ["<INVITE", "<INVITE", "<CANCEL", "<OPTIONS", "<ACK"]);
-    assert!(bob.events().iter().all(|event| matches!(event, Event::Status(_))));
+    assert!(bob.events().iter().all(|event| matches!(event, Event::Phone(PhoneEvent::Status(_)))));
     assert_eq!(scene.tell(&bob, |phone| phone.counters().stray), 0);
     scene.assert_idle(&bob);
 }
@@ -370,7 +370,9 @@ fn it_sees_credentials() {
     let kept = hooks.clone();
     let alice = scene.phone(ALICE, parameters.sip_class(move || kept.clone()));
     scene.start(&alice);
-    scene.until(&alice, |event| matches!(event, Event::Status(PhoneStatus::Registered)));
+    scene.until(&alice, |event| {
+        matches!(event, Event::Phone(PhoneEvent::Status(PhoneStatus::Registered)))
+    });
     assert_eq!(header(&scene.sent(ALICE, "REGISTER")[1], "X-Inspection"), Some("yes"));
     assert_eq!(hooks.seen()[..4], [">REGISTER", "<401 REGISTER", ">REGISTER", "<200 REGISTER"]);
 }

@@ -1,7 +1,7 @@
 //! Our own hold: re-INVITE, its refusals, glare (RFC 3261 §14.1, RFC 3264 §8.4).
 
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, request, response, sdp, session, taken};
-use crate::event::{CallId, CallState, EndedBy, Event, HoldBy};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, HoldBy};
 use crate::phone::Phone;
 use crate::sdp::Direction;
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
@@ -12,8 +12,10 @@ const SOON: Duration = Duration::from_millis(50);
 /// What was told of our holds, in order: agreed or not, and the code of a refusal.
 fn told(actor: &Actor) -> Vec<(bool, Result<(), u16>)> {
     let told = |event: &Event| match event {
-        Event::Hold { by: HoldBy::Local, held, .. } => Some((*held, Ok(()))),
-        Event::HoldFailed { held, cause, .. } => {
+        Event::Call { event: CallEvent::Hold { by: HoldBy::Local, held }, .. } => {
+            Some((*held, Ok(())))
+        }
+        Event::Call { event: CallEvent::HoldFailed { held, cause }, .. } => {
             Some((*held, Err(cause.as_ref().map_or(0, |cause| cause.code))))
         }
         _ => None,
@@ -23,7 +25,7 @@ fn told(actor: &Actor) -> Vec<(bool, Result<(), u16>)> {
 
 fn remote(actor: &Actor) -> Vec<bool> {
     let told = |event: &Event| match event {
-        Event::Hold { by: HoldBy::Remote, held, .. } => Some(*held),
+        Event::Call { event: CallEvent::Hold { by: HoldBy::Remote, held }, .. } => Some(*held),
         _ => None,
     };
     actor.events().iter().filter_map(told).collect()
@@ -444,7 +446,8 @@ fn the_contact_of_a_2xx_to_a_reinvite_moves_the_target() {
 fn the_peer_that_renegotiates_is_told_of() {
     let (mut scene, bob, _, peer, tag) = called();
     let count = |bob: &Actor| {
-        let told = |event: &&Event| matches!(event, Event::Renegotiated { .. });
+        let told =
+            |event: &&Event| matches!(event, Event::Call { event: CallEvent::Renegotiated, .. });
         bob.events().iter().filter(told).count()
     };
     let moved = sdp("sendrecv").replace("4000", "4040");

@@ -7,7 +7,7 @@ use super::scene::{ALICE, BOB, PEER, Scene, header, request, sdp, session, tag, 
 use crate::certificate::Identities;
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallState, EndedBy, Event, PhoneStatus};
+use crate::event::{CallEvent, CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
 use crate::host::{
     Clock, Datagrams, Endpoint, Entropy, Flow, FlowFailure, Inbound, MediaPort, Outbound, Records,
     RequestId, Transport,
@@ -101,7 +101,7 @@ fn resolved(id: RequestId, addresses: &[IpAddr]) -> Inbound<'_> {
 
 fn ending(phone: &mut Phone) -> Option<(EndedBy, Option<Error>)> {
     core::iter::from_fn(|| phone.next_event()).find_map(|event| match event {
-        Event::Ended { by, error, .. } => Some((by, error)),
+        Event::Call { event: CallEvent::Ended(ending), .. } => Some((ending.by, ending.error)),
         _ => None,
     })
 }
@@ -165,7 +165,9 @@ fn what_the_network_refuses_is_told_by_its_address() {
     phone.handle_inbound(&mut host, Inbound::SendFailed { flow: FLOW, to });
     let events: Vec<_> = core::iter::from_fn(|| phone.next_event()).collect();
     let failed = events.iter().find_map(|event| match event {
-        Event::RegistrationFailed { cause: None, error } => Some(told(error.as_ref())),
+        Event::Phone(PhoneEvent::RegistrationFailed { cause: None, error }) => {
+            Some(told(error.as_ref()))
+        }
         _ => None,
     });
     assert!(failed.as_ref().is_some_and(|told| told.starts_with(words)), "{events:?}");
@@ -223,7 +225,7 @@ fn a_certificate_is_not_asked_for_again_and_again() {
     phone.handle_inbound(&mut host, Inbound::FlowFailed { id, failure });
     assert_eq!(phone.status(), PhoneStatus::Failed);
     let told = core::iter::from_fn(|| phone.next_event()).find_map(|event| match event {
-        Event::RegistrationFailed { error, .. } => error,
+        Event::Phone(PhoneEvent::RegistrationFailed { error, .. }) => error,
         _ => None,
     });
     let sentence = "10.0.0.9 cannot be trusted: its certificate expired on 2 May 2026";
@@ -367,7 +369,7 @@ fn no_ports_are_an_error_for_the_caller_and_503_for_those_who_call() {
     let call = scene.call(&bob, "sip:x@10.0.0.9");
     assert_eq!(scene.ended(&bob, call), (EndedBy::Error, None));
     let error = bob.events().into_iter().find_map(|event| match event {
-        Event::Ended { error, .. } => error,
+        Event::Call { event: CallEvent::Ended(ending), .. } => ending.error,
         _ => None,
     });
     assert_eq!(error, Some(Error::NoPortsAvailable { low: 10_000, high: 10_001 }));
@@ -393,7 +395,10 @@ fn stop_ends_calls_in_every_state() {
     assert_eq!(scene.answer_to(peer, "INVITE", 1).0, 480);
     scene.run(Duration::from_secs(13));
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Inactive);
-    assert_eq!(alice.events().last(), Some(&Event::Status(PhoneStatus::Inactive)));
+    assert_eq!(
+        alice.events().last(),
+        Some(&Event::Phone(PhoneEvent::Status(PhoneStatus::Inactive)))
+    );
     scene.assert_idle(&alice);
     assert_eq!(scene.sim[bob.id].state(heard), None);
     // A phone that stops or has stopped takes no calls.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, request, request_to};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{Event, SipRequestId};
+use crate::event::{Event, PhoneEvent, SipRequestId};
 use crate::time::Duration;
 
 const HELLO: &str = "Content-Type: text/plain\n\nhello";
@@ -21,7 +21,7 @@ impl Actor {
     /// The messages that came: from, to, body, type.
     fn messages(&self) -> Vec<(String, String, String, String)> {
         let told = |event: Event| match event {
-            Event::Message { from, to, body, content_type } => {
+            Event::Phone(PhoneEvent::Message { from, to, body, content_type }) => {
                 Some((from, to, String::from_utf8_lossy(&body).into_owned(), content_type))
             }
             _ => None,

@@ -3,7 +3,7 @@
 use super::scene::{
     ALICE, Actor, BOB, LONG, PEER, Scene, header, request, response, sdp, session, taken,
 };
-use crate::event::{CallId, CallState, EndedBy, Event, HoldBy};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, HoldBy};
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -72,8 +72,10 @@ fn an_answered_call_goes_on_from_another_network() {
         assert_ne!(media(&alice, out).1, port, "a pair that is there");
         assert_eq!(scene.sim.media_ports(alice.id), 1);
         // Nothing was told but what happened: the far end changed the session.
-        assert!(bob.events().contains(&Event::Renegotiated { call: inc }));
-        let failed = |event: &Event| matches!(event, Event::HoldFailed { .. });
+        assert!(bob.events().contains(&Event::Call { call: inc, event: CallEvent::Renegotiated }));
+        let failed = |event: &Event| {
+            matches!(event, Event::Call { event: CallEvent::HoldFailed { .. }, .. })
+        };
         assert!(!alice.events().iter().any(failed));
         match hangs_up {
             "alice" => scene.tell(&alice, |phone| phone.hangup(out)).unwrap(),
@@ -136,7 +138,7 @@ fn a_hold_is_kept() {
     move_to(&mut scene, &bob, [10, 0, 0, 55]);
     let holds = |actor: &Actor, wanted: HoldBy| {
         let told = |event: &Event| match event {
-            Event::Hold { by, held, .. } if *by == wanted => Some(*held),
+            Event::Call { event: CallEvent::Hold { by, held }, .. } if *by == wanted => Some(*held),
             _ => None,
         };
         actor.events().iter().filter_map(told).collect::<Vec<_>>()
@@ -159,7 +161,7 @@ fn a_hold_under_way_is_told_from_the_new_network() {
     scene.tell(&alice, |phone| phone.hold(out)).unwrap();
     scene.run(Duration::from_secs(3));
     move_to(&mut scene, &alice, ELSEWHERE);
-    let held = Event::Hold { call: out, by: HoldBy::Local, held: true };
+    let held = Event::Call { call: out, event: CallEvent::Hold { by: HoldBy::Local, held: true } };
     assert!(alice.events().contains(&held), "{:?}", alice.events());
     assert_eq!(media(&bob, inc).0, "10.0.0.44");
     scene.tell(&alice, |phone| phone.hangup(out)).unwrap();

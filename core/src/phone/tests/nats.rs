@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::scene::{ALICE, Actor, PEER, Scene};
 use crate::config::PhoneParameters;
-use crate::event::{Event, PhoneStatus};
+use crate::event::{Event, PhoneEvent, PhoneStatus};
 use crate::exchange::{Exchange, ExchangeParameters};
 use crate::host::Transport;
 use crate::nat::stun::binding_request;
@@ -71,7 +71,8 @@ fn a_nat_that_moves_is_followed_and_the_old_binding_taken_back() {
     assert_eq!(contacts(&scene, exchange), ["sip:alice@203.0.113.8:5060"]);
     let last = registered(&scene).pop().unwrap();
     assert_eq!(last, "<sip:alice@203.0.113.8:5060>, <sip:alice@203.0.113.7:5060>;expires=0");
-    let failed = |event: &Event| matches!(event, Event::RegistrationFailed { .. });
+    let failed =
+        |event: &Event| matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. }));
     assert!(!alice.events().iter().any(failed));
     // What the server holds is what is taken back in the end.
     scene.tell(&alice, |phone| phone.stop());
@@ -388,7 +389,7 @@ fn at_exchange(parameters: PhoneParameters) -> (Scene, Actor, NodeId<Exchange>) 
 
 /// How often the server took a registration.
 fn bound(alice: &Actor) -> usize {
-    let taken = |event: &&Event| matches!(event, Event::Registered { .. });
+    let taken = |event: &&Event| matches!(event, Event::Phone(PhoneEvent::Registered { .. }));
     alice.events().iter().filter(taken).count()
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, headers, sdp, session};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallState, Event, PhoneStatus};
+use crate::event::{CallState, Event, PhoneEvent, PhoneStatus};
 use crate::host::{Endpoint, Inbound};
 use crate::registration::Registration;
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
@@ -54,7 +54,8 @@ fn registers(scene: &Scene, server: NodeId<ScriptedPeer>) -> Vec<Arrival> {
 }
 
 fn failures(actor: &Actor) -> usize {
-    let failed = |event: &&Event| matches!(event, Event::RegistrationFailed { .. });
+    let failed =
+        |event: &&Event| matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. }));
     actor.events().iter().filter(failed).count()
 }
 
@@ -219,7 +220,8 @@ fn a_flow_that_is_lost_is_replaced_at_once() {
     assert_eq!((registers(&scene, server).len(), failures(&alice)), (2, 1));
     let told = |event: &Event| {
         let error = |error: &Error| error.to_string().contains("10.0.0.9 cannot be reached");
-        matches!(event, Event::RegistrationFailed { error: Some(why), .. } if error(why))
+        matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { error: Some(why), .. })
+            if error(why))
     };
     assert!(alice.events().iter().any(told), "{:?}", alice.events());
 }
@@ -282,7 +284,7 @@ fn another_network_registers_the_new_address_and_gives_the_old_one_back() {
     let new = "<sip:alice@10.0.0.44:5060>";
     assert_eq!(contacts, format!("{new} <sip:alice@10.0.0.1:5060>;expires=0"));
     let statuses = |event: &Event| match event {
-        Event::Status(status) => Some(*status),
+        Event::Phone(PhoneEvent::Status(status)) => Some(*status),
         _ => None,
     };
     use PhoneStatus::{Registered, Registering};

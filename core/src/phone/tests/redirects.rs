@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::scene::{ALICE, Actor, LONG, PEER, Scene, header, taken};
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
-use crate::event::{CallId, CallState, EndedBy};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event};
 use crate::sim::{NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -234,7 +234,8 @@ fn a_call_that_waits_for_the_way_to_a_target_is_cancelled_at_once() {
     });
     let call = scene.call(&alice, "sip:first@10.0.0.9");
     scene.until(&alice, |event| {
-        matches!(event, crate::event::Event::State { cause: Some(cause), .. } if cause.code == 302)
+        matches!(event, Event::Call { event: CallEvent::State { cause: Some(cause), .. }, .. }
+            if cause.code == 302)
     });
     if scene.sim[alice.id].state(call) == Some(CallState::Dialing) {
         scene.tell(&alice, |phone| phone.cancel(call)).unwrap();

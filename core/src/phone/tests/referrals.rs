@@ -5,7 +5,7 @@ use super::scene::{
 };
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, EndedBy, Event, PhoneStatus, ReferralId};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneStatus, ReferralId};
 use crate::sim::{NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -63,7 +63,7 @@ impl Called {
     #[track_caller]
     fn asked(&self) -> ReferralId {
         let asked = self.bob.events().into_iter().rev().find_map(|event| match event {
-            Event::Referred { call, referral, .. } => {
+            Event::Call { call, event: CallEvent::Referred { referral, .. } } => {
                 assert_eq!(call, self.call);
                 Some(referral)
             }
@@ -121,7 +121,12 @@ fn last(line: &str) -> (String, String) {
 fn a_transfer_is_refused_unless_the_phone_allows_it() {
     let mut it = called_by(|parameters| parameters.accept_transfer = false);
     assert_eq!(it.refer("Refer-To: <sip:carol@10.0.0.3>"), Some(603));
-    assert!(!it.bob.events().iter().any(|event| matches!(event, Event::Referred { .. })));
+    assert!(
+        !it.bob
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::Call { event: CallEvent::Referred { .. }, .. }))
+    );
     // Nobody is moved by one that is refused.
     let moved = "Refer-To: <sip:carol@10.0.0.3>\nContact: <sip:evil@10.0.0.66>";
     it.seq += 1;
@@ -142,7 +147,7 @@ fn an_accepted_referral_calls_the_target_and_reports_its_answer() {
                 Referred-By: <sip:tester@10.0.0.9>";
     assert_eq!(it.refer(more), None, "the application decides");
     let told = it.bob.events().into_iter().find_map(|event| match event {
-        Event::Referred { to, by, .. } => Some((to, by)),
+        Event::Call { event: CallEvent::Referred { to, by, .. }, .. } => Some((to, by)),
         _ => None,
     });
     let expected = ("sip:carol@10.0.0.3".to_owned(), "sip:tester@10.0.0.9".to_owned());
@@ -540,7 +545,9 @@ fn a_phone_transfers_another_to_a_third() {
         let mode = crate::call::TransferMode::Notified;
         let options = crate::call::TransferOptions { mode, outside_dialog, ..Default::default() };
         scene.tell(&alice, |phone| phone.transfer(calling, "sip:carol@10.0.0.3", options)).unwrap();
-        scene.until(&bob, |event| matches!(event, Event::Referred { .. }));
+        scene.until(&bob, |event| {
+            matches!(event, Event::Call { event: CallEvent::Referred { .. }, .. })
+        });
         let new = scene.tell(&bob, |phone| phone.accept_referral(ReferralId(1))).unwrap();
         let ringing = scene.incoming(&carol);
         let headers = scene.sim[carol.id].info(ringing).unwrap().headers;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::scene::{ALICE, Actor, BOB, LONG, PEER, Scene, header, sdp, session};
 use crate::config::PhoneParameters;
-use crate::event::{CallState, EndedBy, Event, PhoneStatus};
+use crate::event::{CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -75,7 +75,7 @@ fn registers(scene: &Scene, server: NodeId<ScriptedPeer>) -> Vec<Arrival> {
 
 fn statuses(actor: &Actor) -> Vec<PhoneStatus> {
     let status = |event: &Event| match event {
-        Event::Status(status) => Some(*status),
+        Event::Phone(PhoneEvent::Status(status)) => Some(*status),
         _ => None,
     };
     actor.events().iter().filter_map(status).collect()
@@ -84,7 +84,9 @@ fn statuses(actor: &Actor) -> Vec<PhoneStatus> {
 #[test]
 fn a_registration_is_refreshed_before_it_ends() {
     let (mut scene, alice, server) = at_server(parameters(), taking(30));
-    assert!(alice.events().contains(&Event::Registered { expires: Duration::from_secs(30) }));
+    assert!(alice.events().contains(&Event::Phone(PhoneEvent::Registered {
+        expires: Duration::from_secs(30).into()
+    })));
     scene.run(Duration::from_secs(100));
     let registers = registers(&scene, server);
     assert_eq!(registers.len(), 1 + 6, "each 15 s");
@@ -171,7 +173,7 @@ fn a_wrong_password_fails_at_once_and_is_not_tried_again() {
     assert_eq!(registers(&scene, server).len(), 2);
     assert_eq!(statuses(&alice), [PhoneStatus::Registering, PhoneStatus::Failed]);
     let failed = alice.events().into_iter().find_map(|event| match event {
-        Event::RegistrationFailed { cause, .. } => cause,
+        Event::Phone(PhoneEvent::RegistrationFailed { cause, .. }) => cause,
         _ => None,
     });
     assert_eq!(failed.unwrap().code, 401);
@@ -262,7 +264,9 @@ fn a_longer_binding_is_asked_for_when_the_server_wants_one() {
     let registers = registers(&scene, server);
     assert_eq!(registers.len(), 2);
     assert_eq!(registers[1].header("Expires").unwrap(), "1800");
-    assert!(alice.events().contains(&Event::Registered { expires: Duration::from_secs(1_800) }));
+    assert!(alice.events().contains(&Event::Phone(PhoneEvent::Registered {
+        expires: Duration::from_secs(1_800).into()
+    })));
 }
 
 #[test]
@@ -296,7 +300,8 @@ fn failures_back_off_until_the_phone_has_failed() {
     }
     assert!(waits.iter().any(|wait| wait % 1_000 != 0), "left to chance: {waits:?}");
     assert_eq!(statuses(&alice), [PhoneStatus::Registering, PhoneStatus::Failed]);
-    let failures = |event: &&Event| matches!(event, Event::RegistrationFailed { .. });
+    let failures =
+        |event: &&Event| matches!(event, Event::Phone(PhoneEvent::RegistrationFailed { .. }));
     assert_eq!(alice.events().iter().filter(failures).count(), 5);
     // It may be started again.
     scene.start(&alice);
@@ -328,7 +333,11 @@ fn a_lost_registration_comes_back() {
     *down.borrow_mut() = true;
     scene.run(Duration::from_secs(60));
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registering);
-    assert!(alice.events().contains(&Event::RegistrationFailed { cause: None, error: None }));
+    assert!(
+        alice
+            .events()
+            .contains(&Event::Phone(PhoneEvent::RegistrationFailed { cause: None, error: None }))
+    );
     *down.borrow_mut() = false;
     scene.run(LONG);
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
@@ -341,12 +350,15 @@ fn stop_takes_the_registration_back() {
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Deregistering);
     scene.run(Duration::from_millis(100));
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Inactive);
-    assert!(alice.events().contains(&Event::Unregistered));
+    assert!(alice.events().contains(&Event::Phone(PhoneEvent::Unregistered)));
     let last = registers(&scene, server).pop().unwrap();
     assert_eq!(last.header("Expires").unwrap(), "0");
     assert_eq!(last.header("Contact").unwrap(), "<sip:alice@10.0.0.1:5060>");
     assert_eq!(last.header("CSeq").unwrap(), "2 REGISTER");
-    assert_eq!(alice.events().last(), Some(&Event::Status(PhoneStatus::Inactive)));
+    assert_eq!(
+        alice.events().last(),
+        Some(&Event::Phone(PhoneEvent::Status(PhoneStatus::Inactive)))
+    );
     // Nothing more is heard of it, and it may start again.
     scene.run(Duration::from_secs(200));
     assert_eq!(registers(&scene, server).len(), 2);
@@ -369,7 +381,7 @@ fn stop_does_not_wait_for_a_server_that_is_gone() {
     scene.tell(&alice, |phone| phone.stop());
     scene.run(Duration::from_secs(5));
     assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Inactive);
-    assert!(!alice.events().contains(&Event::Unregistered));
+    assert!(!alice.events().contains(&Event::Phone(PhoneEvent::Unregistered)));
 }
 
 #[test]

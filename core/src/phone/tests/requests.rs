@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, response, taken};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallState, EndedBy, Event, Reply, SipRequestId};
+use crate::event::{CallEvent, CallState, EndedBy, Event, Reply, SipRequestId};
 use crate::handler::{RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::phone::RequestOptions;
 use crate::time::Duration;
@@ -206,7 +206,10 @@ fn a_request_within_a_call() {
     let events = alice.events();
     let none = Event::Response { request: id, reply: Err(None) };
     let told = events.iter().position(|event| *event == none).expect("it is told");
-    assert!(told < events.len() - 1 && matches!(events.last(), Some(Event::Ended { .. })));
+    assert!(
+        told < events.len() - 1
+            && matches!(events.last(), Some(Event::Call { event: CallEvent::Ended(_), .. }))
+    );
     assert_eq!(alice.replies().len(), 17);
     assert!(scene.sim[peer].received().len() > 20);
     scene.assert_idle(&alice);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::config::PhoneParameters;
-use crate::event::{CallId, CallState, EndedBy, Event};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneEvent};
 use crate::host::MediaPort;
 use crate::media::MediaControl;
 use crate::phone::Phone;
@@ -103,10 +103,10 @@ impl Scene {
     /// Runs until the phone has an incoming call; its number.
     #[track_caller]
     pub(super) fn incoming(&mut self, actor: &Actor) -> CallId {
-        self.until(actor, |event| matches!(event, Event::Incoming { .. }));
+        self.until(actor, |event| matches!(event, Event::Phone(PhoneEvent::Incoming { .. })));
         let events = actor.events.borrow();
         let call = events.iter().rev().find_map(|event| match event {
-            Event::Incoming { call, .. } => Some(*call),
+            Event::Phone(PhoneEvent::Incoming { call, .. }) => Some(*call),
             _ => None,
         });
         call.expect("it was just seen")
@@ -116,19 +116,22 @@ impl Scene {
     #[track_caller]
     pub(super) fn reach(&mut self, actor: &Actor, call: CallId, wanted: CallState) {
         self.until(actor, |event| {
-            matches!(event, Event::State { call: id, state, .. } if *id == call && *state == wanted)
+            matches!(event, Event::Call { call: id, event: CallEvent::State { state, .. } }
+                if *id == call && *state == wanted)
         });
     }
 
     /// Runs until the call has ended; how.
     #[track_caller]
     pub(super) fn ended(&mut self, actor: &Actor, call: CallId) -> (EndedBy, Option<u16>) {
-        self.until(actor, |event| matches!(event, Event::Ended { call: id, .. } if *id == call));
+        self.until(actor, |event| {
+            matches!(event, Event::Call { call: id, event: CallEvent::Ended(_) } if *id == call)
+        });
         actor.assert_one_end(call);
         let events = actor.events.borrow();
         let ending = events.iter().find_map(|event| match event {
-            Event::Ended { call: id, by, cause, .. } if *id == call => {
-                Some((*by, cause.as_ref().map(|cause| cause.code)))
+            Event::Call { call: id, event: CallEvent::Ended(ending) } if *id == call => {
+                Some((ending.by, ending.cause.as_ref().map(|cause| cause.code)))
             }
             _ => None,
         });
@@ -211,7 +214,7 @@ impl Actor {
     /// The states that were told of a call, each with the code of its cause.
     pub(super) fn states(&self, call: CallId) -> Vec<(CallState, Option<u16>)> {
         let told = |event: &Event| match event {
-            Event::State { call: id, state, cause } if *id == call => {
+            Event::Call { call: id, event: CallEvent::State { state, cause } } if *id == call => {
                 Some((*state, cause.as_ref().map(|cause| cause.code)))
             }
             _ => None,
@@ -265,7 +268,8 @@ impl Actor {
         let mut calls: Vec<CallId> = events
             .iter()
             .filter_map(|event| match event {
-                Event::State { call, .. } | Event::Incoming { call, .. } => Some(*call),
+                Event::Call { call, event: CallEvent::State { .. } }
+                | Event::Phone(PhoneEvent::Incoming { call, .. }) => Some(*call),
                 _ => None,
             })
             .collect();
@@ -282,22 +286,27 @@ impl Actor {
     fn assert_one_end(&self, call: CallId) {
         let events = self.events.borrow();
         let of_call = |event: &&Event| match event {
-            Event::State { call: id, .. }
-            | Event::Ended { call: id, .. }
+            Event::Call { call: id, .. }
             | Event::Media { call: id, .. }
-            | Event::Hold { call: id, .. }
-            | Event::HoldFailed { call: id, .. }
-            | Event::Renegotiated { call: id, .. }
-            | Event::Transfer { call: id, .. }
-            | Event::Referred { call: id, .. }
-            | Event::Incoming { call: id, .. } => *id == call,
+            | Event::Phone(PhoneEvent::Incoming { call: id, .. }) => *id == call,
             _ => false,
         };
         let of_call: Vec<&Event> = events.iter().filter(of_call).collect();
-        let ends = of_call.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
+        let ends = of_call
+            .iter()
+            .filter(|event| matches!(event, Event::Call { event: CallEvent::Ended(_), .. }))
+            .count();
         assert_eq!(ends, 1, "{of_call:#?}");
-        assert!(matches!(of_call.last(), Some(Event::Ended { .. })), "{of_call:#?}");
-        let told = |event: &&&Event| matches!(event, Event::State { state: CallState::Ended, .. });
+        assert!(
+            matches!(of_call.last(), Some(Event::Call { event: CallEvent::Ended(_), .. })),
+            "{of_call:#?}"
+        );
+        let told = |event: &&&Event| {
+            matches!(
+                event,
+                Event::Call { event: CallEvent::State { state: CallState::Ended, .. }, .. }
+            )
+        };
         assert_eq!(of_call.iter().filter(told).count(), 1, "{of_call:#?}");
     }
 }

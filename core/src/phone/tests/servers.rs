@@ -3,7 +3,7 @@
 use super::scene::{ALICE, Actor, LONG, PEER, Scene, header, sdp, session};
 use crate::call::TransferMode;
 use crate::config::PhoneParameters;
-use crate::event::{CallId, CallState, Cause, EndedBy, Event, HoldBy};
+use crate::event::{CallEvent, CallId, CallState, Cause, EndedBy, Event, HoldBy, PhoneEvent};
 use crate::host::Transport;
 use crate::phone::Phone;
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
@@ -70,7 +70,12 @@ fn asking(status: u16) -> impl FnMut(&mut ScriptedPeer, &Arrival) {
 }
 
 fn hold_is_told(actor: &Actor) -> bool {
-    let told = |event: &Event| matches!(event, Event::Hold { by: HoldBy::Local, held: true, .. });
+    let told = |event: &Event| {
+        matches!(
+            event,
+            Event::Call { event: CallEvent::Hold { by: HoldBy::Local, held: true }, .. }
+        )
+    };
     actor.events().iter().any(told)
 }
 
@@ -78,7 +83,7 @@ fn hold_is_told(actor: &Actor) -> bool {
 fn challenges_to_every_method_are_met_with_401_and_407_fresh_and_stale() {
     for status in [401, 407] {
         let (mut scene, alice, server) = at_server(true, asking(status));
-        scene.until(&alice, |event| matches!(event, Event::Registered { .. }));
+        scene.until(&alice, |event| matches!(event, Event::Phone(PhoneEvent::Registered { .. })));
         scene.tell(&alice, |phone| phone.options("bob")).unwrap();
         scene.tell(&alice, |phone| phone.message("bob", b"hello", "text/plain")).unwrap();
         let call = scene.call(&alice, "bob");
@@ -121,7 +126,10 @@ fn credentials_that_are_refused_within_a_call_are_shown_once() {
     scene.reach(&alice, call, CallState::Answered);
     scene.tell(&alice, |phone| phone.hold(call)).unwrap();
     scene.run(Duration::from_secs(2));
-    let failed = |event: &Event| matches!(event, Event::HoldFailed { cause: Some(cause), .. } if cause.code == 407);
+    let failed = |event: &Event| {
+        matches!(event, Event::Call { event: CallEvent::HoldFailed { cause: Some(cause), .. }, .. }
+            if cause.code == 407)
+    };
     assert!(alice.events().iter().any(failed), "{:?}", alice.events());
     assert_eq!(scene.sim[server].count("INVITE"), 3, "once without, once with");
     assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Answered));
@@ -194,7 +202,9 @@ fn the_next_nonce_of_authentication_info_is_used_at_once() {
 
 fn ending(actor: &Actor, id: CallId) -> Option<Cause> {
     let told = |event: &Event| match event {
-        Event::Ended { call, cause, .. } if *call == id => Some(cause.clone()),
+        Event::Call { call, event: CallEvent::Ended(ending) } if *call == id => {
+            Some(ending.cause.clone())
+        }
         _ => None,
     };
     actor.events().iter().find_map(told).flatten()
@@ -312,8 +322,9 @@ fn a_call_survives_a_server_that_refuses_what_is_done_in_it() {
         scene.run(Duration::from_secs(1));
         let events = alice.events();
         let failed = |event: &Event| {
-            matches!(event, Event::HoldFailed { cause: Some(cause), .. }
-                | Event::Transfer { cause: Some(cause), .. } if cause.code == code)
+            matches!(event, Event::Call { event: CallEvent::HoldFailed { cause: Some(cause), .. }, .. }
+                | Event::Call { event: CallEvent::Transfer { cause: Some(cause), .. }, .. }
+                if cause.code == code)
         };
         assert_eq!(events.iter().filter(|event| failed(event)).count(), 2, "{code}: {events:#?}");
         assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Answered), "{code}");

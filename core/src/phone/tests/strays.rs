@@ -5,7 +5,7 @@ use super::scene::{ALICE, LONG, PEER, Scene, response, taken};
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{EndedBy, Event, PhoneStatus};
+use crate::event::{CallEvent, EndedBy, Event, PhoneEvent, PhoneStatus};
 use crate::sim::{Arrival, ScriptedPeer};
 use crate::time::Duration;
 
@@ -123,8 +123,9 @@ fn what_cannot_be_read_is_not_taken_for_silence() {
         assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
         assert_eq!(scene.sim.now().since(start).as_secs(), 32, "64*T1");
         let said = alice.events().iter().any(|event| {
-            matches!(event, Event::Ended { error: Some(Error::Unreachable { problem, .. }), .. }
-                if problem.contains("no SIP response to the call"))
+            matches!(event, Event::Call { event: CallEvent::Ended(ending), .. }
+                if matches!(&ending.error, Some(Error::Unreachable { problem, .. })
+                    if problem.contains("no SIP response to the call")))
         });
         assert!(said, "{:?}", alice.events());
         scene.assert_idle(&alice);
@@ -150,7 +151,10 @@ fn a_registration_and_its_refresh_outlive_strays() {
         assert_eq!(scene.sim[alice.id].status(), PhoneStatus::Registered);
         scene.run(Duration::from_secs(120));
         let events = alice.events();
-        let bound = events.iter().filter(|event| matches!(event, Event::Registered { .. })).count();
+        let bound = events
+            .iter()
+            .filter(|event| matches!(event, Event::Phone(PhoneEvent::Registered { .. })))
+            .count();
         assert!(bound >= 3, "{bound} {events:#?}");
         assert!(scene.sim[server].count("REGISTER") >= 2 * bound);
     }
@@ -235,7 +239,9 @@ fn an_answer_from_nowhere_is_acknowledged_and_ended() {
             let ack = scene.sim[peer].last("ACK").unwrap();
             assert_eq!(ack.text().contains("m=audio"), late, "{}", ack.text());
             let why = |event: &Event| match event {
-                Event::Ended { error, .. } => error.as_ref().map(ToString::to_string),
+                Event::Call { event: CallEvent::Ended(ending), .. } => {
+                    ending.error.as_ref().map(ToString::to_string)
+                }
                 _ => None,
             };
             let why = alice.events().iter().find_map(why).unwrap();

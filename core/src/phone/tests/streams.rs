@@ -4,7 +4,7 @@ use super::scene::{ALICE, Actor, BOB, Scene, header, request, session, tag};
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, Event};
+use crate::event::{CallId, CallState, Event, PhoneEvent};
 use crate::sdp::SessionDescription;
 use crate::sim::{NodeId, ScriptedPeer};
 use crate::time::Duration;
@@ -179,6 +179,10 @@ fn a_host_name_in_the_connection_line_is_refused_by_name() {
     assert_eq!(status, 488);
     let warning = header(&response, "Warning").unwrap();
     assert!(warning.starts_with("301 ") && warning.contains("media.example.com"), "{warning}");
-    assert!(!bob.events().iter().any(|event| matches!(event, Event::Incoming { .. })));
+    assert!(
+        !bob.events()
+            .iter()
+            .any(|event| matches!(event, Event::Phone(PhoneEvent::Incoming { .. })))
+    );
     scene.assert_idle(&bob);
 }

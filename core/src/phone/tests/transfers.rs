@@ -4,7 +4,7 @@ use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, request, response, sd
 use crate::call::{TransferMode, TransferOptions};
 use crate::config::PhoneParameters;
 use crate::error::Error;
-use crate::event::{CallId, CallState, EndedBy, Event, PhoneStatus, TransferOutcome};
+use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneStatus, TransferOutcome};
 use crate::sim::{NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -101,7 +101,7 @@ impl Called {
 /// Which of them was the end.
 fn ends(actor: &Actor) -> Vec<bool> {
     let last = |event: &Event| match event {
-        Event::Transfer { last, .. } => Some(*last),
+        Event::Call { event: CallEvent::Transfer { last, .. }, .. } => Some(*last),
         _ => None,
     };
     actor.events().iter().filter_map(last).collect()
@@ -109,7 +109,7 @@ fn ends(actor: &Actor) -> Vec<bool> {
 
 fn told(actor: &Actor) -> Vec<(TransferOutcome, Option<u16>)> {
     let told = |event: &Event| match event {
-        Event::Transfer { outcome, cause, to, .. } => {
+        Event::Call { event: CallEvent::Transfer { outcome, cause, to, .. }, .. } => {
             assert_eq!(to, CAROL);
             Some((*outcome, cause.as_ref().map(|cause| cause.code)))
         }
@@ -369,7 +369,7 @@ fn reports_after_the_bye_of_the_far_end_decide_about_a_transfer() {
         assert_eq!(it.scene.answer_to(it.peer, "BYE", it.seq).0, 200);
         assert_eq!(it.state(), Some(CallState::Ended), "RFC 5057 §5.5: only the call is over");
         assert_eq!(it.notify("refer", "active;expires=60", "SIP/2.0 180 Ringing"), 200);
-        let told = |event: &Event| matches!(event, Event::Ended { .. });
+        let told = |event: &Event| matches!(event, Event::Call { event: CallEvent::Ended(_), .. });
         assert!(!it.bob.events().iter().any(told), "its outcome comes first");
         it.seq += 1;
         it.say(&request("INFO", it.seq, Some(&it.tag.clone()), ""));

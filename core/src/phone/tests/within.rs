@@ -1,7 +1,7 @@
 //! What a phone does with requests within a dialog, word by word.
 
 use super::scene::{BOB, Scene, header, headers, request, sdp, session, tag};
-use crate::event::{CallState, EndedBy, Event, HoldBy};
+use crate::event::{CallEvent, CallState, EndedBy, Event, HoldBy};
 use crate::sdp::Direction;
 use crate::time::Duration;
 
@@ -113,7 +113,7 @@ fn a_reinvite_holds_resumes_and_moves_the_call() {
         .events()
         .iter()
         .filter_map(|event| match event {
-            Event::Hold { by: HoldBy::Remote, held, .. } => Some(*held),
+            Event::Call { event: CallEvent::Hold { by: HoldBy::Remote, held }, .. } => Some(*held),
             _ => None,
         })
         .collect();
@@ -202,7 +202,8 @@ fn an_invite_without_an_offer_leaves_it_to_us() {
         let tag = tag(header(&text, "To").unwrap()).to_owned();
         let body = if answered { session(&sdp("sendrecv")) } else { String::new() };
         scene.say(peer, &bob, &request("ACK", 1, Some(&tag), &body));
-        let renegotiated = |event: &Event| matches!(event, Event::Renegotiated { .. });
+        let renegotiated =
+            |event: &Event| matches!(event, Event::Call { event: CallEvent::Renegotiated, .. });
         assert!(!bob.events().iter().any(renegotiated), "it is the first time");
         if answered {
             assert_eq!(bob.media(call).len(), 1);
