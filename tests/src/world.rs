@@ -8,9 +8,7 @@ use std::rc::Rc;
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error;
-use offhook_core::event::{
-    CallEvent, CallId, CallState, EndedBy, Ending, Event, PhoneEvent, PhoneStatus,
-};
+use offhook_core::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
 use offhook_core::exchange::{Exchange, ExchangeParameters};
 use offhook_core::host::Transport;
 use offhook_core::phone::Phone;
@@ -177,7 +175,7 @@ impl World {
             let now = application.now();
             let seen = log.borrow_mut().attend(now, softphone);
             for event in &seen {
-                application.note(&AsBefore(event));
+                application.note(event);
             }
         });
         Ok(telephone)
@@ -458,45 +456,5 @@ impl Log {
             }
         }
         None
-    }
-}
-
-/// An event in the words that traces had before signalling and media shared one type.
-struct AsBefore<'a>(&'a Event);
-
-impl std::fmt::Debug for AsBefore<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Event::Phone(PhoneEvent::Registered { expires }) => {
-                let expires = Duration::from(*expires);
-                write!(f, "Phone(Registered {{ expires: {expires:?} }})")
-            }
-            Event::Phone(event) => write!(f, "Phone({event:?})"),
-            Event::Call { call, event: CallEvent::Ended(ending) } => {
-                let Ending { by, cause, error, .. } = &**ending;
-                write!(
-                    f,
-                    "Phone(Ended {{ call: {call:?}, by: {by:?}, cause: {cause:?}, error: {error:?} }})"
-                )
-            }
-            Event::Call { call, event: CallEvent::Dtmf { digit, duration } } => {
-                let duration = Duration::from(*duration);
-                write!(f, "Media({call:?}, Dtmf {{ digit: {digit:?}, duration: {duration:?} }})")
-            }
-            Event::Call {
-                call,
-                event:
-                    event @ (CallEvent::DtmfSent
-                    | CallEvent::AudioSent
-                    | CallEvent::Mark { .. }
-                    | CallEvent::Silent
-                    | CallEvent::Goodbye),
-            } => write!(f, "Media({call:?}, {event:?})"),
-            Event::Call { call, event } => match format!("{event:?}").split_once(" { ") {
-                Some((name, fields)) => write!(f, "Phone({name} {{ call: {call:?}, {fields})"),
-                None => write!(f, "Phone({event:?} {{ call: {call:?} }})"),
-            },
-            event => write!(f, "Phone({event:?})"),
-        }
     }
 }
