@@ -43,6 +43,7 @@ mod locate;
 mod registration;
 mod stream;
 
+mod map;
 mod slab;
 mod state;
 mod table;

@@ -16,7 +16,7 @@ use crate::host::Entropy;
 /// A hash map with a secret key.
 ///
 /// It cannot be iterated, so the order of its entries never shows; what must be walked lives in a
-/// [`Slab`](crate::slab::Slab) or a `BTreeMap`.
+/// [`Slab`](crate::slab::Slab) or a [`Map`](crate::map::Map).
 #[derive(Clone)]
 pub(crate) struct Table<K, V> {
     map: HashMap<K, V, Keys>,

@@ -2,11 +2,11 @@
 //! and a response whose connection is gone (§18.2.2).
 
 use core::net::SocketAddr;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Agent, Context, Hop, Lost, Owner, Path, Reach};
 use crate::host::{Flow, Host, Outbound, Transport};
+use crate::map::Map;
 use crate::sip::{Message, Method};
 use crate::time::{Duration, Instant};
 use crate::transaction::{ClientId, ServerId};
@@ -24,15 +24,15 @@ const MAX_ACKS: usize = 64;
 /// What is written and waits.
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
-    requests: BTreeMap<ClientId, Large>,
+    requests: Map<ClientId, Large>,
     /// ACKs that wait, which are outside all transactions.
-    acks: BTreeMap<u64, Large>,
+    acks: Map<u64, Large>,
     last_ack: u64,
     /// Those that have gone by TCP and had no response yet, and by which connection.
-    sent: BTreeMap<ClientId, (Flow, Large)>,
-    responses: BTreeMap<ServerId, (u16, Box<[u8]>)>,
+    sent: Map<ClientId, (Flow, Large)>,
+    responses: Map<ServerId, (u16, Box<[u8]>)>,
     /// Who has refused TCP, and until when that counts.
-    refused: BTreeMap<SocketAddr, Instant>,
+    refused: Map<SocketAddr, Instant>,
 }
 
 /// A request that is too large for a datagram.

@@ -26,8 +26,7 @@ mod series;
 mod tag;
 mod target;
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub use binding::Binding;
 pub(crate) use binding::granted;
@@ -51,6 +50,7 @@ use crate::error::Error;
 use crate::event::{CallEvent, CallId, Event, PhoneEvent, ReferralId, SipRequestId};
 use crate::host::{Flow, Host, MediaPort, RequestId};
 pub(crate) use crate::locate::Hop;
+use crate::map::Map;
 use crate::sip::{BRANCH_COOKIE, Message};
 use crate::stream::Connections;
 use crate::time::{Duration, Instant};
@@ -150,9 +150,9 @@ pub(crate) struct Agent {
     /// Made at the host's first call: its tables hash with a random key from the host.
     transactions: Option<Layer>,
     /// The owner of each client transaction.
-    clients: BTreeMap<ClientId, Owner>,
+    clients: Map<ClientId, Owner>,
     /// The owner of each local tag: finds the dialog of a message (RFC 3261 §12.2.2).
-    tags: BTreeMap<Tag, Owner>,
+    tags: Map<Tag, Owner>,
     /// The binding that the registrar holds, as its last 200 described it.
     pub(crate) binding: Option<Binding>,
     /// The application's [`SipHandler`](crate::handler::SipHandler), if there is one.
@@ -188,8 +188,8 @@ impl Agent {
             counters: Counters::default(),
             timers: Timers::new(),
             transactions: None,
-            clients: BTreeMap::new(),
-            tags: BTreeMap::new(),
+            clients: Map::new(),
+            tags: Map::new(),
             binding: None,
             inspection: None,
             connections: Connections::default(),
@@ -253,8 +253,7 @@ impl Agent {
     pub(crate) fn new_tag(&mut self, host: &mut dyn Host, owner: Owner) -> Tag {
         loop {
             let tag = self.random_tag(host);
-            if let Entry::Vacant(entry) = self.tags.entry(tag) {
-                entry.insert(owner);
+            if self.tags.insert_new(tag, owner) {
                 return tag;
             }
         }

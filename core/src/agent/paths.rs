@@ -6,7 +6,6 @@
 //! for a while (§4.3): the next request for the hop gets the next server.
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::seeking::{HostRequest, LIFETIME, Seeking};
@@ -15,6 +14,7 @@ use crate::dialog::PeerConnection;
 use crate::error::Error;
 use crate::host::{Flow, Host, RequestId, Transport};
 use crate::locate::{Avoided, Cache, Candidate, Draw, Search, Step};
+use crate::map::{Map, Set};
 use crate::sip::Uri;
 use crate::time::{Duration, Instant};
 
@@ -94,14 +94,14 @@ const MAX_DISTRUSTED: usize = 256;
 /// The open paths, and those under way.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    pub(super) known: BTreeMap<Hop, State>,
+    pub(super) known: Map<Hop, State>,
     /// Which search waits for an answer of the host.
-    pub(super) asked: BTreeMap<RequestId, Hop>,
+    pub(super) asked: Map<RequestId, Hop>,
     /// The cache of DNS answers.
     pub(super) answers: Cache,
     pub(super) avoided: Avoided,
     /// The transports that the host does not have, as it turned out.
-    pub(super) missing: BTreeSet<Transport>,
+    pub(super) missing: Set<Transport>,
     /// What the weights of SRV records are drawn by: the same all the time, so that a phone stays with
     /// its server as long as that works.
     pub(super) draw: Option<Draw>,
@@ -109,7 +109,7 @@ pub(crate) struct Paths {
     pub(super) homes: Vec<SocketAddr>,
     /// The hops where somebody has shown a certificate that is not to be trusted, until when that
     /// counts, and what was wrong with it.
-    pub(super) distrusted: BTreeMap<Hop, (Instant, String)>,
+    pub(super) distrusted: Map<Hop, (Instant, String)>,
 }
 
 /// ```text

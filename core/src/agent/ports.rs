@@ -2,12 +2,12 @@
 //! time to say goodbye.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeMap;
 
 use super::seeking::HOST_TIMEOUT;
 use super::{Agent, Alarm, Context};
 use crate::event::CallId;
 use crate::host::{Host, MediaPort, Outbound, RequestId};
+use crate::map::Map;
 use crate::time::Duration;
 use crate::timers::TimerId;
 
@@ -30,8 +30,8 @@ const RELEASE_AFTER: Duration = Duration::from_millis(100);
 /// The pairs that were asked for, and those that go back soon.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
-    asked: BTreeMap<RequestId, (CallId, TimerId)>,
-    leaving: BTreeMap<MediaPort, TimerId>,
+    asked: Map<RequestId, (CallId, TimerId)>,
+    leaving: Map<MediaPort, TimerId>,
 }
 
 impl Context<'_> {
@@ -77,7 +77,7 @@ impl Agent {
     /// Gives back every pair that is about to leave, and forgets those that were asked for.
     pub(super) fn close_ports(&mut self, host: &mut dyn Host) {
         let ports = core::mem::take(&mut self.ports);
-        for port in ports.leaving.into_keys() {
+        for port in ports.leaving.keys().copied() {
             host.send(Outbound::ReleaseMedia { port });
         }
     }

@@ -1,9 +1,9 @@
 //! DNS questions and the cache of their answers.
 
 use core::net::IpAddr;
-use std::collections::BTreeMap;
 
 use crate::host::{Naptr, Query, Records, Srv};
+use crate::map::Map;
 use crate::time::{Duration, Instant};
 
 /// A [`Query`] that is kept.
@@ -25,7 +25,7 @@ pub(crate) enum Answer {
 /// The answers that hold.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    known: BTreeMap<Question, (Answer, Instant)>,
+    known: Map<Question, (Answer, Instant)>,
 }
 
 /// How many records of an answer are looked at.

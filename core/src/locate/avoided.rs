@@ -1,14 +1,13 @@
 //! Servers that have failed, and are tried after all others for a while (RFC 3263 §4.3).
 
-use std::collections::BTreeMap;
-
 use super::Candidate;
+use crate::map::Map;
 use crate::time::{Duration, Instant};
 
 /// Until when each is avoided.
 #[derive(Debug, Default)]
 pub(crate) struct Avoided {
-    until: BTreeMap<Candidate, Instant>,
+    until: Map<Candidate, Instant>,
 }
 
 /// How long a server is avoided that has not said for how long: long enough that not every request

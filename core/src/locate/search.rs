@@ -1,10 +1,11 @@
 //! The search for a server: one step after the other (RFC 3263 §4.1, §4.2).
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::{Answer, Draw, Hop, Question, naptr, srv};
 use crate::host::{Naptr, Srv, Transport};
+use crate::map::Set;
 
 /// A server to try.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -46,7 +47,7 @@ pub(crate) struct Search {
     failures: usize,
     secure: bool,
     /// The transports that the host does not have.
-    missing: BTreeSet<Transport>,
+    missing: Set<Transport>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +67,7 @@ const MAX_QUESTIONS: usize = 64;
 
 impl Search {
     /// Begins a search; `missing` are the transports that the host does not have.
-    pub(crate) fn new(hop: &Hop, missing: &BTreeSet<Transport>) -> Self {
+    pub(crate) fn new(hop: &Hop, missing: &Set<Transport>) -> Self {
         let transport = hop.usual_transport();
         let port = hop.port().unwrap_or(transport.default_port());
         let host = hop.host().to_owned();
@@ -391,7 +392,7 @@ mod tests {
     #[test]
     fn distrust_keeps_to_what_is_secure() {
         let hop = Hop::new("example.com", None, None);
-        let mut search = Search::new(&hop, &BTreeSet::new());
+        let mut search = Search::new(&hop, &Set::new());
         assert_eq!(search.next(), Step::Ask(Question::Naptr("example.com".to_owned())));
         search.take(Answer::Naptr(Vec::new()), Draw::default());
         search.distrust();
@@ -404,7 +405,7 @@ mod tests {
     #[test]
     fn a_silent_server_of_names_costs_three_questions() {
         let hop = Hop::new("example.com", None, None);
-        let mut search = Search::new(&hop, &BTreeSet::new());
+        let mut search = Search::new(&hop, &Set::new());
         let mut asked = Vec::new();
         while let Step::Ask(question) = search.next() {
             asked.push(question);

@@ -4,13 +4,13 @@
 //! Who does not answer in time is done without, and counted.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeMap;
 
 use super::Phone;
 use crate::agent::{AddressChange, Alarm, HOST_TIMEOUT, MediaPorts};
 use crate::call::Call;
 use crate::event::CallId;
 use crate::host::{Channel, Flow, Host, MediaPort, Outbound, Query, Records, RequestId, Transport};
+use crate::map::Map;
 use crate::nat::{Question, StunMessage, is_usable};
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
@@ -39,7 +39,7 @@ pub(super) struct Mappings {
     /// What is asked about the socket for signalling.
     signalling: Option<(Flow, Question)>,
     /// The pairs for media that are asked about.
-    pairs: BTreeMap<MediaPort, Pair>,
+    pairs: Map<MediaPort, Pair>,
     timer: Option<TimerId>,
 }
 
@@ -320,7 +320,7 @@ impl Phone {
         if let Some(timer) = mappings.timer {
             self.agent.timers.cancel(timer);
         }
-        for port in mappings.pairs.into_keys() {
+        for port in mappings.pairs.keys().copied() {
             self.agent.release_now(host, port);
         }
     }

@@ -13,7 +13,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::agent::{Agent, Inspection, LineId};
 pub use crate::agent::{Binding, Counters};
@@ -22,6 +22,7 @@ use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallEvent, CallId, CallState, Event, PhoneEvent, PhoneStatus, SipRequestId};
 use crate::host::{Endpoint, Host, Inbound};
+use crate::map::Map;
 use crate::media::MediaEvent;
 use crate::registration::Registration;
 use crate::time::Instant;
@@ -69,9 +70,9 @@ pub struct Phone {
     agent: Agent,
     status: PhoneStatus,
     /// Every call until its [`CallEvent::Ended`] is taken.
-    calls: BTreeMap<CallId, Box<Call>>,
+    calls: Map<CallId, Box<Call>>,
     /// Which call a CANCEL means.
-    invites: BTreeMap<ServerId, CallId>,
+    invites: Map<ServerId, CallId>,
     registration: Option<Registration>,
     /// When a start that has not registered has failed.
     starting: Option<TimerId>,
@@ -84,7 +85,7 @@ pub struct Phone {
     /// The public addresses of our sockets, from a STUN server.
     mappings: Mappings,
     /// Requests outside dialogs that wait for their answers.
-    requests: BTreeMap<SipRequestId, OutOfDialogRequest>,
+    requests: Map<SipRequestId, OutOfDialogRequest>,
     /// What commands asked for, to be carried out by the next call of the host.
     intents: VecDeque<Intent>,
     /// Whether a phone that has FAILED has not given everything back yet, for its calls go on.
@@ -137,15 +138,15 @@ impl Phone {
         Ok(Self {
             agent,
             status: PhoneStatus::Inactive,
-            calls: BTreeMap::new(),
-            invites: BTreeMap::new(),
+            calls: Map::new(),
+            invites: Map::new(),
             registration: None,
             starting: None,
             kept: None,
             moved: false,
             followed: None,
             mappings: Mappings::default(),
-            requests: BTreeMap::new(),
+            requests: Map::new(),
             intents: VecDeque::new(),
             holding: false,
             stopping: None,

@@ -260,7 +260,8 @@ impl Phone {
     /// Whether a request may not begin before another has ended.
     fn must_wait(&self, id: SipRequestId) -> bool {
         let Some(request) = self.requests.get(&id) else { return false };
-        self.requests.range(..id).any(|(_, earlier)| earlier.delays(request))
+        let mut earlier = self.requests.iter().take_while(|(other, _)| **other < id);
+        earlier.any(|(_, earlier)| earlier.delays(request))
     }
 
     /// Does something with a request outside a dialog; an outcome ends it.

@@ -1,7 +1,6 @@
 //! One connection, and what comes on it.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::framer::{Frame, Framer};
@@ -9,6 +8,7 @@ use super::limits::ConnectionLimits;
 use super::openings::Destination;
 use crate::certificate::Identities;
 use crate::host::{Flow, Host, Outbound};
+use crate::map::Set;
 use crate::sip::{Fault, HeaderName, Message, ParseError};
 use crate::time::Instant;
 use crate::timers::TimerId;
@@ -44,7 +44,7 @@ pub(super) struct Connection<U> {
     /// The name by which the peer knows us, if one is known.
     pub(super) known_as: Option<String>,
     /// Who uses it, where several share the table.
-    pub(super) users: BTreeSet<U>,
+    pub(super) users: Set<U>,
     pub(super) framer: Framer,
     /// When the last bytes came.
     pub(super) heard: Instant,

@@ -1,7 +1,7 @@
 //! The connections of one endpoint.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::connection::{Connection, Decoded, Found, PING, PONG, refuse, source_of};
@@ -10,6 +10,7 @@ use super::limits::ConnectionLimits;
 use super::openings::{Destination, Opening, Openings};
 use crate::certificate::{Identities, distrust};
 use crate::host::{Flow, Host, Outbound, RequestId, Transport};
+use crate::map::{Map, Set};
 use crate::sip::{Fault, Message};
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -31,14 +32,14 @@ use crate::timers::Timers;
 #[derive(Debug)]
 pub(crate) struct Connections<U = ()> {
     limits: ConnectionLimits,
-    connections: BTreeMap<Flow, Connection<U>>,
+    connections: Map<Flow, Connection<U>>,
     /// The connections of ours that may be shared, by what they were opened as.
-    shared: BTreeMap<Destination, Flow>,
+    shared: Map<Destination, Flow>,
     openings: Openings,
     /// How many connections are of others.
     accepted: usize,
     /// How many of those each source has.
-    sources: BTreeMap<IpAddr, usize>,
+    sources: Map<IpAddr, usize>,
     timers: Timers<Flow>,
     closed: VecDeque<Closed<U>>,
 }
@@ -50,7 +51,7 @@ pub(crate) struct Closed<U = ()> {
     /// The far end of a connection; `None` when the flow was none that is known.
     pub(crate) far: Option<SocketAddr>,
     /// Who used it to the end.
-    pub(crate) users: BTreeSet<U>,
+    pub(crate) users: Set<U>,
 }
 
 impl<U: Copy + Ord> Connections<U> {
@@ -58,11 +59,11 @@ impl<U: Copy + Ord> Connections<U> {
     pub(crate) fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
-            connections: BTreeMap::new(),
-            shared: BTreeMap::new(),
+            connections: Map::new(),
+            shared: Map::new(),
             openings: Openings::default(),
             accepted: 0,
-            sources: BTreeMap::new(),
+            sources: Map::new(),
             timers: Timers::new(),
             closed: VecDeque::new(),
         }
@@ -78,7 +79,7 @@ impl<U: Copy + Ord> Connections<U> {
     /// The oldest connection of ours to an address, whatever name it was opened for.
     pub(crate) fn find_at(&self, transport: Transport, to: SocketAddr) -> Option<Flow> {
         let from = Destination { transport, to, name: String::new() };
-        let there = self.shared.range(from..).map(|(it, flow)| (it.transport, it.to, *flow));
+        let there = self.shared.iter_from(&from).map(|(it, flow)| (it.transport, it.to, *flow));
         let there = there.take_while(|(by, at, _)| (*by, *at) == (transport, to));
         there.map(|(.., flow)| flow).min()
     }
@@ -184,7 +185,7 @@ impl<U: Copy + Ord> Connections<U> {
     pub(crate) fn closed(&mut self, flow: Flow) {
         let (far, users) = match self.remove(flow) {
             Some(connection) => (Some(connection.far), connection.users),
-            None => (None, BTreeSet::new()),
+            None => (None, Set::new()),
         };
         self.closed.push_back(Closed { flow, far, users });
     }
@@ -351,7 +352,7 @@ impl<U: Copy + Ord> Connections<U> {
     /// Who uses a connection.
     pub(crate) fn users(&self, flow: Flow) -> Vec<U> {
         let users = self.connections.get(&flow).map(|connection| &connection.users);
-        users.into_iter().flatten().copied().collect()
+        users.map(|users| users.iter().copied().collect()).unwrap_or_default()
     }
 
     // --- what is known of each ---
@@ -436,7 +437,7 @@ impl<U: Copy + Ord> Connections<U> {
             destination,
             certificate: certificate.cloned().map(Arc::new),
             known_as: None,
-            users: BTreeSet::new(),
+            users: Set::new(),
             framer: Framer::new(),
             heard: now,
             used: now,
@@ -446,7 +447,7 @@ impl<U: Copy + Ord> Connections<U> {
         };
         if accepted {
             self.accepted += 1;
-            *self.sources.entry(connection.source()).or_default() += 1;
+            *self.sources.or_default(connection.source()) += 1;
         }
         self.connections.insert(flow, connection);
     }

@@ -1,9 +1,9 @@
 //! The openings that are under way, and who waits for each.
 
 use core::net::SocketAddr;
-use std::collections::BTreeMap;
 
 use crate::host::{RequestId, Transport};
+use crate::map::Map;
 
 /// How many openings are waited for at once. Beyond it the oldest is forgotten: who waits for it has a
 /// timer.
@@ -45,7 +45,7 @@ pub(crate) struct Opening {
 #[derive(Debug, Default)]
 pub(super) struct Openings {
     /// Each under the request that was sent to the host: that of the first waiter.
-    under_way: BTreeMap<RequestId, Opening>,
+    under_way: Map<RequestId, Opening>,
 }
 
 impl Openings {

@@ -407,7 +407,7 @@ fn a_connection_is_closed_when_its_last_user_leaves() {
     assert!(connections.join(TCP, 3));
     connections.closed(TCP);
     let ended = core::iter::from_fn(|| connections.next_closed()).last().unwrap();
-    assert_eq!((ended.flow, ended.far, ended.users.first()), (TCP, Some(FAR), Some(&3)));
+    assert_eq!((ended.flow, ended.far, ended.users.iter().next()), (TCP, Some(FAR), Some(&3)));
 }
 
 #[test]

@@ -42,13 +42,13 @@ mod shared;
 mod tests;
 
 use core::net::SocketAddr;
-use std::collections::BTreeMap;
 
 pub use crate::agent::LineId;
 pub use crate::stream::Decoded;
 
 use crate::error::Error;
 use crate::host::{Endpoint, Flow, Host, Inbound};
+use crate::map::Map;
 use crate::phone::Phone;
 use crate::softphone::Softphone;
 use crate::time::Instant;
@@ -114,7 +114,7 @@ impl Line for Softphone {
 /// Phones that share their host's sockets; see the [module](self).
 #[derive(Debug)]
 pub struct Switchboard<L> {
-    lines: BTreeMap<LineId, Carried<L>>,
+    lines: Map<LineId, Carried<L>>,
     last: u16,
     timers: Timers<LineId>,
     /// The lines whose next deadline has to be asked for again.
@@ -137,7 +137,7 @@ impl<L: Line> Switchboard<L> {
     /// A switchboard without lines.
     pub fn new() -> Self {
         Self {
-            lines: BTreeMap::new(),
+            lines: Map::new(),
             last: 0,
             timers: Timers::new(),
             unscheduled: Vec::new(),
@@ -197,7 +197,7 @@ impl<L: Line> Switchboard<L> {
     }
 
     /// All lines, in the order of their numbers.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = (LineId, &L)> {
+    pub fn lines(&self) -> impl Iterator<Item = (LineId, &L)> {
         self.lines.iter().map(|(id, carried)| (*id, &carried.line))
     }
 

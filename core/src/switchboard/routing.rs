@@ -64,7 +64,7 @@ impl<L: Line> Switchboard<L> {
     /// Gives each connection that is over to those who used it.
     pub(super) fn give_closed(&mut self, host: &mut dyn Host) {
         while let Some(Closed { flow, users, .. }) = self.shared.connections.next_closed() {
-            for line in users {
+            for &line in users.iter() {
                 self.give(host, line, Inbound::FlowClosed { flow });
             }
         }

@@ -1,9 +1,10 @@
 //! What the lines of a switchboard share: connections, and the host's answers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::LineId;
 use crate::host::{Clock, Datagrams, Entropy, Flow, Host, MediaPort, Outbound, RequestId};
+use crate::map::Map;
 use crate::stream::{Connections, Destination, PING};
 use crate::time::{Instant, WallTime};
 
@@ -17,7 +18,7 @@ pub(super) struct Shared {
     /// The requests of lines for which a connection was there already.
     found: VecDeque<(RequestId, Flow)>,
     /// Whose the pairs of media ports are.
-    pub(super) ports: BTreeMap<MediaPort, LineId>,
+    pub(super) ports: Map<MediaPort, LineId>,
 }
 
 impl Shared {
