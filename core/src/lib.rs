@@ -45,6 +45,7 @@ mod stream;
 
 mod map;
 mod slab;
+mod sort;
 mod state;
 mod table;
 mod timers;

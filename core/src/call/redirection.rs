@@ -3,7 +3,8 @@
 use crate::agent::{Agent, Target};
 use crate::dialog::is_sips;
 use crate::error::Error;
-use crate::sip::{Message, Scheme, Uri};
+use crate::sip::{Message, NameAddr, Scheme, Uri};
+use crate::sort::sort_few;
 
 /// The targets that 3xx responses have named: tried one after another, by `q`, none twice.
 #[derive(Debug)]
@@ -47,7 +48,8 @@ impl Redirection {
         }
         let contacts = response.contacts().flatten().filter(|contact| !contact.is_star());
         let mut contacts: Vec<_> = contacts.take(MAX_CONTACTS).collect();
-        contacts.sort_by_key(|contact| core::cmp::Reverse(contact.q().unwrap_or(USUAL_Q)));
+        let q = |contact: &NameAddr<'_>| contact.q().unwrap_or(USUAL_Q);
+        sort_few(&mut contacts, |a, b| q(b).cmp(&q(a)));
         for contact in contacts {
             let uri = contact.uri();
             if self.secure && uri.scheme() != Scheme::Sips && status != 305 {

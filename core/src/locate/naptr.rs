@@ -1,6 +1,7 @@
 //! Which transports a domain has, and where to ask for them (RFC 3263 §4.1, RFC 3403 §4.1).
 
 use crate::host::{Naptr, Transport};
+use crate::sort::sort_few;
 
 /// What a service is called in DNS (RFC 3263 §9, RFC 7118 §10.2).
 const SERVICES: [(&str, Transport); 5] = [
@@ -20,7 +21,7 @@ pub(super) fn services(
     mut records: Vec<Naptr>,
     usable: impl Fn(Transport) -> bool,
 ) -> Vec<(Transport, String)> {
-    records.sort_by_key(|record| (record.order, record.preference));
+    sort_few(&mut records, |a, b| (a.order, a.preference).cmp(&(b.order, b.preference)));
     let mut found = Vec::new();
     let mut matched = None;
     for Naptr { order, flags, service, replacement, .. } in records {

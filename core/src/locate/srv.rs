@@ -2,13 +2,14 @@
 
 use super::Draw;
 use crate::host::Srv;
+use crate::sort::sort_few;
 
 /// The records in the order in which they are to be tried: by priority, and among equals by chance,
 /// each as often as its weight says.
 pub(super) fn order(mut records: Vec<Srv>, mut draw: Draw) -> Vec<Srv> {
     // Within a priority those of weight 0 come first, which gives them their small chance. The rest is
     // for the same order again, for DNS servers shuffle what they say.
-    records.sort_by(|a, b| {
+    sort_few(&mut records, |a, b| {
         let key = |r: &Srv| (r.priority, r.weight != 0, r.weight, r.port);
         key(a).cmp(&key(b)).then_with(|| a.target.cmp(&b.target))
     });

@@ -242,6 +242,12 @@ impl Phone {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         act(call, &mut Context { host, agent: &mut self.agent });
+        self.follow_call(host, id);
+    }
+
+    /// Does what follows from whatever a call has done.
+    fn follow_call(&mut self, host: &mut dyn Host, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
         if let Some(server) = call.take_answered_invite() {
             self.invites.remove(&server);
         }
@@ -271,16 +277,20 @@ impl Phone {
         id: SipRequestId,
         act: impl FnOnce(&mut OutOfDialogRequest, &mut Context<'_>) -> Option<Answered>,
     ) {
-        let Some(mut request) = self.requests.remove(&id) else { return };
-        let cx = &mut Context { host, agent: &mut self.agent };
-        let Some(outcome) = act(&mut request, cx) else {
-            self.requests.insert(id, request);
-            return;
-        };
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        let outcome = act(request, &mut Context { host, agent: &mut self.agent });
+        if let Some(outcome) = outcome {
+            self.finish_request(host, id, outcome);
+        }
+    }
+
+    /// Ends a request outside a dialog.
+    fn finish_request(&mut self, host: &mut dyn Host, id: SipRequestId, outcome: Answered) {
+        let Some(request) = self.requests.remove(&id) else { return };
         // Its waiters are served by the next call of the host.
         let next = self.requests.iter().find(|(_, later)| request.delays(later));
         self.intents.extend(next.map(|(next, _)| Intent::Send(*next)));
-        request.finish(cx, outcome);
+        request.finish(&mut Context { host, agent: &mut self.agent }, outcome);
     }
 
     /// Does something with the registration, and passes its outcome on.

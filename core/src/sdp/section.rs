@@ -9,6 +9,7 @@ use super::negotiator::{Agreed, LocalMedia, NotAcceptable};
 use super::remote::Remote;
 use crate::codec::Codec;
 use crate::codec::PayloadFormat;
+use crate::sort::sort_few;
 use crate::time::Duration;
 
 /// The profiles of audio that are spoken, the one for our own offers first (RFC 3551; RFC 4585, whose
@@ -211,7 +212,8 @@ fn sort_by_band(offered: &mut [Format], ours: &[Codec]) {
         ours.iter().position(|our| our.sample_rate() == codec.sample_rate()).unwrap_or(ours.len())
     };
     // A stable sort: what is no codec of ours stands after those that are.
-    offered.sort_by_key(|format| format.encoding.codec().map_or(ours.len(), band));
+    let key = |format: &Format| format.encoding.codec().map_or(ours.len(), band);
+    sort_few(offered, |a, b| key(a).cmp(&key(b)));
 }
 
 /// What we say of an encoding of ours in `fmtp`.

@@ -405,10 +405,9 @@ impl<U: Copy + Ord> Connections<U> {
         let quiet = ours.filter(|(flow, it)| {
             it.used + limits.message <= now && it.users.is_empty() && !in_use(**flow, it.far)
         });
-        let mut quiet: Vec<_> = quiet.map(|(flow, it)| (it.used, *flow)).collect();
-        quiet.sort_unstable();
-        for (_, flow) in quiet.into_iter().take(spare) {
-            self.close(host, flow);
+        let quiet: Set<_> = quiet.map(|(flow, it)| (it.used, *flow)).collect();
+        for (_, flow) in quiet.iter().take(spare) {
+            self.close(host, *flow);
         }
     }
 
