@@ -69,7 +69,7 @@ impl Identities {
             return None;
         }
         let (named, name) = (self.to_string(), host(name));
-        Some(match self.domains().iter().any(|domain| domain.contains('*')) {
+        Some(match self.domains().iter().any(|domain| domain.as_bytes().contains(&b'*')) {
             _ if named.is_empty() => format!("its certificate names nobody, so not {name} either"),
             true => format!(
                 "its certificate is for {named}, and * stands for nothing in SIP: not for {name}"
@@ -119,7 +119,7 @@ pub(crate) fn distrust(
 /// The domain that a URI names (§7.1): the host of a sip URI, not of a sips one, without user part.
 fn sip_domain(uri: &str) -> Option<&str> {
     let parsed = Uri::parse(uri).ok().filter(|uri| uri.scheme() == Scheme::Sip)?;
-    (!uri.contains('@')).then(|| host(parsed.host())).filter(|host| !host.is_empty())
+    (!uri.as_bytes().contains(&b'@')).then(|| host(parsed.host())).filter(|host| !host.is_empty())
 }
 
 /// A name without the dot at its end, an address without its brackets.

@@ -4,6 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::host::Transport;
 use crate::nat::NatError;
+use crate::quoted::Quoted;
 use crate::state::{CallId, CallState, PhoneStatus, ReferralId};
 
 /// Why a command was refused.
@@ -19,7 +20,7 @@ pub enum Error {
         state: CallState,
     },
     /// The phone's status does not allow the command.
-    #[error("cannot {command} a phone that is {}", format!("{status:?}").to_lowercase())]
+    #[error("cannot {command} a phone that is {}", format!("{status:?}").to_ascii_lowercase())]
     InvalidStatus {
         /// The command.
         command: &'static str,
@@ -78,7 +79,7 @@ pub enum Error {
         problem: String,
     },
     /// A value that the application gave cannot be used.
-    #[error("{what} {value:?} cannot be used: {problem}")]
+    #[error("{what} {} cannot be used: {problem}", Quoted(.value))]
     InvalidValue {
         /// What kind of value: `target`, `header`, `digit`.
         what: &'static str,

@@ -44,6 +44,7 @@ mod registration;
 mod stream;
 
 mod map;
+mod quoted;
 mod slab;
 mod sort;
 mod state;

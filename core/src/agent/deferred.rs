@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Agent, Context, Hop, Lost, Owner, Path, Reach};
 use crate::host::{Flow, Host, Outbound, Transport};
 use crate::map::Map;
-use crate::sip::{Message, Method};
+use crate::sip::{Message, Method, find};
 use crate::time::{Duration, Instant};
 use crate::transaction::{ClientId, ServerId};
 
@@ -231,7 +231,7 @@ fn by_tcp(bytes: &[u8]) -> Vec<u8> {
     const TCP: &[u8] = b"SIP/2.0/TCP";
     let mut bytes = bytes.to_vec();
     // It stands in the first Via, which nothing that is written so comes before.
-    if let Some(at) = memchr::memmem::find(&bytes, UDP) {
+    if let Some(at) = find(&bytes, UDP) {
         bytes.splice(at..at + UDP.len(), TCP.iter().copied());
     }
     bytes

@@ -78,7 +78,7 @@ impl Agent {
         if wanted.is_empty() {
             return Err(invalid("it is empty"));
         }
-        Ok(match (NameAddr::parse(wanted), wanted.contains('@')) {
+        Ok(match (NameAddr::parse(wanted), wanted.as_bytes().contains(&b'@')) {
             // Here the parameters of a bare URI are its own, not those of a header field (§20.10).
             _ if Uri::parse(wanted).is_ok() => format!("<{wanted}>"),
             (Ok(_), _) => wanted.to_owned(),

@@ -6,6 +6,7 @@ use super::algorithm::{self, Request};
 use super::challenge::{Asker, Challenge};
 use super::params::{Params, Quoted};
 use crate::host::Host;
+use crate::quoted;
 
 /// The most realms that are remembered at once; the oldest is forgotten.
 const MAX_SESSIONS: usize = 8;
@@ -45,7 +46,7 @@ struct Round {
 #[non_exhaustive]
 pub enum AuthError {
     /// There are no credentials that may be shown there.
-    #[error("there are no credentials for the realm {realm:?}")]
+    #[error("there are no credentials for the realm {}", quoted::Quoted(.realm))]
     NoCredentials {
         /// The realm.
         realm: String,
@@ -54,7 +55,7 @@ pub enum AuthError {
     #[error("the server asks for credentials in no way that is understood")]
     NoChallenge,
     /// Credentials were sent and refused.
-    #[error("the server refuses the credentials for the realm {realm:?}")]
+    #[error("the server refuses the credentials for the realm {}", quoted::Quoted(.realm))]
     Rejected {
         /// The realm.
         realm: String,

@@ -12,7 +12,7 @@ use crate::event::{CallEvent, CallId, Event, HoldBy};
 use crate::host::MediaPort;
 use crate::media::{MediaControl, MediaOptions, MediaParameters, MediaTransport};
 use crate::sdp::{Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription};
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, find};
 
 /// How many audio streams a call may have, each with a pair of ports: what a peer can make us bind.
 pub(crate) const MAX_STREAMS: u8 = 4;
@@ -93,9 +93,9 @@ impl Body {
         }
         // §8.2.3: a body whose handling is optional may be ignored.
         let disposition = message.header(HeaderName::ContentDisposition).unwrap_or_default();
-        match disposition.to_ascii_lowercase().contains("handling=optional") {
-            true => Self::None,
-            false => Self::Unsupported,
+        match find(disposition.to_ascii_lowercase().as_bytes(), b"handling=optional") {
+            Some(_) => Self::None,
+            None => Self::Unsupported,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::event::Cause;
 use crate::sip::{
-    HeaderName, Message, NameAddr, Scheme, Uri, check_value, reason_phrase, unescape,
+    HeaderName, Message, NameAddr, Scheme, Uri, check_value, find, reason_phrase, unescape,
 };
 
 /// What a REFER asks for.
@@ -82,7 +82,11 @@ fn without_method(uri: &Uri<'_>) -> String {
     let text = uri.without_headers();
     let Some(method) = uri.param("method") else { return text.to_owned() };
     let parameter = method.to_string();
-    text.replacen(&parameter, "", 1)
+    let mut text = text.to_owned();
+    if let Some(at) = find(text.as_bytes(), parameter.as_bytes()) {
+        text.drain(at..at + parameter.len());
+    }
+    text
 }
 
 fn plain(code: u16) -> Cause {

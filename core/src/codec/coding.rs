@@ -1,23 +1,22 @@
 //! Encoders and decoders, whatever the codec.
 
-use core::fmt::Debug;
+use core::fmt;
 
 use super::{Codec, g711, g722};
 
 /// What a codec's encoder does.
-pub(super) trait Encode: Debug + Send {
+pub(super) trait Encode: Send {
     /// Appends the payload for one frame of samples.
     fn encode(&mut self, samples: &[i16], payload: &mut Vec<u8>);
 }
 
 /// What a codec's decoder does.
-pub(super) trait Decode: Debug + Send {
+pub(super) trait Decode: Send {
     /// Appends the samples of a payload.
     fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>);
 }
 
 /// Makes payloads of samples.
-#[derive(Debug)]
 pub struct Encoder {
     codec: Codec,
     inner: Box<dyn Encode>,
@@ -49,7 +48,6 @@ impl Encoder {
 }
 
 /// Makes samples of payloads.
-#[derive(Debug)]
 pub struct Decoder {
     codec: Codec,
     inner: Box<dyn Decode>,
@@ -85,4 +83,16 @@ pub(super) fn extend<T: Clone + Default>(vector: &mut Vec<T>, by: usize) -> &mut
     let start = vector.len();
     vector.resize(start + by, T::default());
     vector.get_mut(start..).unwrap_or_default()
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoder({})", self.codec.name())
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Decoder({})", self.codec.name())
+    }
 }

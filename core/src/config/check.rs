@@ -108,13 +108,14 @@ impl PhoneParameters {
         ];
         for (what, host) in hosts {
             let Some(host) = host else { continue };
-            if host.contains('%') {
+            if host.as_bytes().contains(&b'%') {
                 let problem = "an address with a zone means something on one machine only";
                 return Err(Error::invalid(what, host, problem));
             }
             let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
             let longest = 255;
-            let ported = host.contains(':') && super::bare(host).parse::<Ipv6Addr>().is_err();
+            let ported =
+                host.as_bytes().contains(&b':') && super::bare(host).parse::<Ipv6Addr>().is_err();
             if host.is_empty() || host.len() > longest || !host.chars().all(plain) || ported {
                 return Err(Error::invalid(what, host, "it is no host name or address"));
             }

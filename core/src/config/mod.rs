@@ -324,7 +324,7 @@ fn split_port(server: &str) -> (&str, Option<u16>) {
         return (host, after.strip_prefix(':').and_then(|p| p.parse().ok()));
     }
     match server.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => match port.parse() {
+        Some((host, port)) if !host.as_bytes().contains(&b':') => match port.parse() {
             Ok(port) => (host, Some(port)),
             Err(_) => (server, None),
         },

@@ -139,7 +139,11 @@ impl Hop {
 
     /// `host:port` as it stands in Via and in URIs: IPv6 in brackets.
     pub(crate) fn join(host: &str, port: u16) -> String {
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        if host.as_bytes().contains(&b':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
     }
 }
 

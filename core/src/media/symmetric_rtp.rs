@@ -1,5 +1,6 @@
 //! Whether media may come from elsewhere than signalling said.
 
+use crate::quoted::Quoted;
 use core::str::FromStr;
 
 /// How far the far end of RTP may be elsewhere than signalling told (RFC 4961: whoever sends from
@@ -35,7 +36,7 @@ impl SymmetricRtp {
 
 /// A text that names no mode.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{text:?} is not off, first-packet or same-address")]
+#[error("{} is not off, first-packet or same-address", Quoted(.text))]
 pub struct SymmetricRtpError {
     text: String,
 }

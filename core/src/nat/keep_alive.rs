@@ -1,5 +1,6 @@
 //! Keep-alives: how NATs and firewalls between the server and us are kept open.
 
+use crate::quoted::Quoted;
 use core::str::FromStr;
 
 /// The keep-alive sent to the server, so that a NAT or a firewall lets its requests reach us.
@@ -43,7 +44,7 @@ impl KeepAlive {
 
 /// A text that names no keep-alive.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{text:?} is not auto, off, crlf, stun or options")]
+#[error("{} is not auto, off, crlf, stun or options", Quoted(.text))]
 pub struct KeepAliveError {
     text: String,
 }

@@ -1,5 +1,6 @@
 //! Blocks of addresses in CIDR notation (RFC 4632, RFC 4291 §2.3).
 
+use crate::quoted::Quoted;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
@@ -53,7 +54,7 @@ impl fmt::Display for Network {
 
 /// A text that is no block of addresses.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{text:?} is not a network: write an address and a prefix length, as 192.168.0.0/16")]
+#[error("{} is not a network: write an address and a prefix length, as 192.168.0.0/16", Quoted(.text))]
 pub struct NetworkError {
     text: String,
 }

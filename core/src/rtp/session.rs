@@ -13,6 +13,7 @@ use crate::codec::Codec;
 use crate::host::{Endpoint, Host, Inbound};
 use crate::media::{MediaControl, MediaEvent, MediaOptions, MediaParameters};
 use crate::nat::is_stun;
+use crate::quoted::QuotedChar;
 use crate::time::{Duration, Instant};
 
 /// How many streams a call may have.
@@ -32,7 +33,7 @@ const DEFAULT_RATE: u32 = 8_000;
 #[non_exhaustive]
 pub enum DtmfError {
     /// Not `0` to `9`, `*`, `#` or `A` to `D`.
-    #[error("{digit:?} is not a DTMF digit: use 0 to 9, *, #, A to D")]
+    #[error("{} is not a DTMF digit: use 0 to 9, *, #, A to D", QuotedChar(*digit))]
     InvalidDigit {
         /// The character.
         digit: char,

@@ -195,7 +195,7 @@ impl fmt::Display for SessionDescription {
         }
         kept(f, &self.lines, |kind| matches!(kind, 't' | 'r' | 'z'))?;
         kept(f, &self.lines, |kind| kind == 'k')?;
-        kept(f, &self.lines, |kind| !"iuepcbtrzk".contains(kind))?;
+        kept(f, &self.lines, |kind| "iuepcbtrzk".chars().all(|known| kind != known))?;
         self.media.iter().try_for_each(|media| media.fmt(f))
     }
 }

@@ -13,6 +13,11 @@ pub(crate) const VALUE: u8 = 16;
 /// What may stand unescaped in the user part of a URI (§19.1.2).
 pub(crate) const USER: u8 = 32;
 
+/// Where a part of a short text begins. (std's search for texts is made for long ones.)
+pub(crate) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|here| here == part)
+}
+
 static CLASS: [u8; 256] = classes();
 
 #[allow(clippy::indexing_slicing, reason = "runs when this is compiled")]

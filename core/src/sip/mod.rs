@@ -28,7 +28,7 @@ mod tests;
 mod uri;
 mod writer;
 
-pub(crate) use chars::decimal;
+pub(crate) use chars::{decimal, find};
 pub use error::{Fault, Malformed, ParseError};
 pub(crate) use header::address::name_addr;
 pub use header::address::{NameAddr, quote};

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2_iter};
 
-use super::chars::{HOST, SCHEME, Span, URI, USER, all, decimal, is, run, skip_space};
+use super::chars::{HOST, SCHEME, Span, URI, USER, all, decimal, find, is, run, skip_space};
 use super::error::Malformed;
 use super::header::params::Param;
 use super::{MAX_URI_BYTES, MAX_URI_PARAMS};
@@ -355,7 +355,7 @@ pub(crate) fn host_and_port(
 /// The address that a host is, with or without brackets, if it is not a name.
 pub(crate) fn ip_of(host: &str) -> Option<IpAddr> {
     let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    if inner.contains(':') {
+    if inner.as_bytes().contains(&b':') {
         return ipv6(inner).map(IpAddr::V6);
     }
     inner.parse().ok().map(IpAddr::V4)
@@ -363,10 +363,12 @@ pub(crate) fn ip_of(host: &str) -> Option<IpAddr> {
 
 /// RFC 5118 §4.10: RFC 3261's grammar allowed a third colon before an IPv4 part; it is ignored.
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    if text.contains(":::") {
-        text.replacen(":::", "::", 1).parse().ok()
-    } else {
-        text.parse().ok()
+    match find(text.as_bytes(), b":::") {
+        Some(at) => {
+            let others = text.char_indices().filter(|(place, _)| *place != at);
+            others.map(|(_, letter)| letter).collect::<String>().parse().ok()
+        }
+        None => text.parse().ok(),
     }
 }
 
@@ -430,7 +432,7 @@ const fn hex(b: u8) -> Option<u8> {
 /// Text with its escapes undone; what is no escape stays, bytes that are no UTF-8 are replaced. The
 /// result may hold any character: check before it is written.
 pub fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
+    if !text.as_bytes().contains(&b'%') {
         return Cow::Borrowed(text);
     }
     let bytes: Vec<u8> = Unescaped::new(text).map(|(byte, _)| byte).collect();

@@ -150,7 +150,7 @@ impl NameAddrParts {
         parts.uri_parts =
             UriParts::parse(uri).map_err(|e| e.shift(usize::from(parts.uri.start)))?;
         // §20.10: a URI with a question mark (headers) or a comma stands in brackets.
-        if open.is_none() && (uri.contains('?') || uri.contains(',')) {
+        if open.is_none() && (uri.as_bytes().contains(&b'?') || uri.as_bytes().contains(&b',')) {
             return Err(Malformed::new("this URI needs angle brackets", parts.uri.start.into()));
         }
         let end = walk(text, after, |name, value| {
@@ -202,7 +202,7 @@ fn unquote(text: &str) -> Cow<'_, str> {
     let Some(inner) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) else {
         return Cow::Borrowed(trim(text));
     };
-    if !inner.contains('\\') {
+    if !inner.as_bytes().contains(&b'\\') {
         return Cow::Borrowed(inner);
     }
     let mut chars = inner.chars();
