@@ -10,13 +10,13 @@ use core::mem;
 use core::slice;
 use std::vec;
 
-/// How many entries a leaf has at most. What an insertion or a removal moves is bounded by it.
-const LEAF: usize = 64;
+/// How many entries a leaf has at most: what a search walks through, and an insertion or a removal moves.
+const LEAF: u32 = 32;
 
 /// A map in the order of its keys: a tree of two levels.
 ///
-/// A search takes O(log n) comparisons; an insertion or a removal moves at most [`LEAF`] entries and, once
-/// in about as many, the list of leaves.
+/// A search takes O(log n) comparisons for the leaf, and some within it; an insertion or a removal moves at
+/// most [`LEAF`] entries and, once in about as many, the list of leaves.
 #[derive(Clone)]
 pub(crate) struct Map<K, V> {
     /// Sorted, and each sorted in itself. None is empty unless it is the only one.
@@ -30,11 +30,21 @@ pub(crate) struct Set<K> {
     map: Map<K, ()>,
 }
 
-/// The place of an entry.
+/// The place of an entry. It is so small that it is passed in registers.
 #[derive(Clone, Copy)]
 struct Place {
-    leaf: usize,
-    entry: usize,
+    leaf: u32,
+    entry: u32,
+}
+
+impl Place {
+    const fn leaf(self) -> usize {
+        self.leaf as usize
+    }
+
+    const fn entry(self) -> usize {
+        self.entry as usize
+    }
 }
 
 // Small, general types: not every method has a caller in every part.
@@ -110,7 +120,7 @@ impl<K: Ord, V> Map<K, V> {
         K: Borrow<Q>,
     {
         let place = self.find(key).ok()?;
-        self.leaves.get(place.leaf)?.get(place.entry).map(|(_, value)| value)
+        self.leaves.get(place.leaf())?.get(place.entry()).map(|(_, value)| value)
     }
 
     /// The value of `key`, to change.
@@ -159,7 +169,7 @@ impl<K: Ord, V> Map<K, V> {
             Ok(place) => place,
             Err(place) => self.insert_at(place, key, V::default()),
         };
-        &mut self.leaves[place.leaf][place.entry].1
+        &mut self.leaves[place.leaf()][place.entry()].1
     }
 
     /// Takes `key` out with its value.
@@ -193,9 +203,9 @@ impl<K: Ord, V> Map<K, V> {
         K: Borrow<Q>,
     {
         let (Ok(place) | Err(place)) = self.find(from);
-        let (leaf, leaves) = self.leaves[place.leaf.min(self.leaves.len())..]
+        let (leaf, leaves) = self.leaves[place.leaf().min(self.leaves.len())..]
             .split_first()
-            .map_or((&[][..], &[][..]), |(leaf, rest)| (&leaf[place.entry..], rest));
+            .map_or((&[][..], &[][..]), |(leaf, rest)| (&leaf[place.entry()..], rest));
         Iter { leaves: leaves.iter(), leaf: leaf.iter() }
     }
 
@@ -204,20 +214,22 @@ impl<K: Ord, V> Map<K, V> {
     where
         K: Borrow<Q>,
     {
-        // The last leaf that does not begin beyond the key; most maps have but one.
-        let after = match self.leaves.len() {
-            0 | 1 => 0,
-            _ => self.leaves[1..].partition_point(|leaf| leaf[0].0.borrow() <= key),
+        // The last leaf that does not begin beyond the key.
+        let (number, leaf) = match self.leaves.as_slice() {
+            [] => return Err(Place { leaf: 0, entry: 0 }),
+            [only] => (0, only),
+            [first, others @ ..] => {
+                let number = others.partition_point(|leaf| leaf[0].0.borrow() <= key);
+                (number, others.get(number.wrapping_sub(1)).unwrap_or(first))
+            }
         };
-        let Some(leaf) = self.leaves.get(after) else { return Err(Place { leaf: 0, entry: 0 }) };
-        match leaf.binary_search_by(|(there, _)| there.borrow().cmp(key)) {
-            Ok(entry) => Ok(Place { leaf: after, entry }),
-            Err(entry) => Err(Place { leaf: after, entry }),
-        }
+        let place = |entry: usize| Place { leaf: number as u32, entry: entry as u32 };
+        let found = leaf.binary_search_by(|(there, _)| there.borrow().cmp(key));
+        found.map(place).map_err(place)
     }
 
     fn value_at(&mut self, place: Place) -> Option<&mut V> {
-        self.leaves.get_mut(place.leaf)?.get_mut(place.entry).map(|(_, value)| value)
+        self.leaves.get_mut(place.leaf())?.get_mut(place.entry()).map(|(_, value)| value)
     }
 
     /// Puts an entry at the place where it belongs, as [`find`](Self::find) said, and returns where it is.
@@ -225,25 +237,25 @@ impl<K: Ord, V> Map<K, V> {
         if self.leaves.is_empty() {
             self.leaves.push(Vec::new());
         }
-        if self.leaves[place.leaf].len() == LEAF {
+        if self.leaves[place.leaf()].len() == LEAF as usize {
             // Keys that rise, as ids do, fill one leaf after the other; others share in halves.
             let half = if place.entry == LEAF { LEAF } else { LEAF / 2 };
-            let upper = self.leaves[place.leaf].split_off(half);
-            self.leaves.insert(place.leaf + 1, upper);
+            let upper = self.leaves[place.leaf()].split_off(half as usize);
+            self.leaves.insert(place.leaf() + 1, upper);
             if place.entry >= half {
                 place = Place { leaf: place.leaf + 1, entry: place.entry - half };
             }
         }
-        self.leaves[place.leaf].insert(place.entry, (key, value));
+        self.leaves[place.leaf()].insert(place.entry(), (key, value));
         self.len += 1;
         place
     }
 
     fn remove_at(&mut self, place: Place) -> (K, V) {
-        let leaf = &mut self.leaves[place.leaf];
-        let entry = leaf.remove(place.entry);
+        let leaf = &mut self.leaves[place.leaf()];
+        let entry = leaf.remove(place.entry());
         if leaf.is_empty() && self.leaves.len() > 1 {
-            self.leaves.remove(place.leaf);
+            self.leaves.remove(place.leaf());
         }
         self.len -= 1;
         entry
@@ -451,7 +463,7 @@ mod tests {
         assert!(map.iter().eq(expected.iter()));
         assert_eq!(map.first_key_value(), expected.first_key_value());
         assert_eq!(map.last_key_value(), expected.last_key_value());
-        let whole = map.leaves.iter().all(|leaf| leaf.len() <= LEAF && !leaf.is_empty());
+        let whole = map.leaves.iter().all(|leaf| leaf.len() <= LEAF as usize && !leaf.is_empty());
         assert!(whole || map.leaves.len() == 1);
     }
 
@@ -494,7 +506,7 @@ mod tests {
     #[test]
     fn keys_that_rise_fill_their_leaves() {
         let map: Map<u32, ()> = (0..1_000).map(|key| (key, ())).collect();
-        assert_eq!(map.leaves.len(), 1_000_usize.div_ceil(LEAF));
+        assert_eq!(map.leaves.len(), 1_000_usize.div_ceil(LEAF as usize));
         let mut map = map;
         (0..1_000).for_each(|key| assert!(map.remove(&key).is_some()));
         assert_eq!((map.len(), map.leaves.len()), (0, 1), "and an empty map keeps one");

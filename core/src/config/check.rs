@@ -112,7 +112,7 @@ impl PhoneParameters {
                 let problem = "an address with a zone means something on one machine only";
                 return Err(Error::invalid(what, host, problem));
             }
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".chars().any(|it| it == c);
             let longest = 255;
             let ported =
                 host.as_bytes().contains(&b':') && super::bare(host).parse::<Ipv6Addr>().is_err();

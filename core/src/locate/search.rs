@@ -220,7 +220,7 @@ fn plain(name: &str) -> Option<String> {
     /// No name is longer (RFC 1035 §2.3.4).
     const LONGEST: usize = 255;
     let name = name.strip_suffix('.').unwrap_or(name);
-    let usual = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let fits = !name.is_empty() && name.len() <= LONGEST && name.chars().all(usual);
     fits.then(|| name.to_ascii_lowercase())
 }

@@ -240,14 +240,23 @@ impl Phone {
         id: CallId,
         act: impl FnOnce(&mut Call, &mut Context<'_>),
     ) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        act(call, &mut Context { host, agent: &mut self.agent });
-        self.follow_call(host, id);
+        let mut act = Some(act);
+        self.with_call_dyn(host, id, &mut |call, cx| {
+            if let Some(act) = act.take() {
+                act(call, cx);
+            }
+        });
     }
 
-    /// Does what follows from whatever a call has done.
-    fn follow_call(&mut self, host: &mut dyn Host, id: CallId) {
+    /// The same, for whatever is done: what follows from it stands in the program once.
+    fn with_call_dyn(
+        &mut self,
+        host: &mut dyn Host,
+        id: CallId,
+        act: &mut dyn FnMut(&mut Call, &mut Context<'_>),
+    ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        act(call, &mut Context { host, agent: &mut self.agent });
         if let Some(server) = call.take_answered_invite() {
             self.invites.remove(&server);
         }

@@ -3,6 +3,8 @@
 //! What the field sends is taken: bare LF, a missing `s=` or `t=`, an `o=` or `c=` that cannot be
 //! read (kept as a line), more than one space, text that is not UTF-8.
 
+use std::borrow::Cow;
+
 use super::description::{Connection, Line, Media, Origin, SessionDescription};
 
 /// Why a text is no session description.
@@ -67,7 +69,10 @@ impl SessionDescription {
         if bytes.contains(&0) {
             return Err(SdpError::NotSdp);
         }
-        let text = String::from_utf8_lossy(bytes);
+        let text = match core::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        };
         // RFC 8866 §5: lines end in CRLF, but a bare LF should be taken; neither is part of a value.
         let mut number = 1;
         let mut lines = text
