@@ -10,7 +10,7 @@ import { initSync, readWav, Softphone } from "../dist/offhook_wasm.js";
 import { now, Telephone } from "../js/telephone.js";
 import { Names } from "./names.js";
 
-const module = readFileSync(new URL("../dist/offhook_wasm_bg.wasm", import.meta.url));
+const module = readFileSync(new URL("../dist/offhook.wasm", import.meta.url));
 const { memory } = initSync({ module });
 
 export { readWav };

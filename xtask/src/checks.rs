@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use crate::layers;
+use crate::npm;
 use crate::run::Run;
 use crate::steps::{Failure, Outcome, Step, is_ci, run};
 use crate::tools;
@@ -86,6 +87,12 @@ const STEPS: &[Step] = &[
         what: "calls with sound under Node, one with the native command",
         quick: false,
         run: wasm::test_under_node,
+    },
+    Step {
+        name: "npm",
+        what: "the tarball is in order, and works where it is installed: Node, TypeScript, bundlers, Chromium",
+        quick: false,
+        run: npm::check,
     },
     Step {
         name: "scenarios",

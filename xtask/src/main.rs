@@ -23,6 +23,7 @@ cargo xtask COMMAND
                               each commit (--quick), or the steps named
   steps                       list the steps of `test`
   wasm                        build the JavaScript package into wasm/dist
+  npm                         pack it: target/npm/offhook-VERSION.tgz
   traces                      write the scenarios' traces to tests/traces.txt; the commit says why they
                               have changed
   instructions                count what parsing, a call and a packet cost, with valgrind
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["wasm"] => report(wasm::package()),
+        ["npm"] => report(npm::pack()),
         ["traces"] => report(traces::write()),
         ["instructions"] => report(instructions::measure()),
         ["help" | "--help" | "-h"] => {

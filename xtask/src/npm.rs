@@ -1,11 +1,12 @@
 //! npm: the tools of the JavaScript package, as `wasm/package-lock.json` names them, and its TypeScript.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::run::{Run, top};
 use crate::steps::{Failure, Outcome};
 use crate::tools;
-use crate::wasm::read;
+use crate::wasm::{self, read};
 
 /// The oldest Node that the package runs on, as `engines` in `wasm/package.json` says: the first of its line
 /// whose `require` takes an ESM package.
@@ -52,11 +53,72 @@ pub(crate) fn install() -> Result<(), Failure> {
 /// Compiles `wasm/ts` into `wasm/dist`, beside the modules that are there.
 pub(crate) fn compile() -> Result<Outcome, Failure> {
     install()?;
+    Run::new("node base64.mjs").within("wasm").go()?;
     Run::new("node node_modules/typescript/bin/tsc -p tsconfig.json")
         .within("wasm")
         .advice("the TypeScript does not compile")
         .go()?;
     Ok(Outcome::Done)
+}
+
+/// Leaves the package as `target/npm/offhook-VERSION.tgz`: made in a folder that holds nothing else.
+pub(crate) fn pack() -> Result<Outcome, Failure> {
+    match wasm::package()? {
+        Outcome::Done => {}
+        skipped => return Ok(skipped),
+    }
+    println!("{}", tarball()?.display());
+    Ok(Outcome::Done)
+}
+
+/// Packs what `wasm/dist` holds.
+fn tarball() -> Result<PathBuf, Failure> {
+    let folder = wasm::target_dir().join("npm/package");
+    let target = wasm::target_dir().join("npm");
+    Run::new("rm -rf").arg(&target).go()?;
+    fs::create_dir_all(&folder)
+        .map_err(|error| Failure(format!("cannot make {}: {error}", folder.display())))?;
+    let copy = Run::new(
+        "cp -r wasm/dist wasm/js wasm/node wasm/package.json wasm/README.md LICENSE-APACHE LICENSE-MIT",
+    );
+    copy.arg(&folder).go()?;
+    // Who installs it needs none of what builds it.
+    Run::new("npm pkg delete devDependencies").within(&folder).go()?;
+    let pack = Run::new("npm pack --silent --ignore-scripts --pack-destination").arg(&target);
+    let name = pack.within(&folder).read()?;
+    Ok(target.join(name.trim()))
+}
+
+/// The step `npm`: the tarball is in order by the tools of the field, within its budgets of size, and works
+/// where it is installed, under Node, TypeScript, bundlers and in Chromium.
+pub(crate) fn check() -> Result<Outcome, Failure> {
+    if let Outcome::Skipped(why) = wasm::package()? {
+        return Ok(Outcome::Skipped(why));
+    }
+    let tarball = tarball()?;
+    let tool = |line: &str| Run::new(&format!("node node_modules/{line}")).within("wasm");
+    tool("publint/src/cli.js run --strict")
+        .arg(&tarball)
+        .advice("publint names what users of the package would trip over")
+        .go()?;
+    // A module has no types, and is imported by its address.
+    tool(
+        "@arethetypeswrong/cli/dist/index.js --profile esm-only --format table-flipped --no-emoji",
+    )
+    .arg(&tarball)
+    .arg("--exclude-entrypoints")
+    .arg("offhook.wasm")
+    .arg("media.wasm")
+    .advice("the types do not fit what is imported")
+    .go()?;
+    tool("size-limit/bin.js")
+        .advice("the package is larger than wasm/.size-limit.json allows")
+        .go()?;
+    if !tools::has("chromium") {
+        return Ok(Outcome::Skipped("chromium is not installed".to_owned()));
+    }
+    Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
+    wasm::run_tests("wasm/test-package", |run| run.env("OFFHOOK_TARBALL", &tarball))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ struct Tool {
 const TOOLS: &[Tool] = &[
     Tool { program: "node", packages: "nodejs", needed_for: "the JavaScript tests" },
     Tool { program: "npm", packages: "npm", needed_for: "the JavaScript package" },
+    Tool { program: "chromium", packages: "chromium", needed_for: "the tests in a page" },
     Tool { program: "kill", packages: "procps", needed_for: "the tests of signals" },
     Tool { program: "sipp", packages: "sip-tester", needed_for: "the tests against SIPp" },
     Tool { program: "tshark", packages: "tshark", needed_for: "the tests of captures" },

@@ -86,8 +86,11 @@ pub(crate) fn package() -> Result<Outcome, Failure> {
     // What is no longer made must not be there to be imported.
     let _ = fs::remove_dir_all(&folder);
     bindgen(&module, &folder)?;
-    let size = read(&folder.join("offhook_wasm_bg.wasm"))?.len();
-    println!("wasm/dist: {size} bytes of WebAssembly");
+    let module = folder.join("offhook.wasm");
+    move_file(&folder.join("offhook_wasm_bg.wasm"), &module)?;
+    // What the module exports is the glue's own affair.
+    let _ = fs::remove_file(folder.join("offhook_wasm_bg.wasm.d.ts"));
+    println!("wasm/dist/offhook.wasm: {} bytes", read(&module)?.len());
     media_module(&folder.join("media.wasm"))?;
     npm::compile()
 }
@@ -123,21 +126,26 @@ pub(crate) fn test_under_node() -> Result<Outcome, Failure> {
         return Ok(Outcome::Skipped(missing));
     }
     Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
-    let command = target_dir().join("debug/offhook");
     package()?;
-    let mut run = Run::new("node --test").env("OFFHOOK_BIN", command);
-    for file in test_files()? {
+    run_tests("wasm/test", |run| run)
+}
+
+/// Runs a folder's tests under Node, the native command at hand.
+pub(crate) fn run_tests(folder: &str, with: impl Fn(Run) -> Run) -> Result<Outcome, Failure> {
+    let command = target_dir().join("debug/offhook");
+    let mut run = with(Run::new("node --test").env("OFFHOOK_BIN", command));
+    for file in test_files(Path::new(folder))? {
         run = run.arg(file);
     }
-    run.advice("a test of wasm/test failed; its name is above").go()?;
+    run.advice(&format!("a test of {folder} failed; its name is above")).go()?;
     Ok(Outcome::Done)
 }
 
-/// The files `wasm/test/*.test.js`, from the top of the project.
-fn test_files() -> Result<Vec<PathBuf>, Failure> {
-    let folder = Path::new("wasm/test");
+/// The files `*.test.js` of a folder, from the top of the project.
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = fs::read_dir(top().join(folder));
-    let entries = entries.map_err(|error| Failure(format!("cannot read wasm/test: {error}")))?;
+    let entries =
+        entries.map_err(|error| Failure(format!("cannot read {}: {error}", folder.display())))?;
     let names = entries.flatten().map(|entry| entry.file_name());
     let tests = names.filter(|name| name.to_string_lossy().ends_with(".test.js"));
     let mut files: Vec<_> = tests.map(|name| folder.join(name)).collect();
@@ -169,6 +177,12 @@ fn bindgen(module: &Path, folder: &Path) -> Result<(), Failure> {
         .arg(folder)
         .advice("are wasm/Cargo.toml and xtask/bindgen/Cargo.toml of one wasm-bindgen version?")
         .go()
+}
+
+/// Gives a file another name.
+fn move_file(from: &Path, to: &Path) -> Result<(), Failure> {
+    let moved = fs::rename(from, to);
+    moved.map_err(|error| Failure(format!("cannot write {}: {error}", to.display())))
 }
 
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -15,6 +15,8 @@ fn main() -> ExitCode {
     bindgen.input_path(module).typescript(true);
     // A page has no use for the functions' names.
     bindgen.remove_name_section(true).remove_producers_section(true);
+    // Whoever loads the module says where it is: a bundler takes along every file that is named.
+    bindgen.omit_default_module_path(true);
     let made = bindgen.web(true).and_then(|bindgen| bindgen.generate(folder));
     match made {
         Ok(()) => ExitCode::SUCCESS,
