@@ -25,6 +25,7 @@ mod seeking;
 mod series;
 mod tag;
 mod target;
+mod unreadable;
 
 use std::collections::VecDeque;
 
@@ -170,6 +171,7 @@ pub(crate) struct Agent {
     nowhere: Option<String>,
     paths: paths::Paths,
     learned: learned::Learned,
+    unreadable: unreadable::Unreadable,
     ports: ports::Ports,
     digest: DigestClient,
     pin: RealmPin,
@@ -199,6 +201,7 @@ impl Agent {
             nowhere: None,
             paths: paths::Paths::default(),
             learned: learned::Learned::default(),
+            unreadable: unreadable::Unreadable::default(),
             ports: ports::Ports::default(),
             digest: DigestClient::new(parameters.allow_md5),
             pin: RealmPin::new(parameters.realm.as_deref()),
@@ -215,6 +218,7 @@ impl Agent {
         self.deferred = deferred::Deferred::default();
         self.connections.close_all(host);
         self.forget_all_learned();
+        self.unreadable = unreadable::Unreadable::default();
         self.close_ports(host);
         self.lost_home.clear();
         self.timers = Timers::new();

@@ -247,13 +247,6 @@ impl Call {
         self.apply(cx, step);
     }
 
-    /// Something has come from an address that is no message: somebody is there.
-    pub(crate) fn handle_malformed(&mut self, from: SocketAddr) {
-        if let Stage::Outgoing(outgoing) = &mut self.stage {
-            outgoing.handle_malformed(from);
-        }
-    }
-
     /// A request of ours failed.
     pub(crate) fn handle_failure(
         &mut self,

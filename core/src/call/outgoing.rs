@@ -3,7 +3,6 @@
 mod calling;
 mod early;
 
-use core::net::SocketAddr;
 use std::sync::Arc;
 
 use calling::Calling;
@@ -85,13 +84,6 @@ impl Outgoing {
             State::Seeking => false,
             State::Binding(path) => path.flow == flow,
             State::Calling(calling) => calling.path.flow == flow,
-        }
-    }
-
-    /// Something has come from an address that is no message.
-    pub(super) fn handle_malformed(&mut self, from: SocketAddr) {
-        if let State::Calling(calling) = &mut self.state {
-            calling.unreadable |= calling.path.to == from;
         }
     }
 
@@ -235,8 +227,9 @@ impl Outgoing {
             offer,
             seq: 0,
             attempt: Attempt::default(),
+            began: cx.now(),
             heard: false,
-            unreadable: false,
+            stray: false,
             progressed: false,
             tried: Vec::new(),
             early: Vec::new(),
@@ -262,7 +255,7 @@ impl Outgoing {
     ) -> Step {
         let State::Calling(calling) = &mut self.state else { return Step::Stay };
         if !client.is_some_and(|client| calling.attempt.is(client)) {
-            calling.unreadable |= client.is_none();
+            calling.stray |= client.is_none();
             return Step::Stay;
         }
         let status = response.status().unwrap_or_default();
@@ -322,7 +315,7 @@ impl Outgoing {
                 self.fail_over(call, cx, ending, None)
             }
             (None, FailureCause::Timeout) if !calling.heard => {
-                let ending = unheard(&self.target, calling.unreadable);
+                let ending = unheard(&self.target, calling.is_unreadable(cx));
                 self.fail_over(call, cx, ending, None)
             }
             (None, FailureCause::Timeout) => self.fail_over(call, cx, cause.into(), None),
@@ -336,26 +329,24 @@ impl Outgoing {
         cx: &mut Context<'_>,
         alarm: CallAlarm,
     ) -> Step {
-        match alarm {
-            CallAlarm::Unanswered => {
-                let mut ending = Ending::new(EndedBy::Timeout);
-                if let State::Calling(calling) = &self.state
-                    && !calling.heard
-                {
-                    ending = calling
-                        .withdrawal
-                        .clone()
-                        .unwrap_or(unheard(&self.target, calling.unreadable));
-                    // §9.1: CANCEL has to wait for a provisional response. The application has not,
-                    // unless somebody is there who may ring.
-                    if !calling.unreadable {
-                        call.finish_early(cx, ending.clone());
-                    }
-                }
-                self.withdraw(call, cx, ending)
-            }
-            _ => Step::Stay,
+        if alarm != CallAlarm::Unanswered {
+            return Step::Stay;
         }
+        let ending = match &self.state {
+            State::Calling(calling) if !calling.heard => {
+                let unreadable = calling.is_unreadable(cx);
+                let withdrawn = calling.withdrawal.clone();
+                let ending = withdrawn.unwrap_or_else(|| unheard(&self.target, unreadable));
+                // §9.1: CANCEL has to wait for a provisional response. The application has not,
+                // unless somebody is there who may ring.
+                if !unreadable {
+                    call.finish_early(cx, ending.clone());
+                }
+                ending
+            }
+            _ => Ending::new(EndedBy::Timeout),
+        };
+        self.withdraw(call, cx, ending)
     }
 
     /// A 3xx to 6xx (§13.2.2.2, §13.2.2.3); the transaction has acknowledged it.

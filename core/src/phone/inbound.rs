@@ -65,8 +65,7 @@ impl Phone {
         match decoded {
             Decoded::Message(message) => self.handle_message(host, flow, from, message),
             Decoded::Malformed { answered: false } => {
-                self.agent.counters.malformed += 1;
-                self.calls.values_mut().for_each(|call| call.handle_malformed(from));
+                Context { host, agent: &mut self.agent }.note_unreadable(from);
             }
             Decoded::Malformed { .. } => {}
             Decoded::Pong => self.handle_pong(host, flow),

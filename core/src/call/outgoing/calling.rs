@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::event::{CallState, Cause};
 use crate::locate::Candidate;
 use crate::sip::Message;
+use crate::time::Instant;
 use crate::timers::TimerId;
 
 /// An INVITE under way.
@@ -25,10 +26,12 @@ pub(super) struct Calling {
     pub(super) offer: Option<String>,
     pub(super) seq: u32,
     pub(super) attempt: Attempt,
+    /// When the first INVITE was sent.
+    pub(super) began: Instant,
     /// Whether a provisional response to the latest INVITE has come.
     pub(super) heard: bool,
-    /// Whether the next hop has sent something that could not be taken for a response to it.
-    pub(super) unreadable: bool,
+    /// Whether a response has come that is none to it.
+    pub(super) stray: bool,
     /// Whether one has come that is of somebody beyond the next hop: then no other server is asked.
     pub(super) progressed: bool,
     /// The servers that have failed the target.
@@ -49,6 +52,11 @@ pub(super) struct Calling {
 }
 
 impl Calling {
+    /// Whether something has come that cannot be taken for a response to the INVITE: somebody is there.
+    pub(super) fn is_unreadable(&self, cx: &Context<'_>) -> bool {
+        self.stray || cx.agent.has_unreadable(self.path.to, self.began)
+    }
+
     /// A response from 101 to 199 (§13.2.2.1).
     pub(super) fn handle_provisional(
         &mut self,
