@@ -2,6 +2,7 @@
 //! instructions.
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
@@ -12,6 +13,7 @@ use offhook_core::phone::Phone;
 use offhook_core::rtp::MediaSession;
 use offhook_core::sim::{NodeId, Simulation};
 use offhook_core::sip::{Message, NameAddr};
+use offhook_core::switchboard::Switchboard;
 use offhook_core::time::Duration;
 
 use crate::idle::{IdleHost, PEER, media_session};
@@ -46,23 +48,36 @@ impl Pair {
     /// Two phones that talk over this transport.
     pub fn over(transport: Transport) -> Self {
         let mut sim = Simulation::new(1);
-        let [alice, bob] = ["alice", "bob"].map(|user| {
-            let parameters = PhoneParameters::without_server(user).transport(transport);
-            let mut phone = Phone::new(parameters).expect("parameters");
-            phone.start().expect("a new phone starts");
-            let last = if user == "alice" { 1 } else { 2 };
-            sim.add([10, 0, 0, last], phone)
-        });
-        sim.set_application(bob, |phone, _| {
-            while let Some(event) = phone.next_event() {
-                if let Event::Phone(PhoneEvent::Incoming { call, .. }) = event {
-                    phone.answer(call).expect("a ringing call can be answered");
-                }
+        let bob = sim.add([10, 0, 0, 2], started("bob", transport));
+        sim.set_application(bob, |phone, _| answer(phone));
+        Self::calling(sim, transport, bob.address())
+    }
+
+    /// The same, where the second is one of two lines of a switchboard.
+    ///
+    /// # Panics
+    /// When a switchboard has no room for two.
+    pub fn with_lines(transport: Transport) -> Self {
+        let mut sim = Simulation::new(1);
+        let mut board = Switchboard::new();
+        for user in ["carol", "bob"] {
+            board.add(started(user, transport)).expect("room for a line");
+        }
+        let board = sim.add([10, 0, 0, 2], board);
+        sim.set_application(board, |board: &mut Switchboard<Phone>, _| {
+            while let Some((_, phone)) = board.next_changed() {
+                answer(phone);
             }
         });
+        Self::calling(sim, transport, board.address())
+    }
+
+    /// The first, which calls bob at that address.
+    fn calling(mut sim: Simulation, transport: Transport, bob: SocketAddr) -> Self {
+        let alice = sim.add([10, 0, 0, 1], started("alice", transport));
         sim.set_application(alice, |phone, _| while phone.next_event().is_some() {});
         sim.run_for(Duration::from_millis(1));
-        let target = format!("sip:bob@{}", bob.address());
+        let target = format!("sip:bob@{bob}");
         Self { sim, alice, target }
     }
 
@@ -90,6 +105,23 @@ impl Pair {
         self.sim
             .run_until(|sim| reached(&sim[alice]), Duration::from_secs(1))
             .expect("the network loses nothing");
+    }
+}
+
+/// A phone without a server.
+fn started(user: &str, transport: Transport) -> Phone {
+    let parameters = PhoneParameters::without_server(user).transport(transport);
+    let mut phone = Phone::new(parameters).expect("parameters");
+    phone.start().expect("a new phone starts");
+    phone
+}
+
+/// Takes the events of a phone, and answers its calls.
+fn answer(phone: &mut Phone) {
+    while let Some(event) = phone.next_event() {
+        if let Event::Phone(PhoneEvent::Incoming { call, .. }) = event {
+            phone.answer(call).expect("a ringing call can be answered");
+        }
     }
 }
 

@@ -19,6 +19,7 @@ const WORKS: &[Work] = &[
     Work { name: "parse", what: "an INVITE parsed", warm: 1_000 },
     Work { name: "call", what: "an answered call between two phones in memory", warm: 1_000 },
     Work { name: "tcp", what: "the same over TCP, on a connection that stays", warm: 1_000 },
+    Work { name: "line", what: "that to one of two lines of a switchboard", warm: 1_000 },
     Work { name: "packet", what: "an RTP packet in and one out", warm: 1_000 },
 ];
 

@@ -101,11 +101,13 @@ impl Bench {
                 naptr("SIPS+D2T", "_sips._tcp.even.example"),
                 naptr("SIP+D2U", "_sip._udp.even.example"),
             ];
+            let by_tls_alone = self.host.what.contains("tls.example");
+            let services = &services[..if by_tls_alone { 1 } else { 2 }];
             let port = if self.host.what.contains("sips") { 5061 } else { 5060 };
             let servers = [Srv { priority: 1, weight: 1, port, target: "10.0.0.9".to_owned() }];
             let addresses = [IpAddr::from([10, 0, 0, 9])];
             let records = match self.host.what.split('(').next() {
-                Some("Naptr") => Records::Naptr(&services),
+                Some("Naptr") => Records::Naptr(services),
                 Some("Srv") => Records::Srv(&servers),
                 _ => Records::Addresses(&addresses),
             };
@@ -169,6 +171,21 @@ fn a_refused_certificate_keeps_later_searches_private() {
     assert!(matches!(bench.outcome, Some(Err(_))), "{:?}", bench.outcome);
     bench.host.now += Duration::from_secs(601);
     assert_eq!(bench.ask(), "Udp 10.0.0.9:5060", "but not for ever");
+}
+
+/// Two searches want TLS before either knows that the host has none.
+#[test]
+fn each_search_goes_on_without_what_the_host_does_not_have() {
+    let mut bench = Bench::new(Hop::new("tls.example", None, None));
+    assert_eq!(bench.ask(), "Tls 10.0.0.9:5061");
+    let first = bench.host.id;
+    bench.hop = Hop::new("other.tls.example", None, None);
+    assert_eq!(bench.ask(), "Tls 10.0.0.9:5061");
+    assert_eq!(bench.fail(FlowFailure::Unsupported), "Udp 10.0.0.9:5060");
+    bench.host.id = first;
+    // The flow by UDP is asked for already.
+    assert_eq!(bench.fail(FlowFailure::Unsupported), "Srv(\"_sip._udp.tls.example\")");
+    assert!(bench.outcome.is_none(), "{:?}", bench.outcome);
 }
 
 #[test]

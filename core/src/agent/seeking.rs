@@ -198,7 +198,8 @@ impl Agent {
                     FlowFailure::Unsupported => {
                         let transport = server.transport;
                         // What was chosen because we were thought to have it is chosen anew.
-                        if self.paths.missing.insert(transport) && hop.transport().is_none() {
+                        self.paths.missing.insert(transport);
+                        if hop.transport().is_none() && seeking.search.counts_on(transport) {
                             seeking.search = self.paths.search(&hop, host.now());
                         }
                         let problem = format!("{} cannot be used here", transport.as_str());

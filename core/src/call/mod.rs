@@ -145,6 +145,11 @@ impl Call {
         matches!(self.stage, Stage::Over)
     }
 
+    /// Whether it is over, and only reports on a transfer are left.
+    pub(crate) fn is_remainder(&self) -> bool {
+        matches!(&self.stage, Stage::Session(session) if session.is_remainder())
+    }
+
     /// Whether a phone that stops need not wait for it: the application knows that it is over, and there
     /// is nothing to report to whoever sent us elsewhere.
     pub(crate) fn may_be_left(&self) -> bool {

@@ -66,6 +66,11 @@ const OURS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 const MAX_QUESTIONS: usize = 64;
 
 impl Search {
+    /// Whether the host was thought to have that transport when the search began.
+    pub(crate) fn counts_on(&self, transport: Transport) -> bool {
+        !self.missing.contains(&transport)
+    }
+
     /// Begins a search; `missing` are the transports that the host does not have.
     pub(crate) fn new(hop: &Hop, missing: &Set<Transport>) -> Self {
         let transport = hop.usual_transport();

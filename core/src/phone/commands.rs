@@ -57,7 +57,7 @@ impl Phone {
         referrer: Option<(CallId, ReferralId)>,
     ) -> Result<CallId, Error> {
         let limit = self.agent.parameters.max_calls;
-        if self.calls.len() >= limit {
+        if !self.has_room() {
             return Err(Error::TooManyCalls { limit });
         }
         let id = self.next_call();

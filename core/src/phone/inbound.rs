@@ -276,7 +276,7 @@ impl Phone {
     /// Why a call cannot be taken now, if it cannot.
     fn unavailable(&mut self, request: &Message) -> Option<u16> {
         let absent = self.absent(request);
-        if absent.is_none() && self.calls.len() >= self.agent.parameters.max_calls {
+        if absent.is_none() && !self.has_room() {
             self.agent.counters.refused += 1;
             return Some(BUSY);
         }

@@ -22,7 +22,7 @@ use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallEvent, CallId, CallState, Event, PhoneEvent, PhoneStatus, SipRequestId};
 use crate::host::{Endpoint, Host, Inbound};
-use crate::map::Map;
+use crate::map::{Map, Set};
 use crate::media::MediaEvent;
 use crate::registration::Registration;
 use crate::time::Instant;
@@ -71,6 +71,8 @@ pub struct Phone {
     status: PhoneStatus,
     /// Every call until its [`CallEvent::Ended`] is taken.
     calls: Map<CallId, Box<Call>>,
+    /// Those that are over but for the reports on a transfer.
+    remainders: Set<CallId>,
     /// Which call a CANCEL means.
     invites: Map<ServerId, CallId>,
     registration: Option<Registration>,
@@ -139,6 +141,7 @@ impl Phone {
             agent,
             status: PhoneStatus::Inactive,
             calls: Map::new(),
+            remainders: Set::new(),
             invites: Map::new(),
             registration: None,
             starting: None,
@@ -229,6 +232,7 @@ impl Phone {
             && self.calls.get(call).is_some_and(|call| call.is_over())
         {
             self.calls.remove(call);
+            self.remainders.remove(call);
         }
         Some(event)
     }

@@ -261,15 +261,26 @@ impl Phone {
             self.invites.remove(&server);
         }
         let report = call.next_report();
+        if call.is_remainder() {
+            self.remainders.insert(id);
+        }
         // Nobody was told that it began.
         if call.is_over() && !call.is_announced() {
             self.calls.remove(&id);
+            self.remainders.remove(&id);
         }
         if let Some((referrer, referral, cause)) = report
             && let Some(referrer) = self.calls.get_mut(&referrer)
         {
             referrer.report(&mut Context { host, agent: &mut self.agent }, referral, cause);
         }
+    }
+
+    /// Whether there is room for another call. What is left of one that is over takes the place of no
+    /// other, up to as many as there may be calls.
+    pub(super) fn has_room(&self) -> bool {
+        let limit = self.agent.parameters.max_calls;
+        self.calls.len() - self.remainders.len().min(limit) < limit
     }
 
     /// Whether a request may not begin before another has ended.

@@ -145,10 +145,10 @@ impl<U: Copy + Ord> Connections<U> {
     }
 
     /// The network has changed: what comes of openings is of no use, and no connection is shared any
-    /// more.
-    pub(crate) fn renew(&mut self) {
-        self.openings.clear();
+    /// more. Who has waited for the openings.
+    pub(crate) fn renew(&mut self) -> Vec<RequestId> {
         self.shared.clear();
+        self.openings.take_waiters()
     }
 
     /// Another has connected to us; false when there is no room for the connection, which is closed
@@ -205,7 +205,7 @@ impl<U: Copy + Ord> Connections<U> {
             self.close(host, flow);
         }
         self.closed.clear();
-        self.openings.clear();
+        self.openings.take_waiters();
     }
 
     /// The next flow that is closed, by either side; each is returned once.

@@ -85,8 +85,9 @@ impl Openings {
         });
     }
 
-    /// Forgets all of them.
-    pub(super) fn clear(&mut self) {
-        self.under_way.clear();
+    /// Forgets all of them; who has waited for them.
+    pub(super) fn take_waiters(&mut self) -> Vec<RequestId> {
+        let openings = core::mem::take(&mut self.under_way);
+        openings.into_values().flat_map(|opening| opening.waiters).collect()
     }
 }

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use super::{Line, LineId, Switchboard};
 use crate::agent::Tag;
-use crate::host::{Flow, FlowFailure, Host, Inbound};
+use crate::host::{Flow, FlowFailure, Host, Inbound, Outbound};
 use crate::sip::{BRANCH_COOKIE, Message, Uri, unescape};
 use crate::stream::{Closed, Decoded};
 
@@ -42,8 +42,15 @@ impl<L: Line> Switchboard<L> {
             }
             Inbound::FlowClosed { flow } => self.shared.connections.closed(flow),
             Inbound::MediaBound { id, port, .. } => {
-                self.shared.ports.insert(port, LineId::of_request(id));
-                self.give(host, LineId::of_request(id), inbound);
+                let line = LineId::of_request(id);
+                match self.lines.contains_key(&line) {
+                    true => {
+                        self.shared.ports.insert(port, line);
+                        self.give(host, line, inbound);
+                    }
+                    // The line was removed meanwhile.
+                    false => host.send(Outbound::ReleaseMedia { port }),
+                }
             }
             Inbound::MediaUnavailable { id }
             | Inbound::Resolved { id, .. }
@@ -75,7 +82,8 @@ impl<L: Line> Switchboard<L> {
         while let Some((id, flow)) = self.shared.next_found() {
             let line = LineId::of_request(id);
             let connections = &self.shared.connections;
-            let Some((_, local)) = connections.addresses(flow) else {
+            let there = flow.and_then(|flow| Some((flow, connections.addresses(flow)?)));
+            let Some((flow, (_, local))) = there else {
                 let failure = FlowFailure::Unreachable("the connection was closed");
                 self.give(host, line, Inbound::FlowFailed { id, failure });
                 continue;

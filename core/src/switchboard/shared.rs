@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::LineId;
 use crate::host::{Clock, Datagrams, Entropy, Flow, Host, MediaPort, Outbound, RequestId};
-use crate::map::Map;
+use crate::map::{Map, Set};
 use crate::stream::{Connections, Destination, PING};
-use crate::time::{Instant, WallTime};
+use crate::time::{Duration, Instant, WallTime};
 
 /// What belongs to all lines together, and what of the host's to which.
 #[derive(Debug, Default)]
@@ -15,15 +15,33 @@ pub(super) struct Shared {
     /// TLS each line looks at the certificate), which is closed when the last of them wants it no
     /// longer. What comes on it may be for one line each.
     pub(super) connections: Connections<LineId>,
-    /// The requests of lines for which a connection was there already.
-    found: VecDeque<(RequestId, Flow)>,
+    /// The requests of lines for which a connection was there already, and those for which there will be
+    /// none.
+    found: VecDeque<(RequestId, Option<Flow>)>,
+    /// The latest change of network, if there was one.
+    change: Option<NetworkChange>,
     /// Whose the pairs of media ports are.
     pub(super) ports: Map<MediaPort, LineId>,
 }
 
+/// A change of network, of which each line has to be told: the first that is has the sockets bound anew, and
+/// what the lines share renewed.
+#[derive(Debug)]
+struct NetworkChange {
+    began: Instant,
+    /// The lines that were told.
+    lines: Set<LineId>,
+}
+
+impl NetworkChange {
+    /// How long after the first line the last one is told of the same change.
+    const LASTS: Duration = Duration::from_secs(1);
+}
+
 impl Shared {
-    /// A request of a line for which a connection was there already, and that connection.
-    pub(super) fn next_found(&mut self) -> Option<(RequestId, Flow)> {
+    /// A request of a line for which a connection was there already, and that connection; or for which
+    /// there is none since the network has changed.
+    pub(super) fn next_found(&mut self) -> Option<(RequestId, Option<Flow>)> {
         self.found.pop_front()
     }
 
@@ -31,6 +49,29 @@ impl Shared {
     pub(super) fn leave(&mut self, host: &mut dyn Host, line: LineId) {
         self.connections.forget_waiters(|id| LineId::of_request(id) == line);
         self.connections.leave_all(host, line);
+        let is_its = |(port, owner): (&MediaPort, &LineId)| (*owner == line).then_some(*port);
+        let ports: Vec<MediaPort> = self.ports.iter().filter_map(is_its).collect();
+        for port in ports {
+            self.ports.remove(&port);
+            host.send(Outbound::ReleaseMedia { port });
+        }
+    }
+
+    /// A line was told that the network has changed.
+    fn rebind(&mut self, host: &mut dyn Host, line: LineId) {
+        let now = host.now();
+        if let Some(change) = &mut self.change
+            && now.since(change.began) < NetworkChange::LASTS
+            && change.lines.insert(line)
+        {
+            return;
+        }
+        let mut lines = Set::new();
+        lines.insert(line);
+        self.change = Some(NetworkChange { began: now, lines });
+        self.found.clear();
+        self.found.extend(self.connections.renew().into_iter().map(|id| (id, None)));
+        host.send(Outbound::Rebind);
     }
 
     /// A line asks for a flow.
@@ -38,7 +79,7 @@ impl Shared {
         match self.connections.find(&destination) {
             Some(flow) => {
                 self.connections.join(flow, LineId::of_request(id));
-                self.found.push_back((id, flow));
+                self.found.push_back((id, Some(flow)));
             }
             None => self.connections.open(host, id, destination),
         }
@@ -85,6 +126,7 @@ impl Datagrams for LineHost<'_> {
             Outbound::Datagram { flow, bytes: PING, .. } if connections.contains(flow) => {
                 connections.ping(self.host, flow);
             }
+            Outbound::Rebind => self.shared.rebind(self.host, self.line),
             Outbound::CloseFlow { flow } => connections.leave(self.host, flow, self.line),
             Outbound::ReleaseMedia { port } => {
                 self.shared.ports.remove(&port);

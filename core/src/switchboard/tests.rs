@@ -5,10 +5,11 @@ use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::event::{CallEvent, CallId, CallState, Event, PhoneStatus};
 use crate::exchange::{Exchange, ExchangeParameters};
-use crate::host::Transport;
+use crate::host::{MediaPort, RequestId, Transport};
 use crate::sim::{NodeId, ScriptedPeer, Simulation};
 use crate::sip::PARSED;
 use crate::time::Duration;
+use crate::transaction::testing::{FLOW, TestHost};
 
 const BOARD: [u8; 4] = [10, 0, 0, 1];
 const PEER: [u8; 4] = [10, 0, 0, 2];
@@ -301,4 +302,81 @@ fn lines_that_want_the_same_connection_share_one() {
         sim.run_for(Duration::from_secs(1));
     }
     assert_eq!(sim.connections(server), 0);
+}
+
+const TCP: Flow = Flow { transport: Transport::Tcp, id: 7 };
+
+/// The host says that what was asked for last is there.
+fn open(board: &mut Switchboard<Phone>, host: &mut TestHost, flow: Flow) -> usize {
+    let (id, local) = (*host.asked.last().unwrap(), "10.0.0.1:5060".parse().unwrap());
+    board.handle_inbound(host, Inbound::FlowOpened { id, flow, local, certificate: None });
+    board.handle_deadline(host);
+    host.asked.len()
+}
+
+#[test]
+fn no_line_gets_a_connection_from_before_a_change_of_network() {
+    let mut host = TestHost::new(1);
+    let mut board = Switchboard::new();
+    for user in ["alice", "bob"] {
+        board.add(started(at(SERVER, user).transport(Transport::Tcp))).unwrap();
+    }
+    board.handle_deadline(&mut host);
+    assert_eq!(open(&mut board, &mut host, TCP), 1, "they share it");
+    for line in 1..=2 {
+        board.line_mut(LineId(line)).unwrap().network_changed();
+    }
+    // The host has not yet said that the old one is over.
+    board.handle_deadline(&mut host);
+    assert_eq!((host.asked.len(), host.rebound), (2, 1), "one new connection for both");
+    let new = Flow { id: 8, ..TCP };
+    let sent = host.sent.len();
+    assert_eq!(open(&mut board, &mut host, new), 2);
+    assert_eq!(host.sent.len(), sent + 2, "both register anew");
+    // The next change.
+    board.line_mut(LineId(1)).unwrap().network_changed();
+    board.handle_deadline(&mut host);
+    assert_eq!((host.asked.len(), host.rebound), (3, 2));
+    // A line that waits is not left waiting by the change of another.
+    board.line_mut(LineId(2)).unwrap().network_changed();
+    board.handle_deadline(&mut host);
+    host.now += Duration::from_secs(2);
+    board.line_mut(LineId(2)).unwrap().network_changed();
+    board.handle_deadline(&mut host);
+    board.handle_deadline(&mut host);
+    assert_eq!(host.rebound, 3);
+    let status = |line| board.line(LineId(line)).unwrap().status();
+    assert_eq!([status(1), status(2)], [PhoneStatus::Registering; 2]);
+    let asked = open(&mut board, &mut host, Flow { id: 9, ..TCP });
+    host.now += Duration::from_secs(3);
+    board.handle_deadline(&mut host);
+    assert!(host.asked.len() > asked || host.sent.len() > sent + 3, "line 1 tries again");
+}
+
+#[test]
+fn the_ports_of_a_line_that_is_taken_away_are_given_back() {
+    let mut host = TestHost::new(1);
+    let mut board = Switchboard::new();
+    for user in ["alice", "bob"] {
+        board.add(started(PhoneParameters::without_server(user))).unwrap();
+    }
+    let bound = |board: &mut Switchboard<Phone>, host: &mut TestHost, id, port| {
+        let address = "10.0.0.1:4000".parse().unwrap();
+        let (rtp, rtcp) = (address, address);
+        board.handle_inbound(host, Inbound::MediaBound { id, port, rtp, rtcp });
+    };
+    for _ in 0..2 {
+        let phone = board.line_mut(LineId(1)).unwrap();
+        phone.call("sip:carol@10.0.0.3", CallOptions::default()).unwrap();
+    }
+    board.handle_deadline(&mut host);
+    open(&mut board, &mut host, FLOW);
+    let ids: Vec<RequestId> = host.media.0.clone();
+    assert_eq!(ids.len(), 2, "each call wants a pair");
+    bound(&mut board, &mut host, ids[0], MediaPort(1));
+    assert_eq!(host.media.1, []);
+    board.remove(&mut host, LineId(1)).unwrap();
+    assert_eq!(host.media.1, [MediaPort(1)], "what it had");
+    bound(&mut board, &mut host, ids[1], MediaPort(2));
+    assert_eq!(host.media.1, [MediaPort(1), MediaPort(2)], "what it had asked for");
 }

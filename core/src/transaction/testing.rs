@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddr};
 
 use super::machine::{Action, Step, Timing, TransactionContext};
-use crate::host::{Clock, Datagrams, Entropy, Flow, Outbound, RequestId, Transport};
+use crate::host::{Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, RequestId, Transport};
 use crate::sip::Message;
 use crate::time::{Duration, Instant, WallTime};
 
@@ -18,6 +18,10 @@ pub(crate) struct TestHost {
     pub(crate) asked: Vec<RequestId>,
     /// The flows closed.
     pub(crate) closed: Vec<Flow>,
+    /// The media ports asked for, and those given back.
+    pub(crate) media: (Vec<RequestId>, Vec<MediaPort>),
+    /// How often the sockets were to be bound anew.
+    pub(crate) rebound: usize,
     state: u64,
 }
 
@@ -25,7 +29,8 @@ impl TestHost {
     /// A host at time zero.
     pub(crate) fn new(seed: u64) -> Self {
         let (sent, asked, closed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now: Instant::ZERO, sent, asked, closed, state: seed }
+        let media = (Vec::new(), Vec::new());
+        Self { now: Instant::ZERO, sent, asked, closed, media, rebound: 0, state: seed }
     }
 
     /// Takes the messages sent since.
@@ -59,6 +64,9 @@ impl Datagrams for TestHost {
             Outbound::Datagram { to, bytes, .. } => self.sent.push((to, bytes.to_owned())),
             Outbound::OpenFlow { id, .. } => self.asked.push(id),
             Outbound::CloseFlow { flow } => self.closed.push(flow),
+            Outbound::BindMedia { id, .. } => self.media.0.push(id),
+            Outbound::ReleaseMedia { port } => self.media.1.push(port),
+            Outbound::Rebind => self.rebound += 1,
             _ => {}
         }
     }

@@ -15,8 +15,9 @@ fn main() -> ExitCode {
     let Ok(count) = count.parse::<u32>() else { return usage() };
     match work.as_str() {
         "parse" => (0..count).for_each(|_| drop(parse(INVITE))),
-        "call" => call(Transport::Udp, count),
-        "tcp" => call(Transport::Tcp, count),
+        "call" => calls(Pair::over(Transport::Udp), count),
+        "tcp" => calls(Pair::over(Transport::Tcp), count),
+        "line" => calls(Pair::with_lines(Transport::Tcp), count),
         "packet" => {
             let mut echo = Echo::default();
             (0..count).for_each(|_| echo.frame());
@@ -26,12 +27,11 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn call(transport: Transport, count: u32) {
-    let mut pair = Pair::over(transport);
+fn calls(mut pair: Pair, count: u32) {
     (0..count).for_each(|_| pair.call(Duration::from_millis(100)));
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: instructions parse|call|tcp|packet COUNT");
+    eprintln!("usage: instructions parse|call|tcp|line|packet COUNT");
     ExitCode::from(2)
 }

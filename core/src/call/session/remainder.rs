@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// Whether the call is over and only reports are left.
-    pub(super) fn is_remainder(&self) -> bool {
+    pub(in crate::call) fn is_remainder(&self) -> bool {
         self.remainder.is_some()
     }
 

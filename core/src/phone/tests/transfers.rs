@@ -1,10 +1,11 @@
 //! Transferring a call, word by word with the far end (RFC 3515, RFC 5589).
 
 use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, request, response, sdp, session, tag};
-use crate::call::{TransferMode, TransferOptions};
+use crate::call::{CallOptions, TransferMode, TransferOptions};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneStatus, TransferOutcome};
+use crate::phone::Phone;
 use crate::sim::{NodeId, ScriptedPeer};
 use crate::time::Duration;
 
@@ -24,8 +25,13 @@ struct Called {
 const CAROL: &str = "sip:carol@10.0.0.3";
 
 fn called() -> Called {
+    called_with(PhoneParameters::without_server("bob"))
+}
+
+fn called_with(parameters: PhoneParameters) -> Called {
     let mut scene = Scene::new();
-    let bob = scene.direct(BOB, "bob");
+    let bob = scene.phone(BOB, parameters);
+    scene.start(&bob);
     let peer = scene.silent_peer();
     let (call, tag) = scene.called_by(peer, &bob);
     Called { scene, bob, peer, call, tag, seq: 1 }
@@ -407,6 +413,29 @@ fn reports_after_our_bye_are_taken() {
     assert_eq!(it.told(), [(Accepted, Some(202))]);
     it.scene.ended(&it.bob, it.call);
     it.scene.assert_idle(&it.bob);
+}
+
+#[test]
+fn what_is_left_of_a_call_takes_the_place_of_no_other() {
+    let mut parameters = PhoneParameters::without_server("bob");
+    parameters.max_calls = 1;
+    let mut it = called_with(parameters);
+    it.transfer(TransferMode::Blind);
+    it.answer("202 Accepted", "");
+    let bye = it.scene.sim[it.peer].last("BYE").expect("BYE comes").clone();
+    it.say(&response(&bye, "200 OK", "", ""));
+    assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Local, None));
+    let call = |phone: &mut Phone| phone.call(CAROL, CallOptions::default());
+    let placed = it.scene.tell(&it.bob, call).expect("there is room");
+    let refused = it.scene.tell(&it.bob, call);
+    assert!(matches!(refused, Err(Error::TooManyCalls { limit: 1 })), "{refused:?}");
+    it.scene.tell(&it.bob, |phone| phone.cancel(placed)).unwrap();
+    assert_eq!(it.notify("refer", "terminated", "SIP/2.0 200 OK"), 200, "it is still there");
+    it.scene.run(Duration::from_secs(40));
+    it.scene.assert_idle(&it.bob);
+    // Again there is room for one, and no more.
+    it.scene.tell(&it.bob, call).expect("there is room");
+    assert!(it.scene.tell(&it.bob, call).is_err());
 }
 
 #[test]
