@@ -8,7 +8,7 @@ use offhook_core::host::{Channel, Transport};
 use offhook_core::time::WallTime;
 use offhook_core::trace::{Kind, Packet, Trace};
 
-use crate::error::Error;
+use crate::error::{Error, io_problem};
 use crate::host::timebase::Timebase;
 
 /// Keeps what phones and exchanges send and receive, SIP and RTP, up to a bound. Give it to them
@@ -70,7 +70,7 @@ impl Capture {
         let bytes = self.lock().pcap();
         std::fs::write(path, bytes).map_err(|error| Error::File {
             path: path.to_owned(),
-            problem: format!("cannot write it: {error}"),
+            problem: format!("cannot write it: {}", io_problem(&error)),
         })
     }
 

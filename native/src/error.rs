@@ -204,6 +204,22 @@ pub(crate) fn registration(parameters: &PhoneParameters, failure: crate::phone::
     }
 }
 
+/// What the system says of an error, without its number.
+#[doc(hidden)]
+pub fn io_problem(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(&*text, |(words, _)| words).to_owned()
+}
+
+/// The same of a file that is to be read.
+#[doc(hidden)]
+pub fn file_problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        _ => io_problem(error),
+    }
+}
+
 fn bind_problem(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "the port is in use by another program; \
@@ -213,7 +229,7 @@ fn bind_problem(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need a privilege; bind a higher one".into()
         }
-        _ => error.to_string(),
+        _ => io_problem(error),
     }
 }
 

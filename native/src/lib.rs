@@ -79,6 +79,8 @@ pub use broadcast::Events;
 pub use call::{Call, Transfer};
 pub use capture::Capture;
 pub use error::Error;
+#[doc(hidden)]
+pub use error::{file_problem, io_problem};
 pub use event::{
     CallDirection, CallEvent, CallId, CallState, Cause, EndedBy, Ending, Event, HoldBy, PhoneEvent,
     PhoneStatus, ReferralId, TransferOutcome, TurnedAway,

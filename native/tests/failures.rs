@@ -129,6 +129,17 @@ fn who_takes_no_calls_is_not_said_to_be_unknown() {
 }
 
 #[test]
+fn an_exchange_without_users_says_so() {
+    let directory = tempdir().unwrap();
+    let exchange = Offhook::start(directory.path(), "exchange --listen 127.0.0.1:0");
+    assert_eq!(exchange.wait("warning")["code"], "no_users");
+    exchange.signal("-TERM");
+    let (status, sentence, _) = exchange.end();
+    assert_eq!(status, 0);
+    assert!(sentence.contains("give --user NAME:PASSWORD"), "{sentence}");
+}
+
+#[test]
 fn a_message_that_is_too_large_is_one_error() {
     let directory = tempdir().unwrap();
     let at = directory.path();

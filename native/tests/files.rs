@@ -124,6 +124,11 @@ fn what_cannot_be_done_is_known_before_it_rings() {
             assert!(sentence.contains(words), "{command} {options}: {sentence}");
         }
     }
+    for missing in ["--password-file none", "--config none", "--transport tls --cert-file none"] {
+        let (status, sentence, _) = Offhook::run(at, &format!("call sip:bob@{target} {missing}"));
+        assert_eq!(status, 6, "{missing}: {sentence}");
+        assert!(sentence.contains("none: there is no such file"), "{sentence}");
+    }
     for command in ["register --server 127.0.0.1:9", "exchange --listen 127.0.0.1:0"] {
         let (status, sentence, _) = Offhook::run(at, &format!("{command} --pcap no/a.pcap"));
         assert_eq!(status, 6, "{command}: {sentence}");

@@ -11,7 +11,7 @@ use std::thread;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use tokio::sync::watch;
 
-use crate::error::Error;
+use crate::error::{Error, io_problem};
 
 /// What a recording keeps of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,7 +98,7 @@ impl Taps {
         thread::Builder::new()
             .name("offhook-recording".into())
             .spawn(work)
-            .map_err(|error| Error::File { path: at, problem: error.to_string() })?;
+            .map_err(|error| Error::File { path: at, problem: io_problem(&error) })?;
         let mut inner = self.lock();
         inner.last += 1;
         let number = inner.last;
@@ -165,7 +165,10 @@ fn write(file: File, kept: Kept, chunks: &Receiver<Chunk>) -> Result<(), hound::
 }
 
 fn write_error(path: &Path, error: &dyn Display) -> Error {
-    Error::File { path: path.to_owned(), problem: format!("cannot write it: {error}") }
+    Error::File {
+        path: path.to_owned(),
+        problem: format!("cannot write it: {}", io_problem(error)),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use offhook_core::wav::{CutShort, WavError, WavFormat, WavReader};
 
-use crate::error::Error;
+use crate::error::{Error, io_problem};
 
 /// A WAV file being read.
 pub(crate) struct WavFile {
@@ -100,7 +100,7 @@ fn wav_error(path: &Path, problem: WavError) -> Error {
 fn read_error(path: &Path, error: &io::Error) -> Error {
     let problem = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".into(),
-        _ => format!("cannot read it: {error}"),
+        _ => format!("cannot read it: {}", io_problem(error)),
     };
     Error::File { path: path.to_owned(), problem }
 }

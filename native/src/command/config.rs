@@ -20,6 +20,7 @@ use toml::de::{DeTable, DeValue};
 use super::arguments::Cli;
 use super::failure::{Failure, Status};
 use super::suggestion::nearest;
+use offhook::file_problem;
 
 /// Why there are no arguments.
 #[derive(Debug)]
@@ -48,10 +49,7 @@ pub(crate) fn arguments(
         return Cli::try_parse_from(given).map_err(Refused::CommandLine);
     };
     let text = read(path).map_err(|error| {
-        let problem = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            _ => error.to_string(),
-        };
+        let problem = file_problem(&error);
         Refused::File(offhook::Error::File { path: path.clone(), problem }.into())
     })?;
     let file = File { path, text: &text };

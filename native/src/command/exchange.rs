@@ -4,7 +4,7 @@ use std::path::Path;
 
 use offhook::{
     Algorithm, Departure, Error, Exchange, ExchangeEvent, ExchangeNotice, ExchangeOptions,
-    ExchangeParameters, Listener, TlsFiles,
+    ExchangeParameters, Listener, TlsFiles, file_problem,
 };
 use serde_json::json;
 
@@ -19,6 +19,7 @@ const SHORTEST_SECRET: usize = 16;
 
 pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<(), Failure> {
     let parameters = parameters(&arguments)?;
+    let has_no_users = parameters.users.is_empty();
     let recorder = Recorder::new(&arguments.watch)?;
     let mut options = ExchangeOptions::default();
     options.tls = tls(&arguments.tls)?;
@@ -28,6 +29,10 @@ pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<
     let exchange = Exchange::start_with(parameters, options)?;
     for listener in exchange.listeners() {
         output.listening(listener.transport, listener.address);
+    }
+    if has_no_users {
+        let message = "nobody can register, for there is no user: give --user NAME:PASSWORD";
+        output.warning("no_users", message);
     }
     let mut events = exchange.events();
     loop {
@@ -81,7 +86,7 @@ fn check_ports(listen: &[Listener]) -> Result<(), Failure> {
 
 fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
     let wrong = |problem: String| Failure::from(Error::File { path: path.to_owned(), problem });
-    let secret = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let secret = std::fs::read(path).map_err(|error| wrong(file_problem(&error)))?;
     match secret.len() {
         ..SHORTEST_SECRET => Err(wrong(format!(
             "a secret has {SHORTEST_SECRET} bytes at least: openssl rand -hex 32"

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use offhook::Error;
+use offhook::{Error, io_problem};
 
 use super::failure::{Failure, Status};
 use super::output::Output;
@@ -61,10 +61,10 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), Failure> {
         Ok(there) if !there.is_file() => Ok(()),
         there => {
             let opened = OpenOptions::new().append(true).create(true).open(path);
-            opened.map_err(|error| wrong(format!("cannot write it: {error}")))?;
+            opened.map_err(|error| wrong(format!("cannot write it: {}", io_problem(&error))))?;
             match there {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::remove_file(path)
-                    .map_err(|error| wrong(format!("cannot write it: {error}"))),
+                    .map_err(|error| wrong(format!("cannot write it: {}", io_problem(&error)))),
                 _ => Ok(()),
             }
         }

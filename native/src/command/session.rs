@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use offhook::{
     Capture, Error, Event, PacketKind, Phone, PhoneEvent, PhoneOptions, PhoneParameters,
-    PhoneStatus, Transport,
+    PhoneStatus, Transport, file_problem,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -354,7 +354,7 @@ fn password(account: &Account) -> Result<Option<String>, Failure> {
 /// The first line of a file: a password.
 fn first_line(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::from(Error::File { path: path.to_owned(), problem: error.to_string() })
+        Failure::from(Error::File { path: path.to_owned(), problem: file_problem(&error) })
     })?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use offhook::core::config::KeyPassword;
-use offhook::{Error, PhoneParameters};
+use offhook::{Error, PhoneParameters, file_problem};
 
 use super::failure::Failure;
 
@@ -70,10 +70,7 @@ impl Own {
 /// The first line of a file, whatever its bytes.
 fn first_line(path: &Path) -> Result<KeyPassword, Failure> {
     let bytes = std::fs::read(path).map_err(|error| {
-        let problem = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".into(),
-            _ => error.to_string(),
-        };
+        let problem = file_problem(&error);
         Failure::from(Error::TlsFile { path: path.to_owned(), problem })
     })?;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();

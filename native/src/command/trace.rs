@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use offhook::Error;
 use offhook::core::trace::Capture;
+use offhook::{Error, io_problem};
 use serde_json::json;
 
 use super::arguments::TraceArguments;
@@ -40,6 +40,6 @@ pub(crate) fn run(arguments: &TraceArguments, output: Output) -> Result<(), Fail
 }
 
 fn problem(path: &Path, what: &str, error: &dyn std::fmt::Display) -> Failure {
-    let problem = format!("{what}: {error}");
+    let problem = format!("{what}: {}", io_problem(error));
     Error::File { path: path.to_owned(), problem }.into()
 }

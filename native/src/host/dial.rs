@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::security::{Security, Stream};
 use super::websocket;
 use super::wire::Wire;
+use crate::error::io_problem;
 
 /// How long an address may take to answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -66,7 +67,7 @@ impl From<io::Error> for ConnectError {
             | Kind::BrokenPipe
             | Kind::UnexpectedEof => "it closed the connection at once".into(),
             Kind::AddrNotAvailable => "no address of ours leads there".into(),
-            _ => error.to_string(),
+            _ => io_problem(&error),
         })
     }
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::endpoint_host::Lookup;
+use crate::error::io_problem;
 
 /// The records of a lookup and their TTL; or the problem, in words that end a sentence.
 pub(crate) type Answer = Result<(Found, Duration), String>;
@@ -177,7 +178,7 @@ impl Records {
                 Err(format!("the DNS server says: {code}"))
             }
             Err(NetError::Timeout) => Err("no DNS server has answered in time".to_owned()),
-            Err(error) => Err(format!("no DNS server could be asked: {error}")),
+            Err(error) => Err(format!("no DNS server could be asked: {}", io_problem(&error))),
         }
     }
 

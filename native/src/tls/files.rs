@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
 
 use super::{key, provider, words};
-use crate::error::Error;
+use crate::error::{Error, file_problem};
 
 /// What an end of TLS is made of: whom it trusts, and what it shows of itself. By default it trusts
 /// whom the system trusts, shows nothing, and so nobody can connect to it.
@@ -108,11 +108,6 @@ pub(super) fn authorities(
 }
 
 fn text(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| Error::TlsFile {
-        path: path.to_owned(),
-        problem: match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".into(),
-            _ => error.to_string(),
-        },
-    })
+    std::fs::read(path)
+        .map_err(|error| Error::TlsFile { path: path.to_owned(), problem: file_problem(&error) })
 }

@@ -146,6 +146,7 @@ impl Offhook {
                 }
             }
         }
+        assert!(!sentence.contains("os error"), "that is a number for nobody: {sentence}");
         let status = self.child.wait().expect("it has ended");
         let events = self.lines.iter().collect();
         (status.code().unwrap_or(-1), sentence, events)

@@ -25,8 +25,8 @@ pub(crate) struct ViaParts {
     port: Option<u16>,
     params: Span,
     branch: Span,
-    /// The value of rport, empty where it has none yet.
-    rport: Option<Span>,
+    /// The value of rport, empty where it has none yet; at 0 where there is no rport.
+    rport: Span,
 }
 
 impl<'a> Via<'a> {
@@ -93,7 +93,7 @@ impl<'a> Via<'a> {
 
     /// RFC 3581: `None` without the parameter, `Some(None)` when it has no value yet.
     pub fn rport(&self) -> Option<Option<u16>> {
-        self.parts.rport.map(|port| port.of(self.text).parse().ok())
+        (self.parts.rport.start > 0).then(|| self.parts.rport.of(self.text).parse().ok())
     }
 
     /// Where a response goes whose request came from `from` (RFC 3261 §18.2.2): back on its connection;
@@ -165,8 +165,8 @@ impl ViaParts {
         let end = walk(text, at, |name, value| {
             if parts.branch.is_empty() && name.eq_ignore_ascii_case(b"branch") {
                 parts.branch = Span::new(value.0, value.1);
-            } else if parts.rport.is_none() && name.eq_ignore_ascii_case(b"rport") {
-                parts.rport = Some(Span::new(value.0, value.1));
+            } else if name.eq_ignore_ascii_case(b"rport") && parts.rport.start == 0 {
+                parts.rport = Span::new(value.0, value.1);
             }
         })?;
         parts.params = Span::new(at, end);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use offhook::{
     Call, Capture, Ending, Error, Exchange, ExchangeOptions, ExchangeParameters, Listener,
-    MediaStats, Phone, PhoneOptions, PhoneParameters, Transfer, TransferMode,
+    MediaStats, Phone, PhoneOptions, PhoneParameters, Transfer, TransferMode, io_problem,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -310,7 +310,7 @@ impl Files {
         let named = || std::env::temp_dir().join(format!("offhook-demo-{}", std::process::id()));
         let directory = chosen.unwrap_or_else(named);
         std::fs::create_dir_all(&directory).map_err(|error| {
-            let problem = format!("cannot make this directory: {error}");
+            let problem = format!("cannot make this directory: {}", io_problem(&error));
             Failure::from(Error::File { path: directory.clone(), problem })
         })?;
         Ok(Self { directory })
