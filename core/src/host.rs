@@ -71,7 +71,7 @@ pub struct Flow {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MediaPort(pub u64);
 
-/// Which of a media pair's two sockets.
+/// Which of a media pair's two sockets; there is no third.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Channel {
     /// The even port: RTP.
@@ -212,7 +212,7 @@ pub enum FlowFailure<'a> {
     Unsupported,
 }
 
-/// A DNS query. Names have no trailing dot.
+/// A DNS query. Names have no trailing dot. A host has to know every kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Query<'a> {
     /// Which services a domain has (RFC 3403, RFC 3263 §4.1).

@@ -64,6 +64,7 @@ pub mod internals {
     pub use crate::rtp::jitter::{Adjustment, Arrived, JitterBuffer, Put, Taken, Waiting};
     pub use crate::rtp::packet::{Extension, Header, Packet, PacketError};
     pub use crate::sdp::negotiator::{AnswerError, LocalMedia, Negotiator, NotAcceptable};
+    pub use crate::sip::writer::Writer;
     pub use crate::stream::{Frame, Framer};
     pub use crate::transaction::{
         ClientId, Failure, FailureCause, Layer, Limits, Received, ServerId,

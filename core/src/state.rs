@@ -21,7 +21,7 @@ pub struct ReferralId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SipRequestId(pub u64);
 
-/// The state of a phone (pyVoIP's PhoneStatus).
+/// The state of a phone (pyVoIP's PhoneStatus). The list is complete: a match needs no wildcard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum PhoneStatus {
     /// Not started, or fully stopped (INACTIVE).
@@ -37,7 +37,8 @@ pub enum PhoneStatus {
     Failed,
 }
 
-/// The state of a call (pyVoIP's CallState).
+/// The state of a call (pyVoIP's CallState). The list is complete: a call that is held, early or
+/// transferred is in one of these.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CallState {
     /// We call, and nobody has answered yet (DIALING).
@@ -83,7 +84,8 @@ pub enum CallDirection {
     Incoming,
 }
 
-/// Who ended a call, or what.
+/// Who ended a call, or what. The list is complete: what is more particular is in the response and the
+/// error beside it ([`Ending`](crate::event::Ending)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum EndedBy {
     /// This side: hangup, deny, cancel or stop.
@@ -129,6 +131,7 @@ impl HoldBy {
 
 /// How far a transfer of ours has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum TransferOutcome {
     /// The far end will call the target. A blind transfer is done with that: the call ends now.
     Accepted,

@@ -288,7 +288,8 @@ mod write {
 #[divan::bench_group(name = "compose")]
 mod compose {
     use offhook_core::host::Transport;
-    use offhook_core::sip::{HeaderName, Method, Writer};
+    use offhook_core::internals::Writer;
+    use offhook_core::sip::{HeaderName, Method};
 
     use super::*;
 

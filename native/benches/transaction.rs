@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use offhook_core::host::{Clock, Datagrams, Entropy, Flow, Outbound, Transport};
-use offhook_core::internals::{Layer, Limits, Received};
-use offhook_core::sip::{HeaderName, Message, Method, Writer, reason_phrase};
+use offhook_core::internals::{Layer, Limits, Received, Writer};
+use offhook_core::sip::{HeaderName, Message, Method, reason_phrase};
 use offhook_core::time::{Duration, Instant, WallTime};
 
 fn main() {

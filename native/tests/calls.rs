@@ -292,9 +292,7 @@ async fn a_wrong_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_peer() {
-    let mut watchful = direct("alice");
-    watchful.media_timeout = Some(Duration::from_secs(1).into());
-    let alice = start(watchful).await;
+    let alice = start(direct("alice").media_timeout(Duration::from_secs(1))).await;
     // The peer lives in a runtime of its own, which dies with everything in it and no word.
     let peer = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let peer = peer.unwrap();

@@ -65,20 +65,13 @@ pub fn media_session(host: &mut dyn Host) -> MediaSession {
     session.handle_control(host, MediaControl::Open { cname, options });
     let formats = [(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722)]
         .map(|(payload_type, codec)| PayloadFormat::new(payload_type, codec));
-    let agreed = Agreed {
-        stream: 0,
-        remote_rtp: PEER,
-        remote_rtcp: SocketAddr::new(PEER.ip(), PEER.port() + 1),
-        direction: Direction::SendRecv,
-        send: formats[0].clone(),
-        receive: formats.to_vec(),
-        telephone_event_send: Some(101),
-        telephone_events: TelephoneEvents::DTMF,
-        telephone_event_receive: Some(101),
-        ptime: Duration::from_millis(20),
-    };
+    let mut agreed = Agreed::new(PEER, formats[0].clone());
+    agreed.receive = formats.to_vec();
+    agreed.telephone_event_send = Some(101);
+    agreed.telephone_events = TelephoneEvents::DTMF;
+    agreed.telephone_event_receive = Some(101);
     let transport = MediaTransport::Rtp { port: MediaPort(1) };
-    let parameters = MediaParameters { transport, agreed };
+    let parameters = MediaParameters::new(transport, agreed);
     session.handle_control(host, MediaControl::Configure { stream: 0, parameters });
     session
 }

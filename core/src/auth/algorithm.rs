@@ -7,6 +7,7 @@ use sha2::{Sha256, Sha512_256};
 
 /// A digest algorithm (RFC 8760 §2.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// What a challenge without an algorithm means.
     Md5,

@@ -84,6 +84,7 @@ impl CallOptions {
 
 /// When a transfer is done.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
 pub enum TransferMode {
     /// When the far end has agreed to call the target: the call ends at once, whatever becomes of
     /// that.

@@ -122,6 +122,7 @@ impl Codec {
 
 /// A payload type number and what it means.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub struct PayloadFormat {
     /// The RTP payload type, 0 to 127.
     pub payload_type: u8,

@@ -95,8 +95,10 @@ fields! {
     answer_timeout: impl Into<Duration> => answer_timeout.into();
     /// How many targets of redirections a call follows; 0 none.
     max_redirects: u8 => max_redirects;
-    /// How long an answered call may be silent before it is ended; `None` for ever.
-    media_timeout: Option<Duration> => media_timeout;
+    /// How long an answered call may be silent before it is ended; zero for ever.
+    media_timeout: impl Into<Duration> => {
+        Some(media_timeout.into()).filter(|limit| !limit.is_zero())
+    };
     /// How many calls may exist at once.
     max_calls: usize => max_calls;
     /// Whether to answer calls to any user.

@@ -9,6 +9,15 @@ fn problem(parameters: PhoneParameters) -> (&'static str, String) {
 }
 
 #[test]
+fn a_call_may_be_silent_for_a_time_or_for_ever() {
+    let limit = |limit: core::time::Duration| {
+        PhoneParameters::without_server("alice").media_timeout(limit).media_timeout
+    };
+    assert_eq!(limit(core::time::Duration::from_secs(5)), Some(Duration::from_secs(5)));
+    assert_eq!(limit(core::time::Duration::ZERO), None);
+}
+
+#[test]
 fn the_defaults_are_the_seeds() {
     let parameters = PhoneParameters::new("pbx.example.com", "alice");
     assert_eq!(parameters.server.as_deref(), Some("pbx.example.com"));

@@ -1,10 +1,10 @@
 //! The events that an exchange reports.
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use crate::host::Transport;
 use crate::sip::Method;
-use crate::time::Duration;
 
 /// What happened at an exchange. URIs are as they came: escape them before they reach a terminal.
 #[derive(Clone, PartialEq, Eq, Debug)]

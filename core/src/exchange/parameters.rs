@@ -95,6 +95,20 @@ impl ExchangeParameters {
         self
     }
 
+    /// Sets the shortest registration taken.
+    #[must_use]
+    pub fn min_expires(mut self, min_expires: impl Into<Duration>) -> Self {
+        self.min_expires = min_expires.into();
+        self
+    }
+
+    /// Sets the longest registration given.
+    #[must_use]
+    pub fn max_expires(mut self, max_expires: impl Into<Duration>) -> Self {
+        self.max_expires = max_expires.into();
+        self
+    }
+
     /// Sets the one digest algorithm.
     #[must_use]
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {

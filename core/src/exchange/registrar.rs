@@ -372,7 +372,7 @@ impl Registrar {
         // A refreshed binding keeps its place.
         user.bindings.insert(known.unwrap_or(user.bindings.len()), binding);
         let (user, contact, expires) = (user.name.clone(), wish.uri, lasts);
-        events.push(ExchangeEvent::Registered { user, contact, expires });
+        events.push(ExchangeEvent::Registered { user, contact, expires: expires.into() });
     }
 }
 

@@ -113,6 +113,7 @@ pub trait SipHandler: Send {
 
 /// What to do with a received request.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum RequestAction {
     /// It goes on to the phone, with what was changed.
     Pass,
@@ -128,6 +129,7 @@ pub enum RequestAction {
 
 /// What to do with any other message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum MessageAction {
     /// It goes on, with what was changed.
     Pass,

@@ -72,11 +72,19 @@ impl Default for MediaOptions {
 
 /// All that a stream needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct MediaParameters {
     /// How its packets travel.
     pub transport: MediaTransport,
     /// What an offer and its answer agreed.
     pub agreed: Agreed,
+}
+
+impl MediaParameters {
+    /// What was agreed, by this transport.
+    pub const fn new(transport: MediaTransport, agreed: Agreed) -> Self {
+        Self { transport, agreed }
+    }
 }
 
 /// How the packets of a stream travel. What protects them, and with which keys, is said here too: it may

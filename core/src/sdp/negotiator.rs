@@ -41,6 +41,7 @@ pub struct LocalMedia<'a> {
 
 /// What an offer and its answer agreed for one audio stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Agreed {
     /// Which of our [`LocalMedia`], from 0.
     pub stream: u8,
@@ -63,6 +64,26 @@ pub struct Agreed {
     pub telephone_event_receive: Option<u8>,
     /// How much audio a packet that we send carries: the peer's wish, else ours, 1 to 200 ms.
     pub ptime: Duration,
+}
+
+impl Agreed {
+    /// One format, sent to `remote_rtp` and received: both ways, RTCP at the next port, no
+    /// telephone-event, 20 ms a packet.
+    pub fn new(remote_rtp: SocketAddr, format: PayloadFormat) -> Self {
+        let rtcp_port = remote_rtp.port().saturating_add(1);
+        Self {
+            stream: 0,
+            remote_rtp,
+            remote_rtcp: SocketAddr::new(remote_rtp.ip(), rtcp_port),
+            direction: Direction::SendRecv,
+            receive: vec![format.clone()],
+            send: format,
+            telephone_event_send: None,
+            telephone_events: TelephoneEvents::default(),
+            telephone_event_receive: None,
+            ptime: Duration::from_millis(20),
+        }
+    }
 }
 
 /// Why an offer is refused with 488 Not Acceptable Here.

@@ -1,7 +1,7 @@
 //! SIP messages (RFC 3261 §7, §18.3, §19, §20, §25).
 //!
 //! Read `message.rs` first: [`Message::parse`] takes one datagram into spans over one buffer; the five
-//! header fields that every message has are typed there, the rest when asked for. [`Writer`] writes a
+//! header fields that every message has are typed there, the rest when asked for. `Writer` writes a
 //! message into one reused buffer. Text that an application gives goes through [`check_value`] before
 //! it comes here.
 #![cfg_attr(
@@ -26,12 +26,13 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod uri;
-mod writer;
+pub(crate) mod writer;
 
 pub(crate) use chars::{decimal, find};
 pub use error::{Fault, Malformed, ParseError};
+pub use header::address::NameAddr;
 pub(crate) use header::address::name_addr;
-pub use header::address::{NameAddr, quote};
+pub(crate) use header::address::quote;
 pub use header::content::MediaType;
 pub(crate) use header::content::is_media_type;
 pub use header::name::HeaderName;
@@ -44,7 +45,8 @@ pub(crate) use message::PARSED;
 pub use method::Method;
 pub use status::reason_phrase;
 pub use uri::{Scheme, Uri, UriParams, escape_user, unescape};
-pub use writer::{InvalidText, Writer, check_name, check_value};
+pub use writer::{InvalidText, check_value};
+pub(crate) use writer::{Writer, check_name};
 
 /// The longest message taken, in bytes. No UDP datagram is longer than a quarter of it; on a stream
 /// a message may be.
@@ -62,10 +64,10 @@ pub const MAX_VIAS: usize = 100;
 /// The longest method name taken, in bytes.
 pub const MAX_METHOD_BYTES: usize = 128;
 /// The longest tag, branch or Call-ID taken, in bytes: state is kept under them.
-pub const MAX_IDENTIFIER_BYTES: usize = 1_024;
+pub(crate) const MAX_IDENTIFIER_BYTES: usize = 1_024;
 /// The longest URI taken, in bytes.
-pub const MAX_URI_BYTES: usize = 4_096;
+pub(crate) const MAX_URI_BYTES: usize = 4_096;
 /// The most parameters and headers a URI may have: comparing two takes each with each.
-pub const MAX_URI_PARAMS: usize = 128;
+pub(crate) const MAX_URI_PARAMS: usize = 128;
 /// What a branch made by RFC 3261 begins with (§8.1.1.7).
-pub const BRANCH_COOKIE: &str = "z9hG4bK";
+pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";

@@ -344,7 +344,7 @@ pub fn check_value(value: &str) -> Result<(), InvalidText> {
 }
 
 /// Whether text of an application may be a header field's name.
-pub fn check_name(name: &str) -> Result<(), InvalidText> {
+pub(crate) fn check_name(name: &str) -> Result<(), InvalidText> {
     let valid = all(name.as_bytes(), TOKEN) && name.len() <= MAX_NAME_BYTES;
     valid.then_some(()).ok_or(InvalidText::Name)
 }

@@ -242,9 +242,7 @@ impl Line {
                 if let Some(done) = self.transfers.remove(&call) {
                     let _ = done.send(match outcome {
                         TransferOutcome::Failed => Transfer::Failed { cause: cause.clone() },
-                        TransferOutcome::Accepted | TransferOutcome::Succeeded => {
-                            Transfer::Transferred
-                        }
+                        _ => Transfer::Transferred,
                     });
                 }
             }

@@ -4,10 +4,11 @@ use offhook_core::codec::measure::Tone;
 use offhook_core::host::{Channel, Endpoint, Host, Inbound, MediaPort};
 use offhook_core::internals::g722::{Decoder, Encoder, Mode};
 use offhook_core::internals::{
-    Frame, Framer, Negotiator, StunClass, StunMessage, answer_binding, binding_request, is_stun,
+    Frame, Framer, Negotiator, StunClass, StunMessage, Writer, answer_binding, binding_request,
+    is_stun,
 };
 use offhook_core::sdp::{SdpError, SessionDescription};
-use offhook_core::sip::{HeaderName, Message, NameAddr, Uri, Via, Writer};
+use offhook_core::sip::{HeaderName, Message, NameAddr, Uri, Via};
 use offhook_core::wav::{self, WavReader};
 
 use super::Target;

@@ -161,9 +161,9 @@ pub(super) const ANY_LOSS: Scenario = Scenario {
         expect_nothing_left(&mut world, &[&alice, &bob, &carol])?;
         let told = outcomes(&alice, calling);
         let last = told.last().copied();
-        let good = match mode {
-            TransferMode::Blind => told.len() == 1 && last != Some(Succeeded),
-            TransferMode::Notified => {
+        let good = match mode == TransferMode::Blind {
+            true => told.len() == 1 && last != Some(Succeeded),
+            false => {
                 let ended = [Succeeded, Failed].map(Some).contains(&last);
                 ended && told.iter().filter(|outcome| **outcome != Accepted).count() == 1
             }
@@ -223,9 +223,9 @@ fn wait_end_of(
     call: CallId,
     mode: TransferMode,
 ) -> Outcome<(TransferOutcome, Option<u16>)> {
-    match mode {
-        TransferMode::Blind => wait_outcome(world, at, call),
-        TransferMode::Notified => wait_end(world, at, call),
+    match mode == TransferMode::Blind {
+        true => wait_outcome(world, at, call),
+        false => wait_end(world, at, call),
     }
 }
 

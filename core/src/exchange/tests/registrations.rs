@@ -13,7 +13,7 @@ fn a_user_registers_refreshes_and_is_forgotten() {
     let registered = ExchangeEvent::Registered {
         user: user.clone(),
         contact: contact.clone(),
-        expires: SECOND * 60,
+        expires: (SECOND * 60).into(),
     };
     assert_eq!(site.events(), core::slice::from_ref(&registered));
     site.sim.run_for(SECOND * 50);

@@ -215,7 +215,7 @@ fn unquote(text: &str) -> Cow<'_, str> {
 
 /// A display name as it is written: as it is when all its words are tokens, otherwise quoted with `"`
 /// and `\` escaped (§25.1). Check it with [`check_value`](crate::sip::check_value) first.
-pub fn quote(name: &str) -> Cow<'_, str> {
+pub(crate) fn quote(name: &str) -> Cow<'_, str> {
     if !name.is_empty() && name.split(' ').all(|word| all(word.as_bytes(), TOKEN)) {
         return Cow::Borrowed(name);
     }

@@ -10,8 +10,7 @@ macro_rules! header_names {
         #[repr(u8)]
         pub enum HeaderName {
             $(#[doc = $long] $variant,)*
-            /// Any other: see [`Message::header_by_name`](crate::sip::Message::header_by_name) and
-            /// [`Writer::extension`](crate::sip::Writer::extension).
+            /// Any other: see [`Message::header_by_name`](crate::sip::Message::header_by_name).
             Other,
         }
 
