@@ -205,9 +205,12 @@ fn a_port_in_use() {
         format!("call sip:bob@127.0.0.1 --bind {taken}"),
         format!("exchange --listen {taken} --user a:a"),
     ] {
-        let (status, sentence, _) = Offhook::run(directory.path(), &asked);
+        let (status, sentence, events) = Offhook::run(directory.path(), &asked);
         assert_eq!(status, 6, "{asked}: {sentence}");
         assert!(sentence.contains(&taken.to_string()) && sentence.contains("in use"), "{sentence}");
+        let failed = events.iter().find(|event| event["event"] == "start_failed");
+        assert_eq!(failed.is_some(), !asked.starts_with("exchange"), "{asked}: {events:?}");
+        assert!(failed.is_none_or(|event| event["code"] == "bind"), "{failed:?}");
     }
 }
 

@@ -121,8 +121,12 @@ impl Output {
                 let (value, line) = turned_away(away);
                 self.add(lines, || value, format_args!("{line}"));
             }
-            // The error of the command says it.
-            Event::StartFailed { .. } => {}
+            // People read it in the error of the command.
+            Event::StartFailed { .. } if !self.json => {}
+            Event::StartFailed { code, message } => {
+                let value = || json!({ "event": "start_failed", "code": code, "message": message });
+                self.add(lines, value, format_args!(""));
+            }
             Event::Lagged { missed } => {
                 let value = || json!({ "event": "lagged", "missed": missed });
                 let what = "events came too fast to be shown";
