@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { loadModuleSync } from "./module.js";
 
 export * from "./index.js";
+export { NodeHost } from "./node/host.js";
 
 loadModuleSync(readFileSync(new URL("./offhook.wasm", import.meta.url)));
 
