@@ -26,6 +26,7 @@ cargo xtask COMMAND
   npm                         pack it: target/npm/offhook-VERSION.tgz
   traces                      write the scenarios' traces to tests/traces.txt; the commit says why they
                               have changed
+  js-bench                    measure the JavaScript package: sizes, start, calls, packets, parsing
   instructions                count what parsing, a call and a packet cost, with valgrind
 ";
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         }
         ["wasm"] => report(wasm::package()),
         ["npm"] => report(npm::pack()),
+        ["js-bench"] => report(npm::measure()),
         ["traces"] => report(traces::write()),
         ["instructions"] => report(instructions::measure()),
         ["help" | "--help" | "-h"] => {

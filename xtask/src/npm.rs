@@ -118,7 +118,52 @@ pub(crate) fn check() -> Result<Outcome, Failure> {
         return Ok(Outcome::Skipped("chromium is not installed".to_owned()));
     }
     Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
-    wasm::run_tests("wasm/test-package", |run| run.env("OFFHOOK_TARBALL", &tarball))
+    let runtimes = runtimes()?;
+    wasm::run_tests("wasm/test-package", |run| {
+        run.env("OFFHOOK_TARBALL", &tarball).env("OFFHOOK_RUNTIMES", &runtimes)
+    })
+}
+
+/// The other runtimes in which the package is tried.
+const RUNTIMES: &str = "bun@1.4.5 deno@2.9.6";
+
+/// Installs these, once: 200 MB, which not every build needs; the folder they are in.
+fn runtimes() -> Result<PathBuf, Failure> {
+    let folder = wasm::target_dir().join("runtimes");
+    if folder.join(RUNTIMES.replace(' ', "-")).is_file() {
+        return Ok(folder);
+    }
+    fs::create_dir_all(&folder)
+        .map_err(|error| Failure(format!("cannot make {}: {error}", folder.display())))?;
+    // Their programs are in packages for this platform; the scripts would only move them.
+    Run::new(&format!("npm install --ignore-scripts --no-audit --no-fund --prefix . {RUNTIMES}"))
+        .within(&folder)
+        .advice("the npm registry has to be reachable")
+        .go()?;
+    let note = folder.join(RUNTIMES.replace(' ', "-"));
+    fs::write(&note, "")
+        .map_err(|error| Failure(format!("cannot write {}: {error}", note.display())))?;
+    Ok(folder)
+}
+
+/// The packages that are measured beside ours.
+const OTHERS: &str = "jssip@3.13.8 sip.js@0.21.2";
+
+/// `cargo xtask js-bench`: prints what the package weighs and costs, as the table of `wasm/README.md`.
+pub(crate) fn measure() -> Result<Outcome, Failure> {
+    if let Outcome::Skipped(why) = wasm::package()? {
+        return Ok(Outcome::Skipped(why));
+    }
+    let folder = wasm::target_dir().join("js-bench");
+    let costs = wasm::costs()?;
+    fs::write(folder.join("package.json"), r#"{ "type": "module" }"#)
+        .map_err(|error| Failure(format!("cannot write in {}: {error}", folder.display())))?;
+    Run::new(&format!("npm install --ignore-scripts --no-save --no-audit --no-fund {OTHERS}"))
+        .within(&folder)
+        .advice("the npm registry has to be reachable")
+        .go()?;
+    Run::new("node --expose-gc wasm/bench/figures.js").arg(&folder).arg(costs).go()?;
+    Ok(Outcome::Done)
 }
 
 #[cfg(test)]

@@ -168,6 +168,14 @@ pub(crate) fn traces_under_node() -> Result<String, Failure> {
         .read()
 }
 
+/// Builds the module that measures a crossing and parsing; its glue.
+pub(crate) fn costs() -> Result<PathBuf, Failure> {
+    let module = Toolchain::find()?.build("--example costs")?;
+    let folder = target_dir().join("js-bench/module");
+    bindgen(&module, &folder)?;
+    Ok(folder.join("costs.js"))
+}
+
 /// Makes JavaScript of a module with the generator in `xtask/bindgen`, which is built on first use.
 fn bindgen(module: &Path, folder: &Path) -> Result<(), Failure> {
     Run::cargo("run -q --locked --manifest-path xtask/bindgen/Cargo.toml --target-dir")
