@@ -1,5 +1,5 @@
-// `cargo xtask js-bench`: what the package weighs and costs, as a table for README.md. Arguments: the folder
-// where JsSIP and SIP.js are installed, and the glue of `examples/costs.rs`.
+// `cargo xtask js-bench`: what the package weighs and costs, as a table for README.md. The argument is the glue of
+// `examples/costs.rs`.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,8 +10,10 @@ import { brotliCompressSync } from "node:zlib";
 import { build } from "esbuild";
 import { callsPerSecond, packetsPerCpuSecond } from "./calls.js";
 
-const [others, costs] = process.argv.slice(2);
+const [costs] = process.argv.slice(2);
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
+/** Where JsSIP and SIP.js are found. */
+const here = fileURLToPath(new URL(".", import.meta.url));
 
 const brotli = (bytes) => brotliCompressSync(bytes).length;
 const kilo = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
@@ -58,15 +60,15 @@ async function sizes() {
   }
   const all = (name) => `export * from "${name}";`;
   print("the JavaScript of a page, minified", `${kilo(await bundled(all("./browser.js"), dist))} brotli`);
-  const jssip = kilo(await bundled('import JsSIP from "jssip"; console.log(JsSIP);', others));
-  const sipjs = kilo(await bundled('import * as SIP from "sip.js"; console.log(SIP);', others));
+  const jssip = kilo(await bundled('import JsSIP from "jssip"; console.log(JsSIP);', here));
+  const sipjs = kilo(await bundled('import * as SIP from "sip.js"; console.log(SIP);', here));
   print("beside it, minified: signalling alone", `JsSIP ${jssip}, SIP.js ${sipjs}`);
 }
 
 /** The milliseconds that a process takes which does no more than that. */
 function processTime(program) {
   const start = process.hrtime.bigint();
-  execFileSync(process.execPath, ["--input-type=module", "-e", program], { cwd: others });
+  execFileSync(process.execPath, ["--input-type=module", "-e", program], { cwd: here });
   return Number(process.hrtime.bigint() - start) / 1e6;
 }
 
@@ -93,9 +95,9 @@ async function crossingsAndParsing() {
   print("a crossing into WebAssembly and back", nano(cost(() => glue.cross(1), 1_000_000)));
   print("the same with a packet of 172 bytes", nano(cost(() => glue.take(packet), 1_000_000)));
 
-  const require = createRequire(join(others, "package.json"));
+  const require = createRequire(import.meta.url);
   const { parseMessage } = require("jssip/lib/Parser.js");
-  const { Parser } = await import(pathToFileURL(join(others, "node_modules/sip.js/lib/core/messages/parser.js")));
+  const { Parser } = await import("sip.js/lib/core/messages/parser.js");
   const silent = { error() {}, warn() {}, log() {}, debug() {} };
   for (const name of ["invite", "ok"]) {
     const bytes = corpus(name);

@@ -146,23 +146,13 @@ fn runtimes() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// The packages that are measured beside ours.
-const OTHERS: &str = "jssip@3.13.8 sip.js@0.21.2";
-
 /// `cargo xtask js-bench`: prints what the package weighs and costs, as the table of `wasm/README.md`.
 pub(crate) fn measure() -> Result<Outcome, Failure> {
     if let Outcome::Skipped(why) = wasm::package()? {
         return Ok(Outcome::Skipped(why));
     }
-    let folder = wasm::target_dir().join("js-bench");
     let costs = wasm::costs()?;
-    fs::write(folder.join("package.json"), r#"{ "type": "module" }"#)
-        .map_err(|error| Failure(format!("cannot write in {}: {error}", folder.display())))?;
-    Run::new(&format!("npm install --ignore-scripts --no-save --no-audit --no-fund {OTHERS}"))
-        .within(&folder)
-        .advice("the npm registry has to be reachable")
-        .go()?;
-    Run::new("node --expose-gc wasm/bench/figures.js").arg(&folder).arg(costs).go()?;
+    Run::new("node wasm/bench/figures.js").arg(costs).go()?;
     Ok(Outcome::Done)
 }
 

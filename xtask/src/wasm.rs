@@ -171,7 +171,7 @@ pub(crate) fn traces_under_node() -> Result<String, Failure> {
 /// Builds the module that measures a crossing and parsing; its glue.
 pub(crate) fn costs() -> Result<PathBuf, Failure> {
     let module = Toolchain::find()?.build("--example costs")?;
-    let folder = target_dir().join("js-bench/module");
+    let folder = target_dir().join("js-bench");
     bindgen(&module, &folder)?;
     Ok(folder.join("costs.js"))
 }
