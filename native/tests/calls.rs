@@ -109,6 +109,24 @@ async fn media_beyond_some_calls_goes_to_another_runtime() {
     many.shutdown_background();
 }
 
+/// A call that is over before its sound has begun has the codec that was agreed all the same.
+#[tokio::test]
+async fn the_end_of_a_call_does_not_wait_for_its_media() {
+    let never = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let options = PhoneOptions::default().share_media(0, never.handle().clone());
+    let [alice, bob] =
+        ["alice", "bob"].map(|user| Phone::with_options(direct(user), options.clone()));
+    soon(async { tokio::try_join!(alice.start(), bob.start()) }).await.unwrap();
+    let (caller, called) = connect(&alice, &bob).await;
+    soon(caller.hangup()).await.unwrap();
+    for call in [&caller, &called] {
+        let stats = soon(call.ended()).await.stats;
+        assert_eq!((stats.codec, stats.sent), (Some(Codec::Pcmu), 0));
+    }
+    soon(async { tokio::join!(alice.stop(), bob.stop()) }).await;
+    never.shutdown_background();
+}
+
 /// Everything that waits can be spawned.
 #[test]
 fn handles_and_futures_cross_threads() {

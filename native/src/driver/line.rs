@@ -304,8 +304,8 @@ impl Line {
         }
     }
 
-    /// Passes a control on to the call's media task, which begins with the first stream; what comes
-    /// before goes to the session itself.
+    /// Passes a control on to the call's media task, which begins with the first stream. That and what
+    /// comes before goes to the session itself: a call may be over before its task has run.
     fn control(
         &mut self,
         host: &mut EndpointHost,
@@ -315,22 +315,31 @@ impl Line {
     ) {
         let calls = self.calls.len();
         let Some(shared) = self.calls.get(&call) else { return };
-        if let MediaControl::Configure { parameters, .. } = &control {
-            if !shared.has_media() {
-                let (beat, capture) = (self.metronome.beat(), self.capture.clone());
-                let task = media::run(Media::begin(shared), jobs.clone(), host.time, beat, capture);
-                match self.media_runtime.as_ref().filter(|media| calls > media.beyond) {
-                    Some(media) => media.runtime.spawn(task),
-                    None => tokio::spawn(task),
-                };
+        let sockets = match &control {
+            MediaControl::Configure { parameters, .. } => {
+                host.media.remove(&parameters.transport.port())
             }
-            if let Some(sockets) = host.media.remove(&parameters.transport.port()) {
-                shared.order(Order::Sockets(sockets));
+            _ => None,
+        };
+        let has_task = shared.has_media();
+        let begins = !has_task && matches!(control, MediaControl::Configure { .. });
+        let later = match has_task {
+            true => Some(Order::Control(control.into())),
+            false => {
+                shared.session().handle_control(host, control);
+                None
             }
-        }
-        match shared.has_media() {
-            true => shared.order(Order::Control(control.into())),
-            false => shared.session().handle_control(host, control),
+        };
+        // Before a control that would have it send something.
+        let sockets = sockets.map(Order::Sockets);
+        sockets.into_iter().chain(later).for_each(|order| shared.order(order));
+        if begins {
+            let (beat, capture) = (self.metronome.beat(), self.capture.clone());
+            let task = media::run(Media::begin(shared), jobs.clone(), host.time, beat, capture);
+            match self.media_runtime.as_ref().filter(|media| calls > media.beyond) {
+                Some(media) => media.runtime.spawn(task),
+                None => tokio::spawn(task),
+            };
         }
     }
 
