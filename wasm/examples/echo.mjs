@@ -1,0 +1,29 @@
+// An echo: every caller hears itself.
+//
+//   offhook exchange --listen 127.0.0.1:5060 --user alice:a --user bob:b &
+//   node wasm/examples/echo.mjs 127.0.0.1 alice a &
+//   offhook call alice --server 127.0.0.1 --user bob --password b --play tone.wav --record-received heard.wav
+import { Phone } from "offhook";
+
+const RATE = 16_000;
+const FRAME_MS = 20;
+
+const [server, user, password] = process.argv.slice(2);
+if (!password) throw new Error("usage: node echo.mjs SERVER USER PASSWORD");
+
+const phone = new Phone({ server, user, password, bind: "0.0.0.0:0", codecs: ["G722", "PCMU", "PCMA"] });
+await phone.start();
+console.log(`${user} is registered`);
+for await (const call of phone.incoming()) {
+  echo(call).catch((error) => console.error(`${call.from}: ${error.message}`));
+}
+
+async function echo(call) {
+  await call.answer();
+  const timer = setInterval(() => {
+    // What has come since last time, be it a packet late or two at once.
+    if (call.state === "answered") call.writeAudio(RATE, call.readAudio(RATE));
+  }, FRAME_MS);
+  await call.ended();
+  clearInterval(timer);
+}
