@@ -1,41 +1,12 @@
 // A phone of this package among the native programs: it registers at `offhook exchange` and calls
-// `offhook answer`. Needs the command: OFFHOOK_BIN, or target/debug/offhook.
+// `offhook answer`.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Phone } from "../node/phone.js";
+import { exchange, missing, offhook } from "./offhook.js";
 import { assertHears } from "./sound.js";
 
-const built = fileURLToPath(new URL("../../target/debug/offhook", import.meta.url));
-const binary = process.env.OFFHOOK_BIN ?? built;
-const missing = !process.env.OFFHOOK_BIN && !existsSync(binary);
-const OPTIONS = { timeout: 180_000, skip: missing && `${binary} is missing: run cargo build` };
-
-/** Starts the command; `event` resolves with the next event of a type. */
-function offhook(t, ...args) {
-  const child = spawn(binary, [...args, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
-  t.after(() => child.kill());
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    async event(type) {
-      for (let line; !(line = await lines.next()).done; ) {
-        const event = JSON.parse(line.value);
-        if (event.event === type) return event;
-        assert.notEqual(event.event, "error", line.value);
-      }
-      throw new Error(`offhook ${args[0]} ended without ${type}`);
-    },
-  };
-}
-
-async function exchange(t) {
-  const users = ["--user", "alice:a", "--user", "bob:b"];
-  const command = offhook(t, "exchange", "--listen", "127.0.0.1:0", ...users);
-  return (await command.event("listening")).local;
-}
+const OPTIONS = { timeout: 180_000, skip: missing };
 
 const alice = (server) => ({
   server,
@@ -46,7 +17,7 @@ const alice = (server) => ({
 });
 
 test("a call with sound and digits through the exchange", OPTIONS, async (t) => {
-  const server = await exchange(t);
+  const server = (await exchange(t)).udp;
   const bob = ["--server", server, "--user", "bob", "--password", "b", "--bind", "127.0.0.1:0"];
   const answering = offhook(t, "answer", ...bob, "--rtp-ports", "43000-43098", "--echo");
   await answering.event("registered");
@@ -71,7 +42,7 @@ test("a call with sound and digits through the exchange", OPTIONS, async (t) => 
 });
 
 test("a wrong password is refused", OPTIONS, async (t) => {
-  const given = { ...alice(await exchange(t)), password: "wrong", registrationAttempts: 1 };
+  const given = { ...alice((await exchange(t)).udp), password: "wrong", registrationAttempts: 1 };
   const phone = new Phone(given);
   await assert.rejects(phone.start(), { code: "registration_failed" });
   assert.equal(phone.status, "failed");

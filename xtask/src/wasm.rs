@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::imports::imports;
 use crate::npm;
 use crate::run::{Run, top};
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, Outcome, is_ci};
 use crate::tools;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -133,7 +133,9 @@ pub(crate) fn test_under_node() -> Result<Outcome, Failure> {
 /// Runs a folder's tests under Node, the native command at hand.
 pub(crate) fn run_tests(folder: &str, with: impl Fn(Run) -> Run) -> Result<Outcome, Failure> {
     let command = target_dir().join("debug/offhook");
-    let mut run = with(Run::new("node --test").env("OFFHOOK_BIN", command));
+    let peers = if is_ci() { "required" } else { "" };
+    let run = Run::new("node --test").env("OFFHOOK_BIN", command).env("OFFHOOK_PEERS", peers);
+    let mut run = with(run);
     for file in test_files(Path::new(folder))? {
         run = run.arg(file);
     }

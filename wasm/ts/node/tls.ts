@@ -111,14 +111,16 @@ export class Tls {
     return new Promise((resolve, reject) => {
       const settle = (end: () => void) => {
         clearTimeout(timer);
-        socket.off("session", taken).off("readable", taken).off("error", refused).off("close", closed);
+        socket.off("session", ticket).off("readable", taken).off("error", refused).off("close", closed);
         end();
       };
       const taken = () => settle(resolve);
+      // The event comes from within OpenSSL's reading: what is written before that is over, it garbles.
+      const ticket = () => setImmediate(taken);
       const refused = (error: Error) => settle(() => reject(error));
       const closed = () => refused(Object.assign(new Error("closed"), { code: "ECONNRESET" }));
       const timer = setTimeout(taken, Tls.ACCEPTANCE_MS);
-      socket.on("session", taken).on("readable", taken).on("error", refused).on("close", closed);
+      socket.on("session", ticket).on("readable", taken).on("error", refused).on("close", closed);
     });
   }
 
