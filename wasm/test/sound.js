@@ -76,11 +76,11 @@ function toMulaw(sample) {
   return ~((sample < 0 ? 0x80 : 0) | (segment << 4) | step) & 0xff;
 }
 
-/** What is wrong with a tone that was heard. */
-function spoilt(samples, hertz) {
+/** What is wrong with a tone of so many seconds that was heard. */
+export function spoilt(samples, hertz, seconds = SECONDS) {
   const loud = (sample) => Math.abs(sample) > LEVEL / 10;
   const sound = samples.subarray(samples.findIndex(loud), samples.findLastIndex(loud) + 1);
-  if (Math.abs(sound.length - SECONDS * RATE) > 2 * FRAME) return `${sound.length} samples heard`;
+  if (Math.abs(sound.length - seconds * RATE) > 2 * FRAME) return `${sound.length} samples heard`;
   const level = amplitude(sound, hertz);
   if (Math.abs(level - LEVEL) > LEVEL / 10) return `${hertz} Hz at ${level} instead of ${LEVEL}`;
   for (let at = 0; at + FRAME <= sound.length; at += FRAME) {

@@ -1,4 +1,5 @@
 // Whether this machine stalled while something was measured in real time.
+import { cpus } from "node:os";
 import { Worker } from "node:worker_threads";
 
 const TICK_MS = 2;
@@ -39,5 +40,24 @@ export class StallMeter {
 
   stop() {
     return this.#worker.terminate();
+  }
+}
+
+/** How much of its time this machine had nothing to do. */
+export class IdleMeter {
+  #before = this.#times();
+
+  /** The share of it, 0 to 1, since this was asked last. */
+  take() {
+    const now = this.#times();
+    const [idle, all] = [now.idle - this.#before.idle, now.all - this.#before.all];
+    this.#before = now;
+    return all > 0 ? idle / all : 1;
+  }
+
+  #times() {
+    const sum = (values) => values.reduce((total, value) => total + value, 0);
+    const times = cpus().map((cpu) => cpu.times);
+    return { idle: sum(times.map(({ idle }) => idle)), all: sum(times.flatMap(Object.values)) };
   }
 }
