@@ -4,11 +4,14 @@
 
 use std::fmt;
 
+use crate::module::{IMPORT_SECTION, Reader, sections};
+
 /// One import: the module's and the thing's name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Import {
     pub(crate) module: String,
     pub(crate) name: String,
+    pub(crate) is_function: bool,
 }
 
 impl fmt::Display for Import {
@@ -19,30 +22,22 @@ impl fmt::Display for Import {
 
 /// Reads every import of a module. `None` when the bytes are not a module.
 pub(crate) fn imports(module: &[u8]) -> Option<Vec<Import>> {
-    let mut reader = Reader(module.strip_prefix(b"\0asm\x01\0\0\0")?);
-    while !reader.0.is_empty() {
-        let section = reader.byte()?;
-        let length = reader.number()?;
-        let mut content = Reader(reader.take(length)?);
-        if section == IMPORT_SECTION {
-            return content.imports();
-        }
+    let mut sections = sections(module)?.into_iter();
+    match sections.find(|(number, _)| *number == IMPORT_SECTION) {
+        Some((_, mut content)) => content.imports(),
+        None => Some(Vec::new()),
     }
-    Some(Vec::new())
 }
 
-const IMPORT_SECTION: u8 = 2;
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn imports(&mut self) -> Option<Vec<Import>> {
         let count = self.number()?;
         let mut found = Vec::new();
         for _ in 0..count {
-            let import = Import { module: self.name()?, name: self.name()? };
+            let (module, name) = (self.name()?, self.name()?);
+            let is_function = self.0.first() == Some(&0);
             self.skip_description()?;
-            found.push(import);
+            found.push(Import { module, name, is_function });
         }
         Some(found)
     }
@@ -73,36 +68,6 @@ impl<'a> Reader<'a> {
             self.number()?;
         }
         Some(())
-    }
-
-    fn name(&mut self) -> Option<String> {
-        let length = self.number()?;
-        String::from_utf8(self.take(length)?.to_vec()).ok()
-    }
-
-    /// An unsigned LEB128 number (section 5.2.2).
-    fn number(&mut self) -> Option<usize> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(value).ok();
-            }
-        }
-        None
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (&first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(first)
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
     }
 }
 

@@ -5,8 +5,10 @@ mod checks;
 mod imports;
 mod instructions;
 mod layers;
+mod module;
 mod npm;
 mod run;
+mod sizes;
 mod steps;
 mod tools;
 mod traces;
@@ -24,6 +26,7 @@ cargo xtask COMMAND
   steps                       list the steps of `test`
   wasm                        build the JavaScript package into wasm/dist
   npm                         pack it: target/npm/offhook-VERSION.tgz
+  sizes                       print what weighs what in the modules of the JavaScript package
   traces                      write the scenarios' traces to tests/traces.txt; the commit says why they
                               have changed
   js-bench                    measure the JavaScript package: sizes, start, calls, packets, parsing
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["wasm"] => report(wasm::package()),
         ["npm"] => report(npm::pack()),
         ["js-bench"] => report(npm::measure()),
+        ["sizes"] => report(sizes::print()),
         ["traces"] => report(traces::write()),
         ["instructions"] => report(instructions::measure()),
         ["help" | "--help" | "-h"] => {

@@ -8,7 +8,6 @@ use crate::imports::imports;
 use crate::npm;
 use crate::run::{Run, top};
 use crate::steps::{Failure, Outcome, is_ci};
-use crate::tools;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -90,7 +89,7 @@ pub(crate) fn package() -> Result<Outcome, Failure> {
     move_file(&folder.join("offhook_wasm_bg.wasm"), &module)?;
     // What the module exports is the glue's own affair.
     let _ = fs::remove_file(folder.join("offhook_wasm_bg.wasm.d.ts"));
-    println!("wasm/dist/offhook.wasm: {} bytes", read(&module)?.len());
+    print_size(&module)?;
     media_module(&folder.join("media.wasm"))?;
     npm::compile()
 }
@@ -107,17 +106,26 @@ fn media_module(to: &Path) -> Result<Outcome, Failure> {
     }
     fs::write(to, &bytes)
         .map_err(|error| Failure(format!("cannot write {}: {error}", to.display())))?;
-    let packed = match tools::has("node") {
-        true => {
-            let script = "process.stdout.write(String(require('zlib').brotliCompressSync(\
-                          require('fs').readFileSync(process.argv[1])).length))";
-            let packed = Run::new("node -e").arg(script).arg(to).read()?;
-            format!(", {packed} by brotli")
-        }
-        false => String::new(),
-    };
-    println!("wasm/dist/media.wasm: {} bytes{packed}", bytes.len());
+    print_size(to)?;
     Ok(Outcome::Done)
+}
+
+/// Prints how large a module is, as it is and as a server sends it.
+fn print_size(module: &Path) -> Result<(), Failure> {
+    let script = "process.stdout.write(String(require('zlib').brotliCompressSync(\
+                  require('fs').readFileSync(process.argv[1])).length))";
+    let packed = Run::new("node -e").arg(script).arg(module).read()?;
+    let name = module.file_name().unwrap_or_default().to_string_lossy();
+    println!("{name}: {} bytes, {packed} by brotli", read(module)?.len());
+    Ok(())
+}
+
+/// A module of the package with the names of its functions in it, built with these features of cargo.
+pub(crate) fn with_names(features: &str) -> Result<Vec<u8>, Failure> {
+    let module = Toolchain::find()?.build(&format!("--lib {features}"))?;
+    let folder = target_dir().join("sizes");
+    run_bindgen(&["--names"], &module, &folder)?;
+    read(&folder.join("offhook_wasm_bg.wasm"))
 }
 
 /// The step `node`: the tests of the package under Node, among them a call with the native command.
@@ -180,10 +188,14 @@ pub(crate) fn costs() -> Result<PathBuf, Failure> {
 
 /// Makes JavaScript of a module with the generator in `xtask/bindgen`, which is built on first use.
 fn bindgen(module: &Path, folder: &Path) -> Result<(), Failure> {
-    Run::cargo("run -q --locked --manifest-path xtask/bindgen/Cargo.toml --target-dir")
-        .arg(target_dir().join("bindgen"))
-        .arg("--")
-        .arg(module)
+    run_bindgen(&[], module, folder)
+}
+
+fn run_bindgen(options: &[&str], module: &Path, folder: &Path) -> Result<(), Failure> {
+    let run = Run::cargo("run -q --locked --manifest-path xtask/bindgen/Cargo.toml --target-dir");
+    let run = run.arg(target_dir().join("bindgen")).arg("--");
+    let run = options.iter().fold(run, Run::arg);
+    run.arg(module)
         .arg(folder)
         .advice("are wasm/Cargo.toml and xtask/bindgen/Cargo.toml of one wasm-bindgen version?")
         .go()

@@ -1,4 +1,5 @@
-//! Makes JavaScript of a module that was compiled with wasm-bindgen: `bindgen MODULE.wasm FOLDER`.
+//! Makes JavaScript of a module that was compiled with wasm-bindgen: `bindgen MODULE.wasm FOLDER`, and
+//! with `--names` leaves the functions' names in it, to see what weighs what.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -7,14 +8,18 @@ use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [module, folder] = arguments.as_slice() else {
-        eprintln!("usage: bindgen MODULE.wasm FOLDER");
-        return ExitCode::from(2);
+    let (module, folder, names) = match arguments.as_slice() {
+        [module, folder] => (module, folder, false),
+        [flag, module, folder] if flag == "--names" => (module, folder, true),
+        _ => {
+            eprintln!("usage: bindgen [--names] MODULE.wasm FOLDER");
+            return ExitCode::from(2);
+        }
     };
     let mut bindgen = Bindgen::new();
     bindgen.input_path(module).typescript(true);
     // A page has no use for the functions' names.
-    bindgen.remove_name_section(true).remove_producers_section(true);
+    bindgen.remove_name_section(!names).remove_producers_section(true);
     // Whoever loads the module says where it is: a bundler takes along every file that is named.
     bindgen.omit_default_module_path(true);
     let made = bindgen.web(true).and_then(|bindgen| bindgen.generate(folder));
