@@ -3,12 +3,13 @@
 //! [`Event::Media`] and [`Phone::handle_media_event`].
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallEvent, CallId, Event};
 use crate::host::{Endpoint, Flow, Host, Inbound, MediaPort};
+use crate::map::Map;
 use crate::media::MediaControl;
 use crate::phone::Phone;
 use crate::rtp::{MediaSession, MediaStats};
@@ -42,8 +43,8 @@ use crate::timers::{TimerId, Timers};
 #[derive(Debug)]
 pub struct Softphone {
     phone: Phone,
-    media: BTreeMap<CallId, Media>,
-    ports: BTreeMap<MediaPort, CallId>,
+    media: Map<CallId, Media>,
+    ports: Map<MediaPort, CallId>,
     /// The next deadline of each session.
     timers: Timers<CallId>,
     events: VecDeque<Event>,
@@ -66,8 +67,8 @@ impl Softphone {
     pub fn new(parameters: PhoneParameters) -> Result<Self, Error> {
         Ok(Self {
             phone: Phone::new(parameters)?,
-            media: BTreeMap::new(),
-            ports: BTreeMap::new(),
+            media: Map::new(),
+            ports: Map::new(),
             timers: Timers::new(),
             events: VecDeque::new(),
             ended: None,
