@@ -1,5 +1,5 @@
 // Calls between two telephones in this process, over UDP on this machine.
-import { Phone } from "../node/phone.js";
+import { Phone } from "offhook";
 
 /** What is in the air at a time, when calls are counted. */
 const CONCURRENT = 20;

@@ -73,7 +73,7 @@ function processTime(program) {
 }
 
 function startUp() {
-  const entry = JSON.stringify(pathToFileURL(join(dist, "../node/phone.js")).href);
+  const entry = JSON.stringify(import.meta.resolve("offhook"));
   const bare = median(15, () => processTime(""));
   const loaded = median(15, () => processTime(`await import(${entry});`));
   const jssip = median(15, () => processTime('import "jssip";'));

@@ -119,7 +119,9 @@ pub(crate) fn check() -> Result<Outcome, Failure> {
     }
     Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
     let runtimes = runtimes()?;
+    // One after the other: a browser that starts is heard in the sound of a call.
     wasm::run_tests("wasm/test-package", |run| {
+        let run = run.arg("--test-concurrency=1");
         run.env("OFFHOOK_TARBALL", &tarball).env("OFFHOOK_RUNTIMES", &runtimes)
     })
 }
