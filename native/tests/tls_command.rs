@@ -136,8 +136,10 @@ fn a_file_that_cannot_be_used_is_named() {
             let (status, sentence, events) = Offhook::run(at, &arguments);
             assert_eq!(status, 6, "{arguments}: {sentence}");
             assert!(sentence.contains(file) && sentence.contains(problem), "{options}: {sentence}");
-            let kinds: Vec<_> = events.iter().map(|event| &event["event"]).collect();
-            assert_eq!(kinds, ["start_failed", "error"], "{arguments}: {events:?}");
+            // A password file is read before there is a phone that could start.
+            let ends = events.iter().filter(|event| event["event"] != "start_failed").count();
+            assert_eq!(ends, 1, "{arguments}: {events:?}");
+            assert_eq!(error(&events)["code"], "tls_file");
             assert!(events.iter().all(|event| event["code"] == "tls_file"), "{events:?}");
         }
     }
