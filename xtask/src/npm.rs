@@ -129,7 +129,8 @@ pub(crate) fn check() -> Result<Outcome, Failure> {
 /// The other runtimes in which the package is tried.
 const RUNTIMES: &str = "bun@1.4.5 deno@2.9.6";
 
-/// Installs these, once: 200 MB, which not every build needs; the folder they are in.
+/// Installs these, once: 200 MB, which not every build needs; the folder they are in. Where the registry does
+/// not give them in time, their tests say that they are skipped.
 fn runtimes() -> Result<PathBuf, Failure> {
     let folder = wasm::target_dir().join("runtimes");
     if folder.join(RUNTIMES.replace(' ', "-")).is_file() {
@@ -138,10 +139,13 @@ fn runtimes() -> Result<PathBuf, Failure> {
     fs::create_dir_all(&folder)
         .map_err(|error| Failure(format!("cannot make {}: {error}", folder.display())))?;
     // Their programs are in packages for this platform; the scripts would only move them.
-    Run::new(&format!("npm install --ignore-scripts --no-audit --no-fund --prefix . {RUNTIMES}"))
-        .within(&folder)
-        .advice("the npm registry has to be reachable")
-        .go()?;
+    let install = Run::new(&format!(
+        "timeout 120 npm install --ignore-scripts --no-audit --no-fund --prefix . {RUNTIMES}"
+    ));
+    if let Err(Failure(why)) = install.within(&folder).go() {
+        println!("{RUNTIMES} are not tried: {why}");
+        return Ok(folder);
+    }
     let note = folder.join(RUNTIMES.replace(' ', "-"));
     fs::write(&note, "")
         .map_err(|error| Failure(format!("cannot write {}: {error}", note.display())))?;
