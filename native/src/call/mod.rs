@@ -292,10 +292,10 @@ impl Call {
     /// says may come sooner or later, and is told by [`answered`](Self::answered) alone.
     pub(crate) async fn placed(&self) -> Result<(), Error> {
         let (sender, passed) = oneshot::channel();
-        let sender = || {
+        let pass = || {
             let _ = sender.send(());
         };
-        let job = move |line: &mut Line, _: &mut _| line.at_rest(sender);
+        let job = move |line: &mut Line, _: &mut _| line.at_rest(pass);
         self.held.jobs.send(Box::new(job)).map_err(|_| Error::NotRunning)?;
         passed.await.map_err(|_| Error::NotRunning)?;
         match &self.shared().status.borrow().ending {
