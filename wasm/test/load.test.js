@@ -8,15 +8,12 @@ import { runInNewContext } from "node:vm";
 import { Phone } from "../node/phone.js";
 import { missing, offhook } from "./offhook.js";
 import { spoilt, tone } from "./sound.js";
-import { IdleMeter, StallMeter } from "./stall.js";
+import { unlessStalled } from "./stall.js";
 
 const OPTIONS = { timeout: 180_000 };
 const RATE = 8_000;
-/** How long a machine has to stand still for it to be heard: a frame. */
-const STALL_MS = 20;
 /** How much of its time a machine has to have nothing to do: with less, others make it wait. */
 const IDLE = 0.1;
-const ATTEMPTS = 5;
 
 async function started(t, user, rtpPorts) {
   const phone = new Phone({ user, bind: "127.0.0.1:0", rtpPorts, maxCalls: 1_000 });
@@ -25,37 +22,15 @@ async function started(t, user, rtpPorts) {
   return phone;
 }
 
-/**
- * Plays until nothing is spoilt; again only where the machine is shown to have stalled, or to have no time left,
- * and says so. One that never has time says nothing of us: the test is skipped then.
- */
-async function onIdleMachine(t, play) {
-  const [stalls, idles] = [new StallMeter(), new IdleMeter()];
-  try {
-    await stalls.started();
-    for (let attempt = 1; ; attempt += 1) {
-      stalls.take();
-      idles.take();
-      const problem = await play();
-      if (!problem) return;
-      const [stall, idle] = [stalls.take(), idles.take()];
-      const told = `${problem}; the machine stalled for ${stall} ms, and was idle for ${Math.round(idle * 100)} %`;
-      if (stall < STALL_MS && idle >= IDLE) assert.fail(told);
-      if (attempt === ATTEMPTS) return t.skip(told);
-      console.warn(`played again: ${told}`);
-    }
-  } finally {
-    await stalls.stop();
-  }
-}
-
 test("200 calls have their sound in time", { ...OPTIONS, skip: missing }, async (t) => {
   const [calls, seconds] = [200, 3];
   const ports = ["--rtp-ports", "34000-35998"];
   const echo = offhook(t, "answer", "--bind", "127.0.0.1:0", "--echo", ...ports);
   const { local } = await echo.event("listening");
   const alice = await started(t, "alice", [36_000, 37_998]);
-  await onIdleMachine(t, async () => {
+  // A machine that never has time says nothing of us.
+  const idle = { idle: IDLE, exhausted: (told) => t.skip(told) };
+  await unlessStalled(async () => {
     const up = [];
     while (up.length < calls) {
       const call = alice.call(`sip:echo@${local}`);

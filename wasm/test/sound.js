@@ -1,36 +1,17 @@
 // Tones, and whether a call carries them.
-import assert from "node:assert/strict";
-import { StallMeter } from "./stall.js";
+import { unlessStalled } from "./stall.js";
 
 const RATE = 8_000;
 const FRAME = RATE / 50;
 const SECONDS = 1;
 const LEVEL = 8_000;
-const ATTEMPTS = 5;
-/** How long a machine has to stand still for it to be heard: a frame. */
-const STALL_MS = 20;
 
 /**
- * Checks that a tone that `speaker` plays is heard by `listener` at its frequency and level, of its
- * length and without gaps. A host that is late skips what it was late for, so this is tried again, and
- * says so, where the machine itself is shown to have stalled meanwhile; and only there.
+ * Checks that a tone that `speaker` plays is heard by `listener` at its frequency and level, of its length and
+ * without gaps: strictly, but for a machine that stalls.
  */
-export async function assertHears(listener, speaker, hertz, rate = RATE) {
-  const meter = new StallMeter();
-  try {
-    await meter.started();
-    for (let attempt = 1; ; attempt += 1) {
-      meter.take();
-      const problem = spoilt(await hear(listener, speaker, hertz, rate), hertz);
-      if (!problem) return;
-      const stall = meter.take();
-      const told = `${problem}; the machine stalled for ${stall} ms`;
-      if (stall < STALL_MS || attempt === ATTEMPTS) assert.fail(told);
-      console.warn(`played again: ${told}`);
-    }
-  } finally {
-    await meter.stop();
-  }
+export function assertHears(listener, speaker, hertz, rate = RATE) {
+  return unlessStalled(async () => spoilt(await hear(listener, speaker, hertz, rate), hertz));
 }
 
 /** What `listener` hears while `speaker` plays a tone. */

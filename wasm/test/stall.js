@@ -1,8 +1,37 @@
 // Whether this machine stalled while something was measured in real time.
+import assert from "node:assert/strict";
 import { cpus } from "node:os";
 import { Worker } from "node:worker_threads";
 
 const TICK_MS = 2;
+/** How long a machine has to stand still for it to be heard: a frame. */
+const STALL_MS = 20;
+const ATTEMPTS = 5;
+
+/**
+ * Plays until nothing is spoilt; `play` resolves with what is. A host that is late skips what it was late for, so
+ * it is played again, which is said, where the machine itself is shown to have stalled meanwhile, or to have had
+ * less than the share `idle` of its time left; and only there. The last time `exhausted` is called.
+ */
+export async function unlessStalled(play, { idle = 0, exhausted = assert.fail } = {}) {
+  const [stalls, idles] = [new StallMeter(), new IdleMeter()];
+  try {
+    await stalls.started();
+    for (let attempt = 1; ; attempt += 1) {
+      stalls.take();
+      idles.take();
+      const problem = await play();
+      if (!problem) return;
+      const [stall, left] = [stalls.take(), idles.take()];
+      const told = `${problem}; the machine stalled for ${stall} ms, and was idle for ${Math.round(left * 100)} %`;
+      if (stall < STALL_MS && left >= idle) assert.fail(told);
+      if (attempt === ATTEMPTS) return exhausted(told);
+      console.warn(`played again: ${told}`);
+    }
+  } finally {
+    await stalls.stop();
+  }
+}
 
 // A thread of its own, so that what a test does to its event loop is no stall.
 const TICKER = `
@@ -18,7 +47,7 @@ const TICKER = `
 `;
 
 /** A thread that ticks, and how late it was at the most. */
-export class StallMeter {
+class StallMeter {
   #longest;
   #worker;
 
@@ -44,7 +73,7 @@ export class StallMeter {
 }
 
 /** How much of its time this machine had nothing to do. */
-export class IdleMeter {
+class IdleMeter {
   #before = this.#times();
 
   /** The share of it, 0 to 1, since this was asked last. */
