@@ -234,15 +234,16 @@ export interface Wav {
   cutShort?: string;
 }
 
-/** Where a service is, as `node:dns` says it. */
+/** An SRV record (RFC 2782): where a service is, as `node:dns` says it. */
 export interface SrvRecord {
   priority: number;
   weight: number;
   port: number;
+  /** The host; empty where the domain says that it has no such service. */
   name: string;
 }
 
-/** Which services a domain has, as `node:dns` says it. */
+/** A NAPTR record (RFC 3403): which services a domain has, as `node:dns` says it. */
 export interface NaptrRecord {
   order: number;
   preference: number;

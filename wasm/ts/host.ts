@@ -1,5 +1,8 @@
-// What a telephone needs of the place where it runs: sockets, names, files. The package brings a host
-// for Node; whoever runs it elsewhere writes another and gives it as `new Phone({ host })`.
+// What a telephone needs of the place where it runs: sockets, names, files. `node/host.ts` is the host for
+// Node. `Phone` runs on neither yet: it has the UDP sockets of `../node/phone.js`.
+import type { NaptrRecord, SrvRecord } from "./offhook_wasm.js";
+
+export type { NaptrRecord, SrvRecord };
 
 /** How SIP messages travel. The order is that of {@link flowNumber}. */
 export type Transport = "UDP" | "TCP" | "TLS" | "WS" | "WSS";
@@ -198,24 +201,6 @@ export interface NameRequest {
   readonly kind: "naptr" | "srv" | "addresses";
   /** Without a dot at its end. */
   readonly name: string;
-}
-
-/** An SRV record (RFC 2782), as `node:dns` says it. */
-export interface SrvRecord {
-  priority: number;
-  weight: number;
-  port: number;
-  /** The host; empty where the domain says that it has no such service. */
-  name: string;
-}
-
-/** A NAPTR record (RFC 3403), as `node:dns` says it. */
-export interface NaptrRecord {
-  order: number;
-  preference: number;
-  flags: string;
-  service: string;
-  replacement: string;
 }
 
 /** Whom a certificate names (RFC 5922 §7.1), of one whose chain, dates and purpose the host has verified. */

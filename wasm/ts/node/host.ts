@@ -16,7 +16,7 @@ import { create, load } from "./files.js";
 import { Serials } from "./serials.js";
 import { Sockets } from "./sockets.js";
 
-/** What a telephone runs on in Node. `new Phone(...)` makes one by itself. */
+/** What a telephone needs in Node. `Phone` does not run on it yet. */
 export class NodeHost implements Host {
   readonly #numbers = { flows: new Serials(), media: new Serials() };
   #sockets: Sockets | undefined;
