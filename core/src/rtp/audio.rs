@@ -35,7 +35,7 @@ pub(crate) struct Outgoing {
     /// Whether something was written since the last frame was taken.
     fresh: bool,
     /// Whether something was written whose end has not come.
-    untold: bool,
+    end_unreported: bool,
     /// Whether that end has come.
     ended: bool,
 }
@@ -55,7 +55,7 @@ impl Outgoing {
             passed: VecDeque::new(),
             passing: 0,
             fresh: false,
-            untold: false,
+            end_unreported: false,
             ended: false,
         }
     }
@@ -113,7 +113,7 @@ impl Outgoing {
             self.tail |= read > 0;
         }
         self.fresh |= read > 0;
-        self.untold |= read > 0;
+        self.end_unreported |= read > 0;
         read
     }
 
@@ -134,8 +134,8 @@ impl Outgoing {
         self.pass_marks(count == 0 && !waits);
         // A frame for which nothing was left, not the last one that was: who writes frame by frame
         // in time has not come to an end.
-        if count == 0 && !waits && self.untold {
-            (self.untold, self.ended) = (false, true);
+        if count == 0 && !waits && self.end_unreported {
+            (self.end_unreported, self.ended) = (false, true);
         }
         count
     }
@@ -179,10 +179,10 @@ impl Outgoing {
         core::mem::take(&mut self.ended)
     }
 
-    /// Whether nothing waits: neither audio, nor a mark, nor an end to be told.
+    /// Whether nothing waits: neither audio, nor a mark, nor an end to be reported.
     pub(crate) fn is_idle(&self) -> bool {
-        let told = !(self.tail || self.fresh || self.untold || self.ended);
-        told && self.samples.is_empty() && self.marks() == 0
+        let reported = !(self.tail || self.fresh || self.end_unreported || self.ended);
+        reported && self.samples.is_empty() && self.marks() == 0
     }
 
     /// Drops what waits; returns how much that was.
@@ -193,7 +193,7 @@ impl Outgoing {
             resampler.reset();
         }
         (self.tail, self.fresh) = (false, false);
-        (self.untold, self.ended) = (false, false);
+        (self.end_unreported, self.ended) = (false, false);
         self.drop_marks();
         dropped
     }

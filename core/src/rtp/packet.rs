@@ -86,7 +86,7 @@ pub enum PacketError {
 const VERSION: u8 = 2;
 
 impl<'a> Packet<'a> {
-    /// Reads a datagram. No length in it is believed before it was checked.
+    /// Reads a datagram. No length in it is accepted before it was checked.
     #[inline]
     pub fn parse(datagram: &'a [u8]) -> Result<Self, PacketError> {
         let Some((fixed, mut rest)) = datagram.split_first_chunk::<{ Header::LENGTH }>() else {

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::jitter::{Arrived, Put};
-use super::latch::{Judgement, Latch};
+use super::latch::{Latch, SourceDecision};
 use super::packet::{Header, Packet};
 use super::playout::Playout;
 use super::source::{Arrival, Counts, Source};
@@ -26,7 +26,7 @@ pub(crate) struct Receiver {
     formats: Vec<PayloadFormat>,
     event_type: Option<u8>,
     source: Option<Source>,
-    /// A source that is not believed yet.
+    /// A source that is not accepted yet.
     candidate: Option<Source>,
     /// Of sources before this one.
     past: Counts,
@@ -131,7 +131,7 @@ impl Receiver {
         if !is_event && codec.is_none() {
             return self.handle_unknown(now, from, header, &mut emit);
         }
-        if self.latch.check(now, from, header.ssrc, header.sequence) == Judgement::Reject {
+        if self.latch.check(now, from, header.ssrc, header.sequence) == SourceDecision::Reject {
             return self.reject();
         }
         let heard = if header.ssrc == our_ssrc { Heard::OurNumber } else { Heard::Packet };

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::media::MediaEvent;
 use crate::time::{Duration, Instant};
 
-/// How many events may wait to be told; the oldest go first.
+/// How many events may wait to be reported; beyond, the oldest are dropped.
 const MAX_EVENTS: usize = 256;
 /// How many digits may wait to be taken; the oldest go first.
 const MAX_DIGITS: usize = 1_024;

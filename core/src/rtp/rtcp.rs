@@ -72,7 +72,7 @@ pub(super) struct SenderInfo {
     pub bytes: u32,
 }
 
-/// What is told about one source (§6.4.1).
+/// A report block: the reception of one source (§6.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct ReportBlock {
     /// The source.

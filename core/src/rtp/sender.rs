@@ -36,7 +36,7 @@ pub(crate) struct Sender {
     packet: Vec<u8>,
     pub(crate) outgoing: Outgoing,
     pub(crate) events: EventSender,
-    digits_untold: bool,
+    digits_end_unreported: bool,
     packets: u64,
     bytes: u64,
     stalled: u64,
@@ -59,7 +59,7 @@ impl Sender {
             packet: Vec::new(),
             outgoing,
             events: EventSender::default(),
-            digits_untold: false,
+            digits_end_unreported: false,
             packets: 0,
             bytes: 0,
             stalled: 0,
@@ -198,8 +198,8 @@ impl Sender {
     /// Whether every digit that was queued has been sent; true once after each time.
     pub(crate) fn take_digits_end(&mut self) -> bool {
         let idle = self.events.is_idle();
-        let end = self.digits_untold && idle;
-        self.digits_untold = !idle;
+        let end = self.digits_end_unreported && idle;
+        self.digits_end_unreported = !idle;
         end
     }
 
@@ -214,7 +214,7 @@ impl Sender {
         if self.events.is_idle() {
             return self.events.advance(now, self.step(), timing, |_| ());
         }
-        self.digits_untold = true;
+        self.digits_end_unreported = true;
         let step = self.step();
         let mut events = core::mem::take(&mut self.events);
         let replaced = events.advance(now, step, timing, |event| {

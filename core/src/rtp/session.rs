@@ -55,7 +55,7 @@ pub enum DtmfError {
     },
 }
 
-/// The media half of one call: one or more audio streams, told by signalling what was agreed.
+/// The media half of one call: one or more audio streams, configured by signalling with what was agreed.
 ///
 /// The application writes 16-bit linear samples at any rate and reads what was heard likewise. What
 /// it writes goes to all streams, and what it reads is their mix. Time goes in frames: at every tick
@@ -457,7 +457,9 @@ impl Endpoint for MediaSession {
         // Early dialogs share a pair of ports (RFC 3960 §2): the surest takes the packet, and where
         // none is sure the first.
         let sharing = self.streams.iter_mut().filter(|(_, s)| s.port() == port).rev();
-        if let Some((number, stream)) = sharing.max_by_key(|(_, s)| s.claim(channel, from, bytes)) {
+        if let Some((number, stream)) =
+            sharing.max_by_key(|(_, s)| s.source_match(channel, from, bytes))
+        {
             stream.handle_datagram(host, channel, from, bytes, |event| {
                 reported.take(now, *number, alone, event);
             });

@@ -29,7 +29,7 @@ pub(crate) enum Arrival {
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     ssrc: u32,
-    /// How many more packets in sequence are wanted before it is believed.
+    /// How many more packets in sequence are wanted before it is accepted.
     probation: u8,
     base: u64,
     highest: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Counts {
 }
 
 impl Source {
-    /// A source of which `sequence` was the first packet; it is believed after `probation` more in
+    /// A source of which `sequence` was the first packet; it is accepted after `probation` more in
     /// sequence, at once when that is zero.
     pub(crate) fn new(ssrc: u32, sequence: u16, probation: u8) -> Self {
         let mut source = Self {
@@ -224,7 +224,7 @@ const FIRST_CYCLE: u64 = 1 << 16;
 mod tests {
     use super::*;
 
-    fn believed(first: u16) -> Source {
+    fn accepted(first: u16) -> Source {
         let mut source = Source::new(1, first, 0);
         assert_eq!(source.handle_sequence(first), Arrival::Next(u64::from(first) + FIRST_CYCLE));
         source
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn numbers_are_counted_on_past_the_wrap() {
-        let mut source = believed(0xFFFE);
+        let mut source = accepted(0xFFFE);
         assert_eq!(source.handle_sequence(0xFFFF), Arrival::Next(0xFFFF + FIRST_CYCLE));
         assert_eq!(source.handle_sequence(1), Arrival::Next(0x1_0001 + FIRST_CYCLE));
         assert_eq!(source.handle_sequence(0), Arrival::Reordered(0x1_0000 + FIRST_CYCLE));
@@ -253,14 +253,14 @@ mod tests {
 
     #[test]
     fn the_one_before_the_first_is_no_loss() {
-        let mut source = believed(0);
+        let mut source = accepted(0);
         assert_eq!(source.handle_sequence(0xFFFF), Arrival::Reordered(0xFFFF));
         assert_eq!(source.counts(), Counts { received: 2, lost: 0, duplicates: 0 });
     }
 
     #[test]
     fn loss_is_what_the_numbers_promise() {
-        let mut source = believed(100);
+        let mut source = accepted(100);
         for sequence in (101..=200).filter(|s| s % 4 != 0) {
             source.handle_sequence(sequence);
         }
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_restart_needs_two_packets_and_one_stray_changes_nothing() {
-        let mut source = believed(1_000);
+        let mut source = accepted(1_000);
         assert_eq!(source.handle_sequence(40_000), Arrival::Stray);
         assert_eq!(source.handle_sequence(1_001), Arrival::Next(1_001 + FIRST_CYCLE));
         assert_eq!(source.handle_sequence(40_001), Arrival::Stray, "the other came in between");
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn jitter_follows_the_formula() {
-        let mut source = believed(0);
+        let mut source = accepted(0);
         // Packets alternate 0 and 80 units (10 ms at 8 kHz) late: |D| is 80 each time.
         let mut arrival = 0xFFFF_FF00u32;
         for i in 0..1_000u32 {

@@ -29,7 +29,7 @@ pub struct MediaStats {
     pub rejected: u64,
     /// Interarrival jitter in microseconds (RFC 3550 §6.4.1).
     pub jitter_us: u64,
-    /// Round trip in microseconds (RFC 3550 §6.4.1), once a report told it.
+    /// Round trip in microseconds (RFC 3550 §6.4.1), once a report has shown it.
     pub rtt_us: Option<u64>,
     /// How far playing lags behind arrival, in microseconds.
     pub playout_delay_us: u64,

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::audio::{Incoming, Outgoing};
-use super::latch::{self, Claim, Latch};
+use super::latch::{self, Latch, SourceMatch};
 use super::pacer::Pacer;
 use super::receiver::{Heard, Receiver};
 use super::reporter::{Report, Reporter, to_micros, to_units};
@@ -42,7 +42,7 @@ pub(crate) struct Stream {
     pub(crate) sender: Sender,
     receiver: Receiver,
     reporter: Reporter,
-    /// When the next sign of life is due, unless packets leave anyway.
+    /// When the next keep-alive is due, unless packets leave anyway.
     alive: Instant,
     pub(crate) incoming: Incoming,
     frame: Vec<i16>,
@@ -51,7 +51,7 @@ pub(crate) struct Stream {
     silence_timeout: Option<Duration>,
     /// Since when something should have come.
     silent_since: Instant,
-    silence_told: bool,
+    silence_reported: bool,
     renumbered: bool,
 }
 
@@ -83,7 +83,7 @@ impl Stream {
             napping: false,
             silence_timeout: options.silence_timeout,
             silent_since: now,
-            silence_told: false,
+            silence_reported: false,
             renumbered: false,
             transport: Transport::new(transport),
             agreed,
@@ -173,12 +173,12 @@ impl Stream {
 
     /// Whether something comes, or may still come in time.
     pub(crate) fn is_heard(&self) -> bool {
-        self.receives() && !self.silence_told
+        self.receives() && !self.silence_reported
     }
 
     /// Waits anew for something to come.
     pub(crate) fn expect_sound(&mut self, now: Instant) {
-        (self.silent_since, self.silence_told) = (now, false);
+        (self.silent_since, self.silence_reported) = (now, false);
     }
 
     /// Which telephone events the peer takes, if any.
@@ -191,7 +191,7 @@ impl Stream {
     }
 
     fn silence_deadline(&self) -> Option<Instant> {
-        let expected = self.receives() && !self.silence_told;
+        let expected = self.receives() && !self.silence_reported;
         self.silence_timeout.filter(|_| expected).map(|timeout| self.silent_since + timeout)
     }
 
@@ -221,10 +221,10 @@ impl Stream {
         }
         if let Some(to) = self.silent_path().filter(|_| now >= self.alive) {
             self.alive = now + ALIVE_EVERY;
-            self.send_sign(host, to);
+            self.send_keep_alive(host, to);
         }
         if self.silence_deadline().is_some_and(|deadline| now >= deadline) {
-            self.silence_told = true;
+            self.silence_reported = true;
             emit(MediaEvent::Silent);
         }
         // What is recorded goes on with time.
@@ -270,7 +270,7 @@ impl Stream {
         }
     }
 
-    /// Where RTP is sent now, if anywhere. Whoever asked for nothing gets nothing, also when
+    /// Where RTP is sent now, if anywhere. A peer that asked for nothing gets nothing, also when
     /// packets come from somewhere.
     fn destination(&self) -> Option<SocketAddr> {
         self.sends().then(|| self.far_end()).flatten()
@@ -287,30 +287,36 @@ impl Stream {
         (is_reachable(self.agreed.remote_rtp) && is_reachable(to)).then_some(to)
     }
 
-    /// Keeps the way from the far end open (RFC 6263 §4.4): what RTP takes no notice of, and is no media
-    /// that was not agreed.
-    fn send_sign(&self, host: &mut dyn Host, to: SocketAddr) {
-        let sign = binding_indication(TransactionId::new(host));
-        self.transport.send(host, Channel::Rtp, to, &sign);
+    /// Keeps the NAT binding open (RFC 6263 §4.4) by a packet that RTP ignores and that is no media.
+    fn send_keep_alive(&self, host: &mut dyn Host, to: SocketAddr) {
+        let indication = binding_indication(TransactionId::new(host));
+        self.transport.send(host, Channel::Rtp, to, &indication);
     }
 
-    /// How surely a packet that came to this stream's ports is its own, where others share them: by
-    /// the address, then by the source's number.
-    pub(crate) fn claim(&self, channel: Channel, from: SocketAddr, datagram: &[u8]) -> Claim {
+    /// How well a packet to this stream's ports matches it, where other streams share them: by its address,
+    /// then by its SSRC.
+    pub(crate) fn source_match(
+        &self,
+        channel: Channel,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> SourceMatch {
         // RFC 3550 §5.1, §6.4.1: RTP has it in its third word, RTCP in its second.
         let (start, by_address) = match channel {
-            Channel::Rtp => (8, self.receiver.latch.claim(from)),
-            Channel::Rtcp if latch::same(from, self.agreed.remote_rtcp) => (4, Claim::Address),
-            Channel::Rtcp => (4, Claim::None),
+            Channel::Rtp => (8, self.receiver.latch.source_match(from)),
+            Channel::Rtcp if latch::same(from, self.agreed.remote_rtcp) => {
+                (4, SourceMatch::Address)
+            }
+            Channel::Rtcp => (4, SourceMatch::None),
         };
         let ssrc = datagram.get(start..).and_then(|rest| rest.first_chunk());
         let ssrc = ssrc.map(|bytes| u32::from_be_bytes(*bytes));
         let source = self.receiver.source().map(|source| source.ssrc());
         match by_address {
-            Claim::Address if source.is_none() => Claim::FreeAddress,
-            Claim::Address if source == ssrc => Claim::Both,
-            Claim::Address => Claim::Address,
-            _ if source.is_some() && source == ssrc => Claim::Source,
+            SourceMatch::Address if source.is_none() => SourceMatch::FreeAddress,
+            SourceMatch::Address if source == ssrc => SourceMatch::Both,
+            SourceMatch::Address => SourceMatch::Address,
+            _ if source.is_some() && source == ssrc => SourceMatch::Source,
             other => other,
         }
     }
@@ -365,11 +371,11 @@ impl Stream {
         mut emit: impl FnMut(MediaEvent),
     ) -> bool {
         let of_peer = latch::same_host(from, self.receiver.latch.target());
-        let told = match self.receiver.latch.is_strict() {
+        let signalled = match self.receiver.latch.is_strict() {
             true => latch::same(from, self.agreed.remote_rtcp),
             false => of_peer || latch::same_host(from, self.agreed.remote_rtcp),
         };
-        if !told {
+        if !signalled {
             self.receiver.handle_rejected();
             return false;
         }
@@ -380,7 +386,7 @@ impl Stream {
             return false;
         };
         if of_peer {
-            // Behind a NAT the port is another than signalling told.
+            // Behind a NAT the port is not the one in SDP.
             self.reporter.heard_from = Some(from);
         }
         if goodbye {
@@ -415,7 +421,7 @@ impl Stream {
     }
 
     fn say_goodbye(&mut self, host: &mut dyn Host) {
-        // RFC 3550 §6.3.7: whoever has sent nothing has not come, and does not leave.
+        // RFC 3550 §6.3.7: a participant that has sent nothing sends no BYE.
         if self.sender.packets() > 0 || self.reporter.has_reported() {
             self.report(host, true);
         }

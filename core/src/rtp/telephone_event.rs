@@ -68,7 +68,7 @@ pub(crate) struct Press {
     pub(crate) duration: u64,
 }
 
-/// Makes presses of packets: each event once, however many packets told it.
+/// Makes presses of packets: each event once, however many packets report it.
 ///
 /// An event is known by its timestamp. Marker bits may be lost; of three end packets all may be.
 #[derive(Clone, Debug, Default)]
