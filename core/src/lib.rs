@@ -61,7 +61,9 @@ pub mod internals {
     pub use crate::nat::stun::{
         StunClass, StunError, StunMessage, TransactionId, answer_binding, binding_request, is_stun,
     };
-    pub use crate::rtp::jitter::{Adjustment, Arrived, JitterBuffer, Put, Taken, Waiting};
+    pub use crate::rtp::jitter::{
+        Adjustment, Arrived, BufferedPacket, Insertion, JitterBuffer, NextAudio,
+    };
     pub use crate::rtp::packet::{Extension, Header, Packet, PacketError};
     pub use crate::sdp::negotiator::{AnswerError, LocalMedia, Negotiator, NotAcceptable};
     pub use crate::sip::writer::Writer;

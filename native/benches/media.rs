@@ -7,7 +7,7 @@ use divan::{Bencher, black_box};
 use offhook_core::codec::Codec;
 use offhook_core::codec::measure::Tone;
 use offhook_core::internals::{
-    Arrived, Header, JitterBuffer, Packet, Resampler, Taken, g711, g722,
+    Arrived, Header, JitterBuffer, NextAudio, Packet, Resampler, g711, g722,
 };
 use offhook_core::time::Duration;
 use offhook_tests::work::Echo;
@@ -123,14 +123,14 @@ fn jitter_put_and_take(bencher: Bencher<'_, '_>) {
             samples: 160,
             payload: black_box(&payload),
         };
-        buffer.put(Duration::from_millis(10), arrived)
+        buffer.insert(Duration::from_millis(10), arrived)
     };
     for _ in 0..4 {
         put(&mut buffer);
     }
     bencher.bench_local(|| {
         put(&mut buffer);
-        if let Taken::Packet { packet, .. } = buffer.take(160) {
+        if let NextAudio::Packet { packet, .. } = buffer.take(160) {
             buffer.recycle(packet);
         }
         buffer.handle_played(0);

@@ -3,12 +3,12 @@
 /// How long one window of observation is, in seconds; two of them decide.
 const WINDOW_SECONDS: u32 = 4;
 /// For this part of a second packets are watched before anything is concluded: half a second.
-const GLIMPSE: u32 = 2;
+const OBSERVE_FIRST: u32 = 2;
 /// How early the slowest packets shall be, as a part of a second: 10 ms, so that a host that is busy
 /// for a moment is not heard.
 const MARGIN: u32 = 100;
 /// When they are less early than this part of a second, the delay grows before they are late: 4 ms.
-const SCANT: u32 = 250;
+const TOO_SMALL: u32 = 250;
 /// The delay before anything is known, as a part of a second: 40 ms.
 const INITIAL: u32 = 25;
 /// The most delay that late packets can cause, in parts of a second: 400 ms.
@@ -18,9 +18,9 @@ const LATE_ENOUGH: u32 = 2;
 /// More than this too much, as a part of a second, is no longer removed at leisure: 60 ms.
 const URGENT: (u32, u32) = (3, 50);
 
-/// What would bring the delay closer to what it takes.
+/// How the playout delay should change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Wish {
+pub(crate) enum DelayChange {
     /// Nothing.
     Keep,
     /// Less delay, if nobody can hear how.
@@ -115,24 +115,26 @@ impl Headroom {
     }
 
     /// What to do about the delay; making it less takes up to `cost` samples of headroom.
-    pub(crate) fn wish(&self, cost: i32) -> Wish {
+    pub(crate) fn delay_change(&self, cost: i32) -> DelayChange {
         let full = self.typical() >= self.max_delay();
-        let Some(least) = self.least() else { return Wish::Keep };
-        if least < (self.rate / SCANT) as i32 {
+        let Some(least) = self.least() else { return DelayChange::Keep };
+        if least < (self.rate / TOO_SMALL) as i32 {
             let urgent = -least > (self.rate / INITIAL) as i32;
-            return if full { Wish::Keep } else { Wish::More { urgent } };
+            return if full { DelayChange::Keep } else { DelayChange::More { urgent } };
         }
         // Only what a whole window has seen is certain.
         let surplus = least - self.margin() - cost;
         if self.before.least.is_some() && surplus >= 0 {
-            return Wish::Less { urgent: surplus > (self.rate * URGENT.0 / URGENT.1) as i32 };
+            return DelayChange::Less {
+                urgent: surplus > (self.rate * URGENT.0 / URGENT.1) as i32,
+            };
         }
         // In a pause it costs nothing to be wrong.
-        let seen = self.now.samples + self.before.samples >= self.rate / GLIMPSE;
+        let seen = self.now.samples + self.before.samples >= self.rate / OBSERVE_FIRST;
         if seen && least - (self.rate / INITIAL) as i32 - cost >= 0 {
-            return Wish::LessIfQuiet;
+            return DelayChange::LessIfQuiet;
         }
-        Wish::Keep
+        DelayChange::Keep
     }
 
     /// The least of what counts, with what was late once that is more than an accident.
@@ -174,58 +176,61 @@ mod tests {
 
     #[test]
     fn the_slowest_packets_decide() {
-        assert_eq!(watched(&[400]).wish(FRAME), Wish::Less { urgent: false });
-        assert_eq!(watched(&[400]).wish(400), Wish::Keep, "too dear");
-        assert_eq!(watched(&[2_000]).wish(FRAME), Wish::Less { urgent: true });
-        assert_eq!(watched(&[400, 2_000, 100]).wish(FRAME), Wish::Keep);
-        assert_eq!(watched(&[400, 2_000, 10]).wish(FRAME), Wish::More { urgent: false });
-        assert_eq!(watched(&[400, -100]).wish(FRAME), Wish::More { urgent: false });
-        assert_eq!(watched(&[400, -1_000]).wish(FRAME), Wish::More { urgent: true });
+        assert_eq!(watched(&[400]).delay_change(FRAME), DelayChange::Less { urgent: false });
+        assert_eq!(watched(&[400]).delay_change(400), DelayChange::Keep, "too dear");
+        assert_eq!(watched(&[2_000]).delay_change(FRAME), DelayChange::Less { urgent: true });
+        assert_eq!(watched(&[400, 2_000, 100]).delay_change(FRAME), DelayChange::Keep);
+        assert_eq!(
+            watched(&[400, 2_000, 10]).delay_change(FRAME),
+            DelayChange::More { urgent: false }
+        );
+        assert_eq!(watched(&[400, -100]).delay_change(FRAME), DelayChange::More { urgent: false });
+        assert_eq!(watched(&[400, -1_000]).delay_change(FRAME), DelayChange::More { urgent: true });
     }
 
     #[test]
     fn a_short_look_is_enough_for_a_pause() {
         let mut headroom = Headroom::new(8_000);
         for i in 0..100 {
-            let expected = if i < 25 { Wish::Keep } else { Wish::LessIfQuiet };
-            assert_eq!(headroom.wish(FRAME), expected, "{i}");
+            let expected = if i < 25 { DelayChange::Keep } else { DelayChange::LessIfQuiet };
+            assert_eq!(headroom.delay_change(FRAME), expected, "{i}");
             headroom.note(500);
             headroom.played(FRAME as u32);
         }
         headroom.shift(-100);
-        assert_eq!(headroom.wish(FRAME), Wish::Keep);
+        assert_eq!(headroom.delay_change(FRAME), DelayChange::Keep);
     }
 
     #[test]
     fn one_late_packet_is_an_accident_and_a_hopeless_one_none_at_all() {
         let mut headroom = watched(&[150]);
         headroom.note(-500);
-        assert_eq!(headroom.wish(FRAME), Wish::Keep);
+        assert_eq!(headroom.delay_change(FRAME), DelayChange::Keep);
         headroom.note(-500);
-        assert_eq!(headroom.wish(FRAME), Wish::More { urgent: true });
+        assert_eq!(headroom.delay_change(FRAME), DelayChange::More { urgent: true });
         let mut headroom = watched(&[150]);
         for _ in 0..10 {
             headroom.note(-8_000);
         }
-        assert_eq!(headroom.wish(FRAME), Wish::Keep);
+        assert_eq!(headroom.delay_change(FRAME), DelayChange::Keep);
     }
 
     #[test]
     fn a_change_of_the_delay_changes_what_was_seen() {
         let mut headroom = watched(&[400]);
         headroom.shift(-300);
-        assert_eq!((headroom.typical(), headroom.wish(FRAME)), (100, Wish::Keep));
+        assert_eq!((headroom.typical(), headroom.delay_change(FRAME)), (100, DelayChange::Keep));
         headroom.shift(300);
         assert_eq!(headroom.wanted(), 320, "nothing was late, whatever it was shifted by");
         let mut headroom = watched(&[300, -160]);
         headroom.shift(200);
-        assert_eq!(headroom.wish(FRAME), Wish::Keep, "it is no longer late");
+        assert_eq!(headroom.delay_change(FRAME), DelayChange::Keep, "it is no longer late");
     }
 
     #[test]
     fn the_delay_has_an_end() {
         let headroom = watched(&[3_200, -160]);
         assert!(headroom.wanted() <= 3_200);
-        assert_eq!(watched(&[9_000, -160]).wish(FRAME), Wish::Keep);
+        assert_eq!(watched(&[9_000, -160]).delay_change(FRAME), DelayChange::Keep);
     }
 }

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use super::headroom::{Headroom, Wish};
+use super::headroom::{DelayChange, Headroom};
 use crate::codec::Codec;
 use crate::codec::timescale::{self, Patience};
 use crate::time::Duration;
@@ -43,22 +43,22 @@ pub struct Arrived<'a> {
     pub payload: &'a [u8],
 }
 
-/// What became of a packet.
+/// What an inserted packet came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Put {
-    /// It waits for its turn.
+pub enum Insertion {
+    /// It is kept until it is played.
     Stored,
-    /// Its turn is over.
+    /// The time to play it is over.
     Late,
-    /// It is there already.
+    /// A packet with its sequence number is kept already.
     Duplicate,
-    /// There is no room for it.
+    /// It does not fit in.
     Discarded,
 }
 
-/// A packet that waits, or whose turn it is.
+/// A packet in the buffer, or to be played.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Waiting {
+pub struct BufferedPacket {
     position: i64,
     sequence: u64,
     /// How many samples it is when it is played.
@@ -71,20 +71,20 @@ pub struct Waiting {
 
 /// What is to be played next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Taken {
+pub enum NextAudio {
     /// This packet, without its first `skip` samples. Give it back with [`JitterBuffer::recycle`].
     Packet {
         /// The packet.
-        packet: Waiting,
+        packet: BufferedPacket,
         /// How many of its samples come too late.
         skip: usize,
     },
     /// That many samples are missing before the next packet.
     Missing(usize),
     /// That many samples of silence precede the first packet.
-    Quiet(usize),
-    /// Nothing is there.
-    Starved,
+    Silence(usize),
+    /// The buffer is empty.
+    Underrun,
 }
 
 /// Whether playing should catch up or hold back.
@@ -104,7 +104,7 @@ pub struct JitterBuffer {
     rate: u32,
     /// How many samples are played at once.
     frame: u32,
-    packets: VecDeque<Waiting>,
+    packets: VecDeque<BufferedPacket>,
     spare: Vec<Vec<u8>>,
     bytes: usize,
     /// The position that is taken next, and how many samples before it were taken and not played.
@@ -115,9 +115,9 @@ pub struct JitterBuffer {
     /// The next packet continues the sound, but not the timestamps.
     resync: bool,
     /// How many samples were wanted since the last packet was taken and none was there.
-    starved: u32,
+    underrun: u32,
     /// Before this position there is silence by intent.
-    quiet_until: i64,
+    silence_until: i64,
     headroom: Headroom,
     /// Whether packets hold whole frames, so that all of them lie alike in our frames.
     aligned: bool,
@@ -150,8 +150,8 @@ impl JitterBuffer {
             staged: 0,
             origin: None,
             resync: false,
-            starved: 0,
-            quiet_until: 0,
+            underrun: 0,
+            silence_until: 0,
             headroom: Headroom::new(rate),
             aligned: false,
             rest: 0,
@@ -175,9 +175,9 @@ impl JitterBuffer {
         if let Some(origin) = &mut self.origin {
             (origin.position, origin.end) = (scale(origin.position), scale(origin.end));
         }
-        (self.next, self.quiet_until) = (scale(self.next), scale(self.quiet_until));
+        (self.next, self.silence_until) = (scale(self.next), scale(self.silence_until));
         self.staged = scale(self.staged.into()) as u32;
-        self.starved = scale(self.starved.into()) as u32;
+        self.underrun = scale(self.underrun.into()) as u32;
         self.headroom.set_rate(rate);
     }
 
@@ -188,24 +188,24 @@ impl JitterBuffer {
     }
 
     /// Takes a packet that arrives `until_pull` before the next frame is played.
-    pub fn put(&mut self, until_pull: Duration, arrived: Arrived<'_>) -> Put {
+    pub fn insert(&mut self, until_pull: Duration, arrived: Arrived<'_>) -> Insertion {
         let span = i64::from(self.rate * MAX_SECONDS);
         // As many as they are when they are played.
         let samples = rescale(arrived.samples.into(), arrived.codec.sample_rate(), self.rate);
         if samples == 0 || samples > span || arrived.payload.len() > MAX_BYTES {
             self.discarded += 1;
-            return Put::Discarded;
+            return Insertion::Discarded;
         }
         let until_pull = self.to_samples(until_pull);
         let first = self.origin.is_none();
         let Some((position, continues)) = self.place(until_pull, &arrived, samples) else {
             self.discarded += 1;
-            return Put::Discarded;
+            return Insertion::Discarded;
         };
         if self.packets.is_empty() {
-            if first || self.starved >= self.rate / SILENCE {
+            if first || self.underrun >= self.rate / SILENCE {
                 self.anchor(until_pull, position, continues);
-            } else if position < self.next && position >= self.next - i64::from(self.starved) {
+            } else if position < self.next && position >= self.next - i64::from(self.underrun) {
                 // It is late, but nothing was played in its place yet save repetition: it is
                 // played all the same, and the delay has grown.
                 let back = self.next - position;
@@ -217,12 +217,12 @@ impl JitterBuffer {
         // Also of packets that come too late to be played, so that others will not.
         self.headroom.note(self.early(until_pull, position));
         if end <= self.next {
-            return Put::Late;
+            return Insertion::Late;
         }
         let index = self.packets.partition_point(|p| p.position <= position);
-        let same = |p: &Waiting| p.sequence == arrived.sequence;
+        let same = |p: &BufferedPacket| p.sequence == arrived.sequence;
         if self.packets.iter().skip(index.saturating_sub(1)).take(2).any(same) {
-            return Put::Duplicate;
+            return Insertion::Duplicate;
         }
         // The newest sound is worth more than the oldest.
         let mut index = index;
@@ -232,19 +232,19 @@ impl JitterBuffer {
         {
             if index == 0 && !self.packets.is_empty() {
                 self.discarded += 1;
-                return Put::Discarded;
+                return Insertion::Discarded;
             }
             self.discard_oldest(position);
             index = index.saturating_sub(1);
         }
-        self.starved = 0;
+        self.underrun = 0;
         let samples = samples as u32;
         self.aligned = samples.is_multiple_of(self.frame);
         let mut payload = self.spare.pop().unwrap_or_default();
         payload.clear();
         payload.extend_from_slice(arrived.payload);
         self.bytes += payload.len();
-        let waiting = Waiting {
+        let buffered = BufferedPacket {
             position,
             sequence: arrived.sequence,
             samples,
@@ -252,35 +252,35 @@ impl JitterBuffer {
             payload,
         };
         if index == self.packets.len() {
-            self.packets.push_back(waiting);
+            self.packets.push_back(buffered);
         } else {
-            self.packets.insert(index, waiting);
+            self.packets.insert(index, buffered);
         }
-        Put::Stored
+        Insertion::Stored
     }
 
     /// What is to be played next, at most `wanted` samples when it is not a packet.
-    pub fn take(&mut self, wanted: usize) -> Taken {
+    pub fn take(&mut self, wanted: usize) -> NextAudio {
         loop {
             let Some(front) = self.packets.front() else {
                 if self.origin.is_some() {
                     self.next += wanted as i64;
-                    self.starved = self.starved.saturating_add(wanted as u32);
+                    self.underrun = self.underrun.saturating_add(wanted as u32);
                 }
-                return Taken::Starved;
+                return NextAudio::Underrun;
             };
             let (position, end) = (front.position, front.position + i64::from(front.samples));
             if position > self.next {
                 let gap = (position - self.next).min(wanted as i64);
-                let quiet = self.next < self.quiet_until;
+                let silent = self.next < self.silence_until;
                 self.next += gap;
-                return if quiet {
-                    Taken::Quiet(gap as usize)
+                return if silent {
+                    NextAudio::Silence(gap as usize)
                 } else {
-                    Taken::Missing(gap as usize)
+                    NextAudio::Missing(gap as usize)
                 };
             }
-            let Some(packet) = self.packets.pop_front() else { return Taken::Starved };
+            let Some(packet) = self.packets.pop_front() else { return NextAudio::Underrun };
             self.bytes -= packet.payload.len();
             if end <= self.next {
                 self.discarded += 1;
@@ -289,7 +289,7 @@ impl JitterBuffer {
             }
             let skip = (self.next - position) as usize;
             self.next = end;
-            return Taken::Packet { packet, skip };
+            return NextAudio::Packet { packet, skip };
         }
     }
 
@@ -304,7 +304,7 @@ impl JitterBuffer {
     }
 
     /// Takes back the memory of a packet.
-    pub fn recycle(&mut self, packet: Waiting) {
+    pub fn recycle(&mut self, packet: BufferedPacket) {
         if self.spare.len() < SPARE {
             self.spare.push(packet.payload);
         }
@@ -325,7 +325,7 @@ impl JitterBuffer {
 
     /// Whether playing should catch up or hold back, with `staged` samples taken and not yet played.
     pub fn adjustment(&self, staged: usize) -> Adjustment {
-        if self.starved > 0 {
+        if self.underrun > 0 {
             return Adjustment::None;
         }
         let Some(origin) = self.origin else { return Adjustment::None };
@@ -336,12 +336,12 @@ impl JitterBuffer {
         let free = self.aligned && into >= timescale::longest(self.rate) as i64;
         let cost = if free { 0 } else { frame as i32 };
         let patience = |urgent| if urgent { Patience::Now } else { Patience::Wait };
-        match self.headroom.wish(cost) {
-            Wish::Keep => Adjustment::None,
-            Wish::LessIfQuiet => Adjustment::Shrink(Patience::Quiet),
-            Wish::Less { .. } if self.rest > 0 => Adjustment::Shrink(Patience::Quiet),
-            Wish::Less { urgent } => Adjustment::Shrink(patience(urgent)),
-            Wish::More { urgent } => Adjustment::Grow(patience(urgent)),
+        match self.headroom.delay_change(cost) {
+            DelayChange::Keep => Adjustment::None,
+            DelayChange::LessIfQuiet => Adjustment::Shrink(Patience::Quiet),
+            DelayChange::Less { .. } if self.rest > 0 => Adjustment::Shrink(Patience::Quiet),
+            DelayChange::Less { urgent } => Adjustment::Shrink(patience(urgent)),
+            DelayChange::More { urgent } => Adjustment::Grow(patience(urgent)),
         }
     }
 
@@ -380,7 +380,7 @@ impl JitterBuffer {
     pub(crate) fn memory(&self) -> usize {
         let payloads = self.packets.iter().map(|p| p.payload.capacity());
         let spare = self.spare.iter().map(Vec::capacity);
-        self.packets.capacity() * size_of::<Waiting>()
+        self.packets.capacity() * size_of::<BufferedPacket>()
             + self.spare.capacity() * size_of::<Vec<u8>>()
             + payloads.sum::<usize>()
             + spare.sum::<usize>()
@@ -425,7 +425,7 @@ impl JitterBuffer {
         let limit = i64::from(self.rate / SILENCE);
         let early = i64::from(self.early(until_pull, position));
         let gap = position > origin.end + limit
-            && self.starved < self.rate / SILENCE
+            && self.underrun < self.rate / SILENCE
             && early > i64::from(self.headroom.typical()) + limit;
         gap || position < origin.position
     }
@@ -448,8 +448,8 @@ impl JitterBuffer {
         let wanted = i64::from(self.headroom.wanted()) - until_pull;
         let frames = (wanted.max(i64::from(self.staged)).max(0) + frame - 1) / frame;
         self.next = position - frames * frame + i64::from(self.staged);
-        self.quiet_until = position;
-        self.starved = 0;
+        self.silence_until = position;
+        self.underrun = 0;
         if continues {
             let after = self.early(until_pull, position);
             self.headroom.shift(after.saturating_sub(before));

@@ -1,7 +1,7 @@
 //! From packets to sound: decodes in the jitter buffer's order, fills what is missing, and stretches
 //! or shortens when the delay has to change.
 
-use super::jitter::{Adjustment, Arrived, JitterBuffer, Put, Taken};
+use super::jitter::{Adjustment, Arrived, Insertion, JitterBuffer, NextAudio};
 use crate::codec::concealment::Concealer;
 use crate::codec::resampler::{Resampler, convert};
 use crate::codec::{Codec, Decoder, timescale};
@@ -71,8 +71,8 @@ impl Playout {
         self.jitter.restart();
     }
 
-    pub(crate) fn put(&mut self, until_pull: Duration, arrived: Arrived<'_>) -> Put {
-        self.jitter.put(until_pull, arrived)
+    pub(crate) fn insert(&mut self, until_pull: Duration, arrived: Arrived<'_>) -> Insertion {
+        self.jitter.insert(until_pull, arrived)
     }
 
     /// Time has gone by in which nothing was played.
@@ -110,7 +110,7 @@ impl Playout {
     fn stage(&mut self, wanted: usize, pause: bool) {
         let start = self.staged.len();
         match self.jitter.take(wanted) {
-            Taken::Packet { packet, skip } => {
+            NextAudio::Packet { packet, skip } => {
                 let decoding = match &mut self.decoding {
                     Some(decoding) if decoding.decoder.codec() == packet.codec => decoding,
                     other => other.insert(Decoding::new(packet.codec, self.rate)),
@@ -122,9 +122,9 @@ impl Playout {
                 self.staged.drain(start..(start + skip).min(self.staged.len()));
                 self.concealer.heard(&mut self.staged[start..]);
             }
-            Taken::Missing(count) => self.conceal(count, pause),
-            Taken::Starved => self.conceal(wanted, pause),
-            Taken::Quiet(count) => {
+            NextAudio::Missing(count) => self.conceal(count, pause),
+            NextAudio::Underrun => self.conceal(wanted, pause),
+            NextAudio::Silence(count) => {
                 self.staged.resize(start + count, 0);
                 self.concealer.rest(&mut self.staged[start..]);
             }

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::jitter::{Arrived, Put};
+use super::jitter::{Arrived, Insertion};
 use super::latch::{Latch, SourceDecision};
 use super::packet::{Header, Packet};
 use super::playout::Playout;
@@ -164,7 +164,7 @@ impl Receiver {
             samples: samples as u32,
             payload: packet.payload,
         };
-        if self.playout.put(until_pull, arrived) == Put::Late {
+        if self.playout.insert(until_pull, arrived) == Insertion::Late {
             self.late += 1;
         }
         heard
