@@ -54,19 +54,19 @@ pub(super) enum BranchState {
         cancelled: bool,
     },
     /// It is over.
-    Done(Outcome),
+    Done(BranchOutcome),
 }
 
 /// How a branch ended.
 #[derive(Clone, Debug)]
-pub(super) enum Outcome {
+pub(super) enum BranchOutcome {
     /// With a response.
     Response(Message),
     /// Without one: this status code stands for what happened.
     Failed(u16),
 }
 
-impl Outcome {
+impl BranchOutcome {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::Response(response) => response.status().unwrap_or(500),
@@ -135,7 +135,7 @@ impl ResponseContext {
     }
 
     /// The response to pass on when there is no 2xx; the first of equals.
-    pub(super) fn best(&self) -> Option<&Outcome> {
+    pub(super) fn best(&self) -> Option<&BranchOutcome> {
         self.outcomes().min_by_key(|outcome| outcome.rank())
     }
 
@@ -143,7 +143,7 @@ impl ResponseContext {
     pub(super) fn other_challenges(&self, chosen: &Message) -> Vec<(HeaderName, String)> {
         let mut challenges = Vec::new();
         for outcome in self.outcomes() {
-            let Outcome::Response(response) = outcome else { continue };
+            let BranchOutcome::Response(response) = outcome else { continue };
             let asks = matches!(response.status(), Some(401 | 407));
             if !asks || core::ptr::eq(response.bytes(), chosen.bytes()) {
                 continue;
@@ -155,7 +155,7 @@ impl ResponseContext {
         challenges
     }
 
-    fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+    fn outcomes(&self) -> impl Iterator<Item = &BranchOutcome> {
         self.branches.iter().filter_map(|branch| match &branch.state {
             BranchState::Done(outcome) => Some(outcome),
             _ => None,

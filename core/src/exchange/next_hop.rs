@@ -3,7 +3,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::context::{BranchState, Outcome};
+use super::context::{BranchOutcome, BranchState};
 use super::route::Plan;
 use super::running::Running;
 use super::side::{PeerFlow, Side};
@@ -281,7 +281,7 @@ impl Running {
         };
         let Some((slot, branches)) = branches else { return };
         for branch in branches {
-            self.set_state(slot, branch, BranchState::Done(Outcome::Failed(status)));
+            self.set_state(slot, branch, BranchState::Done(BranchOutcome::Failed(status)));
             if let Some(timer) = self.take_timer(slot, branch) {
                 self.timers.cancel(timer);
             }

@@ -2,11 +2,11 @@
 
 use core::net::SocketAddr;
 
-use super::context::{Branch, BranchState, Outcome, ResponseContext};
+use super::context::{Branch, BranchOutcome, BranchState, ResponseContext};
 use super::next_hop::Pending;
 use super::rewrite::{self, Changes};
 use super::route::Plan;
-use super::running::{Due, ReceivedRequest, Running};
+use super::running::{Alarm, ReceivedRequest, Running};
 use super::side::{PeerFlow, Side};
 use super::target::{Large, Target};
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
@@ -38,7 +38,7 @@ impl Running {
         }
         let ReceivedRequest { server, message: request, origin } = received;
         let branch = |target| {
-            let state = BranchState::Done(Outcome::Failed(480));
+            let state = BranchState::Done(BranchOutcome::Failed(480));
             Branch { target, state, client: None, flow: None, timer: None }
         };
         let branches: Vec<Branch> = targets.into_iter().map(branch).collect();
@@ -245,11 +245,11 @@ impl Running {
                 if fresh {
                     self.pass_on(host, slot, &response);
                 }
-                self.end_branch(host, slot, branch, Outcome::Response(response));
+                self.end_branch(host, slot, branch, BranchOutcome::Response(response));
                 self.cancel_rest(host, slot);
             }
             status => {
-                self.end_branch(host, slot, branch, Outcome::Response(response));
+                self.end_branch(host, slot, branch, BranchOutcome::Response(response));
                 if status >= 600 {
                     self.cancel_rest(host, slot);
                 }
@@ -308,7 +308,7 @@ impl Running {
             (_, FailureCause::Transport) => 480,
             _ => 503,
         };
-        self.end_branch(host, slot, branch, Outcome::Failed(status));
+        self.end_branch(host, slot, branch, BranchOutcome::Failed(status));
         self.conclude(host, slot);
     }
 
@@ -322,12 +322,12 @@ impl Running {
             BranchState::Waiting(id) => self.fail_waiting(host, id),
             BranchState::Sent { client, .. } if is_lost => {
                 self.layer.abandon(client);
-                self.end_branch(host, slot, branch, Outcome::Failed(480));
+                self.end_branch(host, slot, branch, BranchOutcome::Failed(480));
             }
             BranchState::Sent { provisional: true, .. } => self.cancel_branch(host, slot, branch),
             BranchState::Sent { client, .. } => {
                 self.layer.abandon(client);
-                self.end_branch(host, slot, branch, Outcome::Failed(408));
+                self.end_branch(host, slot, branch, BranchOutcome::Failed(408));
             }
             BranchState::Done(_) => {}
         }
@@ -341,21 +341,21 @@ impl Running {
         };
         if !context.answered {
             context.answered = true;
-            let best = context.best().cloned().unwrap_or(Outcome::Failed(480));
+            let best = context.best().cloned().unwrap_or(BranchOutcome::Failed(480));
             match best {
                 // §16.7 step 6: a 503 of one server says nothing of the next request.
                 ref failed if failed.status() == 503 => self.answer(host, slot, 500),
-                Outcome::Response(response) => self.pass_on(host, slot, &response),
+                BranchOutcome::Response(response) => self.pass_on(host, slot, &response),
                 // RFC 4320 §4.2: nobody waits any more for the 408 of anything but INVITE.
-                Outcome::Failed(408) if !context.is_invite() => {}
-                Outcome::Failed(status) => self.answer(host, slot, status),
+                BranchOutcome::Failed(408) if !context.is_invite() => {}
+                BranchOutcome::Failed(status) => self.answer(host, slot, status),
             }
         }
         let Some(context) = self.contexts.get_mut(slot) else { return };
         if !(context.is_invite() && context.is_accepted()) {
             self.forget(slot);
         } else if context.linger.is_none() {
-            context.linger = Some(self.timers.set(host.now() + LINGER, Due::Linger(slot)));
+            context.linger = Some(self.timers.set(host.now() + LINGER, Alarm::Linger(slot)));
         }
     }
 
@@ -434,7 +434,7 @@ impl Running {
         match &mut branch.state {
             BranchState::Waiting(id) => {
                 self.waiting.remove(id);
-                branch.state = BranchState::Done(Outcome::Failed(487));
+                branch.state = BranchState::Done(BranchOutcome::Failed(487));
                 self.set_timer(host, slot, index, None);
             }
             BranchState::Sent { client, provisional, cancelled } if !*cancelled => {
@@ -453,7 +453,13 @@ impl Running {
 
     // --- book-keeping ---
 
-    fn end_branch(&mut self, host: &mut dyn Host, slot: Slot, branch: usize, outcome: Outcome) {
+    fn end_branch(
+        &mut self,
+        host: &mut dyn Host,
+        slot: Slot,
+        branch: usize,
+        outcome: BranchOutcome,
+    ) {
         self.set_timer(host, slot, branch, None);
         if outcome.is_flow_failure() && self.try_spare(host, slot, branch) {
             return;
@@ -499,7 +505,7 @@ impl Running {
             self.timers.cancel(timer);
         }
         let Some(after) = after else { return };
-        let timer = self.timers.set(host.now() + after, Due::Branch(slot, index));
+        let timer = self.timers.set(host.now() + after, Alarm::Branch(slot, index));
         match self.branch(slot, index) {
             Some(branch) => branch.timer = Some(timer),
             None => drop(self.timers.cancel(timer)),

@@ -54,8 +54,8 @@ struct Binding {
     timer: TimerId,
 }
 
-/// What one Contact of a request asks for.
-struct Wish {
+/// The binding that one Contact of a request asks for.
+struct RequestedBinding {
     uri: String,
     params: String,
     outbound: Option<Outbound>,
@@ -163,25 +163,26 @@ impl Registrar {
         events: &mut Vec<ExchangeEvent>,
     ) -> Result<Granted, Refused> {
         let index = *self.by_name.get(user).ok_or(Refused(404))?;
-        let wishes = self.wishes(index, request)?;
+        let requested = self.requested(index, request)?;
         let held = &self.users.get(index).ok_or(Refused(404))?.bindings;
-        let new = |wish: &&Wish| wish.expires > 0 && find(held, wish).is_none();
-        let gone = |wish: &&Wish| wish.expires == 0 && find(held, wish).is_some();
-        let (new, gone) = (wishes.iter().filter(new).count(), wishes.iter().filter(gone).count());
+        let new = |asked: &&RequestedBinding| asked.expires > 0 && find(held, asked).is_none();
+        let gone = |asked: &&RequestedBinding| asked.expires == 0 && find(held, asked).is_some();
+        let (new, gone) =
+            (requested.iter().filter(new).count(), requested.iter().filter(gone).count());
         if (held.len() + new).saturating_sub(gone) > MAX_CONTACTS {
             return Err(Refused(403));
         }
-        for wish in &wishes {
-            let found = find(held, wish).and_then(|at| held.get(at));
+        for asked in &requested {
+            let found = find(held, asked).and_then(|at| held.get(at));
             // A request that was overtaken by a later one of its series changes nothing.
             if found.is_some_and(|b| b.call_id == request.call_id() && b.cseq >= request.cseq()) {
                 return Err(Refused(500));
             }
         }
-        let outbound = wishes.iter().any(|wish| wish.outbound.is_some());
+        let outbound = requested.iter().any(|asked| asked.outbound.is_some());
         let along = origin.binds(request).then_some(origin);
-        for wish in wishes {
-            self.grant(index, wish, request, along, now, events);
+        for asked in requested {
+            self.grant(index, asked, request, along, now, events);
         }
         Ok(Granted { outbound: outbound && request.supports("outbound") })
     }
@@ -249,8 +250,8 @@ impl Registrar {
         }
     }
 
-    /// What a request asks for; none when it only asks what there is.
-    fn wishes(&self, index: usize, request: &Message) -> Result<Vec<Wish>, Refused> {
+    /// The bindings that a request asks for; none when it only asks which there are.
+    fn requested(&self, index: usize, request: &Message) -> Result<Vec<RequestedBinding>, Refused> {
         let contacts: Vec<NameAddr<'_>> =
             request.contacts().collect::<Result<_, _>>().map_err(|_| Refused(400))?;
         if contacts.iter().any(NameAddr::is_star) {
@@ -259,7 +260,7 @@ impl Registrar {
                 return Err(Refused(400));
             }
             let bindings = self.users.get(index).map_or(&[][..], |user| &user.bindings);
-            let removal = |binding: &Binding| Wish {
+            let removal = |binding: &Binding| RequestedBinding {
                 uri: binding.uri.clone(),
                 params: String::new(),
                 outbound: binding.outbound.clone(),
@@ -268,30 +269,30 @@ impl Registrar {
             return Ok(bindings.iter().map(removal).collect());
         }
         let applies = takes_outbound(request)?;
-        let mut wishes: Vec<Wish> = Vec::new();
+        let mut requested: Vec<RequestedBinding> = Vec::new();
         for contact in &contacts {
-            let wish = self.wish(contact, request, applies)?;
+            let asked = self.requested_binding(contact, request, applies)?;
             // The last of two that are the same counts.
-            wishes.retain(|other| {
-                other.outbound != wish.outbound
-                    || wish.outbound.is_none() && !is_same(&other.uri, &wish.uri)
+            requested.retain(|other| {
+                other.outbound != asked.outbound
+                    || asked.outbound.is_none() && !is_same(&other.uri, &asked.uri)
             });
-            wishes.push(wish);
+            requested.push(asked);
         }
         // RFC 5626 §6: one flow a request.
-        let wanted = wishes.iter().filter(|wish| wish.expires > 0);
-        if wanted.clone().count() > 1 && wanted.clone().any(|wish| wish.outbound.is_some()) {
+        let wanted = requested.iter().filter(|asked| asked.expires > 0);
+        if wanted.clone().count() > 1 && wanted.clone().any(|asked| asked.outbound.is_some()) {
             return Err(Refused(400));
         }
-        Ok(wishes)
+        Ok(requested)
     }
 
-    fn wish(
+    fn requested_binding(
         &self,
         contact: &NameAddr<'_>,
         request: &Message,
         outbound: bool,
-    ) -> Result<Wish, Refused> {
+    ) -> Result<RequestedBinding, Refused> {
         let uri = contact.uri();
         match uri.scheme() {
             Scheme::Sip => {}
@@ -306,7 +307,7 @@ impl Registrar {
             return Err(Refused(423));
         }
         let params = contact.params().filter(|param| !param.name.eq_ignore_ascii_case("expires"));
-        Ok(Wish {
+        Ok(RequestedBinding {
             uri: uri.without_headers().to_owned(),
             params: params.map(|param| param.to_string()).collect(),
             outbound: outbound.then(|| Outbound::of(contact)).flatten(),
@@ -317,15 +318,15 @@ impl Registrar {
     fn grant(
         &mut self,
         index: usize,
-        wish: Wish,
+        asked: RequestedBinding,
         request: &Message,
         along: Option<PeerFlow>,
         now: Instant,
         events: &mut Vec<ExchangeEvent>,
     ) {
         let Some(user) = self.users.get_mut(index) else { return };
-        let known = find(&user.bindings, &wish);
-        if wish.expires == 0 {
+        let known = find(&user.bindings, &asked);
+        if asked.expires == 0 {
             if let Some(id) = known.and_then(|at| user.bindings.get(at)).map(|binding| binding.id) {
                 self.remove(index, id, Departure::Withdrawn, events);
             }
@@ -346,12 +347,12 @@ impl Registrar {
         }
         self.last_binding += 1;
         let id = self.last_binding;
-        let lasts = Duration::from_secs(u64::from(wish.expires));
+        let lasts = Duration::from_secs(u64::from(asked.expires));
         let binding = Binding {
             id,
-            uri: wish.uri.clone(),
-            params: wish.params,
-            outbound: wish.outbound,
+            uri: asked.uri.clone(),
+            params: asked.params,
+            outbound: asked.outbound,
             path: request.values(HeaderName::Path).map(str::to_owned).collect(),
             call_id: request.call_id().to_owned(),
             cseq: request.cseq(),
@@ -362,7 +363,7 @@ impl Registrar {
         if let Some(along) = along {
             self.by_flow.entry(along).or_default().insert((index, id));
         }
-        if let Some(place) = place(&wish.uri) {
+        if let Some(place) = place(&asked.uri) {
             let holder = self.by_place.entry(place).or_insert((index, id));
             if holder.0 == index {
                 holder.1 = id;
@@ -371,7 +372,7 @@ impl Registrar {
         let Some(user) = self.users.get_mut(index) else { return };
         // A refreshed binding keeps its place.
         user.bindings.insert(known.unwrap_or(user.bindings.len()), binding);
-        let (user, contact, expires) = (user.name.clone(), wish.uri, lasts);
+        let (user, contact, expires) = (user.name.clone(), asked.uri, lasts);
         events.push(ExchangeEvent::Registered { user, contact, expires: expires.into() });
     }
 }
@@ -421,9 +422,9 @@ fn is_all_sips(request: &Message) -> bool {
         && request.addresses(HeaderName::Path).all(|path| path.is_ok_and(|path| is(path.uri())))
 }
 
-fn find(bindings: &[Binding], wish: &Wish) -> Option<usize> {
-    let is = |binding: &Binding| match (&binding.outbound, &wish.outbound) {
-        (None, None) => is_same(&binding.uri, &wish.uri),
+fn find(bindings: &[Binding], asked: &RequestedBinding) -> Option<usize> {
+    let is = |binding: &Binding| match (&binding.outbound, &asked.outbound) {
+        (None, None) => is_same(&binding.uri, &asked.uri),
         (one, other) => one == other,
     };
     bindings.iter().position(is)

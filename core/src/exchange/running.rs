@@ -11,7 +11,7 @@ use super::registrar::{Granted, Refused, Registrar, is_supported};
 use super::route::Plan;
 use super::seal::Seal;
 use super::side::PeerFlow;
-use super::sources::{Ruling, Sources};
+use super::sources::{RateDecision, Sources};
 use super::target::Target;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
@@ -51,7 +51,7 @@ pub(super) struct Running {
     pub(super) by_server: Table<ServerId, Slot>,
     /// The INVITEs that came, or went on, by connections.
     pub(super) by_flow: BTreeMap<Flow, BTreeSet<Slot>>,
-    pub(super) timers: Timers<Due>,
+    pub(super) timers: Timers<Alarm>,
     pub(super) connections: Connections,
     /// The sockets that lead to peers over UDP, and who we are there.
     pub(super) sockets: BTreeMap<IpAddr, (Flow, SocketAddr)>,
@@ -64,7 +64,7 @@ pub(super) struct Running {
 
 /// What a timer of the proxy is for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Due {
+pub(super) enum Alarm {
     /// A branch took too long.
     Branch(Slot, usize),
     /// No further 2xx is to be expected.
@@ -145,8 +145,8 @@ impl Running {
         self.layer.handle_deadline(host);
         while let Some((_, due)) = self.timers.pop_due(now) {
             match due {
-                Due::Branch(slot, branch) => self.branch_is_late(host, slot, branch),
-                Due::Linger(slot) => self.forget(slot),
+                Alarm::Branch(slot, branch) => self.branch_is_late(host, slot, branch),
+                Alarm::Linger(slot) => self.forget(slot),
             }
         }
         let mut events = Vec::new();
@@ -165,8 +165,8 @@ impl Running {
             Inbound::Datagram { flow, from, bytes }
                 if flow.transport == Transport::Udp && is_stun(bytes) =>
             {
-                let ruling = self.sources.ask(from.ip(), host.now(), true);
-                if ruling == Ruling::Serve
+                let decision = self.sources.check_request(from.ip(), host.now(), true);
+                if decision == RateDecision::Serve
                     && let Some(answer) = answer_binding(bytes, from)
                 {
                     host.send(Outbound::Datagram { flow, to: from, bytes: &answer });
@@ -178,7 +178,7 @@ impl Running {
                     match decoded {
                         Decoded::Message(message) => self.handle_message(host, along, message),
                         Decoded::Malformed { .. } => {
-                            self.sources.ask(from.ip(), host.now(), false);
+                            self.sources.check_request(from.ip(), host.now(), false);
                         }
                         Decoded::Pong => {}
                     }
@@ -212,14 +212,14 @@ impl Running {
     fn handle_message(&mut self, host: &mut dyn Host, origin: PeerFlow, message: Message) {
         if message.is_request() {
             let within = message.to_tag().is_some() || *message.method() == Method::Cancel;
-            match self.sources.ask(origin.peer.ip(), host.now(), within) {
-                Ruling::Serve => {}
-                Ruling::Refuse if *message.method() != Method::Ack => {
+            match self.sources.check_request(origin.peer.ip(), host.now(), within) {
+                RateDecision::Serve => {}
+                RateDecision::Refuse if *message.method() != Method::Ack => {
                     return self.turn_away(host, origin, &message);
                 }
-                Ruling::Refuse => return,
+                RateDecision::Refuse => return,
                 // On a connection only its end holds back who does not listen.
-                Ruling::Drop => return self.connections.close(host, origin.flow),
+                RateDecision::Drop => return self.connections.close(host, origin.flow),
             }
         }
         match self.layer.handle_message(host, origin.flow, origin.peer, message) {

@@ -64,9 +64,9 @@ struct Rate {
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket(Instant);
 
-/// What is to be done with a request.
+/// What the rate limits allow for a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Ruling {
+pub(super) enum RateDecision {
     /// It is served.
     Serve,
     /// It is answered 503.
@@ -99,16 +99,16 @@ impl Sources {
     }
 
     /// Takes note of a request. What belongs to a call that is up has twice the room: it ends things.
-    pub(super) fn ask(&mut self, ip: IpAddr, now: Instant, within: bool) -> Ruling {
+    pub(super) fn check_request(&mut self, ip: IpAddr, now: Instant, within: bool) -> RateDecision {
         let (requests, refusals) = (self.requests, self.refusals);
         let source = self.source(ip, now);
         let burst = requests.burst * if within { 2 } else { 1 };
         if source.requests.take(now, Rate { burst, ..requests }) {
-            return Ruling::Serve;
+            return RateDecision::Serve;
         }
         let refused = source.refusals.take(now, refusals);
         self.hold(ip, now, Limit::Requests);
-        if refused { Ruling::Refuse } else { Ruling::Drop }
+        if refused { RateDecision::Refuse } else { RateDecision::Drop }
     }
 
     /// Takes note of a connection; false when there are too many.
@@ -244,14 +244,15 @@ mod tests {
     #[test]
     fn who_asks_too_much_is_refused_and_then_dropped_and_others_are_served() {
         let mut sources = sources();
-        let rulings: Vec<_> = (0..3_000).map(|_| sources.ask(ip(1), NOW, false)).collect();
-        let count = |wanted| rulings.iter().filter(|ruling| **ruling == wanted).count();
-        assert_eq!(count(Ruling::Serve), 2_000);
-        assert_eq!((count(Ruling::Refuse), count(Ruling::Drop)), (100, 900));
-        assert_eq!(sources.ask(ip(1), NOW, true), Ruling::Serve);
-        assert_eq!(sources.ask(ip(2), NOW, false), Ruling::Serve);
+        let decisions: Vec<_> =
+            (0..3_000).map(|_| sources.check_request(ip(1), NOW, false)).collect();
+        let count = |wanted| decisions.iter().filter(|decision| **decision == wanted).count();
+        assert_eq!(count(RateDecision::Serve), 2_000);
+        assert_eq!((count(RateDecision::Refuse), count(RateDecision::Drop)), (100, 900));
+        assert_eq!(sources.check_request(ip(1), NOW, true), RateDecision::Serve);
+        assert_eq!(sources.check_request(ip(2), NOW, false), RateDecision::Serve);
         let later = NOW + Duration::from_secs(1);
-        assert_eq!(sources.ask(ip(1), later, false), Ruling::Serve);
+        assert_eq!(sources.check_request(ip(1), later, false), RateDecision::Serve);
         let event = ExchangeEvent::Limited { source: ip(1), limit: Limit::Requests, count: 1 };
         assert_eq!((sources.next_event(), sources.next_event()), (Some(event), None));
     }
@@ -278,7 +279,7 @@ mod tests {
     fn full() -> Sources {
         let mut sources = sources();
         for number in 0..MAX_SOURCES as u32 {
-            sources.ask(IpAddr::from(number.to_be_bytes()), NOW, false);
+            sources.check_request(IpAddr::from(number.to_be_bytes()), NOW, false);
         }
         sources
     }
@@ -302,12 +303,12 @@ mod tests {
     fn a_full_table_is_looked_through_once_a_second() {
         let mut sources = full();
         let (first, second) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        sources.ask(first, NOW, false);
+        sources.check_request(first, NOW, false);
         assert!(!sources.known.contains_key(&first));
         // All are idle by now.
-        sources.ask(second, NOW + Duration::from_millis(999), false);
+        sources.check_request(second, NOW + Duration::from_millis(999), false);
         assert!(!sources.known.contains_key(&second));
-        sources.ask(second, NOW + SWEEP, false);
+        sources.check_request(second, NOW + SWEEP, false);
         assert!(sources.known.contains_key(&second));
     }
 
@@ -315,7 +316,7 @@ mod tests {
     fn the_table_is_bounded() {
         let mut sources = sources();
         for number in 0..20_000_u32 {
-            sources.ask(IpAddr::from(number.to_be_bytes()), NOW, false);
+            sources.check_request(IpAddr::from(number.to_be_bytes()), NOW, false);
         }
         assert!(sources.known.len() <= MAX_SOURCES + 1);
         assert_eq!(
