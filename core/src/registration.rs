@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::agent::{Alarm, Binding, Context, Lost, Owner, Path, Series, Target, Turn, granted};
+use crate::agent::{
+    Alarm, Binding, Context, Lost, Owner, Path, Series, SeriesStep, Target, granted,
+};
 use crate::error::Error;
 use crate::event::Cause;
 use crate::host::{Entropy, Flow};
@@ -61,7 +63,7 @@ enum State {
 
 /// The result of an attempt, for the phone's events.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum RegistrationOutcome {
     /// The server holds our binding, for this long.
     Bound(Duration),
     /// The binding is of no more use, and a new one is sought.
@@ -72,7 +74,7 @@ pub(crate) enum Outcome {
     Left(bool),
 }
 
-impl Outcome {
+impl RegistrationOutcome {
     /// The same, if it failed, with what was in the way.
     fn because(self, error: Option<Error>) -> Self {
         match self {
@@ -109,7 +111,10 @@ const LONGEST_BINDING: u32 = 86_400;
 
 impl Registration {
     /// Begins to register at `registrar`.
-    pub(crate) fn start(cx: &mut Context<'_>, registrar: Target) -> (Self, Option<Outcome>) {
+    pub(crate) fn start(
+        cx: &mut Context<'_>,
+        registrar: Target,
+    ) -> (Self, Option<RegistrationOutcome>) {
         let expires = cx.agent.parameters.expires.as_secs().clamp(1, LONGEST_BINDING.into());
         let mut registration = Self {
             series: Series::new(cx, Owner::Registration, Method::Register, registrar),
@@ -127,15 +132,15 @@ impl Registration {
         (registration, outcome)
     }
 
-    /// Takes the binding back (§10.2.2); the outcome is [`Outcome::Left`].
-    pub(crate) fn leave(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    /// Takes the binding back (§10.2.2); the outcome is [`RegistrationOutcome::Left`].
+    pub(crate) fn leave(&mut self, cx: &mut Context<'_>) -> Option<RegistrationOutcome> {
         self.set_timer(cx, None);
         // What was refused or not answered, and never held, need not be taken back.
         let nothing_held = self.state == State::Waiting && !self.was_bound;
         self.state = State::Leaving;
         cx.agent.binding = None;
         if !self.series.has_sent() || nothing_held {
-            return Some(Outcome::Left(false));
+            return Some(RegistrationOutcome::Left(false));
         }
         self.attempt(cx)
     }
@@ -149,7 +154,11 @@ impl Registration {
 
     /// A flow is over: when it is the one on which we are bound, the server cannot reach us any more
     /// (RFC 5626 §4.5).
-    pub(crate) fn handle_flow_lost(&mut self, cx: &mut Context<'_>, flow: Flow) -> Option<Outcome> {
+    pub(crate) fn handle_flow_lost(
+        &mut self,
+        cx: &mut Context<'_>,
+        flow: Flow,
+    ) -> Option<RegistrationOutcome> {
         let bound = matches!(self.state, State::Bound(..));
         if !bound || self.series.path().is_none_or(|path| path.flow != flow) {
             return None;
@@ -158,21 +167,24 @@ impl Registration {
             peer: cx.agent.parameters.server_host().unwrap_or_default(),
             problem: "the connection to it was lost".to_owned(),
         };
-        let outcome = Outcome::Failed { cause: None, error: Some(error), lost: false };
+        let outcome = RegistrationOutcome::Failed { cause: None, error: Some(error), lost: false };
         self.seek_again(cx).or(Some(outcome))
     }
 
     /// The network has changed: seeks a new binding at once, and gives the old one back.
-    pub(crate) fn handle_network_change(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    pub(crate) fn handle_network_change(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Option<RegistrationOutcome> {
         if self.state == State::Leaving {
             return None;
         }
         // What has failed on the old network says nothing of the new one.
         self.failures = 0;
-        self.seek_again(cx).or(Some(Outcome::Again))
+        self.seek_again(cx).or(Some(RegistrationOutcome::Again))
     }
 
-    fn seek_again(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    fn seek_again(&mut self, cx: &mut Context<'_>) -> Option<RegistrationOutcome> {
         self.set_timer(cx, None);
         self.series.abandon(cx);
         self.attempt(cx)
@@ -199,7 +211,7 @@ impl Registration {
         &mut self,
         cx: &mut Context<'_>,
         path: Result<Arc<Path>, Lost>,
-    ) -> Option<Outcome> {
+    ) -> Option<RegistrationOutcome> {
         match path {
             Ok(path) if self.series.set_path(Arc::clone(&path)) => {
                 self.send(cx);
@@ -212,7 +224,7 @@ impl Registration {
     }
 
     /// There is no path.
-    fn unreached(&mut self, cx: &mut Context<'_>, lost: Lost) -> Option<Outcome> {
+    fn unreached(&mut self, cx: &mut Context<'_>, lost: Lost) -> Option<RegistrationOutcome> {
         let (lost, error) = match lost {
             // Another attempt brings the same certificate; but a server that has held our binding
             // may be about to renew its own.
@@ -229,23 +241,23 @@ impl Registration {
         cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
-    ) -> Option<Outcome> {
+    ) -> Option<RegistrationOutcome> {
         if self.state == State::Trying && matches!(response.status(), Some(401 | 407)) {
             // What was refused has bound nothing: the next try may say where we are seen.
             self.readvertise(cx);
             self.series.rewrite(self.fields(cx, self.asked));
         }
         let refusal = match self.series.handle_response(cx, client, response)? {
-            Turn::Wait => return None,
-            Turn::Again => {
+            SeriesStep::Wait => return None,
+            SeriesStep::Again => {
                 self.send(cx);
                 return None;
             }
-            Turn::Final(refusal) => refusal,
+            SeriesStep::Final(refusal) => refusal,
         };
         let status = response.status().unwrap_or_default();
         if self.state == State::Leaving {
-            return Some(Outcome::Left((200..300).contains(&status)));
+            return Some(RegistrationOutcome::Left((200..300).contains(&status)));
         }
         match status {
             200..=299 => self.bound(cx, response),
@@ -273,14 +285,14 @@ impl Registration {
         cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
-    ) -> Option<Outcome> {
+    ) -> Option<RegistrationOutcome> {
         match self.series.handle_failure(cx, client, cause)? {
-            Turn::Wait => None,
-            Turn::Again => {
+            SeriesStep::Wait => None,
+            SeriesStep::Again => {
                 self.send(cx);
                 None
             }
-            Turn::Final(_) => {
+            SeriesStep::Final(_) => {
                 let error = self.series.take_problem();
                 self.failed(cx, None, false, None).map(|outcome| outcome.because(error))
             }
@@ -288,7 +300,7 @@ impl Registration {
     }
 
     /// Every server has failed; the last server's answer is the reason.
-    fn exhausted(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    fn exhausted(&mut self, cx: &mut Context<'_>) -> Option<RegistrationOutcome> {
         let refusal = self.series.take_refusal();
         let retry_after = refusal.as_ref().and_then(Message::retry_after);
         let error = self.series.take_problem();
@@ -297,7 +309,7 @@ impl Registration {
     }
 
     /// Its timer fired: refresh, or try again.
-    pub(crate) fn handle_alarm(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    pub(crate) fn handle_alarm(&mut self, cx: &mut Context<'_>) -> Option<RegistrationOutcome> {
         self.timer = None;
         match self.state {
             State::Bound(at, wall) if cx.now() < at && cx.host.wall() < wall => {
@@ -313,7 +325,7 @@ impl Registration {
         }
     }
 
-    fn attempt(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    fn attempt(&mut self, cx: &mut Context<'_>) -> Option<RegistrationOutcome> {
         if self.state != State::Leaving {
             self.state = State::Seeking;
         }
@@ -356,7 +368,7 @@ impl Registration {
 
     /// The server sees us at another address than our Contact's (RFC 3581): registers the new one at
     /// once, or, if that was just done, at the next look at the clocks.
-    pub(crate) fn handle_move(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    pub(crate) fn handle_move(&mut self, cx: &mut Context<'_>) -> Option<RegistrationOutcome> {
         let now = cx.now();
         let just = self.moved.is_some_and(|moved| now.since(moved) < MOVES_APART);
         if !matches!(self.state, State::Bound(..)) || just || !self.readvertise(cx) {
@@ -385,7 +397,7 @@ impl Registration {
         }
     }
 
-    fn bound(&mut self, cx: &mut Context<'_>, response: &Message) -> Option<Outcome> {
+    fn bound(&mut self, cx: &mut Context<'_>, response: &Message) -> Option<RegistrationOutcome> {
         let instance = cx.agent.parameters.instance.as_deref();
         let granted = granted(response, &self.contact, instance, self.asked);
         let granted = granted.min(LONGEST_BINDING);
@@ -403,7 +415,7 @@ impl Registration {
         let at = cx.now() + refresh;
         self.state = State::Bound(at, wall);
         self.look_again(cx, at);
-        self.handle_move(cx).or(Some(Outcome::Bound(granted)))
+        self.handle_move(cx).or(Some(RegistrationOutcome::Bound(granted)))
     }
 
     fn look_again(&mut self, cx: &mut Context<'_>, refresh: Instant) {
@@ -413,7 +425,11 @@ impl Registration {
 
     /// §10.2.8: asks again for as long as the registrar wants, if that is longer. It counts as a
     /// failure, so that a registrar that never has enough is left alone in the end.
-    fn too_brief(&mut self, cx: &mut Context<'_>, response: &Message) -> Option<Outcome> {
+    fn too_brief(
+        &mut self,
+        cx: &mut Context<'_>,
+        response: &Message,
+    ) -> Option<RegistrationOutcome> {
         let patient = self.failures + 1 < cx.agent.parameters.registration_attempts.max(2);
         match response.min_expires() {
             Some(least) if patient && least > self.asked && least <= LONGEST_BINDING => {
@@ -431,9 +447,9 @@ impl Registration {
         cause: Option<Cause>,
         lost: bool,
         retry_after: Option<u32>,
-    ) -> Option<Outcome> {
+    ) -> Option<RegistrationOutcome> {
         if self.state == State::Leaving {
-            return Some(Outcome::Left(false));
+            return Some(RegistrationOutcome::Left(false));
         }
         self.failures = self.failures.saturating_add(1);
         // Whoever has held our binding comes back some day, unless it says that it will not.
@@ -448,7 +464,7 @@ impl Registration {
             let wait = back_off(cx.host, self.failures).max(asked.unwrap_or_default());
             self.set_timer(cx, Some(wait.min(LONGEST_WAIT)));
         }
-        Some(Outcome::Failed { cause, error: None, lost })
+        Some(RegistrationOutcome::Failed { cause, error: None, lost })
     }
 
     fn set_timer(&mut self, cx: &mut Context<'_>, after: Option<Duration>) {

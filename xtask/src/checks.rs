@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::layers;
 use crate::npm;
 use crate::run::Run;
-use crate::steps::{Failure, Outcome, Step, is_ci, run};
+use crate::steps::{Failure, Step, StepResult, is_ci, run};
 use crate::tools;
 use crate::traces;
 use crate::wasm;
@@ -55,7 +55,7 @@ const STEPS: &[Step] = &[
             let peers = if is_ci() { "required" } else { "" };
             let tests = Run::cargo(line).env("OFFHOOK_PEERS", peers);
             tests.advice("a test failed; its name is above").go()?;
-            Ok(Outcome::Done)
+            Ok(StepResult::Done)
         },
     },
     Step {
@@ -72,7 +72,7 @@ const STEPS: &[Step] = &[
             let docs =
                 Run::cargo("doc -q --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings");
             docs.advice("mend the documentation it names").go()?;
-            Ok(Outcome::Done)
+            Ok(StepResult::Done)
         },
     },
     Step {
@@ -102,13 +102,13 @@ const STEPS: &[Step] = &[
     },
 ];
 
-fn cargo(line: &str, advice: &str) -> Result<Outcome, Failure> {
+fn cargo(line: &str, advice: &str) -> Result<StepResult, Failure> {
     Run::cargo(line).advice(advice).go()?;
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// The step `features`. With all features `clippy` has built them.
-fn features() -> Result<Outcome, Failure> {
+fn features() -> Result<StepResult, Failure> {
     for build in [
         "offhook-core --no-default-features",
         "offhook-core --no-default-features --features serde",
@@ -120,7 +120,7 @@ fn features() -> Result<Outcome, Failure> {
         let line = format!("clippy -p {build} --lib -- -D warnings");
         cargo(&line, "code that needs a feature has to say so")?;
     }
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// `cargo xtask test`: every step, the quick ones, or those named.

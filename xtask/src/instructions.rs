@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::run::Run;
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, StepResult};
 use crate::{tools, wasm};
 
 /// A piece of work of `tests/src/bin/instructions.rs`.
@@ -27,10 +27,10 @@ const WORKS: &[Work] = &[
 const COUNT: u32 = 1_000;
 
 /// Measures each work and prints it.
-pub(crate) fn measure() -> Result<Outcome, Failure> {
+pub(crate) fn measure() -> Result<StepResult, Failure> {
     if !tools::has("valgrind") {
         let why = "valgrind is not installed (apt-get install valgrind)";
-        return Ok(Outcome::Skipped(why.to_owned()));
+        return Ok(StepResult::Skipped(why.to_owned()));
     }
     // In one piece: how a compiler cuts crates into units would show in the counts.
     Run::cargo("build -q --release -p offhook-tests --bin instructions")
@@ -43,7 +43,7 @@ pub(crate) fn measure() -> Result<Outcome, Failure> {
         let second = collected(&program, name, warm + COUNT)?;
         println!("{name:8} {:>9} instructions: {what}", (second - first) / u64::from(COUNT));
     }
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// The instructions of a whole run.

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::run::top;
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, StepResult};
 
 /// The step `layers`.
-pub(crate) fn check() -> Result<Outcome, Failure> {
+pub(crate) fn check() -> Result<StepResult, Failure> {
     let page = top().join("docs/architecture.md");
     let modules = listed(&read(&page)?);
     let root = top().join("core/src");
@@ -31,7 +31,7 @@ pub(crate) fn check() -> Result<Outcome, Failure> {
         }
     }
     match faults.is_empty() {
-        true => Ok(Outcome::Done),
+        true => Ok(StepResult::Done),
         false => Err(Failure(format!("imports point down only:\n{}", faults.join("\n")))),
     }
 }

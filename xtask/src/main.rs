@@ -16,7 +16,7 @@ mod wasm;
 
 use std::process::ExitCode;
 
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, StepResult};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -59,10 +59,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn report(result: Result<Outcome, Failure>) -> ExitCode {
+fn report(result: Result<StepResult, Failure>) -> ExitCode {
     match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Skipped(why)) => {
+        Ok(StepResult::Done) => ExitCode::SUCCESS,
+        Ok(StepResult::Skipped(why)) => {
             eprintln!("xtask: {why}");
             ExitCode::FAILURE
         }

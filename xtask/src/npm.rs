@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::run::{Run, top};
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, StepResult};
 use crate::tools;
 use crate::wasm::{self, read};
 
@@ -51,24 +51,24 @@ pub(crate) fn install() -> Result<(), Failure> {
 }
 
 /// Compiles `wasm/ts` into `wasm/dist`, beside the modules that are there.
-pub(crate) fn compile() -> Result<Outcome, Failure> {
+pub(crate) fn compile() -> Result<StepResult, Failure> {
     install()?;
     Run::new("node base64.mjs").within("wasm").go()?;
     Run::new("node node_modules/typescript/bin/tsc -p tsconfig.json")
         .within("wasm")
         .advice("the TypeScript does not compile")
         .go()?;
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// Leaves the package as `target/npm/offhook-VERSION.tgz`: made in a folder that holds nothing else.
-pub(crate) fn pack() -> Result<Outcome, Failure> {
+pub(crate) fn pack() -> Result<StepResult, Failure> {
     match wasm::package()? {
-        Outcome::Done => {}
+        StepResult::Done => {}
         skipped => return Ok(skipped),
     }
     println!("{}", tarball()?.display());
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// Packs what `wasm/dist` holds.
@@ -91,9 +91,9 @@ fn tarball() -> Result<PathBuf, Failure> {
 
 /// The step `npm`: the tarball is in order by the tools of the field, within its budgets of size, and works
 /// where it is installed, under Node, TypeScript, bundlers and in Chromium.
-pub(crate) fn check() -> Result<Outcome, Failure> {
-    if let Outcome::Skipped(why) = wasm::package()? {
-        return Ok(Outcome::Skipped(why));
+pub(crate) fn check() -> Result<StepResult, Failure> {
+    if let StepResult::Skipped(why) = wasm::package()? {
+        return Ok(StepResult::Skipped(why));
     }
     let tarball = tarball()?;
     let tool = |line: &str| Run::new(&format!("node node_modules/{line}")).within("wasm");
@@ -115,7 +115,7 @@ pub(crate) fn check() -> Result<Outcome, Failure> {
         .advice("the package is larger than wasm/.size-limit.json allows")
         .go()?;
     if !tools::has("chromium") {
-        return Ok(Outcome::Skipped("chromium is not installed".to_owned()));
+        return Ok(StepResult::Skipped("chromium is not installed".to_owned()));
     }
     Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
     let runtimes = runtimes()?;
@@ -153,13 +153,13 @@ fn runtimes() -> Result<PathBuf, Failure> {
 }
 
 /// `cargo xtask js-bench`: prints what the package weighs and costs, as the table of `wasm/README.md`.
-pub(crate) fn measure() -> Result<Outcome, Failure> {
-    if let Outcome::Skipped(why) = wasm::package()? {
-        return Ok(Outcome::Skipped(why));
+pub(crate) fn measure() -> Result<StepResult, Failure> {
+    if let StepResult::Skipped(why) = wasm::package()? {
+        return Ok(StepResult::Skipped(why));
     }
     let costs = wasm::costs()?;
     Run::new("node wasm/bench/figures.js").arg(costs).go()?;
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 #[cfg(test)]

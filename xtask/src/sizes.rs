@@ -7,7 +7,7 @@ use std::fs;
 use crate::imports::imports;
 use crate::module::{DATA_SECTION, functions, sections};
 use crate::run::Run;
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, StepResult};
 use crate::wasm;
 
 /// What has less is not listed alone, in bytes.
@@ -25,7 +25,7 @@ struct Share {
 }
 
 /// Prints a table for each module.
-pub(crate) fn print() -> Result<Outcome, Failure> {
+pub(crate) fn print() -> Result<StepResult, Failure> {
     for (title, features) in MODULES {
         let module = wasm::with_names(features)?;
         let broken = || Failure(format!("{title} cannot be read"));
@@ -43,7 +43,7 @@ pub(crate) fn print() -> Result<Outcome, Failure> {
         shares.insert("texts and tables".to_owned(), Share { functions: 0, code: data });
         print_table(title, fold_small(shares))?;
     }
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// The part of the program that a function belongs to. What is generic bears the name of who wrote it, std

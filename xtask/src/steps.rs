@@ -13,11 +13,11 @@ pub(crate) struct Step {
     pub(crate) what: &'static str,
     /// Whether `--quick` has it.
     pub(crate) quick: bool,
-    pub(crate) run: fn() -> Result<Outcome, Failure>,
+    pub(crate) run: fn() -> Result<StepResult, Failure>,
 }
 
 /// How a step ended that did not fail.
-pub(crate) enum Outcome {
+pub(crate) enum StepResult {
     Done,
     /// It could not be done here; a sentence says why.
     Skipped(String),
@@ -42,8 +42,8 @@ pub(crate) fn run(steps: &[&Step]) -> ExitCode {
     let mut failed = false;
     for (name, (result, time)) in &results {
         let (word, why) = match result {
-            Ok(Outcome::Done) => ("ok", String::new()),
-            Ok(Outcome::Skipped(why)) => ("skipped", why.clone()),
+            Ok(StepResult::Done) => ("ok", String::new()),
+            Ok(StepResult::Skipped(why)) => ("skipped", why.clone()),
             Err(failure) => ("FAILED", failure.to_string()),
         };
         failed |= result.is_err() || (strict && word == "skipped");
@@ -57,14 +57,14 @@ pub(crate) fn is_ci() -> bool {
     std::env::var_os("CI").is_some()
 }
 
-fn run_one(step: &Step) -> (Result<Outcome, Failure>, Duration) {
+fn run_one(step: &Step) -> (Result<StepResult, Failure>, Duration) {
     println!("\n==> {}: {}", step.name, step.what);
     let start = Instant::now();
     let result = (step.run)();
     let time = start.elapsed();
     match &result {
-        Ok(Outcome::Done) => println!("--- {}: {}", step.name, Seconds(time)),
-        Ok(Outcome::Skipped(why)) => println!("--- {}: skipped: {why}", step.name),
+        Ok(StepResult::Done) => println!("--- {}: {}", step.name, Seconds(time)),
+        Ok(StepResult::Skipped(why)) => println!("--- {}: skipped: {why}", step.name),
         Err(failure) => println!("--- {}: FAILED after {}: {failure}", step.name, Seconds(time)),
     }
     (result, time)

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::run::{Run, path};
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, StepResult};
 
 /// A program and the Debian packages that have it and what goes with it.
 struct Tool {
@@ -31,7 +31,7 @@ const TOOLS: &[Tool] = &[
 ];
 
 /// Makes sure of every tool.
-pub(crate) fn all() -> Result<Outcome, Failure> {
+pub(crate) fn all() -> Result<StepResult, Failure> {
     for (component, program) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         if !Run::cargo(program).arg("--version").succeeds() {
             // Without a network rustup may hang.
@@ -45,9 +45,9 @@ pub(crate) fn all() -> Result<Outcome, Failure> {
         .map(|tool| format!("{} (apt-get install {})", tool.needed_for, tool.packages))
         .collect();
     if missing.is_empty() {
-        return Ok(Outcome::Done);
+        return Ok(StepResult::Done);
     }
-    Ok(Outcome::Skipped(format!("programs are missing for {}", missing.join(", "))))
+    Ok(StepResult::Skipped(format!("programs are missing for {}", missing.join(", "))))
 }
 
 /// Whether a program can be run; installs it first when it is one of [`TOOLS`] and can be.

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::run::{Run, top};
-use crate::steps::{Failure, Outcome};
+use crate::steps::{Failure, StepResult};
 use crate::{tools, wasm};
 
 /// The step `scenarios`.
-pub(crate) fn check() -> Result<Outcome, Failure> {
+pub(crate) fn check() -> Result<StepResult, Failure> {
     let native = native()?;
     let listed = fs::read_to_string(list())
         .map_err(|error| Failure(format!("cannot read {}: {error}", list().display())))?;
@@ -19,7 +19,7 @@ pub(crate) fn check() -> Result<Outcome, Failure> {
         "if that is meant, run `cargo xtask traces` and let the commit say why",
     )?;
     if !tools::has("node") {
-        return Ok(Outcome::Skipped("node is not installed".to_owned()));
+        return Ok(StepResult::Skipped("node is not installed".to_owned()));
     }
     let node = wasm::traces_under_node()?;
     compare(
@@ -29,16 +29,16 @@ pub(crate) fn check() -> Result<Outcome, Failure> {
     )?;
     let count = native.lines().count();
     println!("traces as listed, natively and under Node:\n{count} passed, 0 failed");
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// `cargo xtask traces`: writes the list anew.
-pub(crate) fn write() -> Result<Outcome, Failure> {
+pub(crate) fn write() -> Result<StepResult, Failure> {
     let traces = native()?;
     fs::write(list(), traces)
         .map_err(|error| Failure(format!("cannot write {}: {error}", list().display())))?;
     println!("tests/traces.txt is written: a commit that changes it says why");
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// The list: a line `SCENARIO SEED HASH` for each.

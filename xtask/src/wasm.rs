@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::imports::imports;
 use crate::npm;
 use crate::run::{Run, top};
-use crate::steps::{Failure, Outcome, is_ci};
+use crate::steps::{Failure, StepResult, is_ci};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -57,7 +57,7 @@ pub(crate) fn target_dir() -> PathBuf {
 }
 
 /// The step `imports`: a module that runs a phone, its media and the simulation imports nothing.
-pub(crate) fn check_imports() -> Result<Outcome, Failure> {
+pub(crate) fn check_imports() -> Result<StepResult, Failure> {
     let module = Toolchain::find()?.build("--example probe")?;
     let bytes = read(&module)?;
     let Some(found) = imports(&bytes) else {
@@ -65,7 +65,7 @@ pub(crate) fn check_imports() -> Result<Outcome, Failure> {
     };
     if found.is_empty() {
         println!("the core imports nothing ({} bytes)", bytes.len());
-        return Ok(Outcome::Done);
+        return Ok(StepResult::Done);
     }
     let names: Vec<_> = found.iter().map(ToString::to_string).collect();
     Err(Failure(format!(
@@ -76,9 +76,9 @@ pub(crate) fn check_imports() -> Result<Outcome, Failure> {
 
 /// Builds the JavaScript package into `wasm/dist`, anew: the telephone, the media machine alone, and what
 /// TypeScript makes of `wasm/ts`.
-pub(crate) fn package() -> Result<Outcome, Failure> {
+pub(crate) fn package() -> Result<StepResult, Failure> {
     if let Some(missing) = npm::missing() {
-        return Ok(Outcome::Skipped(missing));
+        return Ok(StepResult::Skipped(missing));
     }
     let module = Toolchain::find()?.build("--lib")?;
     let folder = top().join("wasm/dist");
@@ -95,7 +95,7 @@ pub(crate) fn package() -> Result<Outcome, Failure> {
 }
 
 /// Builds the media machine alone: a module that asks nothing of its host and needs no glue.
-fn media_module(to: &Path) -> Result<Outcome, Failure> {
+fn media_module(to: &Path) -> Result<StepResult, Failure> {
     let module = Toolchain::find()?.build("--lib --no-default-features --features media")?;
     let folder = target_dir().join("media");
     bindgen(&module, &folder)?;
@@ -107,7 +107,7 @@ fn media_module(to: &Path) -> Result<Outcome, Failure> {
     fs::write(to, &bytes)
         .map_err(|error| Failure(format!("cannot write {}: {error}", to.display())))?;
     print_size(to)?;
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// Prints how large a module is, as it is and as a server sends it.
@@ -129,9 +129,9 @@ pub(crate) fn with_names(features: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// The step `node`: the tests of the package under Node, among them a call with the native command.
-pub(crate) fn test_under_node() -> Result<Outcome, Failure> {
+pub(crate) fn test_under_node() -> Result<StepResult, Failure> {
     if let Some(missing) = npm::missing() {
-        return Ok(Outcome::Skipped(missing));
+        return Ok(StepResult::Skipped(missing));
     }
     Run::cargo("build -q -p offhook --bins").advice("the command does not build").go()?;
     package()?;
@@ -139,7 +139,7 @@ pub(crate) fn test_under_node() -> Result<Outcome, Failure> {
 }
 
 /// Runs a folder's tests under Node, the native command at hand.
-pub(crate) fn run_tests(folder: &str, with: impl Fn(Run) -> Run) -> Result<Outcome, Failure> {
+pub(crate) fn run_tests(folder: &str, with: impl Fn(Run) -> Run) -> Result<StepResult, Failure> {
     let command = target_dir().join("debug/offhook");
     let peers = if is_ci() { "required" } else { "" };
     let run = Run::new("node --test").env("OFFHOOK_BIN", command).env("OFFHOOK_PEERS", peers);
@@ -148,7 +148,7 @@ pub(crate) fn run_tests(folder: &str, with: impl Fn(Run) -> Run) -> Result<Outco
         run = run.arg(file);
     }
     run.advice(&format!("a test of {folder} failed; its name is above")).go()?;
-    Ok(Outcome::Done)
+    Ok(StepResult::Done)
 }
 
 /// The files `*.test.js` of a folder, from the top of the project.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Attempt, Content, Context, Lost, Owner, Path, Reach, Refusal, Request};
+use super::{Attempt, Content, Context, Lost, Owner, Path, Reach, Refusal, Request};
 use crate::dialog::Dialog;
 use crate::event::Reply;
 use crate::host::Flow;
@@ -42,6 +42,15 @@ pub(crate) struct InDialogRequest {
 
 /// Over how many further connections a request is sent.
 const MAX_LOSSES: u8 = 3;
+
+/// How far a response has brought a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// More is to come: it was provisional, or a challenge that was met.
+    Pending,
+    /// It is final; and if it asked for credentials, why they were not given.
+    Final(Option<Refusal>),
+}
 
 impl InDialogRequest {
     /// A request that has not been sent.
@@ -111,27 +120,27 @@ impl InDialogRequest {
         Ok(true)
     }
 
-    /// Takes a response to it. A provisional one is [`Answer::Pending`]; after [`Answer::Final`]
+    /// Takes a response to it. A provisional one is [`Progress::Pending`]; after [`Progress::Final`]
     /// nothing more comes, but further 2xx to INVITE.
     pub(crate) fn handle_response(
         &mut self,
         cx: &mut Context<'_>,
         dialog: &mut Dialog,
         response: &Message,
-    ) -> Answer {
-        let Some(path) = self.path.clone() else { return Answer::Pending };
+    ) -> Progress {
+        let Some(path) = self.path.clone() else { return Progress::Pending };
         match response.status().unwrap_or_default() {
-            ..=199 => Answer::Pending,
+            ..=199 => Progress::Pending,
             200..=299 => {
                 cx.handle_success(&path, response);
-                Answer::Final(None)
+                Progress::Final(None)
             }
             401 | 407 => match cx.handle_challenge(&path, response, &mut self.attempt) {
-                Ok(()) if self.send_again(cx, dialog) => Answer::Pending,
-                Ok(()) => Answer::Final(Some(Refusal::TooLarge)),
-                Err(refusal) => Answer::Final(Some(refusal)),
+                Ok(()) if self.send_again(cx, dialog) => Progress::Pending,
+                Ok(()) => Progress::Final(Some(Refusal::TooLarge)),
+                Err(refusal) => Progress::Final(Some(refusal)),
             },
-            _ => Answer::Final(None),
+            _ => Progress::Final(None),
         }
     }
 

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use super::{ALLOWED, Agent, Context, Query};
-use crate::handler::{MessageAction, Outcome, RequestAction, SipAnswer, SipDraft, SipHandler};
+use crate::handler::{DraftOutcome, MessageAction, RequestAction, SipAnswer, SipDraft, SipHandler};
 use crate::sip::{HeaderName, Message, Writer, check_name, reason_phrase};
 
 /// A handler, and the methods that it adds to ours, as Allow lists them.
@@ -96,9 +96,9 @@ impl Agent {
     /// What a draft has become; `None` when nothing, or nothing that can be.
     fn finish(&mut self, draft: SipDraft) -> Option<Message> {
         match draft.finish() {
-            Outcome::Changed(message) => Some(message),
-            Outcome::Same => None,
-            Outcome::Refused => {
+            DraftOutcome::Changed(message) => Some(message),
+            DraftOutcome::Same => None,
+            DraftOutcome::Refused => {
                 self.counters.changes_refused += 1;
                 None
             }

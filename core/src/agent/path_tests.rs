@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::paths::Path;
-use super::seeking::HOST_TIMEOUT;
+use super::seeking::{HOST_TIMEOUT, SearchResult};
 use super::{Agent, Hop, Lost, Owner, Reach, TRANSACTION};
 use crate::config::PhoneParameters;
 use crate::error::Error;
@@ -58,15 +58,13 @@ impl Datagrams for Asked {
     }
 }
 
-/// What became of asking.
-type Outcome = Option<Result<Arc<Path>, Lost>>;
-
 /// An agent and its host, which knows of one server, and of domains that have it by TLS and by UDP.
 struct Bench {
     agent: Agent,
     host: Asked,
     hop: Hop,
-    outcome: Outcome,
+    /// The path that was asked for, or why there is none, once that is known.
+    outcome: Option<Result<Arc<Path>, Lost>>,
 }
 
 impl Bench {
@@ -113,8 +111,8 @@ impl Bench {
             };
             let ttl = Duration::from_secs(3_600);
             let (id, count) = (self.host.id, self.host.count);
-            let settled = self.agent.handle_resolved(&mut self.host, id, records, ttl);
-            self.outcome = settled.map(|(_, outcome)| outcome);
+            let results = self.agent.handle_resolved(&mut self.host, id, records, ttl);
+            self.outcome = results.map(|result| result.path);
             if self.host.count == count {
                 break;
             }
@@ -125,18 +123,18 @@ impl Bench {
     /// The flow that is wanted cannot be had: says which is wanted next.
     fn fail(&mut self, failure: FlowFailure<'_>) -> &str {
         let id = self.host.id;
-        let mut settled = self.agent.handle_flow_failed(&mut self.host, id, failure);
-        self.outcome = settled.pop().map(|(_, outcome)| outcome);
+        let mut results = self.agent.handle_flow_failed(&mut self.host, id, failure);
+        self.outcome = results.pop().map(|result| result.path);
         self.look_up()
     }
 
     fn open(&mut self, transport: Transport, local: &str) -> Vec<Owner> {
         let (id, flow) = (self.host.id, Flow { transport, id: self.host.count as u64 });
         let local: SocketAddr = local.parse().unwrap();
-        let mut settled = self.agent.handle_flow_opened(&mut self.host, id, flow, local, None);
-        let (owners, outcome) = settled.pop().expect("it was waited for");
-        self.outcome = Some(outcome);
-        owners
+        let mut results = self.agent.handle_flow_opened(&mut self.host, id, flow, local, None);
+        let result = results.pop().expect("it was waited for");
+        self.outcome = Some(result.path);
+        result.waiters
     }
 
     fn is_untrusted(&self) -> bool {
@@ -241,9 +239,9 @@ fn a_search_takes_no_longer_than_a_transaction() {
             _ => Records::Addresses(&[]),
         };
         let id = bench.host.id;
-        let settled =
+        let results =
             bench.agent.handle_resolved(&mut bench.host, id, records, Duration::from_secs(60));
-        bench.outcome = settled.map(|(_, outcome)| outcome);
+        bench.outcome = results.map(|result| result.path);
     }
     let waited = bench.host.now.since(Instant::ZERO);
     assert!(waited < TRANSACTION + HOST_TIMEOUT, "{waited:?}");
@@ -280,11 +278,9 @@ fn two_searches_that_lead_to_the_same_server_wait_for_one_connection() {
     assert!(!bench.ask().starts_with("Tcp"), "no second flow is asked for");
     let flow = Flow { transport: Transport::Tcp, id: 1 };
     let local = LOCAL.parse().unwrap();
-    let settled = bench.agent.handle_flow_opened(&mut bench.host, first, flow, local, None);
-    let on_it = |(_, path): &(Vec<Owner>, Result<Arc<Path>, Lost>)| {
-        path.as_ref().is_ok_and(|path| path.flow == flow)
-    };
-    assert_eq!((settled.len(), settled.iter().all(on_it)), (2, true));
+    let results = bench.agent.handle_flow_opened(&mut bench.host, first, flow, local, None);
+    let on_it = |result: &SearchResult| result.path.as_ref().is_ok_and(|path| path.flow == flow);
+    assert_eq!((results.len(), results.iter().all(on_it)), (2, true));
     assert!(bench.agent.timers.is_empty());
 }
 
@@ -297,10 +293,10 @@ fn a_search_that_gives_up_leaves_the_opening_to_the_others() {
     bench.hop = Hop::new("pbx.example", None, Some(Transport::Tcp));
     bench.ask();
     bench.host.now += Duration::from_secs(5);
-    let settled = bench.agent.handle_host_timeout(&mut bench.host, first);
-    assert!(matches!(settled, Some((_, Err(_)))), "{settled:?}");
+    let result = bench.agent.handle_host_timeout(&mut bench.host, first);
+    assert!(matches!(result, Some(SearchResult { path: Err(_), .. })), "{result:?}");
     let flow = Flow { transport: Transport::Tcp, id: 1 };
     let local = LOCAL.parse().unwrap();
-    let settled = bench.agent.handle_flow_opened(&mut bench.host, first, flow, local, None);
-    assert_eq!((settled.len(), bench.host.closed.len()), (1, 0));
+    let results = bench.agent.handle_flow_opened(&mut bench.host, first, flow, local, None);
+    assert_eq!((results.len(), bench.host.closed.len()), (1, 0));
 }

@@ -8,7 +8,7 @@
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use super::seeking::{HostRequest, LIFETIME, Seeking};
+use super::seeking::{HostRequest, LIFETIME, SearchResult, Seeking};
 use super::{Agent, Hop, Owner};
 use crate::dialog::PeerConnection;
 use crate::error::Error;
@@ -153,7 +153,7 @@ impl Paths {
 }
 
 impl Agent {
-    /// A path to `hop`: now, or later through [`Sought`].
+    /// A path to `hop`: now, or later through [`SearchResult`].
     pub(crate) fn reach(&mut self, host: &mut dyn Host, hop: &Hop, owner: Owner) -> Reach {
         let hop = match self.fixed(hop) {
             Ok(hop) => hop,
@@ -189,8 +189,8 @@ impl Agent {
         };
         match self.seek(host, hop, Box::new(seeking)) {
             None => Reach::Later,
-            Some((_, Ok(path))) => Reach::Open(path),
-            Some((_, Err(lost))) => Reach::Never(lost),
+            Some(SearchResult { path: Ok(path), .. }) => Reach::Open(path),
+            Some(SearchResult { path: Err(lost), .. }) => Reach::Never(lost),
         }
     }
 

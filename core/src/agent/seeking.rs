@@ -11,7 +11,7 @@ use crate::certificate::Identities;
 use crate::dialog::NOWHERE;
 use crate::error::Error;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
-use crate::locate::{Answer, Candidate, Draw, Question, Search, Step};
+use crate::locate::{Candidate, Draw, Question, RecordSet, Search, Step};
 use crate::stream::Destination;
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
@@ -49,8 +49,13 @@ pub(super) enum HostRequest {
     Flow(Candidate, RequestId, TimerId),
 }
 
-/// A search that has ended: who waited for it, and the path.
-pub(crate) type Sought = (Vec<Owner>, Result<Arc<Path>, Lost>);
+/// A search that has ended.
+#[derive(Debug)]
+pub(crate) struct SearchResult {
+    /// The owners of the requests that wait for the path.
+    pub(crate) waiters: Vec<Owner>,
+    pub(crate) path: Result<Arc<Path>, Lost>,
+}
 
 impl Agent {
     /// Takes [`crate::host::Inbound::Resolved`].
@@ -60,10 +65,10 @@ impl Agent {
         request: RequestId,
         records: Records<'_>,
         ttl: Duration,
-    ) -> Option<Sought> {
+    ) -> Option<SearchResult> {
         let (hop, mut seeking) = self.take_search(request)?;
         let HostRequest::Question(question, ..) = seeking.stop_asking() else { return None };
-        let (answer, now) = (Answer::from(records), host.now());
+        let (answer, now) = (RecordSet::from(records), host.now());
         self.paths.answers.keep(question.clone(), answer.clone(), ttl, now);
         if let Some((_, until)) = self.paths.answers.find(&question, now) {
             seeking.until = seeking.until.min(until);
@@ -80,7 +85,7 @@ impl Agent {
         flow: Flow,
         local: SocketAddr,
         certificate: Option<&Identities>,
-    ) -> Vec<Sought> {
+    ) -> Vec<SearchResult> {
         let problem = match self.parameters.tls_insecure {
             true => None,
             false => self.connections.distrust(request, flow, certificate),
@@ -100,7 +105,7 @@ impl Agent {
         host: &mut dyn Host,
         request: RequestId,
         failure: FlowFailure<'_>,
-    ) -> Vec<Sought> {
+    ) -> Vec<SearchResult> {
         let opening = self.connections.failed(request);
         let waiters = opening.map(|opening| opening.waiters).unwrap_or_default();
         waiters.into_iter().filter_map(|search| self.failed(host, search, failure)).collect()
@@ -112,7 +117,7 @@ impl Agent {
         host: &mut dyn Host,
         request: RequestId,
         problem: &str,
-    ) -> Option<Sought> {
+    ) -> Option<SearchResult> {
         self.failed(host, request, FlowFailure::Unreachable(problem))
     }
 
@@ -121,7 +126,7 @@ impl Agent {
         &mut self,
         host: &mut dyn Host,
         request: RequestId,
-    ) -> Option<Sought> {
+    ) -> Option<SearchResult> {
         self.connections.forget_waiters(|waiter| waiter == request);
         self.failed(host, request, FlowFailure::Unreachable("it took too long"))
     }
@@ -133,7 +138,7 @@ impl Agent {
         search: RequestId,
         flow: Flow,
         local: SocketAddr,
-    ) -> Option<Sought> {
+    ) -> Option<SearchResult> {
         let (hop, mut seeking) = self.take_search(search)?;
         let HostRequest::Flow(Candidate { to, .. }, ..) = seeking.stop_asking() else {
             return None;
@@ -147,7 +152,10 @@ impl Agent {
             Err(error) => {
                 // Nobody can use it.
                 self.connections.close(host, flow);
-                return Some((seeking.waiters, Err(Lost::Because(error))));
+                return Some(SearchResult {
+                    waiters: seeking.waiters,
+                    path: Err(Lost::Because(error)),
+                });
             }
         };
         let path = Path { flow, to, local, advertised, secure: hop.is_secure() };
@@ -160,7 +168,7 @@ impl Agent {
         host: &mut dyn Host,
         search: RequestId,
         failure: FlowFailure<'_>,
-    ) -> Option<Sought> {
+    ) -> Option<SearchResult> {
         let (hop, mut seeking) = self.take_search(search)?;
         match seeking.stop_asking() {
             HostRequest::Question(..) => {
@@ -218,7 +226,7 @@ impl Agent {
         host: &mut dyn Host,
         hop: Hop,
         mut seeking: Box<Seeking>,
-    ) -> Option<Sought> {
+    ) -> Option<SearchResult> {
         let now = host.now();
         let server = loop {
             if now >= seeking.began + TRANSACTION {
@@ -287,7 +295,7 @@ impl Agent {
         Some(Path { secure: hop.is_secure(), ..path })
     }
 
-    fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> Sought {
+    fn found(&mut self, hop: Hop, seeking: Seeking, path: Path) -> SearchResult {
         if self.leads_home(&hop) {
             self.note_home(path.to);
         }
@@ -300,7 +308,7 @@ impl Agent {
         };
         let path = Arc::new(path);
         self.paths.known.insert(hop, State::Open { path: Arc::clone(&path), until });
-        (seeking.waiters, Ok(path))
+        SearchResult { waiters: seeking.waiters, path: Ok(path) }
     }
 
     fn draw(&mut self, host: &mut dyn Host) -> Draw {
@@ -350,12 +358,12 @@ impl Seeking {
     }
 
     /// Gives up: for the latest reason, or else for this one.
-    fn give_up(self, hop: &Hop, problem: &str) -> Sought {
+    fn give_up(self, hop: &Hop, problem: &str) -> SearchResult {
         let error = self.problem.unwrap_or_else(|| Error::Unreachable {
             peer: hop.host().to_owned(),
             problem: problem.to_owned(),
         });
-        (self.waiters, Err(Lost::Because(error)))
+        SearchResult { waiters: self.waiters, path: Err(Lost::Because(error)) }
     }
 }
 

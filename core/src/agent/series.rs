@@ -33,24 +33,15 @@ pub(crate) struct Series {
     content: Option<Content>,
 }
 
-/// What a response means to a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Answer {
-    /// More is to come: it was provisional, or a challenge that was met.
-    Pending,
-    /// It is final; and if it asked for credentials, why they were not given.
-    Final(Option<Refusal>),
-}
-
 /// What comes next in a series.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Turn {
+pub(crate) enum SeriesStep {
     /// More is to come: a response was provisional, a challenge was met, or the server has failed and a
     /// path to another is looked for.
     Wait,
     /// The server has failed, and there is a path to another: [`send`](Series::send) it again.
     Again,
-    /// As [`Answer::Final`].
+    /// The response is final; and if it asked for credentials, why they were not given.
     Final(Option<Refusal>),
 }
 
@@ -160,22 +151,22 @@ impl Series {
         cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
-    ) -> Option<Turn> {
+    ) -> Option<SeriesStep> {
         if !self.attempt.is(client) {
             return None;
         }
         let path = self.path.clone()?;
         Some(match response.status().unwrap_or_default() {
-            ..=199 => Turn::Wait,
+            ..=199 => SeriesStep::Wait,
             401 | 407 => match cx.handle_challenge(&path, response, &mut self.attempt) {
-                Ok(()) if self.send_again(cx) => Turn::Wait,
+                Ok(()) if self.send_again(cx) => SeriesStep::Wait,
                 Ok(()) => {
                     self.attempt = Attempt::default();
-                    Turn::Final(Some(Refusal::TooLarge))
+                    SeriesStep::Final(Some(Refusal::TooLarge))
                 }
                 Err(refusal) => {
                     self.attempt = Attempt::default();
-                    Turn::Final(Some(refusal))
+                    SeriesStep::Final(Some(refusal))
                 }
             },
             503 => {
@@ -189,7 +180,7 @@ impl Series {
                 }
                 cx.agent.forgive(&path);
                 self.attempt = Attempt::default();
-                Turn::Final(None)
+                SeriesStep::Final(None)
             }
         })
     }
@@ -200,7 +191,7 @@ impl Series {
         cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
-    ) -> Option<Turn> {
+    ) -> Option<SeriesStep> {
         if !self.attempt.is(client) {
             return None;
         }
@@ -214,7 +205,7 @@ impl Series {
                 }
                 Some(self.fail_over(cx, &path, None))
             }
-            _ => Some(Turn::Final(None)),
+            _ => Some(SeriesStep::Final(None)),
         }
     }
 
@@ -230,17 +221,22 @@ impl Series {
     }
 
     /// Turns to another server, if there is one (RFC 3263 §4.3).
-    fn fail_over(&mut self, cx: &mut Context<'_>, failed: &Path, retry_after: Option<u32>) -> Turn {
+    fn fail_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        failed: &Path,
+        retry_after: Option<u32>,
+    ) -> SeriesStep {
         let (hop, now) = (&self.target.hop, cx.now());
         cx.agent.avoid(failed, retry_after, now);
         self.tried.push(failed.server());
         if !cx.agent.leads_elsewhere(hop, &self.tried, now) {
-            return Turn::Final(None);
+            return SeriesStep::Final(None);
         }
         match cx.reach(hop, self.owner) {
-            Reach::Open(path) if self.set_path(Arc::clone(&path)) => Turn::Again,
-            Reach::Later => Turn::Wait,
-            Reach::Open(_) | Reach::Never(_) => Turn::Final(None),
+            Reach::Open(path) if self.set_path(Arc::clone(&path)) => SeriesStep::Again,
+            Reach::Later => SeriesStep::Wait,
+            Reach::Open(_) | Reach::Never(_) => SeriesStep::Final(None),
         }
     }
 

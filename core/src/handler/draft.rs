@@ -32,7 +32,7 @@ enum Change {
 }
 
 /// What a handler has made of a message.
-pub(crate) enum Outcome {
+pub(crate) enum DraftOutcome {
     /// Nothing.
     Same,
     /// This, read again.
@@ -85,16 +85,16 @@ impl SipDraft {
         self.spoilt
     }
 
-    pub(crate) fn finish(self) -> Outcome {
+    pub(crate) fn finish(self) -> DraftOutcome {
         if self.spoilt {
-            return Outcome::Refused;
+            return DraftOutcome::Refused;
         }
         if self.changes.is_empty() {
-            return Outcome::Same;
+            return DraftOutcome::Same;
         }
         match Message::parse(&self.write()) {
-            Ok(message) => Outcome::Changed(message),
-            Err(_) => Outcome::Refused,
+            Ok(message) => DraftOutcome::Changed(message),
+            Err(_) => DraftOutcome::Refused,
         }
     }
 
@@ -163,9 +163,9 @@ mod tests {
 
     fn changed(draft: SipDraft) -> Message {
         match draft.finish() {
-            Outcome::Changed(message) => message,
-            Outcome::Same => panic!("nothing was changed"),
-            Outcome::Refused => panic!("it was refused"),
+            DraftOutcome::Changed(message) => message,
+            DraftOutcome::Same => panic!("nothing was changed"),
+            DraftOutcome::Refused => panic!("it was refused"),
         }
     }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_changed_spoils_the_draft() {
-        assert!(matches!(draft().finish(), Outcome::Same));
+        assert!(matches!(draft().finish(), DraftOutcome::Same));
         type Spoil = fn(&mut SipDraft) -> &mut SipDraft;
         let spoils: [Spoil; 9] = [
             |draft| draft.set("Via", "SIP/2.0/UDP h"),
@@ -208,10 +208,10 @@ mod tests {
             draft.set("X-Good", "1");
             spoil(&mut draft);
             assert!(draft.is_spoilt(), "{index}");
-            assert!(matches!(draft.finish(), Outcome::Refused), "{index}");
+            assert!(matches!(draft.finish(), DraftOutcome::Refused), "{index}");
         }
         let mut large = draft();
         large.set_body("text/plain", &[b'x'; 300_000]);
-        assert!(matches!(large.finish(), Outcome::Refused), "no message is that long");
+        assert!(matches!(large.finish(), DraftOutcome::Refused), "no message is that long");
     }
 }

@@ -65,7 +65,7 @@ mod draft;
 pub use answer::SipAnswer;
 pub use draft::SipDraft;
 
-pub(crate) use draft::Outcome;
+pub(crate) use draft::DraftOutcome;
 
 use core::fmt;
 use core::net::SocketAddr;

@@ -7,16 +7,16 @@
 //! answers for as long as they hold, [`Avoided`] the servers that have failed lately. None of them
 //! touches the host but for the chance that weights are drawn by.
 
-mod answer;
 mod avoided;
+mod cache;
 mod draw;
 mod hop;
 mod naptr;
 mod search;
 mod srv;
 
-pub(crate) use answer::{Answer, Cache, Question};
 pub(crate) use avoided::Avoided;
+pub(crate) use cache::{Cache, Question, RecordSet};
 pub(crate) use draw::Draw;
 pub(crate) use hop::{Hop, is_many};
 pub(crate) use search::{Candidate, Search, Step};

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
-use super::{Answer, Draw, Hop, Question, naptr, srv};
+use super::{Draw, Hop, Question, RecordSet, naptr, srv};
 use crate::host::{Naptr, Srv, Transport};
 use crate::map::Set;
 
@@ -38,9 +38,9 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Search {
     /// What is left, in order.
-    todo: VecDeque<Todo>,
+    queue: VecDeque<QueuedStep>,
     /// The host itself, as long as no SRV record says otherwise (§4.2).
-    itself: Option<Todo>,
+    itself: Option<QueuedStep>,
     /// How many questions may still be asked.
     questions: usize,
     /// How many were not answered.
@@ -51,7 +51,7 @@ pub(crate) struct Search {
 }
 
 #[derive(Clone, Debug)]
-enum Todo {
+enum QueuedStep {
     Naptr(String),
     Srv { name: String, transport: Transport },
     Addresses { host: String, port: u16, transport: Transport },
@@ -77,19 +77,19 @@ impl Search {
         let port = hop.port().unwrap_or(transport.default_port());
         let host = hop.host().to_owned();
         let itself = match hop.ip() {
-            Some(ip) => Todo::Try(Candidate { transport, to: SocketAddr::new(ip, port) }),
-            None => Todo::Addresses { host: host.clone(), port, transport },
+            Some(ip) => QueuedStep::Try(Candidate { transport, to: SocketAddr::new(ip, port) }),
+            None => QueuedStep::Addresses { host: host.clone(), port, transport },
         };
         let (first, itself) = match (hop.ip(), hop.port(), hop.transport()) {
             (Some(_), _, _) | (_, Some(_), _) => (itself, None),
             (_, _, Some(transport)) => match service(transport, &host) {
-                Some(name) => (Todo::Srv { name, transport }, Some(itself)),
+                Some(name) => (QueuedStep::Srv { name, transport }, Some(itself)),
                 None => (itself, None),
             },
-            (_, _, None) => (Todo::Naptr(host), Some(itself)),
+            (_, _, None) => (QueuedStep::Naptr(host), Some(itself)),
         };
         Self {
-            todo: [first].into(),
+            queue: [first].into(),
             itself,
             questions: MAX_QUESTIONS,
             failures: 0,
@@ -101,18 +101,18 @@ impl Search {
     /// What to do next.
     pub(crate) fn next(&mut self) -> Step {
         loop {
-            let question = match self.todo.front() {
-                Some(Todo::Try(candidate)) => {
+            let question = match self.queue.front() {
+                Some(QueuedStep::Try(candidate)) => {
                     let candidate = *candidate;
-                    self.todo.pop_front();
+                    self.queue.pop_front();
                     return Step::Try(candidate);
                 }
-                Some(Todo::Naptr(name)) => Question::Naptr(name.clone()),
-                Some(Todo::Srv { name, .. }) => Question::Srv(name.clone()),
-                Some(Todo::Addresses { host, .. }) => Question::Addresses(host.clone()),
+                Some(QueuedStep::Naptr(name)) => Question::Naptr(name.clone()),
+                Some(QueuedStep::Srv { name, .. }) => Question::Srv(name.clone()),
+                Some(QueuedStep::Addresses { host, .. }) => Question::Addresses(host.clone()),
                 None => match self.itself.take() {
                     Some(itself) => {
-                        self.todo.push_back(itself);
+                        self.queue.push_back(itself);
                         continue;
                     }
                     None => return Step::Done,
@@ -121,33 +121,33 @@ impl Search {
             if self.questions > 0 {
                 return Step::Ask(question);
             }
-            self.todo.pop_front();
+            self.queue.pop_front();
         }
     }
 
     /// Takes the answer to the question that was the last step. An answer of another kind is none.
-    pub(crate) fn take(&mut self, answer: Answer, draw: Draw) {
+    pub(crate) fn take(&mut self, answer: RecordSet, draw: Draw) {
         self.questions = self.questions.saturating_sub(1);
-        let found = match (self.todo.pop_front(), answer) {
-            (Some(Todo::Naptr(host)), answer) => match answer {
-                Answer::Naptr(records) => self.services(&host, records),
+        let found = match (self.queue.pop_front(), answer) {
+            (Some(QueuedStep::Naptr(host)), answer) => match answer {
+                RecordSet::Naptr(records) => self.services(&host, records),
                 _ => self.services(&host, Vec::new()),
             },
-            (Some(Todo::Srv { transport, .. }), Answer::Srv(records)) => {
+            (Some(QueuedStep::Srv { transport, .. }), RecordSet::Srv(records)) => {
                 if !records.is_empty() {
                     self.itself = None;
                 }
                 let ordered = srv::order(records, draw).into_iter();
                 ordered.filter_map(|record| at(record, transport)).collect()
             }
-            (Some(Todo::Addresses { port, transport, .. }), Answer::Addresses(ips)) => {
+            (Some(QueuedStep::Addresses { port, transport, .. }), RecordSet::Addresses(ips)) => {
                 let to = |ip| Candidate { transport, to: SocketAddr::new(ip, port) };
-                ips.into_iter().map(|ip| Todo::Try(to(ip))).collect()
+                ips.into_iter().map(|ip| QueuedStep::Try(to(ip))).collect()
             }
             _ => Vec::new(),
         };
-        for todo in found.into_iter().rev() {
-            self.todo.push_front(todo);
+        for queue in found.into_iter().rev() {
+            self.queue.push_front(queue);
         }
     }
 
@@ -157,10 +157,11 @@ impl Search {
     pub(crate) fn fail(&mut self, draw: Draw) {
         /// After how many nothing but addresses is asked for.
         const FAILURES: usize = 2;
-        self.take(Answer::Addresses(Vec::new()), draw);
+        self.take(RecordSet::Addresses(Vec::new()), draw);
         self.failures += 1;
         if self.failures >= FAILURES {
-            self.todo.retain(|todo| matches!(todo, Todo::Addresses { .. } | Todo::Try(_)));
+            self.queue
+                .retain(|queue| matches!(queue, QueuedStep::Addresses { .. } | QueuedStep::Try(_)));
         }
     }
 
@@ -168,36 +169,40 @@ impl Search {
     /// was to be private is not said in the clear instead.
     pub(crate) fn distrust(&mut self) {
         self.secure = true;
-        let secure = |todo: &Todo| match todo {
-            Todo::Naptr(_) => true,
-            Todo::Srv { transport, .. } | Todo::Addresses { transport, .. } => {
+        let secure = |queue: &QueuedStep| match queue {
+            QueuedStep::Naptr(_) => true,
+            QueuedStep::Srv { transport, .. } | QueuedStep::Addresses { transport, .. } => {
                 transport.is_secure()
             }
-            Todo::Try(candidate) => candidate.transport.is_secure(),
+            QueuedStep::Try(candidate) => candidate.transport.is_secure(),
         };
-        self.todo.retain(secure);
+        self.queue.retain(secure);
         self.itself = self.itself.take().filter(secure);
     }
 
     /// Where the services of a domain are: where its NAPTR records say, or else, by default, at its
     /// own name for each of our transports (§4.1).
-    fn services(&mut self, host: &str, records: Vec<Naptr>) -> Vec<Todo> {
+    fn services(&mut self, host: &str, records: Vec<Naptr>) -> Vec<QueuedStep> {
         let usable = |transport: Transport| {
             !self.missing.contains(&transport) && (transport.is_secure() || !self.secure)
         };
         let named = naptr::services(records, usable).into_iter();
-        let named: Vec<Todo> = named
-            .filter_map(|(transport, name)| Some(Todo::Srv { name: plain(&name)?, transport }))
+        let named: Vec<QueuedStep> = named
+            .filter_map(|(transport, name)| {
+                Some(QueuedStep::Srv { name: plain(&name)?, transport })
+            })
             .collect();
-        if let Some(Todo::Srv { transport, .. }) = named.first() {
+        if let Some(QueuedStep::Srv { transport, .. }) = named.first() {
             // The transport is settled; without SRV records it is that of the domain itself.
             let (host, port) = (host.to_owned(), transport.default_port());
-            self.itself = Some(Todo::Addresses { host, port, transport: *transport });
+            self.itself = Some(QueuedStep::Addresses { host, port, transport: *transport });
             return named;
         }
         let ours = OURS.into_iter().filter(|transport| usable(*transport));
-        ours.filter_map(|transport| Some(Todo::Srv { name: service(transport, host)?, transport }))
-            .collect()
+        ours.filter_map(|transport| {
+            Some(QueuedStep::Srv { name: service(transport, host)?, transport })
+        })
+        .collect()
     }
 }
 
@@ -213,11 +218,11 @@ fn service(transport: Transport, host: &str) -> Option<String> {
 }
 
 /// Where an SRV record leads: a name, though some write an address; "." is nowhere.
-fn at(Srv { port, target, .. }: Srv, transport: Transport) -> Option<Todo> {
+fn at(Srv { port, target, .. }: Srv, transport: Transport) -> Option<QueuedStep> {
     if let Ok(ip) = target.parse::<IpAddr>() {
-        return Some(Todo::Try(Candidate { transport, to: SocketAddr::new(ip, port) }));
+        return Some(QueuedStep::Try(Candidate { transport, to: SocketAddr::new(ip, port) }));
     }
-    Some(Todo::Addresses { host: plain(&target)?, port, transport })
+    Some(QueuedStep::Addresses { host: plain(&target)?, port, transport })
 }
 
 /// A name that may be asked for: DNS can say anything.
@@ -236,11 +241,11 @@ mod tests {
     use crate::sip::Uri;
 
     /// What a search asks and tries, when DNS says what `zone` does.
-    fn steps(uri: &str, zone: &[(&str, Answer)]) -> Vec<String> {
+    fn steps(uri: &str, zone: &[(&str, RecordSet)]) -> Vec<String> {
         steps_without(uri, zone, &[])
     }
 
-    fn steps_without(uri: &str, zone: &[(&str, Answer)], missing: &[Transport]) -> Vec<String> {
+    fn steps_without(uri: &str, zone: &[(&str, RecordSet)], missing: &[Transport]) -> Vec<String> {
         let hop = Hop::of(&Uri::parse(uri).unwrap()).unwrap();
         let mut search = Search::new(&hop, &missing.iter().copied().collect());
         let mut steps = Vec::new();
@@ -255,7 +260,7 @@ mod tests {
                     let text = format!("{kind} {name}");
                     let known = zone.iter().find(|(asked, _)| *asked == text);
                     steps.push(text);
-                    let nothing = Answer::Addresses(Vec::new());
+                    let nothing = RecordSet::Addresses(Vec::new());
                     search
                         .take(known.map_or(nothing, |(_, answer)| answer.clone()), Draw::default());
                 }
@@ -272,22 +277,22 @@ mod tests {
         Naptr { order, preference: 50, flags: "S".to_owned(), service, replacement }
     }
 
-    fn srv(records: &[(u16, u16, &str)]) -> Answer {
+    fn srv(records: &[(u16, u16, &str)]) -> RecordSet {
         let record = |&(priority, port, target): &(u16, u16, &str)| Srv {
             priority,
             weight: 0,
             port,
             target: target.to_owned(),
         };
-        Answer::Srv(records.iter().map(record).collect())
+        RecordSet::Srv(records.iter().map(record).collect())
     }
 
-    fn ips(ips: &[&str]) -> Answer {
-        Answer::Addresses(ips.iter().map(|ip| ip.parse().unwrap()).collect())
+    fn ips(ips: &[&str]) -> RecordSet {
+        RecordSet::Addresses(ips.iter().map(|ip| ip.parse().unwrap()).collect())
     }
 
     /// The zone of the example in RFC 3263 §4.1.
-    fn example() -> Vec<(&'static str, Answer)> {
+    fn example() -> Vec<(&'static str, RecordSet)> {
         let services = vec![
             naptr(50, "SIPS+D2T", "_sips._tcp.example.com."),
             naptr(90, "SIP+D2T", "_sip._tcp.example.com"),
@@ -295,7 +300,7 @@ mod tests {
         ];
         let two = [(0, 5060, "server1.example.com."), (1, 5060, "server2.example.com.")];
         vec![
-            ("NAPTR example.com", Answer::Naptr(services)),
+            ("NAPTR example.com", RecordSet::Naptr(services)),
             ("SRV _sip._tcp.example.com", srv(&two)),
             ("SRV _sips._tcp.example.com", srv(&[(0, 5061, "server1.example.com")])),
             ("A server1.example.com", ips(&["10.0.0.1", "2001:db8::1"])),
@@ -361,7 +366,7 @@ mod tests {
         assert!(secure.iter().all(|step| !step.starts_with("TCP") && !step.starts_with("UDP")));
         assert!(secure.contains(&"TLS 10.0.0.1:5061".to_owned()), "{secure:?}");
         let clear = vec![naptr(10, "SIP+D2U", "_sip._udp.example.com")];
-        zone[0].1 = Answer::Naptr(clear);
+        zone[0].1 = RecordSet::Naptr(clear);
         zone.remove(2);
         let asked = [
             "NAPTR example.com",
@@ -399,11 +404,11 @@ mod tests {
         let hop = Hop::new("example.com", None, None);
         let mut search = Search::new(&hop, &Set::new());
         assert_eq!(search.next(), Step::Ask(Question::Naptr("example.com".to_owned())));
-        search.take(Answer::Naptr(Vec::new()), Draw::default());
+        search.take(RecordSet::Naptr(Vec::new()), Draw::default());
         search.distrust();
         let tls = Question::Srv("_sips._tcp.example.com".to_owned());
         assert_eq!(search.next(), Step::Ask(tls));
-        search.take(Answer::Srv(Vec::new()), Draw::default());
+        search.take(RecordSet::Srv(Vec::new()), Draw::default());
         assert_eq!(search.next(), Step::Done);
     }
 
@@ -428,7 +433,8 @@ mod tests {
             (0..32).map(|n| (n, 5060, format!("host{n}.example.com"))).collect();
         let many: Vec<(u16, u16, &str)> = many.iter().map(|(p, q, t)| (*p, *q, &**t)).collect();
         let services = |n: u16| naptr(1, "SIP+D2U", &format!("_sip._udp.n{n}.example.com"));
-        let mut zone = vec![("NAPTR example.com", Answer::Naptr((0..16).map(services).collect()))];
+        let mut zone =
+            vec![("NAPTR example.com", RecordSet::Naptr((0..16).map(services).collect()))];
         let names: Vec<String> =
             (0..16).map(|n| format!("SRV _sip._udp.n{n}.example.com")).collect();
         zone.extend(names.iter().map(|name| (&**name, srv(&many))));

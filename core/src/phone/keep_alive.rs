@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Phone;
-use crate::agent::{ACCEPTED, Alarm, Context, Owner, Path, Series, Turn};
+use crate::agent::{ACCEPTED, Alarm, Context, Owner, Path, Series, SeriesStep};
 use crate::host::{Entropy, Flow, Host, Outbound, Transport};
 use crate::nat::{KeepAlive, Question, RTO, StunMessage};
 use crate::registration::Registration;
@@ -177,10 +177,10 @@ impl Phone {
             return;
         };
         match series.handle_response(cx, client, response) {
-            Some(Turn::Final(_)) => self.keep_later(host),
+            Some(SeriesStep::Final(_)) => self.keep_later(host),
             // It has no time for us (503), and another server may.
-            Some(Turn::Again) => self.lose_flow(host),
-            Some(Turn::Wait) | None => {}
+            Some(SeriesStep::Again) => self.lose_flow(host),
+            Some(SeriesStep::Wait) | None => {}
         }
     }
 

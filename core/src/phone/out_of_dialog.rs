@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::agent::{
-    ACCEPTED, Content, Context, Lost, MAX_MESSAGE, Owner, Path, Refusal, Series, Target, Turn,
+    ACCEPTED, Content, Context, Lost, MAX_MESSAGE, Owner, Path, Refusal, Series, SeriesStep, Target,
 };
 use crate::error::Error;
 use crate::event::{Event, Reply, SipRequestId};
@@ -37,7 +37,7 @@ struct Sent {
 const TOO_LARGE: Error = Error::TooLarge { limit: MAX_MESSAGE };
 
 /// The final response; where none came, what was in the way of sending, if anybody knows.
-pub(super) type Outcome = Result<Reply, Option<Error>>;
+pub(super) type RequestOutcome = Result<Reply, Option<Error>>;
 
 impl OutOfDialogRequest {
     pub(super) fn new(id: SipRequestId, target: Target, method: Method) -> Self {
@@ -68,7 +68,7 @@ impl OutOfDialogRequest {
     }
 
     /// Begins; an outcome when that fails at once.
-    pub(super) fn start(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    pub(super) fn start(&mut self, cx: &mut Context<'_>) -> Option<RequestOutcome> {
         if self.sent.is_some() {
             return None;
         }
@@ -92,7 +92,7 @@ impl OutOfDialogRequest {
         &mut self,
         cx: &mut Context<'_>,
         path: Result<Arc<Path>, Lost>,
-    ) -> Option<Outcome> {
+    ) -> Option<RequestOutcome> {
         let sent = self.sent.as_mut()?;
         match path {
             Ok(path) if sent.series.set_path(Arc::clone(&path)) => self.send(cx),
@@ -112,13 +112,13 @@ impl OutOfDialogRequest {
         cx: &mut Context<'_>,
         client: ClientId,
         response: &Message,
-    ) -> Option<Outcome> {
+    ) -> Option<RequestOutcome> {
         let sent = self.sent.as_mut()?;
         match sent.series.handle_response(cx, client, response)? {
-            Turn::Wait => None,
-            Turn::Again => self.send(cx),
-            Turn::Final(Some(Refusal::TooLarge)) => Some(Err(Some(TOO_LARGE))),
-            Turn::Final(_) => Some(Ok(sent.reply(cx, response))),
+            SeriesStep::Wait => None,
+            SeriesStep::Again => self.send(cx),
+            SeriesStep::Final(Some(Refusal::TooLarge)) => Some(Err(Some(TOO_LARGE))),
+            SeriesStep::Final(_) => Some(Ok(sent.reply(cx, response))),
         }
     }
 
@@ -128,23 +128,23 @@ impl OutOfDialogRequest {
         cx: &mut Context<'_>,
         client: ClientId,
         cause: FailureCause,
-    ) -> Option<Outcome> {
+    ) -> Option<RequestOutcome> {
         match self.sent.as_mut()?.series.handle_failure(cx, client, cause)? {
-            Turn::Wait => None,
-            Turn::Again => self.send(cx),
-            Turn::Final(_) => Some(Err(self.sent.as_mut()?.series.take_problem())),
+            SeriesStep::Wait => None,
+            SeriesStep::Again => self.send(cx),
+            SeriesStep::Final(_) => Some(Err(self.sent.as_mut()?.series.take_problem())),
         }
     }
 
     /// Tells the outcome.
-    pub(super) fn finish(self, cx: &mut Context<'_>, reply: Outcome) {
+    pub(super) fn finish(self, cx: &mut Context<'_>, reply: RequestOutcome) {
         if let Some(Sent { series, .. }) = self.sent {
             series.close(cx);
         }
         cx.emit(Event::Response { request: self.id, reply });
     }
 
-    fn send(&mut self, cx: &mut Context<'_>) -> Option<Outcome> {
+    fn send(&mut self, cx: &mut Context<'_>) -> Option<RequestOutcome> {
         let Sent { series, at } = self.sent.as_mut()?;
         // The time that the host took to find a way is not the peer's.
         *at = cx.now();

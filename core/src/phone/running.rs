@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::out_of_dialog::{OutOfDialogRequest, Outcome as Answered};
+use super::out_of_dialog::{OutOfDialogRequest, RequestOutcome};
 use super::{Intent, Phone, Stopping};
-use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, Sought};
+use crate::agent::{Alarm, Context, Lost, MediaPorts, Owner, Path, Response, SearchResult};
 use crate::call::Call;
 use crate::event::{CallId, Event, PhoneEvent, PhoneStatus, SipRequestId};
 use crate::host::{Host, Inbound, MediaPort, Outbound, RequestId};
-use crate::registration::{Outcome, Registration};
+use crate::registration::{Registration, RegistrationOutcome};
 use crate::sip::HeaderName;
 use crate::stream::Closed;
 use crate::time::Duration;
@@ -204,10 +204,14 @@ impl Phone {
         self.agent.release_now(host, port);
     }
 
-    /// Passes a path, or that there is none, to everybody who waited for it.
-    fn pass_on_path(&mut self, host: &mut dyn Host, answers: impl IntoIterator<Item = Sought>) {
-        for (owners, path) in answers {
-            for owner in owners {
+    /// Passes the results of searches to the owners that wait for them.
+    fn pass_on_path(
+        &mut self,
+        host: &mut dyn Host,
+        results: impl IntoIterator<Item = SearchResult>,
+    ) {
+        for SearchResult { waiters, path } in results {
+            for owner in waiters {
                 self.pass_path_to(host, owner, path.clone());
             }
         }
@@ -295,7 +299,7 @@ impl Phone {
         &mut self,
         host: &mut dyn Host,
         id: SipRequestId,
-        act: impl FnOnce(&mut OutOfDialogRequest, &mut Context<'_>) -> Option<Answered>,
+        act: impl FnOnce(&mut OutOfDialogRequest, &mut Context<'_>) -> Option<RequestOutcome>,
     ) {
         let Some(request) = self.requests.get_mut(&id) else { return };
         let outcome = act(request, &mut Context { host, agent: &mut self.agent });
@@ -305,7 +309,7 @@ impl Phone {
     }
 
     /// Ends a request outside a dialog.
-    fn finish_request(&mut self, host: &mut dyn Host, id: SipRequestId, outcome: Answered) {
+    fn finish_request(&mut self, host: &mut dyn Host, id: SipRequestId, outcome: RequestOutcome) {
         let Some(request) = self.requests.remove(&id) else { return };
         // Its waiters are served by the next call of the host.
         let next = self.requests.iter().find(|(_, later)| request.delays(later));
@@ -317,7 +321,7 @@ impl Phone {
     pub(super) fn with_registration(
         &mut self,
         host: &mut dyn Host,
-        act: impl FnOnce(&mut Registration, &mut Context<'_>) -> Option<Outcome>,
+        act: impl FnOnce(&mut Registration, &mut Context<'_>) -> Option<RegistrationOutcome>,
     ) {
         let Some(registration) = &mut self.registration else { return };
         let outcome = act(registration, &mut Context { host, agent: &mut self.agent });
@@ -327,10 +331,10 @@ impl Phone {
     }
 
     /// Takes an outcome of the registration.
-    fn registered(&mut self, host: &mut dyn Host, outcome: Outcome) {
+    fn registered(&mut self, host: &mut dyn Host, outcome: RegistrationOutcome) {
         let stopping = self.stopping.is_some();
         match outcome {
-            Outcome::Bound(expires) => {
+            RegistrationOutcome::Bound(expires) => {
                 self.end_starting();
                 self.agent
                     .events
@@ -345,9 +349,9 @@ impl Phone {
                     self.set_status(PhoneStatus::Registered);
                 }
             }
-            Outcome::Again if !stopping => self.set_status(PhoneStatus::Registering),
-            Outcome::Again => {}
-            Outcome::Failed { cause, error, lost } => {
+            RegistrationOutcome::Again if !stopping => self.set_status(PhoneStatus::Registering),
+            RegistrationOutcome::Again => {}
+            RegistrationOutcome::Failed { cause, error, lost } => {
                 self.agent
                     .events
                     .push_back(Event::Phone(PhoneEvent::RegistrationFailed { cause, error }));
@@ -359,7 +363,7 @@ impl Phone {
                     true => self.fail(host),
                 }
             }
-            Outcome::Left(confirmed) => {
+            RegistrationOutcome::Left(confirmed) => {
                 if confirmed {
                     self.agent.events.push_back(Event::Phone(PhoneEvent::Unregistered));
                 }

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use crate::host::Query;
-use crate::locate::{Answer, Question};
+use crate::locate::{Question, RecordSet};
 use crate::time::Duration;
 
 /// How long records hold that are set before [`Names::ttl`] is.
@@ -13,7 +13,7 @@ const USUAL_TTL: Duration = Duration::from_secs(60);
 /// The records, and what was asked.
 #[derive(Debug)]
 pub(super) struct Names {
-    known: BTreeMap<Question, (Answer, Duration)>,
+    known: BTreeMap<Question, (RecordSet, Duration)>,
     asked: BTreeMap<Question, usize>,
     /// How long the records hold that are set from now on.
     pub(super) ttl: Duration,
@@ -32,18 +32,18 @@ impl Default for Names {
 
 impl Names {
     /// Sets the answer to a question.
-    pub(super) fn set(&mut self, query: Query<'_>, answer: Answer) {
+    pub(super) fn set(&mut self, query: Query<'_>, answer: RecordSet) {
         self.known.insert(query.into(), (answer, self.ttl));
     }
 
     /// The answer to a question, and how long it holds; `None` when there is none in time.
-    pub(super) fn answer(&mut self, query: Query<'_>) -> Option<(Answer, Duration)> {
+    pub(super) fn answer(&mut self, query: Query<'_>) -> Option<(RecordSet, Duration)> {
         let question = Question::from(query);
         *self.asked.entry(question.clone()).or_default() += 1;
         let nothing = || match &question {
-            Question::Naptr(_) => Answer::Naptr(Vec::new()),
-            Question::Srv(_) => Answer::Srv(Vec::new()),
-            Question::Addresses(_) => Answer::Addresses(Vec::new()),
+            Question::Naptr(_) => RecordSet::Naptr(Vec::new()),
+            Question::Srv(_) => RecordSet::Srv(Vec::new()),
+            Question::Addresses(_) => RecordSet::Addresses(Vec::new()),
         };
         let known = self.known.get(&question).cloned();
         (!self.failing).then(|| known.unwrap_or_else(|| (nothing(), USUAL_TTL)))
@@ -57,8 +57,9 @@ impl Names {
     /// The names of a host.
     pub(super) fn of(&self, ip: IpAddr) -> Vec<String> {
         let name =
-            |(question, (answer, _)): (&Question, &(Answer, Duration))| match (question, answer) {
-                (Question::Addresses(name), Answer::Addresses(ips)) if ips.contains(&ip) => {
+            |(question, (answer, _)): (&Question, &(RecordSet, Duration))| match (question, answer)
+            {
+                (Question::Addresses(name), RecordSet::Addresses(ips)) if ips.contains(&ip) => {
                     Some(name.clone())
                 }
                 _ => None,

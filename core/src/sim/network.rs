@@ -90,16 +90,16 @@ struct Scheduled {
 #[derive(Debug)]
 pub(super) enum Happening {
     Arrival { from: SocketAddr, to: SocketAddr, bytes: Bytes },
-    Answer { node: usize, life: u32, answer: Answer },
+    Inbound { node: usize, life: u32, inbound: OwnedInbound },
     Wake { node: usize },
     Resume { node: usize },
     Connect(Box<Caller>),
     GiveUp { flow: u64 },
 }
 
-/// What the host answers a node, kept until it is delivered.
+/// An [`Inbound`] for a node, kept until it is delivered.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum OwnedInbound {
     FlowOpened {
         id: RequestId,
         flow: Flow,
@@ -146,7 +146,7 @@ pub(super) enum Answer {
     },
     Resolved {
         id: RequestId,
-        records: locate::Answer,
+        records: locate::RecordSet,
         ttl: Duration,
     },
     ResolveFailed {
@@ -154,12 +154,12 @@ pub(super) enum Answer {
     },
 }
 
-impl Answer {
+impl OwnedInbound {
     pub(super) fn unreachable(id: RequestId, why: &'static str) -> Self {
         Self::FlowFailed { id, why }
     }
 
-    pub(super) fn inbound(&self) -> Inbound<'_> {
+    pub(super) fn borrowed(&self) -> Inbound<'_> {
         match *self {
             Self::FlowOpened { id, flow, local, ref certificate } => {
                 Inbound::FlowOpened { id, flow, local, certificate: certificate.as_ref() }
@@ -496,19 +496,19 @@ impl Network {
         }
         let now = self.now;
         if let [Some(at), _] = self.path(to.ip(), from.ip()).carry(now) {
-            self.answer_at(at, sender.node, Answer::SendFailed { flow, to });
+            self.deliver_at(at, sender.node, OwnedInbound::SendFailed { flow, to });
         }
     }
 
-    // --- answers ---
+    // --- deliveries ---
 
-    pub(super) fn answer(&mut self, node: usize, answer: Answer) {
-        self.answer_at(self.now, node, answer);
+    pub(super) fn deliver(&mut self, node: usize, inbound: OwnedInbound) {
+        self.deliver_at(self.now, node, inbound);
     }
 
-    pub(super) fn answer_at(&mut self, at: Instant, node: usize, answer: Answer) {
+    pub(super) fn deliver_at(&mut self, at: Instant, node: usize, inbound: OwnedInbound) {
         let life = self.stations[node].life;
-        self.schedule(at, Happening::Answer { node, life, answer });
+        self.schedule(at, Happening::Inbound { node, life, inbound });
     }
 }
 

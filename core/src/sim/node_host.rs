@@ -1,6 +1,6 @@
 //! The [`Host`](crate::host::Host) that each node sees.
 
-use super::network::{Answer, Network, Station, is_route};
+use super::network::{Network, OwnedInbound, Station, is_route};
 use super::wire::Fate;
 use crate::host::{Channel, Clock, Datagrams, Entropy, Outbound, Transport};
 use crate::time::{Instant, WallTime};
@@ -45,7 +45,7 @@ impl Datagrams for NodeHost<'_> {
         match outbound {
             Outbound::Datagram { flow, to, bytes } if flow.transport.is_reliable() => {
                 if !network.send_on(node, flow, bytes) {
-                    network.answer(node, Answer::SendFailed { flow, to });
+                    network.deliver(node, OwnedInbound::SendFailed { flow, to });
                 }
             }
             Outbound::Datagram { flow, to, bytes } => {
@@ -55,7 +55,7 @@ impl Datagrams for NodeHost<'_> {
                 let sent = flow == own_flow
                     && network.transmit(address, to, Kind::Sip, bytes) != Fate::Unsendable;
                 if !sent {
-                    network.answer(node, Answer::SendFailed { flow, to });
+                    network.deliver(node, OwnedInbound::SendFailed { flow, to });
                 }
             }
             Outbound::Media { port, channel, to, bytes } => {
@@ -69,12 +69,15 @@ impl Datagrams for NodeHost<'_> {
             }
             Outbound::OpenFlow { id, transport: Transport::Udp, to, .. } => {
                 let answer = match network.is_bound(node) && is_route(address.ip(), to) {
-                    true => {
-                        Answer::FlowOpened { id, flow: own_flow, local: address, certificate: None }
-                    }
-                    false => Answer::unreachable(id, "there is no route"),
+                    true => OwnedInbound::FlowOpened {
+                        id,
+                        flow: own_flow,
+                        local: address,
+                        certificate: None,
+                    },
+                    false => OwnedInbound::unreachable(id, "there is no route"),
                 };
-                network.answer(node, answer);
+                network.deliver(node, answer);
             }
             Outbound::OpenFlow { id, transport, to, .. } => {
                 network.connect(node, id, transport, to)
@@ -83,20 +86,20 @@ impl Datagrams for NodeHost<'_> {
             Outbound::CloseFlow { flow } => network.close_connection(node, flow),
             Outbound::BindMedia { id, toward: _, low, high } => {
                 let answer = match network.ports.bind_pair(node, address.ip(), low, high) {
-                    Some((port, rtp)) => Answer::MediaBound { id, port, rtp },
-                    None => Answer::MediaUnavailable { id },
+                    Some((port, rtp)) => OwnedInbound::MediaBound { id, port, rtp },
+                    None => OwnedInbound::MediaUnavailable { id },
                 };
-                network.answer(node, answer);
+                network.deliver(node, answer);
             }
             Outbound::ReleaseMedia { port } => network.ports.release_pair(node, port),
             Outbound::Rebind => network.rebind(node),
             Outbound::Resolve { id, query } => {
                 let answer = match network.names.answer(query) {
-                    Some((records, ttl)) => Answer::Resolved { id, records, ttl },
-                    None => Answer::ResolveFailed { id },
+                    Some((records, ttl)) => OwnedInbound::Resolved { id, records, ttl },
+                    None => OwnedInbound::ResolveFailed { id },
                 };
                 let at = network.now + network.names.delay;
-                network.answer_at(at, node, answer);
+                network.deliver_at(at, node, answer);
             }
         }
     }

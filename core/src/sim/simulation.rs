@@ -16,7 +16,7 @@ use super::streams::Pieces;
 use super::wire::WirePacket;
 use crate::certificate::Identities;
 use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort, Naptr, Query, Srv, Transport};
-use crate::locate::Answer;
+use crate::locate::RecordSet;
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::{Packet, Trace};
 
@@ -363,17 +363,17 @@ impl Simulation {
 
     /// Gives a host name its addresses, best first; an empty list takes it away.
     pub fn set_name(&mut self, name: &str, addresses: &[IpAddr]) {
-        self.network.names.set(Query::Addresses(name), Answer::Addresses(addresses.to_vec()));
+        self.network.names.set(Query::Addresses(name), RecordSet::Addresses(addresses.to_vec()));
     }
 
     /// Sets the DNS SRV records of a service such as `_sip._udp.example.com`, replacing earlier ones.
     pub fn set_srv(&mut self, name: &str, records: &[Srv]) {
-        self.network.names.set(Query::Srv(name), Answer::Srv(records.to_vec()));
+        self.network.names.set(Query::Srv(name), RecordSet::Srv(records.to_vec()));
     }
 
     /// Sets the DNS NAPTR records of a domain, replacing earlier ones.
     pub fn set_naptr(&mut self, name: &str, records: &[Naptr]) {
-        self.network.names.set(Query::Naptr(name), Answer::Naptr(records.to_vec()));
+        self.network.names.set(Query::Naptr(name), RecordSet::Naptr(records.to_vec()));
     }
 
     /// Sets the TTL of DNS records that are set from now on. At first 60 s; a negative answer always
@@ -519,15 +519,15 @@ impl Simulation {
             }
             Happening::Connect(caller) => self.network.arrive(&caller),
             Happening::GiveUp { flow } => self.network.give_up(flow),
-            Happening::Answer { node, life, answer } => {
+            Happening::Inbound { node, life, inbound } => {
                 let station = &self.network.stations[node];
                 if station.life != life {
                 } else if station.stalled.is_some() {
-                    let what = Happening::Answer { node, life, answer };
+                    let what = Happening::Inbound { node, life, inbound };
                     self.network.keep_for_later(node, what);
-                } else if let Some(answer) = self.network.admit(node, answer) {
+                } else if let Some(inbound) = self.network.admit(node, inbound) {
                     self.cross(node, |endpoint, host| {
-                        endpoint.handle_inbound(host, answer.inbound());
+                        endpoint.handle_inbound(host, inbound.borrowed());
                     });
                 }
             }

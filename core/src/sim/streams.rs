@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::network::{Answer, Happening, Network, is_route};
+use super::network::{Happening, Network, OwnedInbound, is_route};
 use super::ports::Socket;
 use super::wire::{Fate, WirePacket};
 use crate::certificate::Identities;
@@ -113,7 +113,7 @@ impl Network {
     ) {
         let ip = self.stations[node].address.ip();
         if !self.is_bound(node) || !is_route(ip, to) {
-            return self.answer(node, Answer::unreachable(id, "there is no route"));
+            return self.deliver(node, OwnedInbound::unreachable(id, "there is no route"));
         }
         let own = SocketAddr::new(ip, self.streams.next_port);
         self.streams.next_port = self.streams.next_port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
@@ -146,14 +146,16 @@ impl Network {
         let Some(listener) = listener else {
             let exists = self.stations.iter().any(|station| station.address.ip() == inside.ip());
             return match exists {
-                true => self.answer_at(back, node, Answer::unreachable(id, "connection refused")),
+                true => {
+                    self.deliver_at(back, node, OwnedInbound::unreachable(id, "connection refused"))
+                }
                 false => self.unanswered(node, id),
             };
         };
         let peer = listener.node;
         if let Some(why) = self.streams.untrusted.get(&peer).filter(|_| transport.is_secure()) {
-            let answer = Answer::Untrusted { id, why: why.clone() };
-            return self.answer_at(back, node, answer);
+            let inbound = OwnedInbound::Untrusted { id, why: why.clone() };
+            return self.deliver_at(back, node, inbound);
         }
         let (near, far) = (self.new_connection(transport), self.new_connection(transport));
         self.insert_end(node, near, own.ip(), to, peer, far, self.now);
@@ -166,13 +168,17 @@ impl Network {
             true => own,
             false => self.stations[node].address,
         };
-        let accepted =
-            Answer::FlowAccepted { flow: far, from: seen, local: inside, certificate: client };
-        self.answer(peer, accepted);
-        self.answer_at(
+        let accepted = OwnedInbound::FlowAccepted {
+            flow: far,
+            from: seen,
+            local: inside,
+            certificate: client,
+        };
+        self.deliver(peer, accepted);
+        self.deliver_at(
             back,
             node,
-            Answer::FlowOpened { id, flow: near, local, certificate: server },
+            OwnedInbound::FlowOpened { id, flow: near, local, certificate: server },
         );
     }
 
@@ -184,7 +190,7 @@ impl Network {
 
     fn unanswered(&mut self, node: usize, id: RequestId) {
         let at = self.now + CONNECT_WITHIN;
-        self.answer_at(at, node, Answer::unreachable(id, "it did not answer within 5 s"));
+        self.deliver_at(at, node, OwnedInbound::unreachable(id, "it did not inbound within 5 s"));
     }
 
     fn new_connection(&mut self, transport: Transport) -> Flow {
@@ -263,7 +269,7 @@ impl Network {
         let Some(other) = end.other else {
             // Nobody is there any more, and says so.
             let (node, flow) = (end.node, end.flow);
-            self.answer_at(at + at.since(now), node, Answer::FlowClosed { flow });
+            self.deliver_at(at + at.since(now), node, OwnedInbound::FlowClosed { flow });
             return Some(at);
         };
         let peer = end.peer;
@@ -271,7 +277,7 @@ impl Network {
             return Some(at);
         };
         for bytes in self.cut_up(flow.transport, bytes) {
-            self.answer_at(at, peer, Answer::Stream { flow, from, bytes });
+            self.deliver_at(at, peer, OwnedInbound::Stream { flow, from, bytes });
         }
         Some(at)
     }
@@ -306,39 +312,40 @@ impl Network {
         }
     }
 
-    /// What a node is told when an answer of a connection comes to it; `None` for nothing.
-    pub(super) fn admit(&mut self, node: usize, answer: Answer) -> Option<Answer> {
-        let (Answer::Stream { flow, .. } | Answer::Glue { flow, .. } | Answer::FlowClosed { flow }) =
-            answer
+    /// What of a connection's input is handed to the node now; `None` for nothing.
+    pub(super) fn admit(&mut self, node: usize, inbound: OwnedInbound) -> Option<OwnedInbound> {
+        let (OwnedInbound::Stream { flow, .. }
+        | OwnedInbound::Glue { flow, .. }
+        | OwnedInbound::FlowClosed { flow }) = inbound
         else {
-            return Some(answer);
+            return Some(inbound);
         };
         let (now, glues) = (self.now, self.streams.pieces == Pieces::Glued);
         let end = self.streams.ends.get_mut(&flow.id)?;
-        match answer {
-            Answer::Stream { ref bytes, .. } if glues && flow.transport.is_stream() => {
+        match inbound {
+            OwnedInbound::Stream { ref bytes, .. } if glues && flow.transport.is_stream() => {
                 let first = end.glued.is_empty();
                 end.glued.extend_from_slice(bytes);
                 if first {
-                    self.answer_at(now + GLUE, node, Answer::Glue { flow });
+                    self.deliver_at(now + GLUE, node, OwnedInbound::Glue { flow });
                 }
                 None
             }
-            Answer::Glue { flow } => {
+            OwnedInbound::Glue { flow } => {
                 let bytes = Bytes::from(core::mem::take(&mut end.glued));
-                Some(Answer::Stream { flow, from: end.far, bytes })
+                Some(OwnedInbound::Stream { flow, from: end.far, bytes })
             }
             // What came before it is read first.
-            Answer::FlowClosed { .. } if !end.glued.is_empty() => {
-                self.answer_at(now + GLUE, node, answer);
+            OwnedInbound::FlowClosed { .. } if !end.glued.is_empty() => {
+                self.deliver_at(now + GLUE, node, inbound);
                 None
             }
-            Answer::FlowClosed { .. } => {
+            OwnedInbound::FlowClosed { .. } => {
                 let end = self.streams.ends.remove(&flow.id)?;
                 self.part(end.other);
-                Some(answer)
+                Some(inbound)
             }
-            _ => Some(answer),
+            _ => Some(inbound),
         }
     }
 
@@ -366,7 +373,7 @@ impl Network {
             let other = end.other.take();
             end.mute = true;
             self.part(other);
-            self.answer(node, Answer::FlowClosed { flow });
+            self.deliver(node, OwnedInbound::FlowClosed { flow });
         }
     }
 
@@ -384,7 +391,7 @@ impl Network {
         let Some(other) = end.other.and_then(|other| self.streams.ends.get(&other)) else { return };
         let (node, flow) = (other.node, other.flow);
         if let Some(at) = self.transit(from, to) {
-            self.answer_at(at.max(ready), node, Answer::FlowClosed { flow });
+            self.deliver_at(at.max(ready), node, OwnedInbound::FlowClosed { flow });
         }
     }
 
@@ -403,7 +410,7 @@ impl Network {
         };
         if end.waiting + GIVE_UP_AFTER <= now {
             let (node, flow) = (end.node, end.flow);
-            self.answer(node, Answer::FlowClosed { flow });
+            self.deliver(node, OwnedInbound::FlowClosed { flow });
         }
     }
 
@@ -424,7 +431,7 @@ impl Network {
             let Some(end) = self.streams.ends.get_mut(&flow.id) else { continue };
             (end.other, end.mute) = (None, true);
             let node = end.node;
-            self.answer(node, Answer::FlowClosed { flow });
+            self.deliver(node, OwnedInbound::FlowClosed { flow });
         }
     }
 
@@ -443,7 +450,7 @@ impl Network {
             }
         }
         for flow in self.flows(|end| end.node == a && end.peer == b) {
-            self.answer(a, Answer::FlowClosed { flow });
+            self.deliver(a, OwnedInbound::FlowClosed { flow });
         }
     }
 

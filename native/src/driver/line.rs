@@ -36,7 +36,7 @@ pub(crate) struct Line {
     pub(crate) phone: Phone,
     bulletin: Arc<Bulletin>,
     calls: HashMap<CallId, Arc<Shared>>,
-    requests: HashMap<SipRequestId, oneshot::Sender<Answer>>,
+    requests: HashMap<SipRequestId, oneshot::Sender<RequestOutcome>>,
     transfers: HashMap<CallId, oneshot::Sender<Transfer>>,
     metronome: Arc<Metronome>,
     media_runtime: Option<MediaRuntime>,
@@ -58,7 +58,7 @@ pub(crate) struct MediaRuntime {
 }
 
 /// The answer to a request: [`event::Event::Response`].
-pub(crate) type Answer = Result<event::Reply, Option<Refusal>>;
+pub(crate) type RequestOutcome = Result<event::Reply, Option<Refusal>>;
 
 impl Line {
     pub(crate) fn new(
@@ -176,7 +176,7 @@ impl Line {
     /// Sends a request as `send` says; `reply` is sent the answer.
     pub(crate) fn request(
         &mut self,
-        reply: oneshot::Sender<Answer>,
+        reply: oneshot::Sender<RequestOutcome>,
         send: impl FnOnce(&mut Phone) -> Result<SipRequestId, Refusal>,
     ) -> Result<(), Refusal> {
         let request = send(&mut self.phone)?;

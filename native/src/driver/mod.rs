@@ -21,7 +21,7 @@ use crate::host::connection::{AcceptedConnection, ConnectionEvent, Ends, Unsent}
 use crate::host::dial::Dialled;
 use crate::host::endpoint_host::{EndpointHost, Request};
 use crate::host::media::{MediaPorts, SharedPair};
-use crate::host::names::{Answer, Found, Names};
+use crate::host::names::{Found, LookupResult, Names};
 use crate::host::route::Routes;
 use crate::host::signalling::{Arrival, Batch};
 use crate::host::sockets::{Next, Sockets};
@@ -365,7 +365,7 @@ impl<P: DrivenEndpoint> Driver<P> {
 }
 
 /// The result of a DNS lookup, as an `Inbound` for the core.
-fn inbound(id: RequestId, answer: &Answer) -> Inbound<'_> {
+fn inbound(id: RequestId, answer: &LookupResult) -> Inbound<'_> {
     match answer {
         Ok((found, ttl)) => {
             let records = match found {

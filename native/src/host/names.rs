@@ -25,7 +25,7 @@ use super::endpoint_host::Lookup;
 use crate::error::io_problem;
 
 /// The records of a lookup and their TTL; or the problem, in words that end a sentence.
-pub(crate) type Answer = Result<(Found, Duration), String>;
+pub(crate) type LookupResult = Result<(Found, Duration), String>;
 
 /// The records of the kind that was asked for.
 #[derive(Debug)]
@@ -74,7 +74,11 @@ impl Names {
     }
 
     /// Looks something up and passes on what was found.
-    pub(crate) fn look_up(&mut self, lookup: Lookup, done: impl FnOnce(Answer) + Send + 'static) {
+    pub(crate) fn look_up(
+        &mut self,
+        lookup: Lookup,
+        done: impl FnOnce(LookupResult) + Send + 'static,
+    ) {
         while self.searches.try_join_next().is_some() {}
         let sources = self.sources();
         self.searches.spawn(async move {
@@ -105,7 +109,7 @@ impl NameSources {
         Self { hosts, resolver: resolver(servers), own_ways: servers.is_empty() }
     }
 
-    async fn answer(&self, lookup: Lookup) -> Answer {
+    async fn answer(&self, lookup: Lookup) -> LookupResult {
         match lookup {
             Lookup::Naptr(name) => {
                 let reply = self.records(&name, RecordType::NAPTR).await?;
@@ -128,7 +132,7 @@ impl NameSources {
     }
 
     /// AAAA and then A, as RFC 6724 §2.1 prefers them; those to which no route leads cost no time.
-    async fn addresses(&self, name: &str) -> Answer {
+    async fn addresses(&self, name: &str) -> LookupResult {
         let ours = self.of_the_hosts_file(name);
         if !ours.is_empty() {
             return Ok((Found::Addresses(ours), UNSAID));
@@ -298,7 +302,7 @@ mod tests {
         let (_socket, sources) = silent();
         let mut names =
             Names { sources: Some((Instant::now(), Arc::new(sources))), ..Names::default() };
-        let (sender, answer) = tokio::sync::oneshot::channel::<Answer>();
+        let (sender, answer) = tokio::sync::oneshot::channel::<LookupResult>();
         names.look_up(Lookup::Srv("pbx.test".to_owned()), |found| drop(sender.send(found)));
         assert_eq!(names.searches.len(), 1);
         drop(names);

@@ -6,7 +6,7 @@
 //! function here.
 
 use super::Session;
-use crate::agent::{Answer, Context, InDialogRequest};
+use crate::agent::{Context, InDialogRequest, Progress};
 use crate::call::common::{Common, emit_reply};
 use crate::call::{Ending, Step};
 use crate::dialog::Dialog;
@@ -157,8 +157,8 @@ impl Session {
         let answer = self
             .within_dialog(index, |request, dialog| request.handle_response(cx, dialog, response));
         match answer? {
-            Answer::Pending => None,
-            Answer::Final(_) => Some(self.requests.remove(index)),
+            Progress::Pending => None,
+            Progress::Final(_) => Some(self.requests.remove(index)),
         }
     }
 

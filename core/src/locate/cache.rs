@@ -16,7 +16,7 @@ pub(crate) enum Question {
 
 /// [`Records`] that are kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum RecordSet {
     Naptr(Vec<Naptr>),
     Srv(Vec<Srv>),
     Addresses(Vec<IpAddr>),
@@ -25,7 +25,7 @@ pub(crate) enum Answer {
 /// The answers that hold.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    known: Map<Question, (Answer, Instant)>,
+    known: Map<Question, (RecordSet, Instant)>,
 }
 
 /// How many records of an answer are looked at.
@@ -61,7 +61,7 @@ impl From<Query<'_>> for Question {
     }
 }
 
-impl Answer {
+impl RecordSet {
     /// As the host says it.
     pub(crate) fn records(&self) -> Records<'_> {
         match self {
@@ -72,7 +72,7 @@ impl Answer {
     }
 }
 
-impl From<Records<'_>> for Answer {
+impl From<Records<'_>> for RecordSet {
     fn from(records: Records<'_>) -> Self {
         match records {
             Records::Naptr(records) => {
@@ -88,12 +88,18 @@ impl From<Records<'_>> for Answer {
 
 impl Cache {
     /// What is known, and until when.
-    pub(crate) fn find(&self, question: &Question, now: Instant) -> Option<(Answer, Instant)> {
+    pub(crate) fn find(&self, question: &Question, now: Instant) -> Option<(RecordSet, Instant)> {
         self.known.get(question).filter(|(_, until)| *until > now).cloned()
     }
 
     /// Keeps an answer, also that there is nothing (RFC 2308).
-    pub(crate) fn keep(&mut self, question: Question, answer: Answer, ttl: Duration, now: Instant) {
+    pub(crate) fn keep(
+        &mut self,
+        question: Question,
+        answer: RecordSet,
+        ttl: Duration,
+        now: Instant,
+    ) {
         if self.known.len() >= MAX_ANSWERS {
             self.known.retain(|_, (_, until)| *until > now);
         }
@@ -119,7 +125,7 @@ mod tests {
     fn an_answer_holds_as_long_as_it_says_within_a_second_and_a_day() {
         let (mut cache, start) = (Cache::default(), Instant::from_micros(1_000_000));
         for (ttl, holds) in [(60, 60), (0, 1), (1 << 30, 86_400)] {
-            let nothing = Answer::Addresses(Vec::new());
+            let nothing = RecordSet::Addresses(Vec::new());
             cache.keep(question(1), nothing.clone(), Duration::from_secs(ttl), start);
             let end = start + Duration::from_secs(holds);
             let almost = start + (Duration::from_secs(holds) - Duration::from_micros(1));
@@ -133,12 +139,12 @@ mod tests {
         let (mut cache, now) = (Cache::default(), Instant::from_micros(1_000_000));
         for n in 0..2 * MAX_ANSWERS {
             let ttl = Duration::from_secs(60 + n as u64);
-            cache.keep(question(n), Answer::Srv(Vec::new()), ttl, now);
+            cache.keep(question(n), RecordSet::Srv(Vec::new()), ttl, now);
         }
         assert_eq!(cache.known.len(), MAX_ANSWERS);
         assert!(cache.find(&question(2 * MAX_ANSWERS - 1), now).is_some());
         assert!(cache.find(&question(0), now).is_none(), "the one that ends first has gone");
         let many = vec![Srv { priority: 0, weight: 0, port: 5060, target: String::new() }; 100];
-        assert_eq!(Answer::from(Records::Srv(&many)), Answer::Srv(many[..MAX_SRV].to_vec()));
+        assert_eq!(RecordSet::from(Records::Srv(&many)), RecordSet::Srv(many[..MAX_SRV].to_vec()));
     }
 }
