@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::media::CallMedia;
 use super::profile::Parties;
 use super::referrer::Referrer;
-use super::{CallProfile, Ending};
+use super::{CallProfile, EndReason};
 use crate::agent::{Alarm, CallAlarm, Context, InDialogRequest, Owner, Tag};
 use crate::error::Error;
 use crate::event::{
@@ -124,20 +124,20 @@ impl Common {
 
     /// The application learns that the call is over before it is: what is still to be said to the far end
     /// is said without it.
-    pub(super) fn finish_early(&mut self, cx: &mut Context<'_>, ending: Ending) {
+    pub(super) fn finish_early(&mut self, cx: &mut Context<'_>, ending: EndReason) {
         self.end_for_application(cx, ending);
         self.announced = false;
     }
 
     /// The call is over: media stops, what is held is given back, and the application learns of it.
-    pub(super) fn finish(&mut self, cx: &mut Context<'_>, ending: Ending) {
+    pub(super) fn finish(&mut self, cx: &mut Context<'_>, ending: EndReason) {
         if let Some(tag) = self.tag.take() {
             cx.agent.forget_tag(tag);
         }
         self.end_for_application(cx, ending);
     }
 
-    fn end_for_application(&mut self, cx: &mut Context<'_>, ending: Ending) {
+    fn end_for_application(&mut self, cx: &mut Context<'_>, ending: EndReason) {
         for (request, _) in core::mem::take(&mut self.queue) {
             emit_reply(cx, request, Err(None));
         }
@@ -151,7 +151,7 @@ impl Common {
         if ending.cause.is_none() {
             self.note_end(ending.by);
         }
-        let Ending { by, cause, error } = ending;
+        let EndReason { by, cause, error } = ending;
         let mut ending = event::Ending::new(by);
         (ending.cause, ending.error) = (cause, error);
         if let (Some(began), Some(answered)) = (self.began, self.answered) {

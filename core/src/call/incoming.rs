@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::common::Common;
 use super::media::Body;
 use super::session::Session;
-use super::{Call, Ending, Stage, Step, queries};
+use super::{Call, EndReason, Stage, Step, queries};
 use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::error::Error;
@@ -175,7 +175,7 @@ impl Incoming {
         cx.respond(&self.query, response.tag(tag));
         let reason = reason.unwrap_or_else(|| reason_phrase(code).to_owned());
         let cause = Some(Cause::new(code, reason));
-        Step::End(Ending { cause, ..Ending::new(by) })
+        Step::End(EndReason { cause, ..EndReason::new(by) })
     }
 
     /// The caller gives up, by CANCEL or BYE (§9.2, §15.1.2).

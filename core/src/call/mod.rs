@@ -7,7 +7,7 @@
 //! queued. Commands stand in the file of their name (`hold`), or of the stage that takes them.
 
 mod common;
-mod ending;
+mod end_reason;
 mod hold;
 mod incoming;
 mod media;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub use options::{CallInfo, CallOptions, TransferMode, TransferOptions};
 pub use profile::CallProfile;
 
-pub(crate) use ending::Ending;
+pub(crate) use end_reason::EndReason;
 pub(crate) use media::{Body, MAX_STREAMS};
 pub(crate) use notice::parameter;
 pub(crate) use reference::Reference;
@@ -77,7 +77,7 @@ enum Step {
     /// Another stage follows.
     Become(Stage),
     /// The call is over.
-    End(Ending),
+    End(EndReason),
 }
 
 impl Call {
@@ -326,7 +326,7 @@ impl Call {
     /// Its media has been silent for too long: that ends it.
     pub(crate) fn handle_silence(&mut self, cx: &mut Context<'_>) {
         if self.common.state == CallState::Answered {
-            let ending = Ending::new(EndedBy::Timeout);
+            let ending = EndReason::new(EndedBy::Timeout);
             self.in_session(cx, |session, call, cx| session.terminate(call, cx, ending));
         }
     }
@@ -338,7 +338,7 @@ impl Call {
             return self.abandon(cx);
         }
         let call = &mut self.common;
-        let ending = Ending::new(EndedBy::Local);
+        let ending = EndReason::new(EndedBy::Local);
         let step = match &mut self.stage {
             Stage::Outgoing(outgoing) => outgoing.withdraw(call, cx, ending),
             Stage::Incoming(incoming) => {
@@ -362,7 +362,7 @@ impl Call {
             if let Stage::Session(session) = &mut self.stage {
                 session.drop_reports(call, cx);
             }
-            self.apply(cx, Step::End(Ending::new(EndedBy::Local)));
+            self.apply(cx, Step::End(EndReason::new(EndedBy::Local)));
         }
     }
 
@@ -409,7 +409,7 @@ impl Call {
                 if let Stage::Session(session) = &mut self.stage
                     && session.settle(&mut self.common, cx)
                 {
-                    self.apply(cx, Step::End(Ending::new(EndedBy::Local)));
+                    self.apply(cx, Step::End(EndReason::new(EndedBy::Local)));
                 }
             }
             Step::Become(stage) => {

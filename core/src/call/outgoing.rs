@@ -9,7 +9,7 @@ use calling::Calling;
 
 use super::common::Common;
 use super::redirection::Redirection;
-use super::{Call, CallOptions, Ending, Step};
+use super::{Call, CallOptions, EndReason, Step};
 use crate::agent::{
     ACCEPTED, ALLOWED, Attempt, CallAlarm, Context, Lost, Path, Reach, Request, SUPPORTED, Target,
 };
@@ -65,7 +65,7 @@ impl Call {
 
     /// Gives it up at the application's wish.
     pub(crate) fn cancel(&mut self, cx: &mut Context<'_>) {
-        let ending = Ending::new(EndedBy::Local);
+        let ending = EndReason::new(EndedBy::Local);
         self.in_outgoing(cx, |outgoing, call, cx| outgoing.withdraw(call, cx, ending));
     }
 }
@@ -102,7 +102,7 @@ impl Outgoing {
         &mut self,
         call: &mut Common,
         cx: &mut Context<'_>,
-        ending: Ending,
+        ending: EndReason,
     ) -> Step {
         let State::Calling(calling) = &mut self.state else { return Step::End(ending) };
         if calling.seeking.is_some() && !calling.heard {
@@ -209,7 +209,7 @@ impl Outgoing {
             _ => return Step::Stay,
         };
         if let Err(error) = call.media.open(cx) {
-            return Step::End(Ending::error(Some(error)));
+            return Step::End(EndReason::error(Some(error)));
         }
         call.media.open_session(cx);
         let offer = match self.late_offer {
@@ -311,7 +311,7 @@ impl Outgoing {
             (None, FailureCause::Transport) => {
                 let (peer, path) = (self.target.hop.host(), &calling.path);
                 let error = Error::refused(peer, path.flow.transport, path.to);
-                let ending = Ending::error(Some(error));
+                let ending = EndReason::error(Some(error));
                 self.fail_over(call, cx, ending, None)
             }
             (None, FailureCause::Timeout) if !calling.heard => {
@@ -344,7 +344,7 @@ impl Outgoing {
                 }
                 ending
             }
-            _ => Ending::new(EndedBy::Timeout),
+            _ => EndReason::new(EndedBy::Timeout),
         };
         self.withdraw(call, cx, ending)
     }
@@ -361,7 +361,7 @@ impl Outgoing {
             return Step::End(ending.or_cause(response));
         }
         let error = self.redirection.add_contacts(cx.agent, &self.target, response);
-        let ending = Ending { error, ..Ending::of(EndedBy::Remote, response) };
+        let ending = EndReason { error, ..EndReason::of(EndedBy::Remote, response) };
         match response.status() {
             Some(503) => self.fail_over(call, cx, ending, response.retry_after()),
             // §21.6: that holds for the callee wherever he is.
@@ -392,7 +392,7 @@ impl Outgoing {
         &mut self,
         call: &mut Common,
         cx: &mut Context<'_>,
-        ending: Ending,
+        ending: EndReason,
         retry_after: Option<u32>,
     ) -> Step {
         let State::Calling(calling) = &mut self.state else { return Step::Stay };
@@ -408,7 +408,12 @@ impl Outgoing {
     }
 
     /// The target was not reached: on to the next, or that is how the call ends (§8.1.3.4).
-    fn try_next_target(&mut self, call: &mut Common, cx: &mut Context<'_>, ending: Ending) -> Step {
+    fn try_next_target(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        ending: EndReason,
+    ) -> Step {
         let State::Calling(calling) = &mut self.state else { return Step::End(ending) };
         if let Some(ending) = calling.withdrawal.take() {
             return Step::End(ending);
@@ -486,16 +491,16 @@ impl Outgoing {
 }
 
 /// How a call ends if there was no response to its INVITE, or none that could be read.
-fn unheard(target: &Target, unreadable: bool) -> Ending {
+fn unheard(target: &Target, unreadable: bool) -> EndReason {
     let problem = match unreadable {
         true => "what came back from there is no SIP response to the call",
         false => "there was no response at all; is it running, and is the address right?",
     };
-    Ending { by: EndedBy::Timeout, ..unreachable(target, problem) }
+    EndReason { by: EndedBy::Timeout, ..unreachable(target, problem) }
 }
 
 /// How a call ends if its target cannot be reached any more.
-fn unreachable(target: &Target, problem: &str) -> Ending {
+fn unreachable(target: &Target, problem: &str) -> EndReason {
     let (peer, problem) = (target.uri.clone(), problem.to_owned());
-    Ending::error(Some(Error::Unreachable { peer, problem }))
+    EndReason::error(Some(Error::Unreachable { peer, problem }))
 }

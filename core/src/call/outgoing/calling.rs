@@ -7,7 +7,7 @@ use crate::agent::{Attempt, Context, Path, Target};
 use crate::call::common::Common;
 use crate::call::media::Body;
 use crate::call::session::{Invite, Session};
-use crate::call::{Ending, Stage, Step};
+use crate::call::{EndReason, Stage, Step};
 use crate::dialog::{Destination, Dialog};
 use crate::error::Error;
 use crate::event::{CallState, Cause};
@@ -39,11 +39,11 @@ pub(super) struct Calling {
     /// One for each party that has answered provisionally (§12.1, §13.2.2.4).
     pub(super) early: Vec<Early>,
     /// How the call ends when it is given up.
-    pub(super) withdrawal: Option<Ending>,
+    pub(super) withdrawal: Option<EndReason>,
     /// Whether CANCEL was sent.
     pub(super) cancelled: bool,
     /// Why the target before was not reached, while a path to the next is looked for.
-    pub(super) seeking: Option<Ending>,
+    pub(super) seeking: Option<EndReason>,
     /// Whether the network has changed, so that new ports are needed before the next INVITE.
     pub(super) moved: bool,
     /// How many connections have ended under it.
@@ -107,7 +107,7 @@ impl Calling {
             let problem =
                 "its answer does not say where it is: Contact or Record-Route cannot be used";
             let (peer, problem) = (target.uri.clone(), problem.to_owned());
-            let lost = Ending::error(Some(Error::Unreachable { peer, problem }));
+            let lost = EndReason::error(Some(Error::Unreachable { peer, problem }));
             self.withdrawal.get_or_insert(lost);
             Dialog::of_caller_with_lost(from, &call.call_id, seq, destination.clone(), response)
         });
@@ -160,7 +160,7 @@ impl Calling {
             None => call.set_state(cx, CallState::Answered, Some(Cause::of(response))),
             // §13.2.2.4: an answer that cannot be used is acknowledged, and the session ended.
             Some(problem) => {
-                let ending = Ending::error(Some(Error::NoMedia { problem }));
+                let ending = EndReason::error(Some(Error::NoMedia { problem }));
                 session.begin_termination(call, cx, ending);
             }
         }

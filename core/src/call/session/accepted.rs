@@ -6,7 +6,7 @@ use crate::agent::{CallAlarm, Context, Query, Response};
 use crate::call::common::Common;
 use crate::call::media::Body;
 use crate::call::repeated::RepeatedResponse;
-use crate::call::{Ending, Step};
+use crate::call::{EndReason, Step};
 use crate::error::Error;
 use crate::event::EndedBy;
 use crate::sip::{HeaderName, Message};
@@ -33,7 +33,7 @@ impl Session {
                 // §13.3.1.4: nobody acknowledges.
                 self.accepted = None;
                 call.media.withdraw();
-                self.terminate(call, cx, Ending::new(EndedBy::Timeout))
+                self.terminate(call, cx, EndReason::new(EndedBy::Timeout))
             }
             Some(Ok(())) | None => Step::Stay,
         }
@@ -62,7 +62,7 @@ impl Session {
                 None => {
                     call.media.withdraw();
                     let problem = "the answer in ACK is missing, or cannot be used";
-                    let ending = Ending::error(Some(Error::NoMedia { problem }));
+                    let ending = EndReason::error(Some(Error::NoMedia { problem }));
                     return self.terminate(call, cx, ending);
                 }
             }

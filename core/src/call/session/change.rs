@@ -8,7 +8,7 @@ use crate::agent::{
 };
 use crate::call::common::Common;
 use crate::call::media::Body;
-use crate::call::{Ending, Step};
+use crate::call::{EndReason, Step};
 use crate::dialog::Dialog;
 use crate::event::{CallDirection, Cause, EndedBy};
 use crate::host::Flow;
@@ -134,7 +134,7 @@ impl Session {
             // §12.2.1.2: the dialog is gone, at least there.
             408 | 481 => {
                 self.give_up_change(call, cx, cause);
-                return self.terminate(call, cx, Ending::of(EndedBy::Remote, response));
+                return self.terminate(call, cx, EndReason::of(EndedBy::Remote, response));
             }
             // §14.1: the session stays as it was.
             _ => self.give_up_change(call, cx, cause),
@@ -188,7 +188,7 @@ impl Session {
             // §12.2.1.2: whoever does not answer at all has left the dialog.
             Some(FailureCause::Timeout) => {
                 self.give_up_change(call, cx, None);
-                return self.terminate(call, cx, Ending::new(EndedBy::Timeout));
+                return self.terminate(call, cx, EndReason::new(EndedBy::Timeout));
             }
             // §8.1.3.1: what could not be sent counts as 503, which leaves the dialog.
             _ => self.retry_unsent_change(call, cx),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::agent::{ACCEPTED, Attempt, CallAlarm, Context, Path, Request, T1, T2, TRANSACTION};
-use crate::call::Ending;
+use crate::call::EndReason;
 use crate::call::common::Common;
 use crate::call::media::{Body, decline};
 use crate::dialog::{Destination, Dialog};
@@ -203,7 +203,7 @@ impl Session {
         let invite = Invite::new(call, cx, (seq, attempt), answer, destination);
         let mut fork = Self::new(dialog, self.contact.clone());
         fork.keep(cx, invite);
-        fork.push_bye(call.owner(), Ending::new(EndedBy::Local));
+        fork.push_bye(call.owner(), EndReason::new(EndedBy::Local));
         self.forks.push(fork);
     }
 }

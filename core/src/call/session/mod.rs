@@ -29,7 +29,7 @@ pub(crate) use transfer::Order;
 use super::common::Common;
 use super::media::Body;
 use super::repeated::RepeatedResponse;
-use super::{Ending, Step, queries};
+use super::{EndReason, Step, queries};
 use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
 use crate::event::EndedBy;
@@ -289,8 +289,8 @@ impl Session {
             Method::Bye => {
                 cx.respond(query, Response::new(200));
                 return Step::End(match self.is_terminating() {
-                    true => self.ending_of(Lost::Unreachable),
-                    false => Ending::new(EndedBy::Remote),
+                    true => self.reason_of(Lost::Unreachable),
+                    false => EndReason::new(EndedBy::Remote),
                 });
             }
             _ if self.is_terminating() => queries::no_dialog(cx, query),
@@ -356,7 +356,7 @@ impl Session {
     ) -> Step {
         match self.retrace() {
             true => self.terminate(call, cx, lost.into()),
-            false => Step::End(self.ending_of(lost)),
+            false => Step::End(self.reason_of(lost)),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::Session;
 use crate::agent::{CallAlarm, Context, TRANSACTION};
-use crate::call::Ending;
+use crate::call::EndReason;
 use crate::call::common::Common;
 use crate::event::CallState;
 use crate::time::Duration;
@@ -19,7 +19,7 @@ use crate::timers::TimerId;
 #[derive(Debug)]
 pub(super) enum Remainder {
     /// How the call has ended.
-    Unsettled(Ending),
+    Unsettled(EndReason),
     /// Nobody waits any longer: at most until then.
     Settled(TimerId),
 }
@@ -33,8 +33,8 @@ impl Session {
         &mut self,
         call: &mut Common,
         cx: &mut Context<'_>,
-        ending: Ending,
-    ) -> Result<(), Ending> {
+        ending: EndReason,
+    ) -> Result<(), EndReason> {
         match self.remainder.take() {
             Some(Remainder::Unsettled(ending)) => return Err(ending),
             Some(Remainder::Settled(timer)) => {

@@ -8,7 +8,7 @@
 use super::Session;
 use crate::agent::{Context, InDialogRequest, Progress};
 use crate::call::common::{Common, emit_reply};
-use crate::call::{Ending, Step};
+use crate::call::{EndReason, Step};
 use crate::dialog::Dialog;
 use crate::event::SipRequestId;
 use crate::sip::Message;
@@ -29,7 +29,7 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// BYE, and how the call then has ended.
-    Termination(Ending),
+    Termination(EndReason),
     /// re-INVITE: a change of the session that we wish.
     Change,
     /// REFER: a transfer that we ask for.

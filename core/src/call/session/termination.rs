@@ -4,7 +4,7 @@ use super::Session;
 use super::requests::{Pending, Purpose};
 use crate::agent::{Context, InDialogRequest, Lost, Owner};
 use crate::call::common::Common;
-use crate::call::{Call, Ending, Step};
+use crate::call::{Call, EndReason, Step};
 use crate::error::Error;
 use crate::event::{CallState, EndedBy};
 use crate::sip::{HeaderName, Message, Method};
@@ -16,7 +16,7 @@ const NO_MEDIA: &str = "SIP ;cause=488 ;text=\"Not Acceptable Here\"";
 impl Call {
     /// Ends an answered call.
     pub(crate) fn hangup(&mut self, cx: &mut Context<'_>) {
-        let ending = Ending::new(EndedBy::Local);
+        let ending = EndReason::new(EndedBy::Local);
         self.in_session(cx, |session, call, cx| session.terminate(call, cx, ending));
     }
 }
@@ -27,7 +27,7 @@ impl Session {
         &mut self,
         call: &mut Common,
         cx: &mut Context<'_>,
-        ending: Ending,
+        ending: EndReason,
     ) -> Step {
         if self.is_remainder() {
             return Step::Stay;
@@ -41,7 +41,7 @@ impl Session {
         &mut self,
         call: &mut Common,
         cx: &mut Context<'_>,
-        ending: Ending,
+        ending: EndReason,
     ) {
         self.push_bye(call.owner(), ending);
         self.fail_transfer(call, cx, None);
@@ -59,7 +59,7 @@ impl Session {
     ) -> Step {
         match response.status() {
             Some(408 | 481) if !self.is_terminating() => {
-                self.terminate(call, cx, Ending::of(EndedBy::Remote, response))
+                self.terminate(call, cx, EndReason::of(EndedBy::Remote, response))
             }
             _ => Step::Stay,
         }
@@ -74,7 +74,7 @@ impl Session {
     ) -> Step {
         match cause {
             Some(FailureCause::Timeout) if !self.is_terminating() => {
-                self.terminate(call, cx, Ending::new(EndedBy::Timeout))
+                self.terminate(call, cx, EndReason::new(EndedBy::Timeout))
             }
             _ => Step::Stay,
         }
@@ -87,7 +87,7 @@ impl Session {
 
     /// Asks for BYE, unless that was done. It waits for the ACK of our 2xx (§15 forbids BYE before
     /// that) and for a path.
-    pub(super) fn push_bye(&mut self, owner: Owner, ending: Ending) {
+    pub(super) fn push_bye(&mut self, owner: Owner, ending: EndReason) {
         if self.is_terminating() {
             return;
         }
@@ -100,7 +100,7 @@ impl Session {
     }
 
     /// How the call has ended if what it needs cannot be sent: as was wished, if it was to end anyhow.
-    pub(super) fn ending_of(&mut self, lost: Lost) -> Ending {
+    pub(super) fn reason_of(&mut self, lost: Lost) -> EndReason {
         match self.requests.take(Purpose::is_termination) {
             Some(Pending { purpose: Purpose::Termination(ending), .. }) => ending,
             _ => lost.into(),

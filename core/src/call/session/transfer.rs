@@ -8,7 +8,7 @@ use crate::agent::{CallAlarm, Context, InDialogRequest, Query, Response, SUPPORT
 use crate::call::common::Common;
 use crate::call::notice::Notice;
 use crate::call::sipfrag::Report;
-use crate::call::{Call, Ending, Stage, Step, TransferMode, TransferOptions, queries};
+use crate::call::{Call, EndReason, Stage, Step, TransferMode, TransferOptions, queries};
 use crate::dialog::Dialog;
 use crate::event::{CallEvent, Cause, EndedBy, TransferOutcome};
 use crate::sip::{HeaderName, Message, Method, NameAddr, head, name_addr};
@@ -289,7 +289,7 @@ impl Session {
         cause: Option<Cause>,
     ) -> Step {
         match self.conclude_transfer(call, cx, outcome, cause) {
-            true => self.terminate(call, cx, Ending::new(EndedBy::Local)),
+            true => self.terminate(call, cx, EndReason::new(EndedBy::Local)),
             false => Step::Stay,
         }
     }

@@ -1,4 +1,4 @@
-//! How a call ends.
+//! Why a call ends.
 
 use crate::agent::Lost;
 use crate::error::Error;
@@ -6,15 +6,15 @@ use crate::event::{Cause, EndedBy};
 use crate::sip::Message;
 use crate::transaction::FailureCause;
 
-/// How a call ended.
+/// Why a call ended: what the public [`Ending`](crate::event::Ending) is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Ending {
+pub(crate) struct EndReason {
     pub(crate) by: EndedBy,
     pub(crate) cause: Option<Cause>,
     pub(crate) error: Option<Error>,
 }
 
-impl Ending {
+impl EndReason {
     pub(crate) fn new(by: EndedBy) -> Self {
         Self { by, cause: None, error: None }
     }
@@ -36,7 +36,7 @@ impl Ending {
     }
 }
 
-impl From<Lost> for Ending {
+impl From<Lost> for EndReason {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::Unreachable => Self::error(None),
@@ -45,7 +45,7 @@ impl From<Lost> for Ending {
     }
 }
 
-impl From<FailureCause> for Ending {
+impl From<FailureCause> for EndReason {
     fn from(cause: FailureCause) -> Self {
         match cause {
             FailureCause::Timeout => Self::new(EndedBy::Timeout),
