@@ -186,7 +186,10 @@ impl Error {
 }
 
 /// Why registering failed: `failure` is the server's response, or `None` when none came.
-pub(crate) fn registration(parameters: &PhoneParameters, failure: crate::phone::Failure) -> Error {
+pub(crate) fn registration(
+    parameters: &PhoneParameters,
+    failure: crate::phone::shared::Failure,
+) -> Error {
     let host = parameters.server.as_deref().unwrap_or_default();
     let server = match parameters.port {
         0 => host.to_owned(),

@@ -13,7 +13,7 @@ use crate::broadcast::Events;
 use crate::call::Call;
 use crate::driver::board::LineJobs;
 use crate::event::{CallEvent, CallState, Ending, Event};
-use crate::phone::Bulletin;
+use crate::phone::shared::PhoneShared;
 use tokio::sync::oneshot;
 
 /// What is done with each call of a phone, hook by hook, in place of the methods that a subclass of
@@ -231,7 +231,7 @@ pub(crate) fn attend(
     hooks: Arc<dyn Hooks>,
     call: Call,
     jobs: LineJobs,
-    bulletin: Arc<Bulletin>,
+    phone_shared: Arc<PhoneShared>,
 ) -> impl Future<Output = ()> + Send {
     let (digits, course) = (call.listen(), call.listen());
     async move {
@@ -241,7 +241,7 @@ pub(crate) fn attend(
         let course = attended.run_course(course, digits_done);
         if let Err((hook, message)) = tokio::try_join!(digits, course) {
             let id = call.id();
-            bulletin.publish(&Event::HandlerPanicked { call: id, hook, message });
+            phone_shared.publish(&Event::HandlerPanicked { call: id, hook, message });
             let _ = jobs.send(Box::new(move |line, _| line.phone.end(id)));
         }
     }

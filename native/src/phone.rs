@@ -1,29 +1,31 @@
 //! A telephone over tokio.
 
+pub(crate) mod shared;
+
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error as Problem;
-use offhook_core::event::{Cause, PhoneStatus, Reply, SipRequestId};
+use offhook_core::event::{PhoneStatus, Reply, SipRequestId};
 use offhook_core::host::Transport;
 use offhook_core::phone::{Counters, Phone as Core, RequestOptions};
 use tokio::sync::{oneshot, watch};
 
-use crate::broadcast::{Broadcast, Events};
+use self::shared::{PhoneShared, lock};
+use crate::broadcast::Events;
 use crate::call::Call;
 use crate::driver::Driver;
 use crate::driver::board::{Board, Group, Hub, LineJobs};
 use crate::driver::line::Line;
 use crate::error::Error;
-use crate::event::{Event, PhoneEvent};
-use crate::handler::{CallHandler, Hooks};
+use crate::event::Event;
+use crate::handler::CallHandler;
 use crate::host::sockets::{ConnectionOptions, Sockets};
 use crate::host::timebase::Timebase;
-use crate::incoming::{Incoming, Queue, Referrals};
+use crate::incoming::{Incoming, Referrals};
 use crate::phone_options::PhoneOptions;
-use crate::referral::Referral;
 use crate::tls::{Tls, TlsFiles};
 
 /// A telephone: registers, places calls and takes them. Cheap to clone; when the last clone is
@@ -39,7 +41,7 @@ pub struct Phone {
 struct Held {
     parameters: PhoneParameters,
     group: Arc<Group>,
-    bulletin: Arc<Bulletin>,
+    shared: Arc<PhoneShared>,
     options: PhoneOptions,
     running: Mutex<Option<Running>>,
 }
@@ -53,13 +55,13 @@ struct Running {
 
 /// Tells that a run is over: also one that a panic in the application's `SipHandler` ended.
 struct End {
-    bulletin: Arc<Bulletin>,
+    shared: Arc<PhoneShared>,
     sender: watch::Sender<bool>,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.bulletin.close();
+        self.shared.close();
         self.sender.send_replace(true);
     }
 }
@@ -107,8 +109,8 @@ impl Phone {
     }
 
     fn in_group(parameters: PhoneParameters, options: PhoneOptions, group: Arc<Group>) -> Self {
-        let (bulletin, running) = (Arc::new(Bulletin::new()), Mutex::default());
-        Self { held: Arc::new(Held { parameters, group, bulletin, options, running }) }
+        let (shared, running) = (Arc::new(PhoneShared::new()), Mutex::default());
+        Self { held: Arc::new(Held { parameters, group, shared, options, running }) }
     }
 
     /// What it was made of.
@@ -119,7 +121,7 @@ impl Phone {
     /// Gives every call from now on to `handler`, hook by hook, in place of
     /// [`incoming`](Self::incoming).
     pub fn set_call_handler(&self, handler: impl CallHandler) {
-        *lock(&self.held.bulletin.hooks) = Some(Arc::new(handler));
+        *lock(&self.held.shared.hooks) = Some(Arc::new(handler));
     }
 
     /// Binds the SIP port, registers if there is a server, and returns when the phone is ready to
@@ -144,13 +146,13 @@ impl Phone {
                 // The last phone beside it has stopped in this very moment.
                 Err(Error::Bind { .. }) if self.held.group.is_closing() => {}
                 Err(error) if !matches!(error, Error::AlreadyRunning) => {
-                    self.held.bulletin.start_failed(&error);
+                    self.held.shared.start_failed(&error);
                     return Err(error);
                 }
                 started => break started?,
             }
         };
-        let mut status = self.held.bulletin.status.subscribe();
+        let mut status = self.held.shared.status.subscribe();
         let settled = |status: &PhoneStatus| {
             !matches!(status, PhoneStatus::Registering | PhoneStatus::Deregistering)
         };
@@ -160,7 +162,7 @@ impl Phone {
             Ok(PhoneStatus::Failed) => {
                 let error = self.registration_error();
                 self.end(running).await;
-                self.held.bulletin.start_failed(&error);
+                self.held.shared.start_failed(&error);
                 Err(error)
             }
             _ => Err(Error::NotRunning),
@@ -173,7 +175,7 @@ impl Phone {
         let mut running = lock(&self.held.running);
         match running.as_ref().filter(|running| !*running.over.borrow()) {
             None => self.spawn(&mut running),
-            Some(running) if self.held.bulletin.leave_failed(PhoneStatus::Registering) => {
+            Some(running) if self.held.shared.leave_failed(PhoneStatus::Registering) => {
                 let restart = |line: &mut Line, _: &mut _| line.restart();
                 running.jobs.send(Box::new(restart)).map_err(|_| Error::NotRunning)?;
                 Ok(running.clone())
@@ -191,12 +193,12 @@ impl Phone {
             Some(hub) => hub,
             none => none.insert(self.open()?),
         };
-        let bulletin = Arc::clone(&self.held.bulletin);
-        bulletin.set_status(PhoneStatus::Registering);
+        let shared = Arc::clone(&self.held.shared);
+        shared.set_status(PhoneStatus::Registering);
         let media_runtime = self.held.options.media_runtime.clone();
-        let line = Line::new(phone, Arc::clone(&bulletin), media_runtime, hub);
+        let line = Line::new(phone, Arc::clone(&shared), media_runtime, hub);
         let (sender, over) = watch::channel(false);
-        let jobs = hub.add(line, Box::new(End { bulletin, sender }));
+        let jobs = hub.add(line, Box::new(End { shared, sender }));
         Ok(running.insert(Running { jobs, listening: hub.listening.clone(), over }).clone())
     }
 
@@ -231,7 +233,7 @@ impl Phone {
         let running = lock(&self.held.running).clone();
         let over = running.as_ref().is_none_or(|running| *running.over.borrow());
         let next = if over { PhoneStatus::Inactive } else { PhoneStatus::Deregistering };
-        self.held.bulletin.leave_failed(next);
+        self.held.shared.leave_failed(next);
         if let Some(running) = running {
             self.end(running).await;
         }
@@ -255,7 +257,7 @@ impl Phone {
 
     /// Where the phone stands.
     pub fn status(&self) -> PhoneStatus {
-        *self.held.bulletin.status.borrow()
+        *self.held.shared.status.borrow()
     }
 
     /// The address at which it listens: the first of [`listening`](Self::listening).
@@ -373,24 +375,24 @@ impl Phone {
     /// Incoming calls, unless a [`CallHandler`] takes them. Those that came before wait, so nothing is lost between
     /// [`start`](Self::start) and this.
     pub fn incoming(&self) -> Incoming {
-        Incoming::new(lock(&self.held.bulletin.incoming).clone())
+        Incoming::new(lock(&self.held.shared.incoming).clone())
     }
 
     /// What the far ends of calls want this phone to call instead (REFER). Those that came before
     /// wait, as incoming calls do.
     pub fn referrals(&self) -> Referrals {
-        Referrals::new(lock(&self.held.bulletin.referrals).clone())
+        Referrals::new(lock(&self.held.shared.referrals).clone())
     }
 
     /// What happens on the phone and its calls from now on.
     pub fn events(&self) -> Events<Event> {
-        self.held.bulletin.events.listen()
+        self.held.shared.events.listen()
     }
 
     /// What the phone has counted since it was started last: messages that could be read and those
     /// that could not, and so on.
     pub async fn counters(&self) -> Counters {
-        let kept = || *lock(&self.held.bulletin.counters);
+        let kept = || *lock(&self.held.shared.counters);
         let Ok(jobs) = self.jobs() else { return kept() };
         let (sender, counted) = oneshot::channel();
         let _ = jobs.send(Box::new(move |line: &mut Line, _: &mut _| {
@@ -408,123 +410,7 @@ impl Phone {
     /// What there is to say about the registration that failed last.
     pub fn registration_error(&self) -> Error {
         let parameters = &self.held.parameters;
-        let failure = lock(&self.held.bulletin.failure).clone();
+        let failure = lock(&self.held.shared.failure).clone();
         crate::error::registration(parameters, failure)
     }
-}
-
-/// Why a registration failed: the response, or what was in the way of it.
-pub(crate) type Failure = (Option<Cause>, Option<Problem>);
-
-/// Where a phone's driver posts what concerns everybody.
-pub(crate) struct Bulletin {
-    status: watch::Sender<PhoneStatus>,
-    events: Broadcast<Event>,
-    incoming: Mutex<Arc<Queue<Call>>>,
-    referrals: Mutex<Arc<Queue<Referral>>>,
-    failure: Mutex<Failure>,
-    /// Those of the last run that is over.
-    counters: Mutex<Counters>,
-    hooks: Mutex<Option<Arc<dyn Hooks>>>,
-}
-
-impl std::fmt::Debug for Bulletin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bulletin").field("status", &*self.status.borrow()).finish_non_exhaustive()
-    }
-}
-
-impl Bulletin {
-    fn new() -> Self {
-        Self {
-            status: watch::Sender::new(PhoneStatus::Inactive),
-            events: Broadcast::new(|missed| Event::Lagged { missed }),
-            incoming: Mutex::default(),
-            referrals: Mutex::default(),
-            failure: Mutex::default(),
-            counters: Mutex::default(),
-            hooks: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn publish(&self, event: &Event) {
-        self.events.send(event);
-    }
-
-    /// What every call is given to, if the application wants that.
-    pub(crate) fn hooks(&self) -> Option<Arc<dyn Hooks>> {
-        lock(&self.hooks).clone()
-    }
-
-    pub(crate) fn ring(&self, call: Call) {
-        let queue = lock(&self.incoming).clone();
-        queue.push(call);
-    }
-
-    pub(crate) fn refer(&self, referral: Referral) {
-        let queue = lock(&self.referrals).clone();
-        queue.push(referral);
-    }
-
-    /// Posts a status. FAILED stays posted when the phone then stops, so that a later look learns it.
-    pub(crate) fn set_status(&self, status: PhoneStatus) {
-        let ending = matches!(status, PhoneStatus::Deregistering | PhoneStatus::Inactive);
-        let changed = self.status.send_if_modified(|now| {
-            let changed = *now != status && !(ending && *now == PhoneStatus::Failed);
-            if changed {
-                *now = status;
-            }
-            changed
-        });
-        if changed {
-            self.publish(&Event::Phone(PhoneEvent::Status(status)));
-        }
-    }
-
-    /// Posts the status of a phone that had FAILED until now; whether it had.
-    fn leave_failed(&self, status: PhoneStatus) -> bool {
-        let failed = self.status.send_if_modified(|now| {
-            let failed = *now == PhoneStatus::Failed;
-            if failed {
-                *now = status;
-            }
-            failed
-        });
-        if failed {
-            self.publish(&Event::Phone(PhoneEvent::Status(status)));
-        }
-        failed
-    }
-
-    pub(crate) fn registration_failed(&self, cause: Option<Cause>, error: Option<Problem>) {
-        *lock(&self.failure) = (cause.clone(), error.clone());
-        self.publish(&Event::Phone(PhoneEvent::RegistrationFailed { cause, error }));
-    }
-
-    /// A start has failed: on this side, or because of the server.
-    fn start_failed(&self, error: &Error) {
-        self.set_status(PhoneStatus::Failed);
-        let (code, message) = (error.code(), error.to_string());
-        self.publish(&Event::StartFailed { code, message });
-    }
-
-    /// Keeps what a run that ends has counted.
-    pub(crate) fn keep_counters(&self, counters: Counters) {
-        *lock(&self.counters) = counters;
-    }
-
-    /// Ends the streams of this run; new ones are for the next.
-    fn close(&self) {
-        self.set_status(PhoneStatus::Inactive);
-        self.events.close();
-        let queue = std::mem::take(&mut *lock(&self.incoming));
-        queue.close();
-        let queue = std::mem::take(&mut *lock(&self.referrals));
-        queue.close();
-    }
-}
-
-/// Nothing here is left half changed by a panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

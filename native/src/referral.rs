@@ -7,7 +7,7 @@ use offhook_core::event::{CallId, CallState, ReferralId};
 use tokio::sync::oneshot;
 
 use crate::call::Call;
-use crate::call::shared::Shared;
+use crate::call::shared::CallShared;
 use crate::driver::board::LineJobs;
 use crate::error::Error;
 use crate::incoming::Passing;
@@ -16,7 +16,7 @@ use crate::incoming::Passing;
 /// called before it is accepted, which has to be within 20 s. Dropping it refuses.
 #[derive(Debug)]
 pub struct Referral {
-    shared: Arc<Shared>,
+    shared: Arc<CallShared>,
     /// Until it has been decided.
     open: Option<(ReferralId, LineJobs)>,
     to: String,
@@ -25,7 +25,7 @@ pub struct Referral {
 
 impl Referral {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<CallShared>,
         id: ReferralId,
         jobs: LineJobs,
         (to, by): (String, String),

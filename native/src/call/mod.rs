@@ -21,7 +21,7 @@ use crate::driver::line::Line;
 
 use crate::error::Error;
 use crate::event::{CallEvent, Ending};
-use shared::{Shared, Status};
+use shared::{CallShared, Status};
 
 /// A call. Cheap to clone; when the last clone is dropped, the call is hung up, cancelled or
 /// denied, whichever its state allows.
@@ -39,7 +39,7 @@ pub struct Call {
 
 #[derive(Debug)]
 struct Held {
-    shared: Arc<Shared>,
+    shared: Arc<CallShared>,
     jobs: LineJobs,
     playing: tokio::sync::Mutex<()>,
 }
@@ -68,12 +68,12 @@ pub enum Transfer {
 }
 
 impl Call {
-    pub(crate) fn new(shared: Arc<Shared>, jobs: LineJobs) -> Self {
+    pub(crate) fn new(shared: Arc<CallShared>, jobs: LineJobs) -> Self {
         let playing = tokio::sync::Mutex::new(());
         Self { held: Arc::new(Held { shared, jobs, playing }) }
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &CallShared {
         &self.held.shared
     }
 
@@ -338,7 +338,7 @@ impl Call {
     /// [`Error::Ended`] when the call is over first; [`take_dtmf`](Self::take_dtmf) then has those
     /// that did come.
     pub async fn read_dtmf(&self, count: usize) -> Result<String, Error> {
-        let take = |shared: &Shared| {
+        let take = |shared: &CallShared| {
             let mut session = shared.session();
             (session.available_dtmf() >= count).then(|| session.take_dtmf(Some(count)))
         };

@@ -14,7 +14,7 @@ use crate::driver::media::Order;
 use crate::event::{CallEvent, Ending};
 
 /// One call. Each lock is held for a few instructions or one packet, never over I/O.
-pub(crate) struct Shared {
+pub(crate) struct CallShared {
     pub(crate) id: CallId,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) events: Broadcast<CallEvent>,
@@ -32,19 +32,19 @@ pub(crate) struct Shared {
 }
 
 /// The media task's hold on its call: while there is one, more may be heard.
-pub(crate) struct Media(Arc<Shared>);
+pub(crate) struct Media(Arc<CallShared>);
 
 impl Media {
-    pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
+    pub(crate) fn begin(shared: &Arc<CallShared>) -> Self {
         shared.has_media.store(true, Ordering::Release);
         Self(Arc::clone(shared))
     }
 }
 
 impl std::ops::Deref for Media {
-    type Target = Shared;
+    type Target = CallShared;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &CallShared {
         &self.0
     }
 }
@@ -67,17 +67,17 @@ pub(crate) struct Status {
     pub(crate) ending: Option<Ending>,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for CallShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let status = self.status.borrow().clone();
-        f.debug_struct("Shared")
+        f.debug_struct("CallShared")
             .field("id", &self.id)
             .field("status", &status)
             .finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl CallShared {
     pub(crate) fn new(profile: CallProfile, session: MediaSession) -> Arc<Self> {
         let state = profile.state();
         let status = Status { state, cause: None, was_answered: false, ending: None };

@@ -8,7 +8,7 @@ use offhook_core::error::Error as Refusal;
 use offhook_core::rtp::MAX_MARKS;
 
 use super::Call;
-use super::shared::Shared;
+use super::shared::CallShared;
 use crate::audio::wav::WavFile;
 use crate::error::Error;
 
@@ -126,7 +126,7 @@ impl Call {
         }
         let enough = out.len().min(rate as usize / 2);
         let has_enough =
-            |shared: &Shared| (shared.session().available(rate) >= enough).then_some(());
+            |shared: &CallShared| (shared.session().available(rate) >= enough).then_some(());
         // When the call is over, what is left is all there will be.
         let _ = self.shared().wait(has_enough).await;
         Ok(self.take_audio(rate, out))
@@ -178,7 +178,7 @@ impl Call {
         let piece = (rate as usize / PIECES_A_SECOND).max(1);
         for piece in samples.chunks(piece) {
             let mut rest = piece;
-            let room = |shared: &Shared| {
+            let room = |shared: &CallShared| {
                 let mut session = shared.session();
                 if session.queued() < AHEAD {
                     let taken = session.write_audio(rate, rest);

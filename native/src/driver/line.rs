@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use super::board::{Hub, LineJobs};
 use super::media::{self, Order};
-use crate::call::shared::{Media, Shared};
+use crate::call::shared::{CallShared, Media};
 use crate::call::{Call, Transfer};
 use crate::capture::Capture;
 use crate::event::Event;
@@ -28,14 +28,14 @@ use crate::handler;
 use crate::host::endpoint_host::EndpointHost;
 use crate::host::metronome::Metronome;
 use crate::host::turned_away::TurnedAway;
-use crate::phone::Bulletin;
+use crate::phone::shared::PhoneShared;
 use crate::referral::Referral;
 
 /// A phone's signalling and the tables that join it to handles and media.
 pub(crate) struct Line {
     pub(crate) phone: Phone,
-    bulletin: Arc<Bulletin>,
-    calls: HashMap<CallId, Arc<Shared>>,
+    phone_shared: Arc<PhoneShared>,
+    calls: HashMap<CallId, Arc<CallShared>>,
     requests: HashMap<SipRequestId, oneshot::Sender<RequestOutcome>>,
     transfers: HashMap<CallId, oneshot::Sender<Transfer>>,
     metronome: Arc<Metronome>,
@@ -63,13 +63,13 @@ pub(crate) type RequestOutcome = Result<event::Reply, Option<Refusal>>;
 impl Line {
     pub(crate) fn new(
         phone: Phone,
-        bulletin: Arc<Bulletin>,
+        phone_shared: Arc<PhoneShared>,
         media_runtime: Option<MediaRuntime>,
         hub: &Hub,
     ) -> Self {
         Self {
             phone,
-            bulletin,
+            phone_shared,
             calls: HashMap::new(),
             requests: HashMap::new(),
             transfers: HashMap::new(),
@@ -166,9 +166,9 @@ impl Line {
 
     /// Gives a call to the application's handler, if it has one.
     fn attend(&self, call: &Call, jobs: &LineJobs) -> bool {
-        let Some(hooks) = self.bulletin.hooks() else { return false };
+        let Some(hooks) = self.phone_shared.hooks() else { return false };
         let attended =
-            handler::attend(hooks, call.clone(), jobs.clone(), Arc::clone(&self.bulletin));
+            handler::attend(hooks, call.clone(), jobs.clone(), Arc::clone(&self.phone_shared));
         tokio::spawn(attended);
         true
     }
@@ -186,13 +186,13 @@ impl Line {
 
     /// Reports a peer that was turned away.
     pub(crate) fn turn_away(&self, away: &TurnedAway) {
-        self.bulletin.publish(&Event::TurnedAway(away.clone()));
+        self.phone_shared.publish(&Event::TurnedAway(away.clone()));
     }
 
     /// Makes what a new call needs.
-    fn admit(&mut self, call: CallId) -> Option<Arc<Shared>> {
+    fn admit(&mut self, call: CallId) -> Option<Arc<CallShared>> {
         let profile = self.phone.profile(call)?;
-        let shared = Shared::new(profile, MediaSession::new());
+        let shared = CallShared::new(profile, MediaSession::new());
         self.calls.insert(call, Arc::clone(&shared));
         Some(shared)
     }
@@ -216,20 +216,20 @@ impl Line {
         match event {
             PhoneEvent::Status(status) => {
                 self.done |= self.stopping && status == PhoneStatus::Inactive;
-                self.bulletin.set_status(status);
+                self.phone_shared.set_status(status);
             }
             PhoneEvent::RegistrationFailed { cause, error } => {
-                self.bulletin.registration_failed(cause, error);
+                self.phone_shared.registration_failed(cause, error);
             }
             PhoneEvent::Incoming { call, .. } => {
                 let Some(shared) = self.admit(call) else { return };
-                self.bulletin.publish(&Event::Phone(event));
+                self.phone_shared.publish(&Event::Phone(event));
                 let call = Call::new(shared, jobs.clone());
                 if !self.attend(&call, jobs) {
-                    self.bulletin.ring(call);
+                    self.phone_shared.ring(call);
                 }
             }
-            event => self.bulletin.publish(&Event::Phone(event)),
+            event => self.phone_shared.publish(&Event::Phone(event)),
         }
     }
 
@@ -250,7 +250,7 @@ impl Line {
                 let Some(shared) = self.calls.get(&call) else { return };
                 let (shared, words) = (Arc::clone(shared), (to.clone(), by.clone()));
                 self.emit(call, event);
-                self.bulletin.refer(Referral::new(shared, referral, jobs.clone(), words));
+                self.phone_shared.refer(Referral::new(shared, referral, jobs.clone(), words));
                 return;
             }
             CallEvent::Ended(ending) => return self.end(call, ending),
@@ -294,13 +294,13 @@ impl Line {
         let event = CallEvent::Ended(ending);
         shared.events.send(&event);
         shared.events.end();
-        self.bulletin.publish(&Event::Call { call, event });
+        self.phone_shared.publish(&Event::Call { call, event });
     }
 
     fn emit(&self, call: CallId, event: CallEvent) {
         if let Some(shared) = self.calls.get(&call) {
             shared.events.send(&event);
-            self.bulletin.publish(&Event::Call { call, event });
+            self.phone_shared.publish(&Event::Call { call, event });
         }
     }
 
@@ -356,7 +356,7 @@ impl Line {
 impl Drop for Line {
     /// When the driver goes down with its runtime, nobody must wait for its calls for ever.
     fn drop(&mut self) {
-        self.bulletin.keep_counters(self.phone.counters());
+        self.phone_shared.keep_counters(self.phone.counters());
         for (_, shared) in self.calls.drain() {
             shared.order(Order::Control(MediaControl::Close.into()));
             shared.status.send_modify(|status| {
