@@ -190,7 +190,7 @@ impl Network {
 
     fn unanswered(&mut self, node: usize, id: RequestId) {
         let at = self.now + CONNECT_WITHIN;
-        self.deliver_at(at, node, OwnedInbound::unreachable(id, "it did not inbound within 5 s"));
+        self.deliver_at(at, node, OwnedInbound::unreachable(id, "it did not answer within 5 s"));
     }
 
     fn new_connection(&mut self, transport: Transport) -> Flow {
