@@ -314,7 +314,8 @@ impl Phone {
 
     /// Sends `target`, a SIP URI or, with a server, a number or name there, an instant message (RFC
     /// 3428), and returns the response that took it. `content_type` is that of `body`, mostly
-    /// `text/plain`. Those that come are [`PhoneEvent::Message`].
+    /// `text/plain`. Those that come are
+    /// [`PhoneEvent::Message`](crate::event::PhoneEvent::Message).
     ///
     /// # Errors
     /// [`Error::Rejected`] for any other response; [`Error::Timeout`] when no answer comes;
