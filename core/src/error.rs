@@ -70,6 +70,17 @@ pub enum Error {
         /// What is in the way.
         problem: String,
     },
+    /// The peer has challenged a request, and has not answered it once it had credentials.
+    #[error(
+        "{peer} asked for credentials ({challenge}) and did not answer the request that had them: \
+         it may be overloaded, or larger packets may be lost on the way"
+    )]
+    NoAnswer {
+        /// Whom, as it was asked for.
+        peer: String,
+        /// The status of the challenge: 401 or 407.
+        challenge: u16,
+    },
     /// A certificate was refused: the peer's, by us, or ours, by the peer.
     #[error("{peer} cannot be trusted: {problem}")]
     Untrusted {
@@ -153,6 +164,7 @@ impl Error {
             Self::NoMedia { .. } => "no_media",
             Self::Nat { .. } => "nat",
             Self::Unreachable { .. } => "unreachable",
+            Self::NoAnswer { .. } => "no_answer",
             Self::Untrusted { .. } => "untrusted",
             Self::InvalidValue { .. } => "invalid_value",
             Self::TooLarge { .. } => "too_large",

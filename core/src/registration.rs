@@ -200,6 +200,11 @@ impl Registration {
         self.state == State::Waiting
     }
 
+    /// What there is to say while the latest REGISTER has no response: a challenge came before it.
+    pub(crate) fn no_answer(&self) -> Option<Error> {
+        self.series.no_answer()
+    }
+
     /// The flow of the latest REGISTER.
     #[cfg(test)]
     pub(crate) fn flow(&self) -> Option<Flow> {

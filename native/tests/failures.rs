@@ -73,6 +73,36 @@ fn where_nobody_answers() {
 }
 
 #[test]
+fn where_a_challenge_is_all_that_comes() {
+    let directory = tempdir().unwrap();
+    let (socket, to) = silent();
+    let server = std::thread::spawn(move || {
+        let mut packet = [0; 2_000];
+        let (length, from) = socket.recv_from(&mut packet).unwrap();
+        let request = String::from_utf8_lossy(&packet[..length]).into_owned();
+        let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+        let fields =
+            request.lines().filter(|line| copied.iter().any(|name| line.starts_with(name)));
+        let fields: String = fields.map(|line| format!("{line}\r\n")).collect();
+        let challenge = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\"\r\nContent-Length: 0";
+        let response = format!("SIP/2.0 401 Unauthorized\r\n{fields}{challenge}\r\n\r\n");
+        socket.send_to(response.as_bytes(), from).unwrap();
+        socket
+    });
+    let asked = format!("register --server {to} --user alice --password a --start-timeout 8");
+    let (status, sentence, events) = Offhook::run(directory.path(), &asked);
+    drop(server.join().unwrap());
+    assert_eq!(status, 3, "{events:?}");
+    assert_eq!(events.last().unwrap()["code"], "no_answer", "{sentence}");
+    let words =
+        "127.0.0.1 asked for credentials (401) and did not answer the request that had them";
+    assert!(sentence.contains(words), "{sentence}");
+    let warning = events.iter().find(|event| event["code"] == "no_answer_yet").unwrap();
+    let words = format!("{to} has given no final answer for 4 s, though a message has come back");
+    assert!(warning["message"].as_str().unwrap().starts_with(&words), "{warning}");
+}
+
+#[test]
 fn an_invite_that_nobody_has_seen_ends_when_it_should() {
     let directory = tempdir().unwrap();
     let at = directory.path();

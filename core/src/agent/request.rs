@@ -3,6 +3,7 @@
 use super::{Agent, Context, Owner, Path};
 use crate::auth::{Asker, AuthError, Authorization, Rounds};
 use crate::dialog::Course;
+use crate::error::Error;
 use crate::host::Host;
 use crate::sip::{HeaderName, Message, Method, Writer};
 use crate::transaction::ClientId;
@@ -41,6 +42,8 @@ pub(crate) struct Attempt {
     /// The transaction of the latest sending.
     client: Option<ClientId>,
     rounds: Rounds,
+    /// The status of the challenge after which the latest was sent, if it was sent after one.
+    challenge: Option<u16>,
     /// The credentials in the latest sending; the ACK of an INVITE repeats them (§22.1).
     credentials: Vec<Authorization>,
 }
@@ -71,7 +74,12 @@ impl Attempt {
 
     /// What another ACK of the same INVITE needs: the credentials, without the transaction.
     pub(crate) fn for_ack(&self) -> Self {
-        Self { client: None, rounds: Rounds::default(), credentials: self.credentials.clone() }
+        Self { credentials: self.credentials.clone(), ..Self::default() }
+    }
+
+    /// Why `peer` is no silent one although the latest had no response: a challenge came before.
+    pub(crate) fn no_answer(&self, peer: &str) -> Option<Error> {
+        self.challenge.map(|challenge| Error::NoAnswer { peer: peer.to_owned(), challenge })
     }
 }
 
@@ -187,7 +195,9 @@ impl Context<'_> {
                     Refusal::Unmet
                 }
             },
-        )
+        )?;
+        attempt.challenge = response.status();
+        Ok(())
     }
 
     /// Takes what a success says about the next nonce (RFC 7616 §3.5).

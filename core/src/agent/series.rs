@@ -22,7 +22,7 @@ pub(crate) struct Series {
     /// The servers that have failed this request, and what the latest has said, if anything.
     tried: Vec<Candidate>,
     refusal: Option<Message>,
-    /// What was in the way of the latest request, if the network has refused it.
+    /// What was in the way of the latest request: the network has refused it, or only its challenge came.
     problem: Option<Error>,
     attempt: Attempt,
     /// What is written beyond the usual, for a challenge asks for all of it again.
@@ -117,7 +117,7 @@ impl Series {
         self.refusal.take()
     }
 
-    /// What was in the way of the latest request, if the network has refused it.
+    /// What was in the way of the latest request, if that is known.
     pub(crate) fn take_problem(&mut self) -> Option<Error> {
         self.problem.take()
     }
@@ -195,18 +195,26 @@ impl Series {
         if !self.attempt.is(client) {
             return None;
         }
+        let (peer, no_answer) = (self.target.hop.host(), self.no_answer());
         self.attempt = Attempt::default();
         (self.refusal, self.problem) = (None, None);
         match (self.path.clone(), cause) {
             (Some(path), FailureCause::Timeout | FailureCause::Transport) => {
-                if cause == FailureCause::Transport {
-                    let peer = self.target.hop.host();
-                    self.problem = Some(Error::refused(peer, path.flow.transport, path.to));
-                }
+                self.problem = match cause {
+                    FailureCause::Transport => {
+                        Some(Error::refused(peer, path.flow.transport, path.to))
+                    }
+                    _ => no_answer,
+                };
                 Some(self.fail_over(cx, &path, None))
             }
             _ => Some(SeriesStep::Final(None)),
         }
+    }
+
+    /// What there is to say while the latest request has no response: a challenge came before it.
+    pub(crate) fn no_answer(&self) -> Option<Error> {
+        self.attempt.no_answer(self.target.hop.host())
     }
 
     /// Forgets the latest request: what still comes for it is a stray.

@@ -315,7 +315,7 @@ impl Outgoing {
                 self.fail_over(call, cx, ending, None)
             }
             (None, FailureCause::Timeout) if !calling.heard => {
-                let ending = unheard(&self.target, calling.is_unreadable(cx));
+                let ending = unheard(&self.target, calling, cx);
                 self.fail_over(call, cx, ending, None)
             }
             (None, FailureCause::Timeout) => self.fail_over(call, cx, cause.into(), None),
@@ -336,7 +336,7 @@ impl Outgoing {
             State::Calling(calling) if !calling.heard => {
                 let unreadable = calling.is_unreadable(cx);
                 let withdrawn = calling.withdrawal.clone();
-                let ending = withdrawn.unwrap_or_else(|| unheard(&self.target, unreadable));
+                let ending = withdrawn.unwrap_or_else(|| unheard(&self.target, calling, cx));
                 // §9.1: CANCEL has to wait for a provisional response. The application has not,
                 // unless somebody is there who may ring.
                 if !unreadable {
@@ -490,9 +490,12 @@ impl Outgoing {
     }
 }
 
-/// How a call ends if there was no response to its INVITE, or none that could be read.
-fn unheard(target: &Target, unreadable: bool) -> EndReason {
-    let problem = match unreadable {
+/// Why a call ends if there was no response to its INVITE, or none that could be read.
+fn unheard(target: &Target, calling: &Calling, cx: &Context<'_>) -> EndReason {
+    if let Some(error) = calling.attempt.no_answer(target.hop.host()) {
+        return EndReason { error: Some(error), ..EndReason::new(EndedBy::Timeout) };
+    }
+    let problem = match calling.is_unreadable(cx) {
         true => "what came back from there is no SIP response to the call",
         false => "there was no response at all; is it running, and is the address right?",
     };

@@ -419,8 +419,9 @@ impl Phone {
             return;
         }
         // How the latest attempt failed has been told, unless it goes on.
-        if self.registration.as_ref().is_none_or(|registration| !registration.is_waiting()) {
-            let (cause, error) = (None, None);
+        let latest = self.registration.as_ref();
+        if latest.is_none_or(|registration| !registration.is_waiting()) {
+            let (cause, error) = (None, latest.and_then(Registration::no_answer));
             self.agent
                 .events
                 .push_back(Event::Phone(PhoneEvent::RegistrationFailed { cause, error }));

@@ -88,7 +88,7 @@ async fn converse(
         }
     };
     let wondering = async {
-        patiently(session.output, &arguments.target, rings).await;
+        patiently(session.output, &session.phone, &arguments.target, rings).await;
         pending().await
     };
     let given_up = tokio::select! {

@@ -46,7 +46,9 @@ impl Failure {
     /// not trusted, is no answer to the registration either.
     pub(crate) fn of_registration(error: Error) -> Self {
         match error.code() {
-            "unreachable" | "untrusted" => Self::from(error).with_status(Status::Registration),
+            "unreachable" | "untrusted" | "no_answer" => {
+                Self::from(error).with_status(Status::Registration)
+            }
             _ => error.into(),
         }
     }
@@ -100,7 +102,7 @@ impl From<Error> for Failure {
                 "no_ports_available" => Status::Resource,
                 "invalid_value" | "invalid_range" | "too_large" => Status::Usage,
                 "nat" | "no_media" | "too_many_calls" | "too_many_requests" | "unreachable"
-                | "untrusted" => Status::Call,
+                | "untrusted" | "no_answer" => Status::Call,
                 _ => Status::Internal,
             },
         };

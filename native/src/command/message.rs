@@ -15,7 +15,7 @@ pub(crate) async fn run(arguments: MessageArguments, output: Output) -> Result<(
     let session = Session::start(parameters, &arguments.common.watch, output).await?;
     let MessageArguments { target, text, content_type, .. } = &arguments;
     let result = tokio::select! {
-        answer = patiently(output, target, session.phone.message(target, text, content_type)) => answer.map_err(|error| match error {
+        answer = patiently(output, &session.phone, target, session.phone.message(target, text, content_type)) => answer.map_err(|error| match error {
             offhook::Error::Timeout { .. } => {
                 let message = format!("{target} did not answer the message: is it running, and is the address right?");
                 Failure::new(Status::Call, "timeout", message)

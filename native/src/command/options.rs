@@ -15,12 +15,12 @@ pub(crate) async fn run(arguments: OptionsArguments, output: Output) -> Result<(
     let session = Session::start(parameters, &arguments.common.watch, output).await?;
     let target = &arguments.target;
     let result = tokio::select! {
-        answer = patiently(output, target, session.phone.options(target)) => answer.map_err(|error| match error {
+        answer = patiently(output, &session.phone, target, session.phone.options(target)) => answer.map_err(|error| match error {
             offhook::Error::Timeout { .. } => {
                 let message = format!("{target} does not answer: is it running, and is the address right?");
                 Failure::new(Status::Nothing, "timeout", message)
             }
-            error if error.code() == "unreachable" => {
+            error if matches!(error.code(), "unreachable" | "no_answer") => {
                 Failure::from(error).with_status(Status::Nothing)
             }
             error => session.failure(error),

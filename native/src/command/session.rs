@@ -98,7 +98,7 @@ impl Session {
         };
         let started = {
             let peer = server(session.phone.parameters());
-            let start = patiently(output, &peer, session.phone.start());
+            let start = patiently(output, &session.phone, &peer, session.phone.start());
             tokio::pin!(start);
             // The first poll binds, or fails to; the rest waits for the server.
             let early = std::future::poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await;
@@ -204,18 +204,31 @@ fn server(parameters: &PhoneParameters) -> String {
 }
 
 /// Waits for an answer of `peer`, and says once, when that takes long, that it is waited for.
-pub(crate) async fn patiently<T>(output: Output, peer: &str, answer: impl Future<Output = T>) -> T {
+pub(crate) async fn patiently<T>(
+    output: Output,
+    phone: &Phone,
+    peer: &str,
+    answer: impl Future<Output = T>,
+) -> T {
     /// An answer on its way is there by now, and a packet that was lost has been sent again thrice.
     const LONG: Duration = Duration::from_secs(4);
+    let before = phone.counters().await.received;
     tokio::pin!(answer);
     match timeout(LONG, &mut answer).await {
         Ok(answer) => answer,
         Err(_) => {
-            let message = format!(
-                "{peer} has not answered for {} s: is it running, and is the address right? \
-                 Still asking",
-                LONG.as_secs()
-            );
+            let long = LONG.as_secs();
+            let message = match phone.counters().await.received == before {
+                true => format!(
+                    "{peer} has not answered for {long} s: is it running, and is the address right? \
+                     Still asking"
+                ),
+                // A challenge, or 100 (Trying).
+                false => format!(
+                    "{peer} has given no final answer for {long} s, though a message has come back. \
+                     Still asking"
+                ),
+            };
             output.warning("no_answer_yet", &message);
             answer.await
         }

@@ -12,6 +12,7 @@ mod late_offers;
 mod messages;
 mod moving;
 mod nats;
+mod no_answer;
 mod reachable;
 mod redirects;
 mod referrals;
