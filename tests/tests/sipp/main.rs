@@ -19,6 +19,15 @@ fn direct(user: &str) -> PhoneParameters {
     parameters.bind("127.0.0.1:0".parse().expect("an address")).password("secret")
 }
 
+/// Runs a test with two worker threads, where SIPp is installed.
+fn with_sipp(test: impl Future<Output = ()>) {
+    if Sipp::is_installed() {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(test);
+    }
+}
+
 async fn start(parameters: PhoneParameters) -> Phone {
     let phone = Phone::new(parameters);
     phone.start().await.expect("the phone starts");
