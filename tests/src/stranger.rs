@@ -2,7 +2,7 @@
 
 use offhook_core::event::{CallId, CallState};
 pub use offhook_core::sim::session_body as session;
-use offhook_core::sim::{Arrival, NodeId, ScriptedPeer, message_text};
+use offhook_core::sim::{Arrival, NodeId, ScriptedParty, ScriptedPeer};
 use offhook_core::time::Duration;
 
 use crate::world::{Outcome, STRANGER, Telephone, World};
@@ -41,8 +41,8 @@ impl Stranger {
 
     /// One that answers every request with 200, and INVITE with its session description.
     pub fn agreeable(world: &mut World) -> Self {
-        Self::reacting(world, |peer, arrival| match method(arrival).as_str() {
-            "INVITE" => peer.reply(arrival, "200 OK", &taken()),
+        Self::reacting(world, |peer, arrival| match arrival.method().as_str() {
+            "INVITE" => peer.reply(arrival, "200 OK", &described()),
             "ACK" | "" => {}
             _ => peer.reply(arrival, "200 OK", ""),
         })
@@ -77,14 +77,14 @@ impl Stranger {
     /// The responses that came to requests with this CSeq (`1 INVITE`), oldest first.
     pub fn answers(&self, world: &World, cseq: &str) -> Vec<Arrival> {
         let of_it = |arrival: &&Arrival| {
-            status(arrival) > 0 && arrival.header("CSeq").as_deref() == Some(cseq)
+            arrival.status() > 0 && arrival.header("CSeq").as_deref() == Some(cseq)
         };
         world.sim[self.sip].received().iter().filter(of_it).cloned().collect()
     }
 
     /// The requests of that method that came, oldest first.
     pub fn requests(&self, world: &World, name: &str) -> Vec<Arrival> {
-        let of_it = |arrival: &&Arrival| method(arrival) == name;
+        let of_it = |arrival: &&Arrival| arrival.method() == name;
         world.sim[self.sip].received().iter().filter(of_it).cloned().collect()
     }
 
@@ -92,7 +92,7 @@ impl Stranger {
     pub fn expect_answer(&self, world: &World, cseq: &str, wanted: u16) -> Outcome<Arrival> {
         let answers = self.answers(world, cseq);
         match answers.last() {
-            Some(last) if status(last) == wanted => Ok(last.clone()),
+            Some(last) if last.status() == wanted => Ok(last.clone()),
             other => Err(world.failure(&format!("{cseq} was answered {other:?}, not {wanted}"))),
         }
     }
@@ -140,37 +140,24 @@ pub fn scene(seed: u64) -> Outcome<(World, Telephone, Stranger)> {
     Ok((world, alice, stranger))
 }
 
+/// What the stranger is called, and whom it calls.
+const PARTY: ScriptedParty = ScriptedParty {
+    name: "Stranger",
+    user: "stranger",
+    ip: "10.0.2.1",
+    call_id: "strange",
+    peer: "sip:alice@10.0.1.1",
+};
+
 /// A request of the stranger, in one series by its Call-ID and tag: `more` are header lines, each
 /// ended by a line feed, and perhaps an empty line and a body.
 pub fn request(method: &str, seq: u32, to_tag: Option<&str>, more: &str) -> String {
-    let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
-    let head = format!(
-        "{method} sip:alice@10.0.1.1 SIP/2.0\n\
-         Via: SIP/2.0/UDP 10.0.2.1:5060;branch=z9hG4bK{method}{seq};rport\n\
-         Max-Forwards: 70\nFrom: Stranger <sip:stranger@10.0.2.1>;tag=stranger\n\
-         To: <sip:alice@10.0.1.1>{to_tag}\nCall-ID: strange@10.0.2.1\nCSeq: {seq} {method}\n\
-         Contact: <sip:stranger@10.0.2.1:5060>"
-    );
-    message_text(&head, more)
+    PARTY.request(method, seq, to_tag, more)
 }
 
-/// The header lines and body of a 2xx or 1xx that takes a telephone's offer.
-pub fn taken() -> String {
-    format!("Contact: <sip:stranger@10.0.2.1:5060>\n{}", session(SDP))
-}
-
-/// The method of a request; empty for a response.
-pub fn method(arrival: &Arrival) -> String {
-    match arrival.first_line().split_once(' ') {
-        Some((first, _)) if first != "SIP/2.0" => first.to_owned(),
-        _ => String::new(),
-    }
-}
-
-/// The status code of a response; 0 for a request.
-pub fn status(arrival: &Arrival) -> u16 {
-    let line = arrival.first_line();
-    line.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse().ok()).unwrap_or(0)
+/// The header lines and body of a 2xx or 1xx with the stranger's session description.
+pub fn described() -> String {
+    format!("Contact: <{}>\n{}", PARTY.contact(), session(SDP))
 }
 
 /// The tag in a From or To; empty if there is none.

@@ -7,7 +7,7 @@ use offhook_core::error::Error;
 use offhook_core::event::{CallDirection, CallId, CallState, PhoneStatus};
 use offhook_core::phone::Phone;
 use offhook_core::time::Duration;
-use offhook_tests::stranger::{Stranger, method, taken};
+use offhook_tests::stranger::{Stranger, described};
 use offhook_tests::world::{STRANGER, Telephone, World};
 
 const DOCUMENT: &str = include_str!("../../docs/states.md");
@@ -163,11 +163,11 @@ fn call_in(direction: CallDirection, state: CallState) -> (World, Telephone, Cal
     let mut world = World::new(7);
     let alice = world.telephone("alice").unwrap();
     let stranger = Stranger::reacting(&mut world, move |peer, arrival| {
-        if method(arrival) == "INVITE" {
+        if arrival.method() == "INVITE" {
             match state {
                 CallState::Dialing | CallState::Canceling => peer.reply(arrival, "180 Ringing", ""),
-                CallState::Progress => peer.reply(arrival, "183 Session Progress", &taken()),
-                _ => peer.reply(arrival, "200 OK", &taken()),
+                CallState::Progress => peer.reply(arrival, "183 Session Progress", &described()),
+                _ => peer.reply(arrival, "200 OK", &described()),
             }
         }
     });

@@ -260,6 +260,20 @@ impl Arrival {
         self.text().lines().next().unwrap_or("").to_owned()
     }
 
+    /// The method of a request; empty for a response.
+    pub fn method(&self) -> String {
+        match self.first_line().split_once(' ') {
+            Some((first, _)) if first != "SIP/2.0" => first.to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// The status code of a response; 0 for a request.
+    pub fn status(&self) -> u16 {
+        let line = self.first_line();
+        line.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse().ok()).unwrap_or(0)
+    }
+
     /// The value of the first header field with that name, in any case; not its compact form.
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers(name).into_iter().next()

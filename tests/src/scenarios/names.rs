@@ -14,7 +14,7 @@ use offhook_core::time::Duration;
 use offhook_core::trace::Kind;
 
 use super::Scenario;
-use crate::stranger::taken;
+use crate::stranger::described;
 use crate::world::{Outcome, STRANGER, Telephone, World};
 
 const DOMAIN: &str = "pbx.example";
@@ -302,7 +302,7 @@ fn redirecting(peer: &mut ScriptedPeer, arrival: &Arrival) {
         let contacts = format!("Contact: {clear}, <sips:dora@pbx.example>;q=0.5\n");
         peer.reply(arrival, "302 Moved Temporarily", &contacts);
     } else if line.starts_with("INVITE") {
-        let taken = taken()
+        let taken = described()
             .replace("Contact: <sip:", "Record-Route: <sip:10.0.2.1:5060;lr>\nContact: <sip:");
         peer.reply(arrival, "200 OK", &taken);
     } else if !line.starts_with("ACK") {
@@ -361,7 +361,7 @@ fn refusing(status: &'static str) -> ScriptedPeer {
 
 fn agreeing() -> ScriptedPeer {
     ScriptedPeer::reacting(|peer, arrival| match arrival.first_line().split(' ').next() {
-        Some("INVITE") => peer.reply(arrival, "200 OK", &taken()),
+        Some("INVITE") => peer.reply(arrival, "200 OK", &described()),
         Some("ACK" | "SIP/2.0") => {}
         _ => peer.reply(arrival, "200 OK", ""),
     })

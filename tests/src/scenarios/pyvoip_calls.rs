@@ -1,10 +1,11 @@
 //! What is broken in pyVoIP: how a call begins, goes on and ends.
 
 use offhook_core::event::{CallEvent, CallState, EndedBy, PhoneEvent};
+use offhook_core::sim::Arrival;
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::stranger::{self, SDP, Stranger, method, request, scene, session, status, tag, taken};
+use crate::stranger::{self, SDP, Stranger, described, request, scene, session, tag};
 use crate::world::{Outcome, Telephone, World};
 
 const SOON: Duration = Duration::from_secs(33);
@@ -91,7 +92,7 @@ pub(super) const REFER_ANSWERED: Scenario = Scenario {
         let (mut world, alice, stranger) = scene(seed)?;
         let refer = "Refer-To: <sip:carol@10.0.2.9>\n";
         stranger.say(&mut world, &alice, &request("REFER", 1, None, refer));
-        let last = stranger.answers(&world, "1 REFER").last().map(status);
+        let last = stranger.answers(&world, "1 REFER").last().map(Arrival::status);
         world.expect(last.is_some_and(|code| code >= 200), &format!("answered {last:?}"))?;
         Ok(world)
     },
@@ -124,8 +125,8 @@ pub(super) const HANGUP_RETURNS: Scenario = Scenario {
         let mut world = World::new(seed);
         let alice = world.telephone("alice")?;
         let stranger = Stranger::reacting(&mut world, |peer, arrival| {
-            if method(arrival) == "INVITE" {
-                peer.reply(arrival, "200 OK", &taken());
+            if arrival.method() == "INVITE" {
+                peer.reply(arrival, "200 OK", &described());
             }
         });
         let call = stranger.is_called(&mut world, &alice)?;
@@ -146,7 +147,7 @@ pub(super) const CANCEL_GOES_THERE: Scenario = Scenario {
         let mut world = World::new(seed);
         let alice = world.telephone("alice")?;
         let stranger =
-            Stranger::reacting(&mut world, |peer, arrival| match method(arrival).as_str() {
+            Stranger::reacting(&mut world, |peer, arrival| match arrival.method().as_str() {
                 "INVITE" => peer.reply(arrival, "180 Ringing", ""),
                 "CANCEL" => peer.reply(arrival, "200 OK", ""),
                 _ => {}
@@ -182,7 +183,7 @@ pub(super) const REFUSED_AFTER_RINGING: Scenario = Scenario {
         let codes = [404, 480, 486, 488, 500, 503, 600, 603];
         let mut turn = 0;
         let stranger = Stranger::reacting(&mut world, move |peer, arrival| {
-            if method(arrival) == "INVITE" {
+            if arrival.method() == "INVITE" {
                 peer.reply(arrival, "100 Trying", "");
                 peer.reply(arrival, "180 Ringing", "");
                 peer.reply(arrival, &format!("{} No", codes[turn % codes.len()]), "");
@@ -258,11 +259,11 @@ pub(super) const REPEATS: Scenario = Scenario {
         let alice = world.telephone("alice")?;
         let mut heard = 0;
         let stranger = Stranger::reacting(&mut world, move |peer, arrival| {
-            if method(arrival) == "INVITE" {
+            if arrival.method() == "INVITE" {
                 heard += 1;
                 // The fourth copy is the first that is heard.
                 if heard == 4 {
-                    peer.reply(arrival, "200 OK", &taken());
+                    peer.reply(arrival, "200 OK", &described());
                 }
             }
         });
@@ -295,7 +296,8 @@ pub(super) const ABSORBS: Scenario = Scenario {
         for _ in 0..3 {
             stranger.say(&mut world, &alice, &request("BYE", 2, Some(&to_tag), ""));
         }
-        let answers: Vec<u16> = stranger.answers(&world, "2 BYE").iter().map(status).collect();
+        let answers: Vec<u16> =
+            stranger.answers(&world, "2 BYE").iter().map(Arrival::status).collect();
         world.expect(answers == [200; 3], &format!("BYE was answered {answers:?}"))?;
         let count = |wanted: fn(&Event) -> bool| {
             let events = alice.events();
@@ -318,8 +320,8 @@ pub(super) const ROUTES: Scenario = Scenario {
         let stranger = Stranger::reacting(&mut world, |peer, arrival| {
             let route =
                 "Record-Route: <sip:10.0.2.1;lr;far>\nRecord-Route: <sip:10.0.2.1;lr;near>\n";
-            match method(arrival).as_str() {
-                "INVITE" => peer.reply(arrival, "200 OK", &format!("{route}{}", taken())),
+            match arrival.method().as_str() {
+                "INVITE" => peer.reply(arrival, "200 OK", &format!("{route}{}", described())),
                 "ACK" | "" => {}
                 _ => peer.reply(arrival, "200 OK", ""),
             }
@@ -416,7 +418,7 @@ fn agreeable(seed: u64) -> Outcome<(World, Telephone, Stranger)> {
     Ok((world, alice, stranger))
 }
 
-type Two = (offhook_core::sim::Arrival, offhook_core::sim::Arrival);
+type Two = (Arrival, Arrival);
 
 /// The first request of one method and the last of another that came to the stranger.
 fn pair(world: &World, stranger: &Stranger, first: &str, last: &str) -> Outcome<Two> {
@@ -431,15 +433,15 @@ fn expect_gaps(world: &World, stranger: &Stranger, name: &str, wanted: &[u64]) -
     world.expect(gaps == wanted, &format!("{name} came after {gaps:?} ms"))
 }
 
-fn text_of(arrival: &offhook_core::sim::Arrival, name: &str) -> String {
+fn text_of(arrival: &Arrival, name: &str) -> String {
     arrival.header(name).unwrap_or_default()
 }
 
-fn branch(arrival: &offhook_core::sim::Arrival) -> Option<String> {
+fn branch(arrival: &Arrival) -> Option<String> {
     stranger::parameter(&text_of(arrival, "Via"), "branch")
 }
 
-fn seq(arrival: &offhook_core::sim::Arrival) -> u32 {
+fn seq(arrival: &Arrival) -> u32 {
     let value = text_of(arrival, "CSeq");
     value.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }

@@ -2,10 +2,11 @@
 //! that it waits for (a tolerant parser: pyVoIP #301 #256 #154 #238).
 
 use offhook_core::event::{CallState, Event, PhoneEvent};
+use offhook_core::sim::Arrival;
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::stranger::{SDP, Stranger, method, request, scene, session, status, taken};
+use crate::stranger::{SDP, Stranger, described, request, scene, session};
 use crate::world::{Outcome, Telephone, World};
 
 pub(super) const INFO: Scenario = Scenario {
@@ -57,11 +58,11 @@ pub(super) const UNKNOWN_STATUS: Scenario = Scenario {
         let mut world = World::new(seed);
         let alice = world.telephone("alice")?;
         let stranger = Stranger::reacting(&mut world, |peer, arrival| {
-            match (method(arrival).as_str(), arrival.first_line().contains("nobody@")) {
+            match (arrival.method().as_str(), arrival.first_line().contains("nobody@")) {
                 ("INVITE", true) => peer.reply(arrival, "477 Whatever", ""),
                 ("INVITE", false) => {
                     peer.reply(arrival, "199 Early", "");
-                    peer.reply(arrival, "299 Fine", &taken());
+                    peer.reply(arrival, "299 Fine", &described());
                 }
                 ("BYE", _) => peer.reply(arrival, "200 OK", ""),
                 _ => {}
@@ -196,9 +197,9 @@ pub(super) const HYPHENS_IN_HOSTS: Scenario = Scenario {
     play: |seed| {
         let mut world = World::new(seed);
         let alice = world.telephone("alice")?;
-        let contact = taken().replace("stranger@10.0.2.1", "stranger@my-pbx-2.example.com");
+        let contact = described().replace("stranger@10.0.2.1", "stranger@my-pbx-2.example.com");
         let stranger =
-            Stranger::reacting(&mut world, move |peer, arrival| match method(arrival).as_str() {
+            Stranger::reacting(&mut world, move |peer, arrival| match arrival.method().as_str() {
                 "INVITE" => peer.reply(arrival, "200 OK", &contact),
                 "BYE" => peer.reply(arrival, "200 OK", ""),
                 _ => {}
@@ -228,7 +229,7 @@ fn takes_invite(
     let invite = change(request("INVITE", 1, None, &session(SDP)));
     stranger.say(&mut world, &alice, &invite);
     let call = world.wait_incoming(&alice)?;
-    let codes: Vec<u16> = world.sim[stranger.sip].received().iter().map(status).collect();
+    let codes: Vec<u16> = world.sim[stranger.sip].received().iter().map(Arrival::status).collect();
     world.expect(codes.last() == Some(&180), &format!("it was answered {codes:?}"))?;
     look(&world, &alice)?;
     world.act(&alice, |phone| phone.answer(call))?;

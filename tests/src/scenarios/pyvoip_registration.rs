@@ -8,7 +8,7 @@ use offhook_core::softphone::Softphone;
 use offhook_core::time::Duration;
 
 use super::Scenario;
-use crate::stranger::{self, SDP, Stranger, method, parameter, request, scene, session, taken};
+use crate::stranger::{SDP, Stranger, described, parameter, request, scene, session};
 use crate::world::{Outcome, STRANGER, Telephone, World};
 
 pub(super) const NEW_BRANCH: Scenario = Scenario {
@@ -17,9 +17,9 @@ pub(super) const NEW_BRANCH: Scenario = Scenario {
     play: |seed| {
         let (mut world, alice, server) = at_server(seed, |peer, arrival| {
             let challenged = arrival.header("Authorization").is_none();
-            match method(arrival).as_str() {
+            match arrival.method().as_str() {
                 "INVITE" | "BYE" if challenged => challenge(peer, arrival),
-                "INVITE" => peer.reply(arrival, "200 OK", &taken()),
+                "INVITE" => peer.reply(arrival, "200 OK", &described()),
                 "ACK" | "" => {}
                 _ => peer.reply(arrival, "200 OK", "Expires: 120\n"),
             }
@@ -50,10 +50,10 @@ pub(super) const DIGEST_URI: Scenario = Scenario {
     play: |seed| {
         let (mut world, alice, server) = at_server(seed, |peer, arrival| {
             let challenged = arrival.header("Authorization").is_none();
-            match method(arrival).as_str() {
+            match arrival.method().as_str() {
                 "ACK" | "" => {}
                 _ if challenged => challenge(peer, arrival),
-                "INVITE" => peer.reply(arrival, "200 OK", &taken()),
+                "INVITE" => peer.reply(arrival, "200 OK", &described()),
                 _ => peer.reply(arrival, "200 OK", "Expires: 120\n"),
             }
         })?;
@@ -147,8 +147,8 @@ pub(super) const RPORT_ASKED: Scenario = Scenario {
     shows: "pyVoIP #58: no rport is asked for; here by every request (RFC 3581 §3)",
     play: |seed| {
         let (mut world, alice, server) =
-            at_server(seed, |peer, arrival| match method(arrival).as_str() {
-                "INVITE" => peer.reply(arrival, "200 OK", &taken()),
+            at_server(seed, |peer, arrival| match arrival.method().as_str() {
+                "INVITE" => peer.reply(arrival, "200 OK", &described()),
                 "ACK" | "" => {}
                 _ => peer.reply(arrival, "200 OK", "Expires: 120\n"),
             })?;
@@ -234,7 +234,7 @@ pub(super) const FAILED_START: Scenario = Scenario {
         let mut world = World::new(seed);
         let mut refusals = 2;
         let server = Stranger::reacting(&mut world, move |peer, arrival| {
-            refusals -= i32::from(method(arrival) == "REGISTER");
+            refusals -= i32::from(arrival.method() == "REGISTER");
             match refusals >= 0 {
                 true => peer.reply(arrival, "403 Forbidden", ""),
                 false => peer.reply(arrival, "200 OK", "Expires: 120\n"),
@@ -280,13 +280,13 @@ pub(super) const FAILED_IN_A_CALL: Scenario = Scenario {
     play: |seed| {
         let mut refuses = false;
         let (mut world, alice, server) =
-            at_server(seed, move |peer, arrival| match method(arrival).as_str() {
+            at_server(seed, move |peer, arrival| match arrival.method().as_str() {
                 "REGISTER" if refuses => peer.reply(arrival, "403 Forbidden", ""),
                 "REGISTER" => {
                     peer.reply(arrival, "200 OK", "Expires: 20\n");
                     refuses = true;
                 }
-                "INVITE" => peer.reply(arrival, "200 OK", &taken()),
+                "INVITE" => peer.reply(arrival, "200 OK", &described()),
                 "ACK" | "" => {}
                 _ => peer.reply(arrival, "200 OK", ""),
             })?;
@@ -330,7 +330,7 @@ fn server_parameters() -> PhoneParameters {
 /// A server that takes everything, with these header lines.
 fn agreeing(more: &'static str) -> impl FnMut(&mut ScriptedPeer, &Arrival) + 'static {
     move |peer, arrival| {
-        if !["ACK", ""].contains(&stranger::method(arrival).as_str()) {
+        if !["ACK", ""].contains(&arrival.method().as_str()) {
             peer.reply(arrival, "200 OK", more);
         }
     }

@@ -8,7 +8,7 @@ use offhook_core::time::Duration;
 
 use super::Scenario;
 use super::transfer::Three;
-use crate::stranger::{Stranger, method, taken};
+use crate::stranger::{Stranger, described};
 use crate::world::{Outcome, STRANGER, Telephone, World};
 
 const SOON: Duration = Duration::from_secs(33);
@@ -21,8 +21,8 @@ pub(super) const AUTHENTICATED: Scenario = Scenario {
         let mut world = World::new(seed);
         let server = Stranger::reacting(&mut world, |peer, arrival| {
             let shown = arrival.header("Proxy-Authorization").is_some();
-            match method(arrival).as_str() {
-                "INVITE" => peer.reply(arrival, "200 OK", &taken()),
+            match arrival.method().as_str() {
+                "INVITE" => peer.reply(arrival, "200 OK", &described()),
                 "REFER" if !shown => {
                     let wants =
                         "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\n";

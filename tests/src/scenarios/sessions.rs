@@ -13,7 +13,7 @@ use offhook_core::time::Duration;
 use super::Scenario;
 use super::audio::{expect_tone, speak};
 use super::calls::expect_nothing_left;
-use crate::stranger::{SDP, Stranger, method, request, rtp, session, taken};
+use crate::stranger::{SDP, Stranger, described, request, rtp, session};
 use crate::world::{Outcome, RATE, STRANGER, Telephone, World};
 
 const SOON: Duration = Duration::from_secs(33);
@@ -225,7 +225,7 @@ pub(super) const NO_ANSWER_IN_2XX: Scenario = Scenario {
     play: |seed| {
         let mut world = World::new(seed);
         let alice = world.telephone("alice")?;
-        let stranger = Stranger::reacting(&mut world, |peer, arrival| match &*method(arrival) {
+        let stranger = Stranger::reacting(&mut world, |peer, arrival| match &*arrival.method() {
             "INVITE" => peer.reply(arrival, "200 OK", "Contact: <sip:stranger@10.0.2.1>\n"),
             "BYE" => peer.reply(arrival, "200 OK", ""),
             _ => {}
@@ -262,13 +262,13 @@ pub(super) const RACE_OF_ANSWERS: Scenario = Scenario {
                 arrival.bytes = text.replace(to, &format!("{to};tag={tag}")).into_bytes();
                 arrival
             };
-            match &*method(arrival) {
+            match &*arrival.method() {
                 "INVITE" => {
                     for fork in ["a", "b", "c"] {
                         peer.reply(&tagged(arrival, fork), "180 Ringing", "");
                     }
                     for fork in ["b", "c", "c", "b"] {
-                        peer.reply(&tagged(arrival, fork), "200 OK", &taken());
+                        peer.reply(&tagged(arrival, fork), "200 OK", &described());
                     }
                 }
                 "BYE" => peer.reply(arrival, "200 OK", ""),

@@ -1,6 +1,6 @@
 //! What a phone does with requests outside a dialog and with INVITE, word by word.
 
-use super::scene::{BOB, PEER, Scene, header, request, request_to, sdp, session, tag};
+use super::scene::{BOB, PEER, Scene, TESTER, header, request, sdp, session, tag};
 use crate::config::PhoneParameters;
 use crate::event::{CallState, EndedBy, Event, PhoneEvent};
 use crate::host::Transport;
@@ -52,7 +52,7 @@ fn what_cannot_be_done_is_refused_with_its_own_code() {
         (481, request("INFO", 1, None, "")),
         (420, request("INVITE", 1, None, "Require: 100rel, norefersub")),
         (420, request("OPTIONS", 1, None, "Require: x")),
-        (416, request_to("http://example.com/", "OPTIONS", 1, None, "")),
+        (416, TESTER.request_to("http://example.com/", "OPTIONS", 1, None, "")),
         (415, request("INVITE", 1, None, "Content-Type: text/plain\n\nhello\n")),
         (
             415,
@@ -440,7 +440,7 @@ fn limits_and_names_are_refused() {
     let bob = scene.phone(BOB, parameters);
     scene.start(&bob);
     let peer = scene.silent_peer();
-    scene.say(peer, &bob, &request_to("sip:eve@10.0.0.2", "OPTIONS", 1, None, ""));
+    scene.say(peer, &bob, &TESTER.request_to("sip:eve@10.0.0.2", "OPTIONS", 1, None, ""));
     assert_eq!(scene.answer_to(peer, "OPTIONS", 1).0, 404);
     scene.say(peer, &bob, &request("INVITE", 2, None, &session(&sdp("sendrecv"))));
     scene.incoming(&bob);

@@ -1,7 +1,7 @@
 //! What a phone that calls does with the responses of others, word by word.
 
 use super::scene::{
-    ALICE, Actor, PEER, Scene, header, headers, response, sdp, session, tag, taken,
+    ALICE, Actor, PEER, Scene, described, header, headers, response, sdp, session, tag,
 };
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
@@ -85,7 +85,7 @@ fn provisional_responses_are_told_and_early_media_opens() {
     answer(&mut scene, peer, &invite, "100 Trying", "", "");
     answer(&mut scene, peer, &invite, "180 Ringing", "b", "");
     assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Dialing));
-    answer(&mut scene, peer, &invite, "183 Session Progress", "b", &taken());
+    answer(&mut scene, peer, &invite, "183 Session Progress", "b", &described());
     assert_eq!(alice.media(call).len(), 1);
     // The 200 repeats the answer or leaves it out.
     answer(&mut scene, peer, &invite, "200 OK", "b", "Contact: <sip:bob@10.0.0.9>");
@@ -105,7 +105,7 @@ fn provisional_responses_are_told_and_early_media_opens() {
 fn any_provisional_response_may_open_early_media() {
     let (mut scene, alice, call, peer) = calling(agree);
     let invite = last(&scene, peer, "INVITE");
-    answer(&mut scene, peer, &invite, "180 Ringing", "b", &taken());
+    answer(&mut scene, peer, &invite, "180 Ringing", "b", &described());
     assert_eq!(alice.media(call).len(), 1);
     assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Progress));
 }
@@ -186,7 +186,7 @@ fn an_invite_that_was_given_up_is_cancelled_when_somebody_is_heard() {
 fn an_invite_that_was_given_up_is_hung_up_when_it_is_answered() {
     let (mut scene, alice, peer, invite) = given_up();
     let told = alice.events().len();
-    answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+    answer(&mut scene, peer, &invite, "200 OK", "b", &described());
     assert_eq!((scene.sim[peer].count("ACK"), scene.sim[peer].count("BYE")), (1, 1));
     assert_eq!(alice.events().len(), told, "the application is done with it");
     scene.assert_idle(&alice);
@@ -276,7 +276,7 @@ fn an_answer_that_crosses_cancel_is_acknowledged_and_hung_up() {
         }
         scene.tell(&alice, |phone| phone.cancel(call)).unwrap();
         scene.run(Duration::from_millis(1));
-        answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+        answer(&mut scene, peer, &invite, "200 OK", "b", &described());
         assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None));
         assert_eq!((scene.sim[peer].count("ACK"), scene.sim[peer].count("BYE")), (1, 1));
         assert!(!alice.states(call).contains(&(CallState::Answered, Some(200))));
@@ -291,7 +291,7 @@ fn the_ack_is_kept_and_sent_again_for_each_copy_of_the_2xx() {
     let (mut scene, _, _, peer) = calling(agree);
     let invite = last(&scene, peer, "INVITE");
     for count in 1..=3 {
-        answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+        answer(&mut scene, peer, &invite, "200 OK", "b", &described());
         assert_eq!(scene.sim[peer].count("ACK"), count);
         scene.run(Duration::from_secs(5));
     }
@@ -302,7 +302,7 @@ fn the_ack_is_kept_and_sent_again_for_each_copy_of_the_2xx() {
     assert_eq!(header(&ack, "CSeq"), Some("1 ACK"));
     assert_ne!(header(&ack, "Via").map(str::to_owned), invite.header("Via"));
     scene.run(Duration::from_secs(60));
-    answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+    answer(&mut scene, peer, &invite, "200 OK", "b", &described());
     assert_eq!(scene.sim[peer].count("ACK"), 3, "no copy comes after 32 s");
 }
 
@@ -313,9 +313,9 @@ fn the_first_2xx_of_a_fork_wins_and_the_others_are_hung_up() {
     for tag in ["one", "two", "three"] {
         answer(&mut scene, peer, &invite, "180 Ringing", tag, "Contact: <sip:bob@10.0.0.9>");
     }
-    answer(&mut scene, peer, &invite, "200 OK", "two", &taken());
+    answer(&mut scene, peer, &invite, "200 OK", "two", &described());
     for _ in 0..2 {
-        answer(&mut scene, peer, &invite, "200 OK", "three", &taken());
+        answer(&mut scene, peer, &invite, "200 OK", "three", &described());
     }
     let to = |method: &str| -> Vec<String> {
         let arrivals = scene.sim[peer].received().iter().filter(|arrival| is(arrival, method));
@@ -337,7 +337,7 @@ fn the_first_2xx_of_a_fork_wins_and_the_others_are_hung_up() {
 fn each_early_dialog_has_a_stream_of_its_own_until_one_answers() {
     let (mut scene, alice, call, peer) = calling(agree);
     let invite = last(&scene, peer, "INVITE");
-    let at = |port: &str| taken().replace("4000", port);
+    let at = |port: &str| described().replace("4000", port);
     answer(&mut scene, peer, &invite, "183 Session Progress", "one", &at("4010"));
     answer(&mut scene, peer, &invite, "183 Session Progress", "two", &at("4020"));
     answer(&mut scene, peer, &invite, "200 OK", "two", &at("4020"));
@@ -362,7 +362,7 @@ fn each_early_dialog_has_a_stream_of_its_own_until_one_answers() {
 
 #[test]
 fn an_answer_that_cannot_be_used_is_acknowledged_and_hung_up() {
-    let other = taken().replace("0 8", "18");
+    let other = described().replace("0 8", "18");
     let none = "Contact: <sip:bob@10.0.0.9>".to_owned();
     let text = "Contact: <sip:bob@10.0.0.9>\nContent-Type: text/plain\n\nhello\n".to_owned();
     for body in [other, none, text] {
@@ -392,7 +392,7 @@ fn the_route_set_is_reversed_and_loose() {
     let (mut scene, alice, call, peer) = calling(agree);
     let invite = last(&scene, peer, "INVITE");
     let routes = "Record-Route: <sip:far.example;lr>\nRecord-Route: <sip:10.0.0.9:5060;lr;x=1>\n";
-    answer(&mut scene, peer, &invite, "200 OK", "b", &format!("{routes}{}", taken()));
+    answer(&mut scene, peer, &invite, "200 OK", "b", &format!("{routes}{}", described()));
     scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
     scene.run(Duration::from_millis(50));
     for method in ["ACK", "BYE"] {
@@ -407,7 +407,7 @@ fn a_strict_router_gets_its_own_uri() {
     let (mut scene, alice, call, peer) = calling(agree);
     let invite = last(&scene, peer, "INVITE");
     let routes = "Record-Route: <sip:far.example;lr>, <sip:10.0.0.9:5060>\n";
-    answer(&mut scene, peer, &invite, "200 OK", "b", &format!("{routes}{}", taken()));
+    answer(&mut scene, peer, &invite, "200 OK", "b", &format!("{routes}{}", described()));
     scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
     scene.run(Duration::from_millis(50));
     let bye = last(&scene, peer, "BYE").text().into_owned();
@@ -421,7 +421,7 @@ fn a_contact_by_name_is_looked_up_before_ack() {
     let (mut scene, alice, call, peer) = calling(agree);
     scene.sim.set_name("bob.example", &[core::net::IpAddr::from(PEER)]);
     let invite = last(&scene, peer, "INVITE");
-    let named = taken().replace("sip:bob@10.0.0.9:5060", "sip:bob@Bob.Example");
+    let named = described().replace("sip:bob@10.0.0.9:5060", "sip:bob@Bob.Example");
     answer(&mut scene, peer, &invite, "200 OK", "b", &named);
     assert_eq!(scene.sim[peer].count("ACK sip:bob@Bob.Example"), 1);
     assert_eq!(scene.sim[alice.id].state(call), Some(CallState::Answered));
@@ -437,7 +437,7 @@ fn a_contact_by_name_is_looked_up_before_ack() {
 fn byes_that_cross_end_the_call_on_both_sides() {
     let (mut scene, alice, call, peer) = calling(|_, _| {});
     let invite = last(&scene, peer, "INVITE");
-    answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+    answer(&mut scene, peer, &invite, "200 OK", "b", &described());
     scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
     scene.run(Duration::from_millis(50));
     let from = invite.header("From").unwrap();
@@ -462,13 +462,13 @@ fn whatever_bye_is_answered_the_call_is_over() {
             }
         });
         let invite = last(&scene, peer, "INVITE");
-        answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+        answer(&mut scene, peer, &invite, "200 OK", "b", &described());
         scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
         assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None), "{status}");
     }
     let (mut scene, alice, call, peer) = calling(|_, _| {});
     let invite = last(&scene, peer, "INVITE");
-    answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+    answer(&mut scene, peer, &invite, "200 OK", "b", &described());
     scene.tell(&alice, |phone| phone.hangup(call)).unwrap();
     let start = scene.sim.now();
     assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None), "a killed peer");
@@ -526,8 +526,8 @@ fn a_response_with_two_vias_was_meant_for_another() {
 
 /// Answers that do not say where whoever has answered is to be reached, by header fields.
 fn unaddressed() -> Vec<(&'static str, String)> {
-    let contact = |value: &str| taken().replace("<sip:bob@10.0.0.9:5060>", value);
-    let routed = |value: &str| format!("Record-Route: {value}\n{}", taken());
+    let contact = |value: &str| described().replace("<sip:bob@10.0.0.9:5060>", value);
+    let routed = |value: &str| format!("Record-Route: {value}\n{}", described());
     vec![
         ("Contact", contact("<<sip:>")),
         ("Contact", contact("*")),
@@ -571,7 +571,7 @@ fn a_2xx_whose_contact_cannot_be_reached_is_acknowledged_where_the_invite_went()
     for uri in ["sip:bob@nowhere.example", "sips:bob@10.0.0.9", "sip:bob@[2001:db8::1]"] {
         let (mut scene, alice, call, peer) = calling(agree);
         let invite = last(&scene, peer, "INVITE");
-        let more = taken().replace("sip:bob@10.0.0.9:5060", uri);
+        let more = described().replace("sip:bob@10.0.0.9:5060", uri);
         answer(&mut scene, peer, &invite, "200 OK", "b", &more);
         let (by, _) = scene.ended(&alice, call);
         assert_eq!(by, EndedBy::Error, "{uri}");
@@ -583,11 +583,11 @@ fn a_2xx_whose_contact_cannot_be_reached_is_acknowledged_where_the_invite_went()
 #[test]
 fn late_answers_of_a_fork_are_ended_wherever_they_say_they_are() {
     let mut answers = unaddressed();
-    answers.push(("Contact", taken().replace("bob@10.0.0.9:5060", "bob@nowhere.example")));
+    answers.push(("Contact", described().replace("bob@10.0.0.9:5060", "bob@nowhere.example")));
     for (_, more) in answers {
         let (mut scene, alice, call, peer) = calling(agree);
         let invite = last(&scene, peer, "INVITE");
-        answer(&mut scene, peer, &invite, "200 OK", "one", &taken());
+        answer(&mut scene, peer, &invite, "200 OK", "one", &described());
         for copy in 1..=2 {
             answer(&mut scene, peer, &invite, "200 OK", "two", &more);
             scene.run(Duration::from_secs(1));
@@ -625,7 +625,7 @@ fn a_call_that_is_not_responded_to_ends_when_the_answer_timeout_says() {
         assert_eq!(scene.sim[alice.id].calls().count(), 0);
         let invite = last(&scene, peer, "INVITE");
         if let Some(status) = late {
-            answer(&mut scene, peer, &invite, status, "b", &taken());
+            answer(&mut scene, peer, &invite, status, "b", &described());
         }
         let counts = ["CANCEL", "ACK", "BYE"].map(|method| scene.sim[peer].count(method));
         let expected = match late {

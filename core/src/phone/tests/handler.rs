@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::scene::{
-    ALICE, Actor, BOB, PEER, Scene, header, request, response, sdp, session, taken,
+    ALICE, Actor, BOB, PEER, Scene, described, header, request, response, sdp, session,
 };
 use crate::config::PhoneParameters;
 use crate::event::{CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
@@ -208,7 +208,7 @@ fn what_it_changes_of_what_came_is_what_the_phone_knows() {
     let mut scene = Scene::new();
     scene.peer(PEER, |peer, arrival| {
         if arrival.first_line().starts_with("INVITE") {
-            let early = response(arrival, "183 Session Progress", "t", &taken());
+            let early = response(arrival, "183 Session Progress", "t", &described());
             peer.send(arrival.from, &early);
         }
     });

@@ -1,6 +1,6 @@
 //! Our own hold: re-INVITE, its refusals, glare (RFC 3261 §14.1, RFC 3264 §8.4).
 
-use super::scene::{ALICE, Actor, BOB, PEER, Scene, request, response, sdp, session, taken};
+use super::scene::{ALICE, Actor, BOB, PEER, Scene, described, request, response, sdp, session};
 use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, HoldBy};
 use crate::phone::Phone;
 use crate::sdp::Direction;
@@ -61,7 +61,7 @@ fn calling(answers: &'static [&'static str]) -> (Scene, Actor, CallId, NodeId<Sc
                 Some(answer) => {
                     let (status, more) = answer.split_once('\n').unwrap_or((answer, ""));
                     let more = match status.starts_with('2') && more.is_empty() {
-                        true => taken(),
+                        true => described(),
                         false => more.to_owned(),
                     };
                     peer.reply(arrival, status, &more);

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
-use super::scene::{ALICE, BOB, PEER, Scene, header, request, sdp, session, tag, taken};
+use super::scene::{ALICE, BOB, PEER, Scene, described, header, request, sdp, session, tag};
 use crate::certificate::Identities;
 use crate::config::PhoneParameters;
 use crate::error::Error;
@@ -331,7 +331,7 @@ fn a_fixed_next_hop_takes_every_request() {
         hop,
         ScriptedPeer::reacting(|peer, arrival| {
             if !arrival.first_line().starts_with("ACK") {
-                peer.reply(arrival, "200 OK", &taken());
+                peer.reply(arrival, "200 OK", &described());
             }
         }),
     );

@@ -1,6 +1,6 @@
 //! Requests that are too large for a datagram (RFC 3261 §18.1.1).
 
-use super::scene::{ALICE, PEER, Scene, response, taken};
+use super::scene::{ALICE, PEER, Scene, described, response};
 use crate::call::CallOptions;
 use crate::event::CallState;
 use crate::host::Transport;
@@ -14,7 +14,7 @@ fn a_large_invite_goes_by_udp_when_its_connection_is_closed_unanswered() {
     let udp = |arrival: &Arrival| arrival.text().contains("Via: SIP/2.0/UDP");
     let peer = scene.peer(PEER, move |peer, arrival| {
         if udp(arrival) && !arrival.first_line().starts_with("ACK") {
-            peer.reply(arrival, "200 OK", &taken());
+            peer.reply(arrival, "200 OK", &described());
         }
     });
     let place = |scene: &mut Scene| {
@@ -48,7 +48,7 @@ fn a_large_ack_goes_by_tcp_and_by_udp_when_that_is_refused() {
             "Record-Route: <sip:0123456789abcdef0123456789abcdef@10.0.0.9;lr>\n".repeat(20);
         let peer = scene.peer(PEER, move |peer, arrival| match &*arrival.header("CSeq").unwrap() {
             "1 INVITE" => {
-                let answer = response(arrival, "200 OK", "t", &(routes.clone() + &taken()));
+                let answer = response(arrival, "200 OK", "t", &(routes.clone() + &described()));
                 // It comes again before the connection is there.
                 peer.send(arrival.from, &answer);
                 peer.send(arrival.from, &answer);

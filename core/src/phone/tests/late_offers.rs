@@ -1,7 +1,7 @@
 //! Calls whose offer is left to the callee (RFC 3261 §13.2.1).
 
 use super::caller::{TARGET, agree, answer, last, no_media};
-use super::scene::{ALICE, Actor, PEER, Scene, header, taken};
+use super::scene::{ALICE, Actor, PEER, Scene, described, header};
 use crate::call::CallOptions;
 use crate::event::{CallId, CallState, EndedBy};
 use crate::sim::{NodeId, ScriptedPeer};
@@ -24,9 +24,9 @@ fn a_late_offer_is_answered_in_ack() {
     let invite = last(&scene, peer, "INVITE");
     assert!(!invite.text().contains("m=audio") && invite.header("Content-Type").is_none());
     // A description in a provisional response that is not reliable is no offer (RFC 6337 §2.2).
-    answer(&mut scene, peer, &invite, "183 Progress", "b", &taken());
+    answer(&mut scene, peer, &invite, "183 Progress", "b", &described());
     assert_eq!(alice.media(call), []);
-    let offer = taken().replace("0 8", "8 0").replace("4000", "4010");
+    let offer = described().replace("0 8", "8 0").replace("4000", "4010");
     for _ in 0..2 {
         answer(&mut scene, peer, &invite, "200 OK", "b", &offer);
     }
@@ -48,7 +48,7 @@ fn a_late_offer_that_cannot_be_taken_is_declined_in_ack_and_hung_up() {
     let (mut scene, alice, call, peer) = calling_late();
     let invite = last(&scene, peer, "INVITE");
     let video = "m=video 4002 RTP/AVP 31\n";
-    let offer = taken().replace("0 8", "18") + video;
+    let offer = described().replace("0 8", "18") + video;
     answer(&mut scene, peer, &invite, "200 OK", "b", &offer);
     let ack = last(&scene, peer, "ACK").text().into_owned();
     for line in ["m=audio 0 RTP/AVP 18\r\n", "m=video 0 RTP/AVP 31\r\n", "t=0 0\r\n", "c=IN "] {
@@ -70,8 +70,8 @@ fn a_late_offer_that_cannot_be_taken_is_declined_in_ack_and_hung_up() {
 fn the_losers_of_a_race_with_late_offers_are_answered_too() {
     let (mut scene, alice, call, peer) = calling_late();
     let invite = last(&scene, peer, "INVITE");
-    answer(&mut scene, peer, &invite, "200 OK", "first", &taken());
-    answer(&mut scene, peer, &invite, "200 OK", "second", &taken());
+    answer(&mut scene, peer, &invite, "200 OK", "first", &described());
+    answer(&mut scene, peer, &invite, "200 OK", "second", &described());
     let acks = scene.sent(ALICE, "ACK");
     assert_eq!(acks.len(), 2);
     assert!(acks[1].contains("tag=second") && acks[1].contains("m=audio 0 "), "{}", acks[1]);
@@ -85,7 +85,7 @@ fn a_late_offer_that_crosses_cancel_is_answered_and_hung_up() {
     let invite = last(&scene, peer, "INVITE");
     answer(&mut scene, peer, &invite, "180 Ringing", "b", "");
     scene.tell(&alice, |phone| phone.cancel(call)).unwrap();
-    answer(&mut scene, peer, &invite, "200 OK", "b", &taken());
+    answer(&mut scene, peer, &invite, "200 OK", "b", &described());
     assert!(last(&scene, peer, "ACK").text().contains("m=audio "));
     assert_eq!(scene.ended(&alice, call), (EndedBy::Local, None));
     scene.assert_idle(&alice);
@@ -94,9 +94,9 @@ fn a_late_offer_that_crosses_cancel_is_answered_and_hung_up() {
 #[test]
 fn an_early_answer_that_cannot_be_used_is_none() {
     // Neither G.729 alone, nor anything at all where no offer was made, opens media.
-    let useless = taken().replace("0 8", "18");
+    let useless = described().replace("0 8", "18");
     for (options, early) in
-        [(CallOptions::default(), useless), (CallOptions::default().late_offer(), taken())]
+        [(CallOptions::default(), useless), (CallOptions::default().late_offer(), described())]
     {
         let mut scene = Scene::new();
         let alice = scene.direct(ALICE, "alice");

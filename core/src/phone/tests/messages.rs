@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, request, request_to};
+use super::scene::{ALICE, Actor, BOB, PEER, Scene, TESTER, header, request};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{Event, PhoneEvent, SipRequestId};
@@ -198,7 +198,7 @@ fn a_message_of_any_type_is_taken_if_it_is_for_us_and_readable() {
     let cases = [
         (200, request("MESSAGE", 1, None, xml)),
         (200, request("MESSAGE", 2, None, "")),
-        (404, request_to("sip:eve@10.0.0.2", "MESSAGE", 3, None, HELLO)),
+        (404, TESTER.request_to("sip:eve@10.0.0.2", "MESSAGE", 3, None, HELLO)),
         (415, request("MESSAGE", 4, None, &format!("Content-Encoding: gzip\n{HELLO}"))),
         (481, request("MESSAGE", 5, Some("unknown"), HELLO)),
     ];

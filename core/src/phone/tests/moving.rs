@@ -1,7 +1,7 @@
 //! Another network in the middle of calls.
 
 use super::scene::{
-    ALICE, Actor, BOB, LONG, PEER, Scene, header, request, response, sdp, session, taken,
+    ALICE, Actor, BOB, LONG, PEER, Scene, described, header, request, response, sdp, session,
 };
 use crate::event::{CallEvent, CallId, CallState, EndedBy, Event, HoldBy};
 use crate::sim::{Arrival, NodeId, ScriptedPeer};
@@ -42,7 +42,7 @@ fn calling(answers: &'static [&'static str]) -> (Scene, Actor, CallId, NodeId<Sc
         let line = arrival.first_line();
         match line.split(' ').next() {
             Some("INVITE") => match answers.next().unwrap_or("100 Trying") {
-                "200 OK" => peer.reply(arrival, "200 OK", &taken()),
+                "200 OK" => peer.reply(arrival, "200 OK", &described()),
                 status => peer.reply(arrival, status, ""),
             },
             Some("ACK" | "SIP/2.0") => {}
@@ -293,7 +293,7 @@ fn an_offer_that_comes_while_we_move_is_asked_for_later() {
     let bob = scene.direct(BOB, "bob");
     let peer = scene.peer(PEER, |peer, arrival| {
         if arrival.first_line().starts_with("INVITE") {
-            peer.send(arrival.from, &response(arrival, "200 OK", "", &taken()));
+            peer.send(arrival.from, &response(arrival, "200 OK", "", &described()));
         }
     });
     let (call, tag) = scene.called_by(peer, &bob);

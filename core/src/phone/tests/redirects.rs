@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::scene::{ALICE, Actor, LONG, PEER, Scene, header, taken};
+use super::scene::{ALICE, Actor, LONG, PEER, Scene, described, header};
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::event::{CallEvent, CallId, CallState, EndedBy, Event};
@@ -45,7 +45,7 @@ impl Play {
                     match step {
                         Some((_, "", _)) => peer.reply(arrival, "180 Ringing", ""),
                         Some((_, status, more)) => peer.reply(arrival, status, more),
-                        None => peer.reply(arrival, "200 OK", &taken()),
+                        None => peer.reply(arrival, "200 OK", &described()),
                     }
                 }
                 "CANCEL" | "BYE" => peer.reply(arrival, "200 OK", ""),
@@ -251,7 +251,7 @@ fn early_media_of_the_one_before_ends() {
     scene.peer(PEER, |peer, arrival| {
         let line = arrival.first_line();
         if line.starts_with("INVITE sip:first") {
-            peer.reply(arrival, "183 Session Progress", &taken());
+            peer.reply(arrival, "183 Session Progress", &described());
             peer.reply(arrival, "302 Moved", "Contact: <sip:second@10.0.0.9>\n");
         } else if line.starts_with("INVITE") {
             peer.reply(arrival, "180 Ringing", "");

@@ -1,7 +1,7 @@
 //! Being transferred: what a phone does when the far end wants it to call somebody else.
 
 use super::scene::{
-    ALICE, Actor, BOB, PEER, Scene, header, request, response, sdp, session, tag, taken,
+    ALICE, Actor, BOB, PEER, Scene, described, header, request, response, sdp, session, tag,
 };
 use crate::config::PhoneParameters;
 use crate::error::Error;
@@ -84,7 +84,7 @@ impl Called {
     fn target(&mut self, status: &'static str) -> NodeId<ScriptedPeer> {
         self.scene.peer(TARGET, move |peer, arrival| match arrival.first_line() {
             line if line.starts_with("INVITE") && !status.is_empty() => {
-                let more = if status.starts_with('2') { taken() } else { String::new() };
+                let more = if status.starts_with('2') { described() } else { String::new() };
                 peer.reply(arrival, status, &more.replace("10.0.0.9", "10.0.0.3"));
             }
             line if line.starts_with("CANCEL") || line.starts_with("BYE") => {
@@ -265,7 +265,7 @@ fn provisional_reports_are_a_second_apart_and_only_the_latest_is_sent() {
     assert_eq!(told.len(), 2);
     assert_eq!(told[1].1, "SIP/2.0 182 Queued");
     // The last one waits for nothing.
-    let text = response(&invite, "200 OK", "t", &taken().replace("10.0.0.9", "10.0.0.3"));
+    let text = response(&invite, "200 OK", "t", &described().replace("10.0.0.9", "10.0.0.3"));
     it.scene.say(target, &it.bob, &text);
     assert_eq!(it.reports().len(), 3);
     assert_eq!(it.reports()[2], last("SIP/2.0 200 OK"));

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::scene::{ALICE, Actor, BOB, PEER, Scene, header, response, taken};
+use super::scene::{ALICE, Actor, BOB, PEER, Scene, described, header, response};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallEvent, CallState, EndedBy, Event, Reply, SipRequestId};
@@ -155,7 +155,7 @@ fn a_request_within_a_call() {
     scene.sim.set_default_link(crate::sim::Link::slow(Duration::from_millis(20)));
     let peer = scene.peer(PEER, |peer, arrival| match arrival.first_line().split(' ').next() {
         Some("INVITE") => {
-            let answer = response(arrival, "200 OK", "t", &taken());
+            let answer = response(arrival, "200 OK", "t", &described());
             peer.send(arrival.from, &answer);
         }
         Some("INFO") if arrival.header("Authorization").is_none() => {
@@ -237,7 +237,7 @@ fn a_request_that_finds_no_dialog_at_the_far_end_ends_the_call() {
         let peer =
             scene.peer(PEER, move |peer, arrival| match arrival.first_line().split(' ').next() {
                 Some("INVITE") => {
-                    let answer = response(arrival, "200 OK", "t", &taken());
+                    let answer = response(arrival, "200 OK", "t", &described());
                     peer.send(arrival.from, &answer);
                 }
                 Some("INFO") => peer.reply(arrival, status, ""),

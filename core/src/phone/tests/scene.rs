@@ -11,7 +11,7 @@ use crate::media::MediaControl;
 use crate::phone::Phone;
 use crate::sdp::Agreed;
 pub(super) use crate::sim::session_body as session;
-use crate::sim::{Arrival, NodeId, ScriptedPeer, Simulation, message_text};
+use crate::sim::{Arrival, NodeId, ScriptedParty, ScriptedPeer, Simulation, message_text};
 use crate::time::Duration;
 
 pub(super) const ALICE: [u8; 4] = [10, 0, 0, 1];
@@ -337,29 +337,19 @@ pub(super) fn sdp(direction: &str) -> String {
     )
 }
 
+/// What the scripted peer is called, and whom it calls.
+pub(super) const TESTER: ScriptedParty = ScriptedParty {
+    name: "Tester",
+    user: "tester",
+    ip: "10.0.0.9",
+    call_id: "scripted",
+    peer: "sip:bob@10.0.0.2",
+};
+
 /// A request of the scripted peer, in one series by its Call-ID and tag: `more` are header lines
 /// and perhaps an empty line and a body.
 pub(super) fn request(method: &str, seq: u32, to_tag: Option<&str>, more: &str) -> String {
-    request_to("sip:bob@10.0.0.2", method, seq, to_tag, more)
-}
-
-/// The same with a Request-URI.
-pub(super) fn request_to(
-    uri: &str,
-    method: &str,
-    seq: u32,
-    to_tag: Option<&str>,
-    more: &str,
-) -> String {
-    let to_tag = to_tag.map(|tag| format!(";tag={tag}")).unwrap_or_default();
-    let head = format!(
-        "{method} {uri} SIP/2.0\n\
-         Via: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bK{method}{seq};rport\n\
-         Max-Forwards: 70\nFrom: Tester <sip:tester@10.0.0.9>;tag=tester\n\
-         To: <sip:bob@10.0.0.2>{to_tag}\nCall-ID: scripted@10.0.0.9\nCSeq: {seq} {method}\n\
-         Contact: <sip:tester@10.0.0.9:5060>"
-    );
-    message_text(&head, more)
+    TESTER.request(method, seq, to_tag, more)
 }
 
 /// A response of the scripted peer to a request that came, with this tag in To.
@@ -378,7 +368,7 @@ pub(super) fn response(request: &Arrival, status: &str, tag: &str, more: &str) -
 }
 
 /// The header lines and body of a 2xx or 1xx that answers our offer.
-pub(super) fn taken() -> String {
+pub(super) fn described() -> String {
     format!("Contact: <sip:bob@10.0.0.9:5060>\n{}", session(&sdp("sendrecv")))
 }
 

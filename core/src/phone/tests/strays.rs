@@ -1,7 +1,7 @@
 //! Responses that are not those of the request they come for: they change nothing, and the right one
 //! that follows counts (RFC 3261 §8.1.3.3, §17.1.3).
 
-use super::scene::{ALICE, LONG, PEER, Scene, response, taken};
+use super::scene::{ALICE, LONG, PEER, Scene, described, response};
 use crate::call::CallOptions;
 use crate::config::PhoneParameters;
 use crate::error::Error;
@@ -34,7 +34,8 @@ fn spoiling(
             return;
         }
         requests += 1;
-        let more = if arrival.first_line().starts_with("INVITE") { taken() } else { String::new() };
+        let more =
+            if arrival.first_line().starts_with("INVITE") { described() } else { String::new() };
         peer.send(arrival.from, &spoil(&response(arrival, status, "stray", &more)));
         if requests > 1 {
             peer.send(arrival.from, &right(arrival));
@@ -112,7 +113,7 @@ fn what_cannot_be_read_is_not_taken_for_silence() {
     for spoil in unreadable {
         let mut scene = Scene::new();
         scene.peer(PEER, move |peer, arrival| {
-            peer.send(arrival.from, &spoil(&response(arrival, "200 OK", "x", &taken())));
+            peer.send(arrival.from, &spoil(&response(arrival, "200 OK", "x", &described())));
         });
         let mut parameters = PhoneParameters::without_server("alice");
         parameters.answer_timeout = Duration::from_secs(5);
@@ -189,10 +190,10 @@ fn a_200_with_a_foreign_branch_is_no_answer() {
     let mut scene = Scene::new();
     scene.peer(PEER, |peer, arrival| {
         if arrival.first_line().starts_with("INVITE") {
-            peer.send(arrival.from, &SPOILERS[2](&response(arrival, "200 OK", "x", &taken())));
+            peer.send(arrival.from, &SPOILERS[2](&response(arrival, "200 OK", "x", &described())));
             peer.send(arrival.from, &response(arrival, "180 Ringing", "t", ""));
             peer.send(arrival.from, &SPOILERS[2](&response(arrival, "603 Decline", "x", "")));
-            peer.send(arrival.from, &response(arrival, "200 OK", "t", &taken()));
+            peer.send(arrival.from, &response(arrival, "200 OK", "t", &described()));
         }
     });
     let alice = scene.direct(ALICE, "alice");
@@ -218,7 +219,7 @@ fn an_answer_from_nowhere_is_acknowledged_and_ended() {
     ] {
         for late in [false, true] {
             let mut scene = Scene::new();
-            let more = taken().replace(contact, odd);
+            let more = described().replace(contact, odd);
             let peer = scene.peer(PEER, move |peer, arrival| {
                 let line = arrival.first_line();
                 if line.starts_with("INVITE") {

@@ -565,7 +565,7 @@ fn a_challenged_refer_is_sent_again_with_credentials() {
             } else if line.starts_with("REFER") {
                 peer.reply(arrival, "202 Accepted", "");
             } else if !line.starts_with("ACK") && !line.starts_with("SIP") {
-                peer.reply(arrival, "200 OK", &super::scene::taken());
+                peer.reply(arrival, "200 OK", &super::scene::described());
             }
         });
         scene.start(&alice);
