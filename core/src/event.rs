@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::error::Error;
 use crate::media::{MediaControl, MediaEvent};
 use crate::rtp::MediaStats;
-use crate::sip::Message;
+use crate::sip::{BodyPart, Message};
 use crate::time;
 
 pub use crate::state::{
@@ -266,7 +266,8 @@ pub struct Reply {
     pub cause: Cause,
     /// Its header fields as they came.
     pub headers: Vec<(String, String)>,
-    /// Its body; `Content-Type` in `headers` says what it is.
+    /// Its body; `Content-Type` in `headers` says what it is. One of several [`parts`](Self::parts) is
+    /// here as a whole.
     pub body: Vec<u8>,
     /// The time from sending the request to the response, without the search for a path (DNS,
     /// connection).
@@ -283,5 +284,10 @@ impl Reply {
             body: response.body().to_owned(),
             round_trip: round_trip.into(),
         }
+    }
+
+    /// The parts of its body (RFC 5621).
+    pub fn parts(&self) -> Vec<BodyPart> {
+        BodyPart::split(&self.headers, &self.body)
     }
 }

@@ -39,7 +39,7 @@ pub use line_id::LineId;
 pub(crate) use paths::{Lost, Path, Reach};
 pub(crate) use ports::MediaPorts;
 pub(crate) use request::{Attempt, Content, MAX_MESSAGE, Refusal, Request};
-pub(crate) use response::{ACCEPTED, ALLOWED, Query, Response, SUPPORTED};
+pub(crate) use response::{ACCEPTED, ACCEPTED_BODIES, ALLOWED, Query, Response, SUPPORTED};
 pub(crate) use seeking::{HOST_TIMEOUT, SearchResult};
 pub(crate) use series::{Series, SeriesStep};
 pub(crate) use tag::Tag;

@@ -60,6 +60,9 @@ pub(crate) const SUPPORTED: [&str; 2] = ["norefersub", "tdialog"];
 /// The body that we understand (§20.1).
 pub(crate) const ACCEPTED: &str = "application/sdp";
 
+/// The same with what it may stand in (RFC 5621 §4.2).
+pub(crate) const ACCEPTED_BODIES: &str = "application/sdp, multipart/mixed, multipart/alternative";
+
 impl<'a> Response<'a> {
     /// A response with that status and nothing of its own.
     pub(crate) fn new(status: u16) -> Self {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::body::Body;
 use super::common::Common;
-use super::media::Body;
 use super::session::Session;
 use super::{Call, EndReason, Stage, Step, queries};
 use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};

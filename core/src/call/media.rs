@@ -3,6 +3,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::body::Body;
 use super::hold::Hold;
 use super::queries;
 use crate::agent::{Context, MediaPorts, Query, Response};
@@ -12,7 +13,6 @@ use crate::event::{CallEvent, CallId, Event, HoldBy};
 use crate::host::MediaPort;
 use crate::media::{MediaControl, MediaOptions, MediaParameters, MediaTransport};
 use crate::sdp::{Agreed, Direction, LocalMedia, Negotiator, NotAcceptable, SessionDescription};
-use crate::sip::{HeaderName, Message, find};
 
 /// How many audio streams a call may have, each with a pair of ports: what a peer can make us bind.
 pub(crate) const MAX_STREAMS: u8 = 4;
@@ -64,40 +64,6 @@ pub(crate) struct CallMedia {
 struct Live {
     number: u8,
     agreed: Agreed,
-}
-
-/// What a body says that ought to hold a session description.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Body {
-    /// There is none.
-    None,
-    /// A description.
-    Session(Box<SessionDescription>),
-    /// One that cannot be read: 400.
-    Malformed,
-    /// Something else that must be understood: 415 (RFC 3261 §8.2.3).
-    Unsupported,
-}
-
-impl Body {
-    /// Looks at a message's body.
-    pub(crate) fn of(message: &Message) -> Self {
-        if message.body().is_empty() {
-            return Self::None;
-        }
-        if queries::is_plain(message) && message.has_body("application", "sdp") {
-            return match SessionDescription::parse(message.body()) {
-                Ok(description) => Self::Session(Box::new(description)),
-                Err(_) => Self::Malformed,
-            };
-        }
-        // §8.2.3: a body whose handling is optional may be ignored.
-        let disposition = message.header(HeaderName::ContentDisposition).unwrap_or_default();
-        match find(disposition.to_ascii_lowercase().as_bytes(), b"handling=optional") {
-            Some(_) => Self::None,
-            None => Self::Unsupported,
-        }
-    }
 }
 
 impl CallMedia {

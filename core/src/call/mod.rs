@@ -6,6 +6,7 @@
 //! What a stage does meanwhile it does at once: messages go out, and the application's events are
 //! queued. Commands stand in the file of their name (`hold`), or of the stage that takes them.
 
+mod body;
 mod common;
 mod end_reason;
 mod hold;
@@ -29,8 +30,9 @@ use std::sync::Arc;
 pub use options::{CallInfo, CallOptions, TransferMode, TransferOptions};
 pub use profile::CallProfile;
 
+pub(crate) use body::Body;
 pub(crate) use end_reason::EndReason;
-pub(crate) use media::{Body, MAX_STREAMS};
+pub(crate) use media::MAX_STREAMS;
 pub(crate) use notice::parameter;
 pub(crate) use reference::Reference;
 pub(crate) use session::{MAX_REQUESTS, Order};

@@ -3,6 +3,7 @@
 use crate::codec::Codec;
 use crate::event::{CallDirection, CallId, CallState};
 use crate::sdp::Direction;
+use crate::sip::BodyPart;
 
 /// How an outgoing call departs from the phone's parameters.
 #[derive(Clone, Debug)]
@@ -181,8 +182,8 @@ pub struct CallInfo {
     /// The header fields of an incoming call's INVITE as they came, in order, all of them; none for an
     /// outgoing call.
     pub headers: Vec<(String, String)>,
-    /// The body of an incoming call's INVITE: the offer, mostly; empty where there is none, and for an
-    /// outgoing call.
+    /// The body of an incoming call's INVITE: the offer, mostly, or [`parts`](Self::parts) of which one is
+    /// the offer; empty where there is none, and for an outgoing call.
     pub body: Vec<u8>,
     /// The codec we send, once media is agreed.
     pub codec: Option<Codec>,
@@ -194,4 +195,11 @@ pub struct CallInfo {
     pub held: bool,
     /// Whether we have put the far end on hold.
     pub holding: bool,
+}
+
+impl CallInfo {
+    /// The parts of the body: beside the offer a trunk's ISUP, or where the caller is (RFC 5621).
+    pub fn parts(&self) -> Vec<BodyPart> {
+        BodyPart::split(&self.headers, &self.body)
+    }
 }

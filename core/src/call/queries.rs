@@ -1,8 +1,8 @@
 //! Answers that need no state of a call, within a dialog or without one.
 
-use crate::agent::{ACCEPTED, ALLOWED, Context, Query, Response};
+use crate::agent::{ACCEPTED_BODIES, ALLOWED, Context, Query, Response};
 use crate::event::{Event, PhoneEvent};
-use crate::sdp::{NotAcceptable, SessionDescription};
+use crate::sdp::{NotAcceptable, SdpError};
 use crate::sip::{HeaderName, Message, Method, head};
 
 /// 481: there is no such dialog or transaction (RFC 3261 §12.2.2).
@@ -91,7 +91,7 @@ fn info(cx: &mut Context<'_>, query: &Query) {
 /// 415, and what would be taken (§21.4.13).
 pub(crate) fn unsupported_body(cx: &mut Context<'_>, query: &Query) {
     let accepted = match query.request.method() {
-        Method::Invite | Method::Update => ACCEPTED,
+        Method::Invite | Method::Update => ACCEPTED_BODIES,
         Method::Message => "*/*",
         _ => "",
     };
@@ -116,14 +116,12 @@ pub(crate) fn not_acceptable(cx: &mut Context<'_>, query: &Query, why: &NotAccep
 
 /// 400 for what cannot be read as a session description, 488 for one that says more than is read; and
 /// why.
-pub(crate) fn unreadable_description(cx: &mut Context<'_>, query: &Query) {
-    let (status, why) = match SessionDescription::parse(query.request.body()) {
-        Err(error) if error.is_limit() => (488, error.to_string()),
-        Err(error) => (400, error.to_string()),
-        Ok(_) => (400, String::new()),
+pub(crate) fn unreadable_description(cx: &mut Context<'_>, query: &Query, error: &SdpError) {
+    let (status, reason) = match error.is_limit() {
+        true => (488, None),
+        false => (400, Some("Malformed Session Description")),
     };
-    let reason = (status == 400).then_some("Malformed Session Description");
-    let warning = format!("399 offhook \"{}\"", printable(&why));
+    let warning = format!("399 offhook \"{}\"", printable(&error.to_string()));
     cx.respond(query, Response::new(status).reason(reason).field(HeaderName::Warning, warning));
 }
 

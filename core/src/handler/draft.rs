@@ -3,7 +3,7 @@
 use core::ops::Deref;
 
 use super::is_identity;
-use crate::sip::{HeaderName, MediaType, Message, Writer, check_name, check_value};
+use crate::sip::{MediaType, Message, Writer, check_name, check_value, is_same_name};
 
 /// A message that a handler is shown and may change. It reads as the [`Message`] before any change.
 ///
@@ -106,13 +106,15 @@ impl SipDraft {
 
     fn write(&self) -> Vec<u8> {
         let message = &self.message;
-        let fields = message.fields().filter(|(name, _)| !is(name, "Content-Length"));
+        let fields = message.fields().filter(|(name, _)| !is_same_name(name, "Content-Length"));
         let mut fields: Vec<(&str, &str)> = fields.collect();
         let mut body = message.body();
         for change in &self.changes {
             match change {
                 Change::Add(name, value) => fields.push((name, value)),
-                Change::Remove(unwanted) => fields.retain(|(name, _)| !is(name, unwanted)),
+                Change::Remove(unwanted) => {
+                    fields.retain(|(name, _)| !is_same_name(name, unwanted))
+                }
                 Change::Body(new) => body = new,
             }
         }
@@ -140,17 +142,10 @@ impl Deref for SipDraft {
     }
 }
 
-/// Whether both mean the same header field.
-fn is(name: &str, other: &str) -> bool {
-    match HeaderName::from_str(name) {
-        HeaderName::Other => name.eq_ignore_ascii_case(other),
-        known => known == HeaderName::from_str(other),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::HeaderName;
 
     const INVITE: &str = "INVITE sip:bob@10.0.0.2 SIP/2.0\r\n\
         v: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa\r\nFrom: <sip:a@h>;tag=1\r\nt: <sip:b@h>\r\n\

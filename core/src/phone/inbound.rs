@@ -252,7 +252,7 @@ impl Phone {
         }
         let cx = &mut Context { host, agent: &mut self.agent };
         let body = match Body::of(request) {
-            Body::Malformed => return queries::unreadable_description(cx, query),
+            Body::Malformed(error) => return queries::unreadable_description(cx, query, &error),
             Body::Unsupported => return queries::unsupported_body(cx, query),
             body => body,
         };

@@ -81,6 +81,8 @@ fn message(input: &[u8]) {
         message.values(HeaderName::Supported).count(),
     );
     let _numbers = (message.expires(), message.max_forwards(), message.min_expires());
+    let parts = message.parts();
+    assert!(parts.len() <= 32, "{} parts", parts.len());
     let _typed = (message.content_type(), message.uri(), message.via(), message.from().uri());
     let again = rewrite(&message);
     let second = Message::parse(&again).expect("what was written can be read");

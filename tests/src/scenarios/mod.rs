@@ -1,6 +1,7 @@
 //! The table of scenarios.
 
 mod audio;
+mod bodies;
 mod calls;
 mod exchange_transports;
 mod handler;
@@ -86,6 +87,7 @@ pub const SCENARIOS: &[Scenario] = &[
     sessions::REDIRECTED,
     sessions::NO_ANSWER_IN_2XX,
     sessions::RACE_OF_ANSWERS,
+    bodies::MULTIPART,
     nat::FULL_CONE_CALLER,
     nat::FULL_CONE_CALLEE,
     nat::FULL_CONE_BOTH,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::early::Early;
 use crate::agent::{Attempt, Context, Path, Target};
+use crate::call::body::Body;
 use crate::call::common::Common;
-use crate::call::media::Body;
 use crate::call::session::{Invite, Session};
 use crate::call::{EndReason, Stage, Step};
 use crate::dialog::{Destination, Dialog};
@@ -152,7 +152,7 @@ impl Calling {
             },
             (Body::None, None) if call.media.streams() > 0 => None,
             (Body::None, None) => Some("the answer has no session description"),
-            (Body::Malformed | Body::Unsupported, None) => {
+            (Body::Malformed(_) | Body::Unsupported, None) => {
                 Some("the answer's session description cannot be read")
             }
         };

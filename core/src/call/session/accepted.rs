@@ -3,8 +3,8 @@
 use super::Session;
 use super::reoffer::emit_renegotiated;
 use crate::agent::{CallAlarm, Context, Query, Response};
+use crate::call::body::Body;
 use crate::call::common::Common;
-use crate::call::media::Body;
 use crate::call::repeated::RepeatedResponse;
 use crate::call::{EndReason, Step};
 use crate::error::Error;

@@ -6,8 +6,8 @@ use super::requests::Purpose;
 use crate::agent::{
     ACCEPTED, ALLOWED, CallAlarm, Content, Context, InDialogRequest, Reach, TRANSACTION,
 };
+use crate::call::body::Body;
 use crate::call::common::Common;
-use crate::call::media::Body;
 use crate::call::{EndReason, Step};
 use crate::dialog::Dialog;
 use crate::event::{CallDirection, Cause, EndedBy};

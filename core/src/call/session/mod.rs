@@ -26,8 +26,8 @@ pub(crate) use application::MAX_REQUESTS;
 pub(super) use invite::Invite;
 pub(crate) use transfer::Order;
 
+use super::body::Body;
 use super::common::Common;
-use super::media::Body;
 use super::repeated::RepeatedResponse;
 use super::{EndReason, Step, queries};
 use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};

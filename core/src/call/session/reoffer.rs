@@ -2,8 +2,8 @@
 
 use super::Session;
 use crate::agent::{Context, Query, Response};
+use crate::call::body::Body;
 use crate::call::common::Common;
-use crate::call::media::Body;
 use crate::call::queries;
 use crate::dialog::Dialog;
 use crate::event::CallEvent;
@@ -21,7 +21,7 @@ impl Session {
         let request = &query.request;
         let invite = *request.method() == Method::Invite;
         let body = match body {
-            Body::Malformed => return queries::unreadable_description(cx, query),
+            Body::Malformed(error) => return queries::unreadable_description(cx, query, &error),
             Body::Unsupported => return queries::unsupported_body(cx, query),
             // Glare: an offer of ours waits for its answer.
             Body::Session(_) if call.media.is_offering() => {

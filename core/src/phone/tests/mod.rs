@@ -1,5 +1,6 @@
 //! Phones in virtual time: with each other, and with peers that say what a test wants.
 
+mod bodies;
 mod callee;
 mod caller;
 mod calls;

@@ -146,6 +146,14 @@ impl HeaderName {
     }
 }
 
+/// Whether both mean the same header field, long or compact, in any case.
+pub(crate) fn is_same_name(name: &str, other: &str) -> bool {
+    match HeaderName::from_str(name) {
+        HeaderName::Other => name.eq_ignore_ascii_case(other),
+        known => known == HeaderName::from_str(other),
+    }
+}
+
 impl fmt::Display for HeaderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
