@@ -34,6 +34,7 @@ pub mod wav;
 pub mod nat;
 
 pub mod exchange;
+pub mod relay;
 pub mod sim;
 pub mod trace;
 

@@ -1,6 +1,7 @@
 //! Fuzzing that needs no nightly compiler: seeded mutations of a corpus, fed to the same targets
 //! that `cargo fuzz` runs with coverage (`tests/fuzz`).
 
+mod relay;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,8 +22,17 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] =
-    &[MESSAGE, targets::STREAM, targets::URI, SDP, RTP, targets::G722, targets::STUN, targets::WAV];
+pub const TARGETS: &[Target] = &[
+    MESSAGE,
+    targets::STREAM,
+    targets::URI,
+    SDP,
+    RTP,
+    targets::G722,
+    targets::STUN,
+    targets::WAV,
+    relay::RELAY,
+];
 
 pub use targets::{MESSAGE, RTP, SDP};
 
