@@ -19,8 +19,8 @@ struct Gate {
 }
 
 impl SipHandler for Gate {
-    fn methods(&self) -> &[&str] {
-        &["PING"]
+    fn methods(&self) -> Vec<&str> {
+        vec!["PING"]
     }
 
     fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {

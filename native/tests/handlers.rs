@@ -252,8 +252,8 @@ async fn a_hook_that_panics_or_never_returns_is_its_own_calls_trouble() {
 async fn a_sip_handler_sees_changes_and_answers() {
     struct Naming;
     impl SipHandler for Naming {
-        fn methods(&self) -> &[&str] {
-            &["PING"]
+        fn methods(&self) -> Vec<&str> {
+            vec!["PING"]
         }
         fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
             assert!(from.ip().is_loopback());

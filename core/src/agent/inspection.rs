@@ -16,7 +16,7 @@ pub(crate) struct Inspection {
 impl Inspection {
     pub(crate) fn new(handler: Box<dyn SipHandler>) -> Self {
         let ours = |method: &str| ALLOWED.split(',').any(|our| our.trim_start() == method);
-        let new = handler.methods().iter().filter(|m| check_name(m).is_ok() && !ours(m));
+        let new = handler.methods().into_iter().filter(|m| check_name(m).is_ok() && !ours(m));
         let methods = new.fold(String::new(), |list, method| list + ", " + method);
         Self { handler, methods }
     }

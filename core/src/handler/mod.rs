@@ -33,8 +33,8 @@
 //! struct Gate;
 //!
 //! impl SipHandler for Gate {
-//!     fn methods(&self) -> &[&str] {
-//!         &["PING"]
+//!     fn methods(&self) -> Vec<&str> {
+//!         vec!["PING"]
 //!     }
 //!
 //!     fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {
@@ -79,8 +79,8 @@ pub trait SipHandler: Send {
     /// Methods that [`request_in`](Self::request_in) answers beyond those of the phone: they are
     /// named in Allow. Called once, when the phone starts. A request of such a method that the
     /// handler passes on is refused by the phone (501 or 405).
-    fn methods(&self) -> &[&str] {
-        &[]
+    fn methods(&self) -> Vec<&str> {
+        Vec::new()
     }
 
     /// A request was received.

@@ -18,8 +18,8 @@ struct Desk {
 }
 
 impl SipHandler for Desk {
-    fn methods(&self) -> &[&str] {
-        &["COUNT"]
+    fn methods(&self) -> Vec<&str> {
+        vec!["COUNT"]
     }
 
     fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> RequestAction {

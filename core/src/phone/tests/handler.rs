@@ -50,8 +50,8 @@ impl Hooks {
 }
 
 impl SipHandler for Hooks {
-    fn methods(&self) -> &[&str] {
-        self.methods
+    fn methods(&self) -> Vec<&str> {
+        self.methods.to_vec()
     }
 
     fn request_in(&mut self, request: &mut SipDraft, from: SocketAddr) -> RequestAction {

@@ -37,8 +37,8 @@ impl Scene {
 fn a_new_method_goes_from_phone_to_phone() {
     struct Pinged;
     impl SipHandler for Pinged {
-        fn methods(&self) -> &[&str] {
-            &["PING"]
+        fn methods(&self) -> Vec<&str> {
+            vec!["PING"]
         }
         fn request_in(&mut self, request: &mut SipDraft, _: SocketAddr) -> RequestAction {
             assert_eq!((request.header_by_name("X-Hop"), request.body()), (Some("1"), &b"hi"[..]));
