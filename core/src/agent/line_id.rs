@@ -53,6 +53,19 @@ impl LineId {
     }
 }
 
+impl From<LineId> for u16 {
+    fn from(LineId(number): LineId) -> Self {
+        number
+    }
+}
+
+impl From<u16> for LineId {
+    /// The line of that number, which need not be on any switchboard.
+    fn from(number: u16) -> Self {
+        Self(number)
+    }
+}
+
 impl fmt::Display for LineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

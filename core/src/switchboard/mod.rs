@@ -302,12 +302,9 @@ impl<L: Line> Endpoint for Switchboard<L> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        match self.unscheduled.is_empty() {
-            true => {
-                let connections = self.shared.connections.next_deadline();
-                [self.timers.next_deadline(), connections].into_iter().flatten().min()
-            }
-            false => Some(Instant::ZERO),
-        }
+        let lines =
+            self.unscheduled.iter().filter_map(|id| self.lines.get(id)?.line.next_deadline());
+        let shared = [self.timers.next_deadline(), self.shared.connections.next_deadline()];
+        lines.chain(shared.into_iter().flatten()).min()
     }
 }
