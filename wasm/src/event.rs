@@ -9,23 +9,35 @@ use offhook_core::event::{
     Reply, SipRequestId,
 };
 use offhook_core::rtp::MediaStats;
+use offhook_core::switchboard::LineId;
 use wasm_bindgen::JsValue;
 
 use crate::error::refused;
+use crate::machine::ids::joined;
 use crate::object::{Builder, number};
 
-/// An event; `None` for what JavaScript is not told.
+/// An event of a phone alone; `None` for what JavaScript does not see.
 pub(crate) fn event(event: Event) -> Option<JsValue> {
-    let object = match event {
-        Event::Phone(event) => of_phone(event)?,
-        Event::Call { call, event } => of_call(call, event)?,
-        Event::Response { request, reply } => response(request, reply),
-        _ => return None,
-    };
-    Some(object.done())
+    object(0.0, event).map(Builder::done)
 }
 
-fn of_phone(event: PhoneEvent) -> Option<Builder> {
+/// An event of a line.
+pub(crate) fn of_line(line: LineId, event: Event) -> Option<JsValue> {
+    let object = object(joined(line, 0), event)?;
+    Some(object.with("line", u16::from(line)).done())
+}
+
+/// An event. Calls, requests and referrals are counted from `base`.
+fn object(base: f64, event: Event) -> Option<Builder> {
+    match event {
+        Event::Phone(event) => of_phone(base, event),
+        Event::Call { call, event } => of_call(base, call, event),
+        Event::Response { request, reply } => Some(response(base, request, reply)),
+        _ => None,
+    }
+}
+
+fn of_phone(base: f64, event: PhoneEvent) -> Option<Builder> {
     Some(match event {
         PhoneEvent::Status(status) => Builder::of("status").with("status", status_name(status)),
         PhoneEvent::Registered { expires } => {
@@ -36,60 +48,65 @@ fn of_phone(event: PhoneEvent) -> Option<Builder> {
             cause(Builder::of("registrationFailed").maybe("error", error.map(refused)), why)
         }
         PhoneEvent::Incoming { call, from, to } => {
-            of("incoming", call).with("from", from).with("to", to)
+            of(base, "incoming", call).with("from", from).with("to", to)
         }
         PhoneEvent::CallRefused { from, to, code, error } => Builder::of("callRefused")
             .with("from", from)
             .with("to", to)
             .with("code", number(code.into()))
             .with("error", refused(error)),
-        PhoneEvent::Message { from, to, body, content_type } => Builder::of("message")
-            .with("from", from)
-            .with("to", to)
-            .with("body", String::from_utf8_lossy(&body).into_owned())
-            .with("contentType", content_type),
+        PhoneEvent::Message { from, to, body, content_type } => {
+            let object = Builder::of("message").with("from", from).with("to", to);
+            let object = match base > 0.0 {
+                true => object.with("body", js_sys::Uint8Array::from(&body[..])),
+                false => object.with("body", String::from_utf8_lossy(&body).into_owned()),
+            };
+            object.with("contentType", content_type)
+        }
         _ => return None,
     })
 }
 
-fn of_call(call: CallId, event: CallEvent) -> Option<Builder> {
+fn of_call(base: f64, call: CallId, event: CallEvent) -> Option<Builder> {
+    let of = |kind| of(base, kind, call);
     Some(match event {
         CallEvent::State { state, cause: why } => {
-            cause(of("state", call).with("state", state.as_str()), why)
+            cause(of("state").with("state", state.as_str()), why)
         }
-        CallEvent::Hold { by, held } => of("hold", call).with("by", by.as_str()).with("held", held),
+        CallEvent::Hold { by, held } => of("hold").with("by", by.as_str()).with("held", held),
         CallEvent::HoldFailed { held, cause: why } => {
-            cause(of("holdFailed", call).with("held", held), why)
+            cause(of("holdFailed").with("held", held), why)
         }
-        CallEvent::Renegotiated => of("renegotiated", call),
+        CallEvent::Renegotiated => of("renegotiated"),
         CallEvent::Transfer { to, outcome, last, cause: why } => {
-            let object = of("transfer", call).with("to", to).with("outcome", outcome.as_str());
+            let object = of("transfer").with("to", to).with("outcome", outcome.as_str());
             cause(object.with("last", last), why)
         }
         CallEvent::Referred { referral: ReferralId(referral), to, by } => {
-            of("referred", call).with("referral", number(referral)).with("to", to).with("by", by)
+            of("referred").with("referral", base + number(referral)).with("to", to).with("by", by)
         }
         CallEvent::Dtmf { digit, duration } => {
-            of("dtmf", call).with("digit", digit.to_string()).with("durationMs", millis(duration))
+            of("dtmf").with("digit", digit.to_string()).with("durationMs", millis(duration))
         }
-        CallEvent::DtmfSent => of("dtmfSent", call),
-        CallEvent::AudioSent => of("audioSent", call),
-        CallEvent::Mark { name, played } => {
-            of("mark", call).with("name", name).with("played", played)
-        }
-        CallEvent::Silent => of("silent", call),
-        CallEvent::Goodbye => of("goodbye", call),
+        CallEvent::DtmfSent => of("dtmfSent"),
+        CallEvent::AudioSent => of("audioSent"),
+        CallEvent::Mark { name, played } => of("mark").with("name", name).with("played", played),
+        CallEvent::Silent => of("silent"),
+        CallEvent::Goodbye => of("goodbye"),
         CallEvent::Ended(ending) => {
-            let Ending { by, cause: why, error, stats: done, .. } = *ending;
-            let object = cause(of("ended", call).with("by", by.as_str()), why);
-            object.maybe("error", error.map(refused)).with("stats", stats(&done))
+            let Ending { by, cause: why, error, setup, duration, stats: done, .. } = *ending;
+            cause(of("ended").with("by", by.as_str()), why)
+                .maybe("error", error.map(refused))
+                .maybe("setupMs", setup.map(millis))
+                .with("durationMs", millis(duration))
+                .with("stats", stats(&done))
         }
         _ => return None,
     })
 }
 
-fn response(request: SipRequestId, reply: Result<Reply, Option<Error>>) -> Builder {
-    let object = Builder::of("response").with("request", number(request.0));
+fn response(base: f64, request: SipRequestId, reply: Result<Reply, Option<Error>>) -> Builder {
+    let object = Builder::of("response").with("request", base + number(request.0));
     match reply {
         Ok(Reply { cause: why, headers, body, round_trip, .. }) => cause(object, Some(why))
             .with("headers", pairs(headers))
@@ -99,8 +116,8 @@ fn response(request: SipRequestId, reply: Result<Reply, Option<Error>>) -> Build
     }
 }
 
-fn of(kind: &str, call: CallId) -> Builder {
-    Builder::of(kind).with("call", number(call.0))
+fn of(base: f64, kind: &str, CallId(call): CallId) -> Builder {
+    Builder::of(kind).with("call", base + number(call))
 }
 
 fn cause(object: Builder, cause: Option<Cause>) -> Builder {
@@ -120,7 +137,8 @@ fn millis(time: Duration) -> f64 {
     time.as_micros() as f64 / 1_000.0
 }
 
-fn pairs(headers: Vec<(String, String)>) -> js_sys::Array {
+/// An array of pairs.
+pub(crate) fn pairs(headers: impl IntoIterator<Item = (String, String)>) -> js_sys::Array {
     let pair = |(name, value): (String, String)| js_sys::Array::of2(&name.into(), &value.into());
     headers.into_iter().map(pair).collect()
 }
@@ -136,14 +154,14 @@ pub(crate) fn status_name(status: PhoneStatus) -> &'static str {
     }
 }
 
-/// What is known about a call.
-pub(crate) fn info(info: CallInfo) -> JsValue {
+/// What is known about the call of that number.
+pub(crate) fn info(call: f64, info: CallInfo) -> JsValue {
     let direction = match info.direction {
         CallDirection::Outgoing => "outgoing",
         CallDirection::Incoming => "incoming",
     };
     Builder::new()
-        .with("call", number(info.id.0))
+        .with("call", call)
         .with("direction", direction)
         .with("state", info.state.as_str())
         .with("remote", info.remote)

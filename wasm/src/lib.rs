@@ -13,7 +13,7 @@ mod error;
 #[cfg(feature = "phone")]
 mod event;
 #[cfg(feature = "phone")]
-mod host;
+mod machine;
 #[cfg(feature = "media")]
 pub mod media;
 #[cfg(feature = "phone")]
@@ -33,6 +33,8 @@ mod types;
 #[cfg(feature = "phone")]
 mod wav;
 
+#[cfg(feature = "phone")]
+pub use machine::Machine;
 #[cfg(feature = "phone")]
 pub use softphone::Softphone;
 #[cfg(feature = "phone")]

@@ -3,11 +3,14 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
+use std::path::PathBuf;
 
-use js_sys::{Array, Object, Uint8Array};
+use js_sys::{Array, Function, Object, Uint8Array};
 use offhook_core::call::{CallOptions, TransferMode, TransferOptions};
 use offhook_core::codec::Codec;
 use offhook_core::config::PhoneParameters;
+use offhook_core::handler::SipAnswer;
+use offhook_core::host::Transport;
 use offhook_core::phone::RequestOptions;
 use offhook_core::sdp::Direction;
 use offhook_core::time::Duration;
@@ -15,14 +18,22 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::error::unusable;
 
-/// The parameters of a phone; the type `PhoneParameters` in TypeScript says which there are.
-pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
+/// The parameters of a phone, and who is asked for the password of its private key; the type
+/// `PhoneParameters` in TypeScript says which there are.
+pub(crate) fn account(given: &JsValue) -> Result<(PhoneParameters, Option<Function>), JsValue> {
     let mut fields = Fields::of("parameters", given)?;
     let user = fields.take("user", text)?.unwrap_or_default();
     let mut parameters = match fields.take("server", text)? {
         Some(server) => PhoneParameters::new(&server, &user),
         None => PhoneParameters::without_server(&user),
     };
+    fields.put("port", port, &mut parameters.port)?;
+    for Login { username, password, server, realm, user } in
+        fields.take("credentials", logins)?.unwrap_or_default()
+    {
+        let [server, realm, user] = [&server, &realm, &user].map(|of| of.as_deref());
+        parameters.credentials.add(&username, &password, server, realm, user);
+    }
     let login = fields.take("authUser", text)?.unwrap_or_else(|| user.clone());
     parameters.realm = fields.take("realm", text)?;
     if let Some(password) = fields.take("password", text)? {
@@ -38,7 +49,23 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
         parameters.bind_ip = ip;
         parameters.bind_port = port.unwrap_or(parameters.bind_port);
     }
+    parameters.transport = fields.take("transport", transport)?;
+    fields.put("allowTcp", boolean, &mut parameters.allow_tcp)?;
     fields.put("dnsServers", name_servers, &mut parameters.dns_servers)?;
+    fields.put("websocketPath", text, &mut parameters.websocket_path)?;
+    parameters.ca_file = fields.take("caFile", path)?;
+    parameters.cert_file = fields.take("certFile", path)?;
+    parameters.key_file = fields.take("keyFile", path)?;
+    parameters.client_ca_file = fields.take("clientCaFile", path)?;
+    fields.put("tlsInsecure", boolean, &mut parameters.tls_insecure)?;
+    let ask = match fields.take("keyPassword", text_or_function)? {
+        Some(Ok(password)) => {
+            parameters.key_password = Some(password.as_str().into());
+            None
+        }
+        Some(Err(ask)) => Some(ask),
+        None => None,
+    };
     fields.put("bindNetwork", parsed, &mut parameters.bind_network)?;
     fields.put("allowMd5", boolean, &mut parameters.allow_md5)?;
     fields.put("register", boolean, &mut parameters.register)?;
@@ -68,8 +95,9 @@ pub(crate) fn phone(given: &JsValue) -> Result<PhoneParameters, JsValue> {
     fields.put("maxCalls", whole, &mut parameters.max_calls)?;
     fields.put("acceptAnyUser", boolean, &mut parameters.accept_any_user)?;
     fields.put("acceptTransfer", boolean, &mut parameters.accept_transfer)?;
+    parameters.next_hop = fields.take("nextHop", parsed)?;
     fields.end()?;
-    Ok(parameters)
+    Ok((parameters, ask))
 }
 
 /// The options of a call; the type `CallOptions` in TypeScript says which there are.
@@ -118,10 +146,35 @@ pub(crate) fn request(given: &JsValue) -> Result<RequestOptions, JsValue> {
     Ok(options)
 }
 
+/// An answer of a `sipHandler`; the type `SipAnswer` in TypeScript says what there is.
+pub(crate) fn answer(given: &JsValue) -> Result<SipAnswer, JsValue> {
+    let mut fields = Fields::of("answer of the sipHandler", given)?;
+    let Some(status) = fields.take("status", port)? else {
+        let problem = "it has no status: { status: 486 }";
+        return Err(unusable("answer of the sipHandler", shown(given), problem));
+    };
+    let mut answer = SipAnswer::new(status);
+    if let Some(reason) = fields.take("reason", text)? {
+        answer = answer.reason(&reason);
+    }
+    for (name, value) in fields.take("headers", headers)?.unwrap_or_default() {
+        answer = answer.header(&name, &value);
+    }
+    let kind = fields.take("contentType", text)?.unwrap_or_else(|| "text/plain".to_owned());
+    if let Some(body) = fields.take("body", bytes)? {
+        answer = answer.body(&kind, &body);
+    }
+    fields.end()?;
+    Ok(answer)
+}
+
 /// The fields of an object that were not taken yet.
 struct Fields {
     fields: Vec<(String, JsValue)>,
 }
+
+/// What no message shows.
+const SECRETS: [&str; 3] = ["password", "keyPassword", "credentials"];
 
 /// Reads a value, or says what is wrong with it.
 type Read<T> = fn(&JsValue) -> Result<T, &'static str>;
@@ -148,7 +201,7 @@ impl Fields {
         }
         match read(&value) {
             Ok(value) => Ok(Some(value)),
-            Err(_) if name == "password" => Err(unusable(name, "...".into(), "it is not a string")),
+            Err(problem) if SECRETS.contains(&name) => Err(unusable(name, "...".into(), problem)),
             Err(problem) => Err(unusable(name, shown(&value), problem)),
         }
     }
@@ -169,7 +222,7 @@ impl Fields {
 }
 
 /// A value for a message.
-fn shown(value: &JsValue) -> String {
+pub(crate) fn shown(value: &JsValue) -> String {
     // A function and a symbol have no JSON: `undefined` comes back.
     let json = || JsValue::from(js_sys::JSON::stringify(value).ok()?).as_string();
     let kind = || value.js_typeof().as_string();
@@ -197,8 +250,50 @@ fn small(value: &JsValue) -> Result<u8, &'static str> {
     u8::try_from(whole(value)?).map_err(|_| "it is too large")
 }
 
+fn port(value: &JsValue) -> Result<u16, &'static str> {
+    u16::try_from(whole(value)?).map_err(|_| "it is above 65535")
+}
+
+fn path(value: &JsValue) -> Result<PathBuf, &'static str> {
+    text(value).map(PathBuf::from)
+}
+
+fn text_or_function(value: &JsValue) -> Result<Result<String, Function>, &'static str> {
+    match value.as_string() {
+        Some(text) => Ok(Ok(text)),
+        None => value.clone().dyn_into().map(Err).map_err(|_| "it is no string and no function"),
+    }
+}
+
+fn transport(value: &JsValue) -> Result<Transport, &'static str> {
+    Transport::named(&text(value)?).ok_or("it is not UDP, TCP, TLS, WS or WSS")
+}
+
+/// A name and password, and for what.
+struct Login {
+    username: String,
+    password: String,
+    server: Option<String>,
+    realm: Option<String>,
+    user: Option<String>,
+}
+
+fn logins(value: &JsValue) -> Result<Vec<Login>, &'static str> {
+    const PROBLEM: &str =
+        "each has username, password, and for what: server, realm and user, in any combination";
+    let login = |entry: JsValue| {
+        let mut fields = Fields::of("credentials", &entry).ok()?;
+        let mut take = |name| fields.take(name, text).ok();
+        let (username, password) = (take("username")??, take("password")??);
+        let (server, realm, user) = (take("server")?, take("realm")?, take("user")?);
+        fields.end().ok()?;
+        Some(Login { username, password, server, realm, user })
+    };
+    array(value)?.iter().map(|entry| login(entry).ok_or(PROBLEM)).collect()
+}
+
 /// Text, or bytes.
-fn bytes(value: &JsValue) -> Result<Vec<u8>, &'static str> {
+pub(crate) fn bytes(value: &JsValue) -> Result<Vec<u8>, &'static str> {
     let bytes = value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
     bytes
         .or_else(|| value.as_string().map(String::into_bytes))
@@ -249,8 +344,7 @@ fn array(value: &JsValue) -> Result<Array, &'static str> {
 
 fn ports(value: &JsValue) -> Result<(u16, u16), &'static str> {
     let array = array(value)?;
-    let port = |index| whole(&array.get(index)).and_then(|n| n.try_into().map_err(|_| "no port"));
-    Ok((port(0)?, port(1)?))
+    Ok((port(&array.get(0))?, port(&array.get(1))?))
 }
 
 fn codecs(value: &JsValue) -> Result<Vec<Codec>, &'static str> {

@@ -17,7 +17,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::error::{refused, tell_panics, thrown};
 use crate::event;
-use crate::host::JsHost;
+use crate::machine::host::JsHost;
 use crate::names;
 use crate::object::number;
 use crate::parameters;
@@ -46,7 +46,7 @@ impl Softphone {
         #[wasm_bindgen(unchecked_param_type = "(bytes: Uint8Array) => void")] entropy: Function,
     ) -> Result<Softphone, JsValue> {
         tell_panics();
-        let machine = core_softphone::Softphone::new(parameters::phone(parameters)?);
+        let machine = core_softphone::Softphone::new(parameters::account(parameters)?.0);
         let machine = machine.map_err(refused)?;
         Ok(Self { machine, host: JsHost::new(entropy) })
     }
@@ -345,7 +345,8 @@ impl Softphone {
     /// What is known about a call; `undefined` when it is over.
     #[wasm_bindgen(unchecked_return_type = "CallInfo | undefined")]
     pub fn info(&self, call: f64) -> JsValue {
-        self.machine.phone().info(id(call)).map_or(JsValue::UNDEFINED, event::info)
+        let info = self.machine.phone().info(id(call));
+        info.map_or(JsValue::UNDEFINED, |info| event::info(call, info))
     }
 
     /// Asks what a target can do; an event `response` with the number returned has the answer.
@@ -487,6 +488,7 @@ impl Softphone {
 impl Softphone {
     fn inbound(&mut self, now: f64, inbound: Inbound<'_>) {
         self.host.times.set_now(now);
+        self.host.note_inbound(&inbound);
         self.machine.handle_inbound(&mut self.host, inbound);
     }
 

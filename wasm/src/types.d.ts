@@ -1,7 +1,11 @@
+import type { Identities, Needs, Transport } from "./host.js";
+
 /** How a phone is set up. Without `server` it registers nowhere, calls and is called directly. */
 export interface PhoneParameters {
   /** The registrar and proxy, `HOST` or `HOST:PORT`. */
   server?: string;
+  /** The server's port, in place of that in `server`; 0 leaves it to DNS. */
+  port?: number;
   /** The user element of our URI. */
   user: string;
   password?: string;
@@ -9,6 +13,8 @@ export interface PhoneParameters {
   authUser?: string;
   /** The realm in which the password holds; default that of the server's first challenge. */
   realm?: string;
+  /** Names and passwords beside `password`, for servers, realms and users of their own. */
+  credentials?: readonly Credentials[];
   /** Whether to answer a server that asks with MD5 only. Default true. */
   allowMd5?: boolean;
   displayName?: string;
@@ -19,6 +25,33 @@ export interface PhoneParameters {
   instance?: string;
   /** A SIP URI through which every request goes. */
   outboundProxy?: string;
+  /**
+   * How to reach the server, and targets whose URI does not say. Default what DNS says, and else UDP. With
+   * TLS or WSS the server is never reached by another transport.
+   */
+  transport?: Transport | Lowercase<Transport>;
+  /**
+   * Whether a phone on UDP also uses TCP: it listens at the same port, and what is too long for a datagram
+   * goes by TCP. Default true.
+   */
+  allowTcp?: boolean;
+  /** The path of a WebSocket server's URL, with its query if there is one. Default `/`. */
+  websocketPath?: string;
+  /**
+   * A file of the authorities that may sign the certificates of servers, in PEM; a server's own certificate
+   * in it is trusted as well. Default those of the system.
+   */
+  caFile?: string;
+  /** Our certificate, and after it those up to its authority. Without one nobody can call us over TLS. */
+  certFile?: string;
+  /** Its private key. Default `certFile`, which then has both. */
+  keyFile?: string;
+  /** The password of an encrypted key; a function is asked each time that the phone opens its sockets. */
+  keyPassword?: string | (() => string);
+  /** The authorities that may sign the certificates of those who connect to us. Default: none is asked for. */
+  clientCaFile?: string;
+  /** Whether any certificate of any server is taken: for tests. Default false. */
+  tlsInsecure?: boolean;
   /** The DNS servers to ask, "192.0.2.53" or "192.0.2.53:5353"; for what they do not know, as by
    * default, the system. */
   dnsServers?: string[];
@@ -73,6 +106,19 @@ export interface PhoneParameters {
   acceptAnyUser?: boolean;
   /** Whether the far end of a call may ask us to call somebody else. Default false. */
   acceptTransfer?: boolean;
+  /** `IP:PORT` to which every request is sent, whatever its URI says: for tests. */
+  nextHop?: string;
+}
+
+/** A name and password, and where they may be shown; the most particular that fits is. */
+export interface Credentials {
+  username: string;
+  password: string;
+  /** The server, as the phone was given it. Default any. */
+  server?: string;
+  realm?: string;
+  /** The user of the phone's own URI. */
+  user?: string;
 }
 
 /** How an outgoing call departs from the phone's parameters. */
@@ -162,6 +208,130 @@ export type PhoneEvent =
   /** A mark that was set was reached: by sound that was sent, or, not played, that was dropped. */
   | { type: "mark"; call: number; name: string; played: boolean }
   | { type: "dtmfSent" | "audioSent" | "silent" | "goodbye"; call: number };
+
+/** What happened, on an account (`line`) and perhaps on one of its calls. A call's last event is `ended`. */
+export type MachineEvent = { line: number } & (AccountEvent | CallEvent);
+
+/** What happened on an account. */
+export type AccountEvent =
+  | { type: "status"; status: PhoneStatus }
+  | { type: "registered"; expires: number }
+  | { type: "unregistered" }
+  | ({ type: "registrationFailed"; error?: PhoneError } & Caused)
+  | { type: "incoming"; call: number; from: string; to: string }
+  /** Somebody has called, and was refused for want of room, ports or an address; there is no call. */
+  | { type: "callRefused"; from: string; to: string; code: number; error: PhoneError }
+  | { type: "message"; from: string; to: string; body: Uint8Array; contentType: string }
+  /** The answer to a request of ours: its final response, or without `code` none came. */
+  | ({
+      type: "response";
+      request: number;
+      headers?: [string, string][];
+      body?: Uint8Array;
+      /** From sending the request to the response. */
+      roundTripMs?: number;
+      /** What was in the way of sending it, if that is known. */
+      error?: PhoneError;
+    } & Caused)
+  /** A `sipHandler` has thrown `error`, or has returned what cannot be; its message went on as it was. */
+  | { type: "handlerFailed"; method: keyof SipHandler | "sipHandler"; error: unknown };
+
+/** What happened on a call. */
+export type CallEvent = { call: number } & (
+  | ({ type: "state"; state: CallState } & Caused)
+  /** One side put the other on hold, or took it off it. */
+  | { type: "hold"; by: "local" | "remote"; held: boolean }
+  /** A hold (or, not `held`, a resume) of ours came to nothing. */
+  | ({ type: "holdFailed"; held: boolean } & Caused)
+  /** The far end changed the session: codec, direction, or where its media is. */
+  | { type: "renegotiated" }
+  /** A transfer of ours came further, or, `last`, to its end. The response is that to REFER, or the target's. */
+  | ({ type: "transfer"; to: string; outcome: TransferOutcome; last: boolean } & Caused)
+  /** The far end wants us to call `to` instead; `by` is who wants it, and nobody has proved it. */
+  | { type: "referred"; referral: number; to: string; by: string }
+  | { type: "dtmf"; digit: string; durationMs: number }
+  /** A mark that was set was reached: by sound that was sent, or, not played, that was dropped. */
+  | { type: "mark"; name: string; played: boolean }
+  | { type: "dtmfSent" | "audioSent" | "silent" | "goodbye" }
+  | ({
+      type: "ended";
+      by: EndedBy;
+      error?: PhoneError;
+      /** How long it took to be answered; missing when it was not. */
+      setupMs?: number;
+      /** How long it was up. */
+      durationMs: number;
+      stats: CallStats;
+    } & Caused)
+);
+
+/** What an account has counted since it was added. */
+export interface Counters {
+  /** SIP messages that could be read. */
+  received: number;
+  /** Datagrams that were no SIP message and could not be answered. */
+  malformed: number;
+  /** Responses to nothing that was asked, and requests that cannot be answered. */
+  stray: number;
+  /** Requests refused because a limit was reached. */
+  refused: number;
+  /** Calls refused for want of room, ports or an address. */
+  callsRefused: number;
+  /** Challenges that were not answered: another server's, another realm's, or without a password. */
+  unansweredChallenges: number;
+  /** Changes and answers of a `sipHandler` that could not be. */
+  changesRefused: number;
+  /** How often a call, or the start, went on without an answer of the STUN server. */
+  unmapped: number;
+}
+
+/** A registration as the server's last 200 described it. */
+export interface Binding {
+  /** The URI at which the server reaches us. */
+  contact: string;
+  /** The proxies by way of which it reaches us (Path), the one next to it first. */
+  path: string[];
+  /** The proxies by way of which our requests go (Service-Route), in order. */
+  serviceRoute: string[];
+  /** Whether it reaches us along the flow that we have registered on (RFC 5626). */
+  outbound: boolean;
+  /** How often it wants a keep-alive on that flow, in seconds. */
+  flowTimer?: number;
+}
+
+/** A response of one's own in place of the phone's: 200 to 699, to INVITE 300 to 699. */
+export interface SipAnswer {
+  status: number;
+  reason?: string;
+  headers?: [name: string, value: string][] | Record<string, string>;
+  body?: string | Uint8Array;
+  /** The type of the body. Default `text/plain`. */
+  contentType?: string;
+}
+
+/**
+ * Sees every SIP message of an account once, and may change, answer or drop it. Each method returns at once:
+ * nothing or "pass" lets the message go on with its changes. It cannot command its phone. A message of which
+ * it throws goes on as it was. It sees secrets too: think before logging.
+ */
+export interface SipHandler {
+  /** Methods that `requestIn` answers beyond those of the phone: they are named in Allow. */
+  readonly methods?: readonly string[];
+  /** A request came. Dropped, it is as never received; answered, it goes no further. */
+  requestIn?(request: SipMessage, from: SipAddress): void | "pass" | "drop" | SipAnswer;
+  /** A response came. */
+  responseIn?(response: SipMessage, from: SipAddress): void | "pass" | "drop";
+  /** A request is about to be sent. Dropped, it fails at once. */
+  requestOut?(request: SipMessage, to: SipAddress): void | "pass" | "drop";
+  /** A response is about to be sent. */
+  responseOut?(response: SipMessage, to: SipAddress): void | "pass" | "drop";
+}
+
+/** Where a message comes from or goes to. */
+export interface SipAddress {
+  address: string;
+  port: number;
+}
 
 /** What is thrown: `code` is for programs and stays the same. */
 export interface PhoneError extends Error {
@@ -254,7 +424,7 @@ export interface NaptrRecord {
 
 /** What the phone asks of its host. Those with an `id` want an answer. */
 export type HostRequest =
-  | { type: "openFlow"; id: number; transport: "UDP" | "TCP" | "TLS" | "WS" | "WSS"; address: string; port: number }
+  | { type: "openFlow"; id: number; transport: Transport; address: string; port: number; name: string }
   | { type: "closeFlow"; flow: number }
   | { type: "rebind" }
   | { type: "bindMedia"; id: number; toward: string; low: number; high: number }

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use js_sys::{Function, Uint8Array};
 use offhook_core::host::{
-    Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId,
+    Channel, Clock, Datagrams, Entropy, Flow, Inbound, MediaPort, Outbound, Query, RequestId,
 };
 use offhook_core::time::{Instant, WallTime};
 use wasm_bindgen::{JsValue, throw_val};
 
+use super::capture::Capture;
 use crate::error::thrown;
 use crate::object::{Builder, number};
 use crate::outbox::{Lane, Outbox};
@@ -20,6 +21,7 @@ pub(crate) struct JsHost {
     pool: Pool,
     pub(crate) outbox: Outbox,
     requests: VecDeque<JsValue>,
+    pub(super) capture: Capture,
 }
 
 impl JsHost {
@@ -31,7 +33,13 @@ impl JsHost {
             pool: Pool { entropy, bytes: [0; POOL], used: POOL },
             outbox: Outbox::default(),
             requests: VecDeque::new(),
+            capture: Capture::default(),
         }
+    }
+
+    /// Takes note of what comes.
+    pub(crate) fn note_inbound(&mut self, inbound: &Inbound<'_>) {
+        self.capture.inbound((self.times.now(), self.times.wall()), inbound);
     }
 
     /// The next request to the host that is no packet.
@@ -58,6 +66,7 @@ impl Entropy for JsHost {
 
 impl Datagrams for JsHost {
     fn send(&mut self, outbound: Outbound<'_>) {
+        self.capture.outbound((self.times.now(), self.times.wall()), &outbound);
         let request = match outbound {
             Outbound::Datagram { flow, to, bytes } => {
                 return self.outbox.push(Lane::Signalling, flow.id, to, bytes);
@@ -69,10 +78,11 @@ impl Datagrams for JsHost {
                 };
                 return self.outbox.push(lane, port.0, to, bytes);
             }
-            Outbound::OpenFlow { id, transport, to, .. } => request("openFlow", id)
+            Outbound::OpenFlow { id, transport, to, name } => request("openFlow", id)
                 .with("transport", transport.as_str())
                 .with("address", to.ip().to_string())
-                .with("port", to.port()),
+                .with("port", to.port())
+                .with("name", name),
             Outbound::BindMedia { id, toward, low, high } => request("bindMedia", id)
                 .with("toward", toward.to_string())
                 .with("low", low)
