@@ -17,6 +17,7 @@ use crate::machine::ids::joined;
 use crate::object::{Builder, number};
 
 /// An event of a phone alone; `None` for what JavaScript does not see.
+#[cfg(not(feature = "sim"))]
 pub(crate) fn event(event: Event) -> Option<JsValue> {
     object(0.0, event).map(Builder::done)
 }

@@ -1,5 +1,6 @@
 //! DNS records, as `node:dns` gives them.
 
+#[cfg(not(feature = "sim"))]
 use core::net::IpAddr;
 
 use js_sys::{Array, Reflect};
@@ -7,6 +8,7 @@ use offhook_core::host::{Naptr, Srv};
 use wasm_bindgen::JsValue;
 
 /// Addresses from an array of strings; those that cannot be read are left out.
+#[cfg(not(feature = "sim"))]
 pub(crate) fn addresses(found: &Array) -> Vec<IpAddr> {
     found.iter().filter_map(|text| text.as_string()?.parse().ok()).collect()
 }

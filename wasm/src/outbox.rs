@@ -28,7 +28,7 @@ pub(crate) const HEAD: usize = 28;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lane {
     /// The flow.
-    #[cfg(feature = "phone")]
+    #[cfg(all(feature = "phone", not(feature = "sim")))]
     Signalling = 0,
     /// The media port's RTP socket.
     Rtp = 1,

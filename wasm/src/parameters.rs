@@ -169,7 +169,7 @@ pub(crate) fn answer(given: &JsValue) -> Result<SipAnswer, JsValue> {
 }
 
 /// The fields of an object that were not taken yet.
-struct Fields {
+pub(crate) struct Fields {
     fields: Vec<(String, JsValue)>,
 }
 
@@ -177,10 +177,10 @@ struct Fields {
 const SECRETS: [&str; 3] = ["password", "keyPassword", "credentials"];
 
 /// Reads a value, or says what is wrong with it.
-type Read<T> = fn(&JsValue) -> Result<T, &'static str>;
+pub(crate) type Read<T> = fn(&JsValue) -> Result<T, &'static str>;
 
 impl Fields {
-    fn of(what: &'static str, given: &JsValue) -> Result<Self, JsValue> {
+    pub(crate) fn of(what: &'static str, given: &JsValue) -> Result<Self, JsValue> {
         let object = given
             .dyn_ref::<Object>()
             .ok_or_else(|| unusable(what, shown(given), "it is not an object"))?;
@@ -191,7 +191,11 @@ impl Fields {
         Ok(Self { fields: Object::entries(object).iter().map(field).collect() })
     }
 
-    fn take<T>(&mut self, name: &'static str, read: Read<T>) -> Result<Option<T>, JsValue> {
+    pub(crate) fn take<T>(
+        &mut self,
+        name: &'static str,
+        read: Read<T>,
+    ) -> Result<Option<T>, JsValue> {
         let Some(index) = self.fields.iter().position(|(field, _)| field == name) else {
             return Ok(None);
         };
@@ -206,14 +210,19 @@ impl Fields {
         }
     }
 
-    fn put<T>(&mut self, name: &'static str, read: Read<T>, to: &mut T) -> Result<(), JsValue> {
+    pub(crate) fn put<T>(
+        &mut self,
+        name: &'static str,
+        read: Read<T>,
+        to: &mut T,
+    ) -> Result<(), JsValue> {
         if let Some(value) = self.take(name, read)? {
             *to = value;
         }
         Ok(())
     }
 
-    fn end(self) -> Result<(), JsValue> {
+    pub(crate) fn end(self) -> Result<(), JsValue> {
         match self.fields.into_iter().next() {
             Some((name, _)) => Err(unusable("parameter", name, "there is none of that name")),
             None => Ok(()),
@@ -229,28 +238,28 @@ pub(crate) fn shown(value: &JsValue) -> String {
     value.as_string().or_else(json).or_else(kind).unwrap_or_default()
 }
 
-fn text(value: &JsValue) -> Result<String, &'static str> {
+pub(crate) fn text(value: &JsValue) -> Result<String, &'static str> {
     value.as_string().ok_or("it is not a string")
 }
 
-fn boolean(value: &JsValue) -> Result<bool, &'static str> {
+pub(crate) fn boolean(value: &JsValue) -> Result<bool, &'static str> {
     value.as_bool().ok_or("it is neither true nor false")
 }
 
-fn number(value: &JsValue) -> Result<f64, &'static str> {
+pub(crate) fn number(value: &JsValue) -> Result<f64, &'static str> {
     value.as_f64().filter(|n| n.is_finite() && *n >= 0.0).ok_or("it is not a number from 0")
 }
 
-fn whole(value: &JsValue) -> Result<usize, &'static str> {
+pub(crate) fn whole(value: &JsValue) -> Result<usize, &'static str> {
     let number = number(value)?;
     if number.fract() == 0.0 { Ok(number as usize) } else { Err("it is not a whole number") }
 }
 
-fn small(value: &JsValue) -> Result<u8, &'static str> {
+pub(crate) fn small(value: &JsValue) -> Result<u8, &'static str> {
     u8::try_from(whole(value)?).map_err(|_| "it is too large")
 }
 
-fn port(value: &JsValue) -> Result<u16, &'static str> {
+pub(crate) fn port(value: &JsValue) -> Result<u16, &'static str> {
     u16::try_from(whole(value)?).map_err(|_| "it is above 65535")
 }
 
@@ -265,7 +274,7 @@ fn text_or_function(value: &JsValue) -> Result<Result<String, Function>, &'stati
     }
 }
 
-fn transport(value: &JsValue) -> Result<Transport, &'static str> {
+pub(crate) fn transport(value: &JsValue) -> Result<Transport, &'static str> {
     Transport::named(&text(value)?).ok_or("it is not UDP, TCP, TLS, WS or WSS")
 }
 
@@ -308,15 +317,15 @@ fn mode(value: &JsValue) -> Result<TransferMode, &'static str> {
     }
 }
 
-fn seconds(value: &JsValue) -> Result<Duration, &'static str> {
+pub(crate) fn seconds(value: &JsValue) -> Result<Duration, &'static str> {
     Ok(Duration::from_micros((number(value)? * 1e6) as u64))
 }
 
-fn millis(value: &JsValue) -> Result<Duration, &'static str> {
+pub(crate) fn millis(value: &JsValue) -> Result<Duration, &'static str> {
     Ok(Duration::from_micros((number(value)? * 1e3) as u64))
 }
 
-fn parsed<T: FromStr>(value: &JsValue) -> Result<T, &'static str> {
+pub(crate) fn parsed<T: FromStr>(value: &JsValue) -> Result<T, &'static str> {
     text(value)?.parse().map_err(|_| "it is not written as it should be")
 }
 
@@ -338,7 +347,7 @@ fn name_servers(value: &JsValue) -> Result<Vec<SocketAddr>, &'static str> {
     array(value)?.iter().map(server).collect()
 }
 
-fn array(value: &JsValue) -> Result<Array, &'static str> {
+pub(crate) fn array(value: &JsValue) -> Result<Array, &'static str> {
     value.clone().dyn_into().map_err(|_| "it is not an array")
 }
 

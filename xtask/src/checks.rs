@@ -35,6 +35,8 @@ const STEPS: &[Step] = &[
         run: || {
             let line = "clippy --workspace --all-targets -- -D warnings";
             cargo(line, "mend what it names")?;
+            let sim = "clippy -p offhook-wasm --lib --features sim";
+            cargo(&format!("{sim} -- -D warnings"), "mend what it names")?;
             let media = "clippy -p offhook-wasm --lib --no-default-features --features media";
             cargo(&format!("{media} -- -D warnings"), "mend what it names")
         },

@@ -83,8 +83,8 @@ pub(crate) fn check_imports() -> Result<StepResult, Failure> {
     )))
 }
 
-/// Builds the JavaScript package into `wasm/dist`, anew: the telephone, the media machine alone, and what
-/// TypeScript makes of `wasm/ts`.
+/// Builds the JavaScript package into `wasm/dist`, anew: the telephone, the simulation, the media machine
+/// alone, and what TypeScript makes of `wasm/ts`.
 pub(crate) fn package() -> Result<StepResult, Failure> {
     if let Some(missing) = npm::missing() {
         return Ok(StepResult::Skipped(missing));
@@ -99,8 +99,21 @@ pub(crate) fn package() -> Result<StepResult, Failure> {
     // What the module exports is the glue's own affair.
     let _ = fs::remove_file(folder.join("offhook_wasm_bg.wasm.d.ts"));
     print_size(&module)?;
+    sim_module(&folder)?;
     media_module(&folder.join("media.wasm"))?;
     npm::compile()
+}
+
+/// Builds the simulation and its glue, which is its own: a program has telephones of both.
+fn sim_module(to: &Path) -> Result<(), Failure> {
+    let module = Toolchain::find()?.build("--lib --features sim")?;
+    let folder = target_dir().join("sim");
+    bindgen(&module, &folder)?;
+    move_file(&folder.join("offhook_wasm.js"), &to.join("sim_glue.js"))?;
+    move_file(&folder.join("offhook_wasm.d.ts"), &to.join("sim_glue.d.ts"))?;
+    let module = to.join("sim.wasm");
+    move_file(&folder.join("offhook_wasm_bg.wasm"), &module)?;
+    print_size(&module)
 }
 
 /// Builds the media machine alone: a module that asks nothing of its host and needs no glue.

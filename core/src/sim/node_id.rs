@@ -21,6 +21,12 @@ impl<E> NodeId<E> {
     pub fn ip(self) -> IpAddr {
         self.address.ip()
     }
+
+    /// The node without the type of its endpoint: for what is done to any node alike, as
+    /// [`kill`](super::Simulation::kill). It does not lead to the endpoint.
+    pub fn untyped(self) -> NodeId<()> {
+        NodeId { index: self.index, address: self.address, endpoint: PhantomData }
+    }
 }
 
 impl<E> Clone for NodeId<E> {

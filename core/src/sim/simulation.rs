@@ -135,6 +135,11 @@ impl Simulation {
         self.add_at(SocketAddr::new(ip, port), endpoint)
     }
 
+    /// Whether nothing is bound at an address.
+    pub fn is_free(&self, address: SocketAddr) -> bool {
+        self.network.ports.is_free(address)
+    }
+
     /// Adds a node whose SIP socket is at `address`.
     ///
     /// # Panics

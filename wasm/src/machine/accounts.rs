@@ -48,7 +48,7 @@ impl Machine {
             }
         };
         let phone = Softphone::new(parameters).map_err(refused)?;
-        let line = self.board(|board| board.add(phone))?.map_err(refused)?.into();
+        let line = self.ground.board(|board| board.add(phone))?.map_err(refused)?.into();
         self.accounts.push(Account { line, key_password, handlers });
         Ok(line)
     }
@@ -57,7 +57,7 @@ impl Machine {
     /// it had. False when there is none of that number.
     pub fn remove(&mut self, line: u16) -> Result<bool, JsValue> {
         self.accounts.retain(|account| account.line != line);
-        let removed = self.board_and_host(|board, host| board.remove(host, line.into()))?;
+        let removed = self.ground.board_and_host(|board, host| board.remove(host, line.into()))?;
         Ok(removed.is_some())
     }
 
@@ -118,7 +118,7 @@ impl Machine {
     #[wasm_bindgen(js_name = networkChanged)]
     pub fn network_changed(&mut self) -> Result<(), JsValue> {
         let lines: Vec<u16> = self.accounts.iter().map(|account| account.line).collect();
-        self.board(|board| {
+        self.ground.board(|board| {
             for line in lines {
                 if let Some(line) = board.line_mut(line.into()) {
                     line.phone_mut().network_changed();

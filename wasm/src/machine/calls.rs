@@ -71,7 +71,7 @@ impl Machine {
     /// nothing to one that is over.
     pub fn end(&mut self, call: f64) -> Result<(), JsValue> {
         let (line, call) = ids::call(call);
-        self.board(|board| {
+        self.ground.board(|board| {
             if let Some(line) = board.line_mut(line.into()) {
                 line.phone_mut().end(call);
             }
@@ -133,7 +133,7 @@ impl Machine {
         command: impl FnOnce(&mut Phone, CallId) -> Result<T, Error>,
     ) -> Result<T, JsValue> {
         let (line, call) = ids::call(call);
-        let done = self.board(|board| {
+        let done = self.ground.board(|board| {
             let phone = board.line_mut(line.into())?.phone_mut();
             match phone.state(call)? {
                 CallState::Ended => None,
@@ -150,6 +150,6 @@ impl Machine {
         look: impl FnOnce(&Softphone, CallId) -> Option<T>,
     ) -> Result<Option<T>, JsValue> {
         let (line, call) = ids::call(call);
-        self.board(|board| look(board.line(line.into())?, call))
+        self.ground.board(|board| look(board.line(line.into())?, call))
     }
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::Machine;
 use super::addresses::Addresses;
-use super::inbound::{socket_address, transport};
+use crate::address::{socket_address, transport};
 
 /// What passes, if somebody wants to know.
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl Machine {
     /// before is dropped.
     pub fn capture(&mut self, limit: Option<f64>) {
         let trace = limit.map_or_else(Trace::new, |limit| Trace::with_limit(limit as usize));
-        self.host.capture.trace = Some(trace);
+        self.ground.host.capture.trace = Some(trace);
     }
 
     /// Says where the host listens for a transport: for packets that come before anything was sent.
@@ -62,7 +62,7 @@ impl Machine {
         port: u16,
     ) -> Result<(), JsValue> {
         let address = socket_address(address, port)?;
-        self.host.capture.addresses.bind(transport(named)?, address);
+        self.ground.host.capture.addresses.bind(transport(named)?, address);
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl Machine {
     #[wasm_bindgen(js_name = nameAddress)]
     pub fn name_address(&mut self, address: &str, port: u16, name: &str) -> Result<(), JsValue> {
         let address = socket_address(address, port)?;
-        if let Some(trace) = &mut self.host.capture.trace {
+        if let Some(trace) = &mut self.ground.host.capture.trace {
             trace.name(address, name);
         }
         Ok(())
@@ -78,21 +78,21 @@ impl Machine {
 
     /// The packets as a diagram in text; empty without a capture.
     pub fn ladder(&self) -> String {
-        self.host.capture.trace.as_ref().map(Trace::ladder).unwrap_or_default()
+        self.ground.host.capture.trace.as_ref().map(Trace::ladder).unwrap_or_default()
     }
 
     /// The same diagram as an SVG picture.
     pub fn svg(&self) -> String {
-        self.host.capture.trace.as_ref().map(Trace::svg).unwrap_or_default()
+        self.ground.host.capture.trace.as_ref().map(Trace::svg).unwrap_or_default()
     }
 
     /// The packets as a file that Wireshark reads.
     pub fn pcap(&self) -> Vec<u8> {
-        self.host.capture.trace.as_ref().map(Trace::pcap).unwrap_or_default()
+        self.ground.host.capture.trace.as_ref().map(Trace::pcap).unwrap_or_default()
     }
 
     /// How many packets came after the limit was reached.
     pub fn missed(&self) -> f64 {
-        self.host.capture.trace.as_ref().map_or(0.0, |trace| trace.missed() as f64)
+        self.ground.host.capture.trace.as_ref().map_or(0.0, |trace| trace.missed() as f64)
     }
 }

@@ -17,7 +17,7 @@ impl Machine {
         if let Some(failed) = self.next_failure() {
             return Ok(failed);
         }
-        let next = self.board(|board| {
+        let next = self.ground.board(|board| {
             while let Some((id, line)) = board.next_changed() {
                 let Some(next) = line.next_event() else { continue };
                 // It may have more.

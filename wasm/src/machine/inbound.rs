@@ -1,7 +1,5 @@
 //! What the host says: packets, answers to requests, the time.
 
-use core::net::{IpAddr, SocketAddr};
-
 use js_sys::Array;
 use offhook_core::host::{
     Channel, Endpoint, Flow, FlowFailure, Inbound, MediaPort, Records, RequestId, Transport,
@@ -10,7 +8,9 @@ use offhook_core::time::Duration;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::{Machine, certificate};
+use super::Machine;
+use crate::address::socket_address;
+use crate::certificate;
 use crate::error::unusable;
 use crate::names;
 use crate::object::number;
@@ -216,24 +216,24 @@ impl Machine {
     /// Carries out commands and what is due.
     #[wasm_bindgen(js_name = handleDeadline)]
     pub fn handle_deadline(&mut self, now: f64, wall: f64) {
-        self.host.times.set_now(now);
-        self.host.times.set_wall(wall);
-        self.board.handle_deadline(&mut self.host);
+        self.ground.host.times.set_now(now);
+        self.ground.host.times.set_wall(wall);
+        self.ground.board.handle_deadline(&mut self.ground.host);
     }
 
     /// When to call `handleDeadline`: 0 at once, infinite when nothing is waited for. To be asked when
     /// the events were taken.
     #[wasm_bindgen(js_name = nextDeadline)]
     pub fn next_deadline(&self) -> f64 {
-        self.board.next_deadline().map_or(f64::INFINITY, |at| number(at.as_micros()))
+        self.ground.board.next_deadline().map_or(f64::INFINITY, |at| number(at.as_micros()))
     }
 }
 
 impl Machine {
     fn inbound(&mut self, now: f64, inbound: Inbound<'_>) {
-        self.host.times.set_now(now);
-        self.host.note_inbound(&inbound);
-        self.board.handle_inbound(&mut self.host, inbound);
+        self.ground.host.times.set_now(now);
+        self.ground.host.note_inbound(&inbound);
+        self.ground.board.handle_inbound(&mut self.ground.host, inbound);
     }
 }
 
@@ -247,17 +247,4 @@ fn flow(number: u32) -> Result<Flow, JsValue> {
     let problem = "its low three bits name no transport";
     let unusable = || unusable("flow", number.to_string(), problem);
     Ok(Flow { transport: transport.ok_or_else(unusable)?, id: number.into() })
-}
-
-/// The transport of that name.
-pub(super) fn transport(name: &str) -> Result<Transport, JsValue> {
-    let problem = "it is not UDP, TCP, TLS, WS or WSS";
-    Transport::named(name).ok_or_else(|| unusable("transport", name.to_owned(), problem))
-}
-
-pub(super) fn socket_address(address: &str, port: u16) -> Result<SocketAddr, JsValue> {
-    // A link-local address may carry its interface: fe80::1%eth0.
-    let ip: Option<IpAddr> = address.split('%').next().and_then(|ip| ip.parse().ok());
-    let unusable = || unusable("address", address.to_owned(), "it is not numeric");
-    Ok(SocketAddr::new(ip.ok_or_else(unusable)?, port))
 }

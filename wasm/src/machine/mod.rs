@@ -6,31 +6,43 @@
 //! are; see [`ids`].
 
 mod accounts;
-mod addresses;
 mod calls;
-mod capture;
-mod certificate;
 mod events;
 mod handler;
-pub(crate) mod host;
 pub(crate) mod ids;
-mod inbound;
 mod kept;
 mod message;
-mod outbound;
 mod requests;
 mod sound;
 
-use js_sys::Function;
-use offhook_core::host::Host;
+// On a host of its own.
+#[cfg(not(feature = "sim"))]
+mod addresses;
+#[cfg(not(feature = "sim"))]
+mod capture;
+#[cfg(not(feature = "sim"))]
+pub(crate) mod host;
+#[cfg(not(feature = "sim"))]
+mod inbound;
+#[cfg(not(feature = "sim"))]
+mod outbound;
+#[cfg(not(feature = "sim"))]
+mod own;
+
+// On a node of a simulation.
+#[cfg(feature = "sim")]
+mod node;
+
 use offhook_core::softphone::Softphone;
-use offhook_core::switchboard::Switchboard;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::error::{tell_panics, thrown};
+use crate::error::thrown;
 use accounts::Account;
-use host::JsHost;
+#[cfg(feature = "sim")]
+use node::Ground;
+#[cfg(not(feature = "sim"))]
+use own::Ground;
 
 /// Accounts on one set of sockets: a telephone each, signalling and media, driven by a host in
 /// JavaScript.
@@ -38,46 +50,22 @@ use host::JsHost;
 /// Times are microseconds: `now` on a clock that never goes back, `wall` since 1970. After each method
 /// that takes `now`, and after commands, call `handleDeadline` while `nextDeadline` is not later than
 /// now; then send what waits, packets first, then requests; then take the events.
+///
+/// In a simulation a machine is a node's: the simulation brings it what comes and the time.
 #[wasm_bindgen]
 pub struct Machine {
-    board: Switchboard<Softphone>,
-    host: JsHost,
+    ground: Ground,
     accounts: Vec<Account>,
 }
 
-#[wasm_bindgen]
 impl Machine {
-    /// A machine without accounts. `entropy` fills the array it is given with random bytes, as
-    /// `crypto.getRandomValues` does.
-    #[wasm_bindgen(constructor)]
-    pub fn new(
-        #[wasm_bindgen(unchecked_param_type = "(bytes: Uint8Array) => void")] entropy: Function,
-    ) -> Machine {
-        tell_panics();
-        Self { board: Switchboard::new(), host: JsHost::new(entropy), accounts: Vec::new() }
-    }
-}
-
-impl Machine {
-    /// Lets the switchboard do something.
-    fn board<T>(
-        &mut self,
-        act: impl FnOnce(&mut Switchboard<Softphone>) -> T,
-    ) -> Result<T, JsValue> {
-        Ok(act(&mut self.board))
-    }
-
-    /// Lets it do something that needs its host.
-    fn board_and_host<T>(
-        &mut self,
-        act: impl FnOnce(&mut Switchboard<Softphone>, &mut dyn Host) -> T,
-    ) -> Result<T, JsValue> {
-        Ok(act(&mut self.board, &mut self.host))
+    fn on(ground: Ground) -> Self {
+        Self { ground, accounts: Vec::new() }
     }
 
     /// Looks at a line.
     fn look<T>(&mut self, line: u16, look: impl FnOnce(&Softphone) -> T) -> Result<T, JsValue> {
-        let found = self.board(|board| board.line(line.into()).map(look))?;
+        let found = self.ground.board(|board| board.line(line.into()).map(look))?;
         found.ok_or_else(|| no_such_line(line))
     }
 
@@ -87,7 +75,7 @@ impl Machine {
         line: u16,
         command: impl FnOnce(&mut Softphone) -> Result<T, JsValue>,
     ) -> Result<T, JsValue> {
-        self.board(|board| match board.line_mut(line.into()) {
+        self.ground.board(|board| match board.line_mut(line.into()) {
             Some(line) => command(line),
             None => Err(no_such_line(line)),
         })?

@@ -134,7 +134,8 @@ impl Machine {
             state => Err(Error::InvalidState { command, state: state.unwrap_or(CallState::Ended) }),
         })?;
         let (line, id) = ids::call(call);
-        let done = self.board(|board| Some(act(board.line_mut(line.into())?.media_mut(id)?)))?;
+        let done =
+            self.ground.board(|board| Some(act(board.line_mut(line.into())?.media_mut(id)?)))?;
         done.ok_or_else(|| refused(Error::InvalidState { command, state }))
     }
 
@@ -145,8 +146,9 @@ impl Machine {
         act: impl FnOnce(&mut MediaSession) -> T,
     ) -> Result<T, JsValue> {
         let (line, call) = ids::call(call);
-        let done =
-            self.board(|board| Some(act(board.line_mut(line.into())?.media_mut(call)?)))?;
+        let done = self
+            .ground
+            .board(|board| Some(act(board.line_mut(line.into())?.media_mut(call)?)))?;
         Ok(done.unwrap_or_default())
     }
 

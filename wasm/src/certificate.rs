@@ -6,7 +6,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 /// The identities of an object `Identities` of `ts/host.ts`; `None` of no object. What cannot be read
 /// names nobody.
-pub(super) fn identities(given: &JsValue) -> Option<Identities> {
+pub(crate) fn identities(given: &JsValue) -> Option<Identities> {
     if !given.is_object() {
         return None;
     }
