@@ -32,7 +32,7 @@ pub(super) struct Common {
     /// The INVITE that came, which says who calls whom: as text, for a parsed message is larger and
     /// calls are many.
     pub(super) invite: Option<Arc<[u8]>>,
-    /// Its transaction, until the INVITE is answered.
+    /// Its transaction.
     pub(super) server: Option<ServerId>,
     /// Whether the application knows of the call.
     pub(super) announced: bool,

@@ -159,18 +159,9 @@ impl Call {
         is_told && !matches!(&self.stage, Stage::Session(session) if session.is_reporting())
     }
 
-    /// The INVITE transaction that a CANCEL need no longer look for: once, when it was answered.
-    pub(crate) fn take_answered_invite(&mut self) -> Option<ServerId> {
-        match &self.stage {
-            Stage::Incoming(_) => None,
-            _ => self.common.server.take(),
-        }
-    }
-
-    /// Our tag as a callee in calls with this Call-ID.
-    pub(crate) fn tag_for(&self, call_id: &str) -> Option<Tag> {
-        let Common { direction, tag, .. } = self.common;
-        tag.filter(|_| direction == CallDirection::Incoming && *self.common.call_id == *call_id)
+    /// The transaction of the INVITE that came.
+    pub(crate) fn server(&self) -> Option<ServerId> {
+        self.common.server
     }
 
     /// Our tag, made when first needed.

@@ -15,8 +15,31 @@ use crate::sip::{HeaderName, Message, Method, Scheme, head, unescape};
 use crate::stream::Decoded;
 use crate::transaction::{ClientId, FailureCause, Received};
 
-/// §21.4.24: there is no room for another call.
-const BUSY: u16 = 486;
+/// Why a request cannot be served here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unavailable {
+    /// The phone is not started, or is stopping.
+    NotStarted,
+    /// The request is for another user.
+    UnknownUser,
+    /// There are as many calls as there may be.
+    TooManyCalls,
+}
+
+impl Unavailable {
+    /// The status code that says so.
+    fn status(self) -> u16 {
+        match self {
+            Self::NotStarted => 480,
+            Self::UnknownUser => 404,
+            Self::TooManyCalls => 486,
+        }
+    }
+
+    fn response(self) -> Response<'static> {
+        Response::new(self.status())
+    }
+}
 
 impl Phone {
     /// Takes a datagram, or the next bytes of a stream.
@@ -180,11 +203,11 @@ impl Phone {
             Method::Invite => self.handle_invite(host, query),
             // §11.2: it is answered as an INVITE would be.
             Method::Options => match self.unavailable(request) {
-                Some(code) => drop(self.respond(host, query, Response::new(code))),
+                Some(why) => drop(self.respond(host, query, why.response())),
                 None => queries::capabilities(&mut Context { host, agent: &mut self.agent }, query),
             },
             Method::Message => match self.absent(request) {
-                Some(code) => drop(self.respond(host, query, Response::new(code))),
+                Some(why) => drop(self.respond(host, query, why.response())),
                 None => queries::message(&mut Context { host, agent: &mut self.agent }, query),
             },
             Method::Notify => queries::unsolicited(cx, query),
@@ -220,12 +243,10 @@ impl Phone {
         let tag = match call.and_then(|id| self.calls.get_mut(&id)) {
             // §9.2: that of the answers to the INVITE, also of those that are still to come.
             Some(call) => Some(call.tag(&mut Context { host, agent: &mut self.agent })),
-            // It was answered: refused, or accepted and acknowledged.
+            // It was refused, or its call is over.
             None => {
                 let refused = self.agent.transactions(host).answered_tag(invite);
-                let refused = refused.and_then(|tag| Tag::parse(&tag));
-                let of_call = |call: &Call| call.tag_for(query.request.call_id());
-                refused.or_else(|| self.calls.values().find_map(|call| of_call(call)))
+                refused.and_then(|tag| Tag::parse(&tag))
             }
         };
         let response = Response::new(200);
@@ -241,13 +262,13 @@ impl Phone {
 
     fn handle_invite(&mut self, host: &mut dyn Host, query: &Query) {
         let request = &query.request;
-        if let Some(code) = self.unavailable(request) {
-            if code == BUSY {
+        if let Some(why) = self.unavailable(request) {
+            if why == Unavailable::TooManyCalls {
                 let limit = self.agent.parameters.max_calls;
                 let cx = &mut Context { host, agent: &mut self.agent };
-                cx.note_refused_call(request, code, Error::TooManyCalls { limit });
+                cx.note_refused_call(request, why.status(), Error::TooManyCalls { limit });
             }
-            self.respond(host, query, Response::new(code));
+            self.respond(host, query, why.response());
             return;
         }
         let cx = &mut Context { host, agent: &mut self.agent };
@@ -273,27 +294,25 @@ impl Phone {
         self.with_call(host, id, Call::arrive);
     }
 
-    /// Why a call cannot be taken now, if it cannot.
-    fn unavailable(&mut self, request: &Message) -> Option<u16> {
+    /// Why a call cannot be accepted now, if it cannot.
+    fn unavailable(&mut self, request: &Message) -> Option<Unavailable> {
         let absent = self.absent(request);
         if absent.is_none() && !self.has_room() {
             self.agent.counters.refused += 1;
-            return Some(BUSY);
+            return Some(Unavailable::TooManyCalls);
         }
         absent
     }
 
-    /// Why whom a request is for is not here, if so.
-    fn absent(&self, request: &Message) -> Option<u16> {
+    /// Why the addressee of a request is not here, if so.
+    fn absent(&self, request: &Message) -> Option<Unavailable> {
         let parameters = &self.agent.parameters;
         if !matches!(self.status, PhoneStatus::Registering | PhoneStatus::Registered) {
-            return Some(480);
+            return Some(Unavailable::NotStarted);
         }
         let user = request.uri().and_then(|uri| uri.user()).unwrap_or_default();
-        if !parameters.accept_any_user && unescape(user) != parameters.user {
-            return Some(404);
-        }
-        None
+        let is_ours = parameters.accept_any_user || unescape(user) == parameters.user;
+        (!is_ours).then_some(Unavailable::UnknownUser)
     }
 
     fn respond(&mut self, host: &mut dyn Host, query: &Query, response: Response<'_>) -> Vec<u8> {
@@ -333,7 +352,7 @@ fn refusal(query: &Query) -> Option<Response<'static>> {
             return Some(Response::new(400).reason(Some("Contact Is Not SIPS")));
         }
     }
-    // §8.2.2.3. Max-Forwards says nothing to the one at whom a request has arrived, even at zero.
+    // §8.2.2.3. Max-Forwards concerns only those who pass a request on, even at zero.
     let known = |tag: &&str| SUPPORTED.iter().any(|known| tag.eq_ignore_ascii_case(known));
     let required: Vec<&str> = request.require().filter(|tag| !known(tag)).collect();
     (!required.is_empty())

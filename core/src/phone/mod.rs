@@ -231,8 +231,7 @@ impl Phone {
         if let Event::Call { call, event: CallEvent::Ended(_) } = &event
             && self.calls.get(call).is_some_and(|call| call.is_over())
         {
-            self.calls.remove(call);
-            self.remainders.remove(call);
+            self.forget_call(*call);
         }
         Some(event)
     }

@@ -261,22 +261,26 @@ impl Phone {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         act(call, &mut Context { host, agent: &mut self.agent });
-        if let Some(server) = call.take_answered_invite() {
-            self.invites.remove(&server);
-        }
         let report = call.next_report();
         if call.is_remainder() {
             self.remainders.insert(id);
         }
-        // Nobody was told that it began.
+        // The application does not know of it.
         if call.is_over() && !call.is_announced() {
-            self.calls.remove(&id);
-            self.remainders.remove(&id);
+            self.forget_call(id);
         }
         if let Some((referrer, referral, cause)) = report
             && let Some(referrer) = self.calls.get_mut(&referrer)
         {
             referrer.report(&mut Context { host, agent: &mut self.agent }, referral, cause);
+        }
+    }
+
+    /// Forgets a call that is over.
+    pub(super) fn forget_call(&mut self, id: CallId) {
+        self.remainders.remove(&id);
+        if let Some(invite) = self.calls.remove(&id).and_then(|call| call.server()) {
+            self.invites.remove(&invite);
         }
     }
 
