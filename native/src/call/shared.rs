@@ -10,6 +10,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::audio::recording::Taps;
 use crate::broadcast::Broadcast;
+use crate::driver::board::LineJobs;
+use crate::driver::line::Line;
 use crate::driver::media::Order;
 use crate::event::{CallEvent, Ending};
 
@@ -27,17 +29,34 @@ pub(crate) struct CallShared {
     session: Mutex<MediaSession>,
     /// What signalling has told the media task; a channel would have room for many from the start.
     orders: Mutex<Vec<Order>>,
-    /// Whether a media task works for the call.
+    /// Whether the call has a media task.
     has_media: AtomicBool,
+    /// Whether that has begun to run.
+    media_runs: AtomicBool,
 }
 
-/// The media task's hold on its call: while there is one, more may be heard.
-pub(crate) struct Media(Arc<CallShared>);
+/// The media task's hold on its call: while there is one, more may be heard. Its end is reported to the
+/// line, which has the call's final figures then.
+pub(crate) struct Media {
+    shared: Arc<CallShared>,
+    jobs: LineJobs,
+}
 
 impl Media {
-    pub(crate) fn begin(shared: &Arc<CallShared>) -> Self {
+    pub(crate) fn begin(shared: &Arc<CallShared>, jobs: LineJobs) -> Self {
         shared.has_media.store(true, Ordering::Release);
-        Self(Arc::clone(shared))
+        Self { shared: Arc::clone(shared), jobs }
+    }
+
+    /// The task has begun to run.
+    pub(crate) fn run(&self) {
+        self.media_runs.store(true, Ordering::Release);
+    }
+
+    /// Sends a job to the call's line.
+    pub(crate) fn send(&self, job: impl FnOnce(&mut Line, CallId) + Send + 'static) {
+        let call = self.shared.id;
+        let _ = self.jobs.send(Box::new(move |line, _| job(line, call)));
     }
 }
 
@@ -45,16 +64,17 @@ impl std::ops::Deref for Media {
     type Target = CallShared;
 
     fn deref(&self) -> &CallShared {
-        &self.0
+        &self.shared
     }
 }
 
 impl Drop for Media {
     /// Also when the runtime drops the task.
     fn drop(&mut self) {
-        self.0.taps.close();
-        self.0.has_media.store(false, Ordering::Release);
-        self.0.moved.notify_waiters();
+        self.taps.close();
+        self.has_media.store(false, Ordering::Release);
+        self.moved.notify_waiters();
+        self.send(Line::media_ended);
     }
 }
 
@@ -92,6 +112,7 @@ impl CallShared {
             session: Mutex::new(session),
             orders: Mutex::default(),
             has_media: AtomicBool::new(false),
+            media_runs: AtomicBool::new(false),
         })
     }
 
@@ -103,9 +124,14 @@ impl CallShared {
         self.profile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a media task works for the call.
+    /// Whether the call has a media task.
     pub(crate) fn has_media(&self) -> bool {
         self.has_media.load(Ordering::Acquire)
+    }
+
+    /// Whether a media task works for the call.
+    pub(crate) fn media_runs(&self) -> bool {
+        self.has_media() && self.media_runs.load(Ordering::Acquire)
     }
 
     /// Tells the media task what to do.

@@ -38,6 +38,8 @@ pub(crate) struct Line {
     calls: HashMap<CallId, Arc<CallShared>>,
     requests: HashMap<SipRequestId, oneshot::Sender<RequestOutcome>>,
     transfers: HashMap<CallId, oneshot::Sender<Transfer>>,
+    /// The ends of calls whose media tasks have not ended yet.
+    endings: HashMap<CallId, Box<Ending>>,
     metronome: Arc<Metronome>,
     media_runtime: Option<MediaRuntime>,
     capture: Option<Capture>,
@@ -46,6 +48,8 @@ pub(crate) struct Line {
     /// Called when the driver comes to rest.
     resting: Vec<Box<dyn FnOnce() + Send>>,
     stopping: bool,
+    /// Whether the phone has stopped: the line is done when its last call has ended.
+    stopped: bool,
     done: bool,
 }
 
@@ -73,12 +77,14 @@ impl Line {
             calls: HashMap::new(),
             requests: HashMap::new(),
             transfers: HashMap::new(),
+            endings: HashMap::new(),
             metronome: Arc::clone(&hub.metronome),
             media_runtime,
             capture: hub.capture.clone(),
             soundless: hub.soundless,
             resting: Vec::new(),
             stopping: false,
+            stopped: false,
             done: false,
         }
     }
@@ -214,10 +220,11 @@ impl Line {
 
     fn handle_phone_event(&mut self, jobs: &LineJobs, event: PhoneEvent) {
         match event {
-            PhoneEvent::Status(status) => {
-                self.done |= self.stopping && status == PhoneStatus::Inactive;
-                self.phone_shared.set_status(status);
+            PhoneEvent::Status(PhoneStatus::Inactive) if self.stopping => {
+                self.stopped = true;
+                self.finish_stop();
             }
+            PhoneEvent::Status(status) => self.phone_shared.set_status(status),
             PhoneEvent::RegistrationFailed { cause, error } => {
                 self.phone_shared.registration_failed(cause, error);
             }
@@ -277,14 +284,41 @@ impl Line {
         shared.moved.notify_waiters();
     }
 
-    fn end(&mut self, call: CallId, mut ending: Box<Ending>) {
+    /// A call is over. Its media task, if it runs, takes what waits in its sockets, and
+    /// [reports its end](Self::media_ended).
+    fn end(&mut self, call: CallId, ending: Box<Ending>) {
         self.transfers.remove(&call);
-        let Some(shared) = self.calls.remove(&call) else { return };
+        let Some(shared) = self.calls.get(&call) else { return };
         match shared.has_media() {
             true => shared.order(Order::Control(MediaControl::Close.into())),
             // Nobody else closes the recordings.
             false => shared.taps.close(),
         }
+        match shared.media_runs() {
+            true => drop(self.endings.insert(call, ending)),
+            false => self.finish_call(call, ending),
+        }
+    }
+
+    /// A call's media task has ended.
+    pub(crate) fn media_ended(&mut self, call: CallId) {
+        if let Some(ending) = self.endings.remove(&call) {
+            self.finish_call(call, ending);
+            self.finish_stop();
+        }
+    }
+
+    /// Stops when the phone has stopped and no call is left.
+    fn finish_stop(&mut self) {
+        if self.stopped && self.endings.is_empty() {
+            self.done = true;
+            self.phone_shared.set_status(PhoneStatus::Inactive);
+        }
+    }
+
+    /// Hands a call's final figures to its handles and listeners.
+    fn finish_call(&mut self, call: CallId, mut ending: Box<Ending>) {
+        let Some(shared) = self.calls.remove(&call) else { return };
         ending.stats = shared.session().stats();
         shared.status.send_modify(|status| {
             status.state = CallState::Ended;
@@ -335,7 +369,8 @@ impl Line {
         sockets.into_iter().chain(later).for_each(|order| shared.order(order));
         if begins {
             let (beat, capture) = (self.metronome.beat(), self.capture.clone());
-            let task = media::run(Media::begin(shared), jobs.clone(), host.time, beat, capture);
+            let media = Media::begin(shared, jobs.clone());
+            let task = media::run(media, host.time, beat, capture);
             match self.media_runtime.as_ref().filter(|media| calls > media.beyond) {
                 Some(media) => media.runtime.spawn(task),
                 None => tokio::spawn(task),
@@ -357,11 +392,14 @@ impl Drop for Line {
     /// When the driver goes down with its runtime, nobody must wait for its calls for ever.
     fn drop(&mut self) {
         self.phone_shared.keep_counters(self.phone.counters());
-        for (_, shared) in self.calls.drain() {
+        for (call, shared) in self.calls.drain() {
+            let ending = self.endings.remove(&call);
             shared.order(Order::Control(MediaControl::Close.into()));
             shared.status.send_modify(|status| {
                 status.state = CallState::Ended;
-                status.ending.get_or_insert_with(|| Ending::new(EndedBy::Error));
+                let ending =
+                    || ending.map_or_else(|| Ending::new(EndedBy::Error), |ending| *ending);
+                status.ending.get_or_insert_with(ending);
             });
             shared.taps.close();
             shared.moved.notify_waiters();

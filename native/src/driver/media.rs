@@ -15,8 +15,6 @@ use offhook_core::media::MediaControl;
 use offhook_core::time::{Instant, WallTime};
 use tokio::net::UdpSocket;
 
-use super::board::LineJobs;
-use super::line::Line;
 use crate::call::shared::Media;
 use crate::capture::Capture;
 use crate::host::entropy;
@@ -45,16 +43,10 @@ thread_local! {
 }
 
 /// Carries the media of one call until signalling closes it.
-pub(crate) async fn run(
-    shared: Media,
-    jobs: LineJobs,
-    time: Timebase,
-    beat: Beat,
-    capture: Option<Capture>,
-) {
+pub(crate) async fn run(shared: Media, time: Timebase, beat: Beat, capture: Option<Capture>) {
+    shared.run();
     let mut task = Task {
         shared,
-        jobs,
         host: MediaHost { time, outbox: Outbox::new() },
         sockets: Vec::new(),
         tapped: Vec::new(),
@@ -66,7 +58,7 @@ pub(crate) async fn run(
             let over =
                 matches!(&order, Order::Control(control) if **control == MediaControl::Close);
             if over {
-                // What the peer sent before its BYE is heard.
+                // What the peer sent before its BYE is heard, and counts.
                 task.receive_all();
             }
             task.handle_order(order);
@@ -92,7 +84,6 @@ pub(crate) async fn run(
 
 struct Task {
     shared: Media,
-    jobs: LineJobs,
     host: MediaHost,
     /// They stay until the call is over: a stream that was removed may come back.
     sockets: Vec<MediaSockets>,
@@ -123,9 +114,7 @@ impl Task {
         let mut session = self.shared.session();
         session.handle_deadline(&mut self.host);
         while let Some(event) = session.next_event() {
-            let call = self.shared.id;
-            let job = move |line: &mut Line, _: &mut _| line.handle_media_event(call, event);
-            let _ = self.jobs.send(Box::new(job));
+            self.shared.send(|line, call| line.handle_media_event(call, event));
         }
         self.tapped.clear();
         let rate = session.tap_rate();
@@ -145,6 +134,7 @@ impl Task {
         BUFFER.with_borrow_mut(|buffer| {
             for index in 0..self.sockets.len() {
                 self.receive(index, Channel::Rtp, buffer);
+                self.receive(index, Channel::Rtcp, buffer);
             }
         });
     }
