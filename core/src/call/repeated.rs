@@ -5,7 +5,11 @@ use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
 
-/// A response to INVITE that has been sent and not been acknowledged yet.
+/// A 2xx to INVITE that has been sent and not been acknowledged yet.
+///
+/// A reliable provisional response (RFC 3262 §3) differs in two things: its interval doubles beyond T2, and
+/// PRACK names it by RAck, which has the numbers of the response and of the request and its method, where ACK
+/// has the request's alone.
 ///
 /// ```text
 ///   send ─► Repeating ── acknowledged ──► close

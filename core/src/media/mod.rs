@@ -108,7 +108,8 @@ impl MediaTransport {
     }
 }
 
-/// What the media machine of a call tells.
+/// What happens in the media machine of a call. The application sees it as a
+/// [`CallEvent`](crate::event::CallEvent), which says the same in std's time.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum MediaEvent {

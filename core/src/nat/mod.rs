@@ -9,7 +9,7 @@ pub(crate) mod stun;
 pub use keep_alive::{KeepAlive, KeepAliveError};
 pub use network::{Network, NetworkError};
 pub(crate) use question::{Question, RTO};
-pub use stun::STUN_PORT;
+pub(crate) use stun::STUN_PORT;
 pub(crate) use stun::{StunMessage, TransactionId, answer_binding, binding_indication, is_stun};
 
 use core::net::{IpAddr, SocketAddr};

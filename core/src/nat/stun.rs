@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::host::Entropy;
 
 /// The port of STUN over UDP (§18.6).
-pub const STUN_PORT: u16 = 3478;
+pub(crate) const STUN_PORT: u16 = 3478;
 
 /// What the second word of every message is (§5).
 const MAGIC_COOKIE: u32 = 0x2112_A442;

@@ -2,7 +2,7 @@
 //!
 //! Read `message.rs` first: [`Message::parse`] takes one datagram into spans over one buffer; the five
 //! header fields that every message has are typed there, the rest when asked for. `Writer` writes a
-//! message into one reused buffer. Text that an application gives goes through [`check_value`] before
+//! message into one reused buffer. Text that an application gives goes through `check_value` before
 //! it comes here.
 #![cfg_attr(
     not(test),
@@ -48,25 +48,25 @@ pub use method::Method;
 pub use multipart::BodyPart;
 pub(crate) use multipart::{Entity, MAX_DEPTH, MAX_PARTS, is_referred_to};
 pub use status::reason_phrase;
-pub use uri::{Scheme, Uri, UriParams, escape_user, unescape};
-pub use writer::{InvalidText, check_value};
-pub(crate) use writer::{Writer, check_name};
+pub use uri::{Scheme, Uri, UriParams};
+pub(crate) use uri::{escape_user, unescape};
+pub(crate) use writer::{Writer, check_name, check_value};
 
 /// The longest message taken, in bytes. No UDP datagram is longer than a quarter of it; on a stream
 /// a message may be.
-pub const MAX_MESSAGE_BYTES: usize = 262_144;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 262_144;
 /// The longest start line and header fields taken, in bytes: what spans of 16 bits reach.
-pub const MAX_HEAD_BYTES: usize = 65_535;
+pub(crate) const MAX_HEAD_BYTES: usize = 65_535;
 /// The longest value of a header field taken, in bytes, folds joined.
-pub const MAX_FIELD_BYTES: usize = 8_192;
+pub(crate) const MAX_FIELD_BYTES: usize = 8_192;
 /// The longest name of a header field taken, in bytes.
-pub const MAX_NAME_BYTES: usize = 256;
+pub(crate) const MAX_NAME_BYTES: usize = 256;
 /// The most header fields a message may have.
-pub const MAX_FIELDS: usize = 256;
+pub(crate) const MAX_FIELDS: usize = 256;
 /// The most Via header fields a message may have.
-pub const MAX_VIAS: usize = 100;
+pub(crate) const MAX_VIAS: usize = 100;
 /// The longest method name taken, in bytes.
-pub const MAX_METHOD_BYTES: usize = 128;
+pub(crate) const MAX_METHOD_BYTES: usize = 128;
 /// The longest tag, branch or Call-ID taken, in bytes: state is kept under them.
 pub(crate) const MAX_IDENTIFIER_BYTES: usize = 1_024;
 /// The longest URI taken, in bytes.

@@ -431,7 +431,7 @@ const fn hex(b: u8) -> Option<u8> {
 
 /// Text with its escapes undone; what is no escape stays, bytes that are no UTF-8 are replaced. The
 /// result may hold any character: check before it is written.
-pub fn unescape(text: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.as_bytes().contains(&b'%') {
         return Cow::Borrowed(text);
     }
@@ -440,7 +440,7 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
 }
 
 /// A user part with what may not stand there escaped (§19.1.2). Give it no escapes.
-pub fn escape_user(user: &str) -> Cow<'_, str> {
+pub(crate) fn escape_user(user: &str) -> Cow<'_, str> {
     if all(user.as_bytes(), USER) {
         return Cow::Borrowed(user);
     }

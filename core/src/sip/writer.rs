@@ -319,8 +319,7 @@ const fn is_forbidden(b: u8) -> bool {
 
 /// Why text that an application gave cannot stand in a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidText {
+pub(crate) enum InvalidText {
     /// It holds CR, LF or NUL.
     #[error("it holds a line end or NUL")]
     LineEnd,
@@ -333,7 +332,7 @@ pub enum InvalidText {
 }
 
 /// Whether text of an application may stand in a header field: no CR, LF or NUL, not too long.
-pub fn check_value(value: &str) -> Result<(), InvalidText> {
+pub(crate) fn check_value(value: &str) -> Result<(), InvalidText> {
     if value.bytes().any(is_forbidden) {
         return Err(InvalidText::LineEnd);
     }

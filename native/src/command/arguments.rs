@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use offhook::core::media::SymmetricRtp;
 use offhook::core::nat::KeepAlive;
 use offhook::core::rtp::event_of;
-use offhook::core::sip::{NameAddr, Uri, check_value};
+use offhook::core::sip::{NameAddr, Uri};
 use offhook::{Codec, Listener, Network, Transport};
 
 use super::tls::{Own, Tls};
@@ -598,15 +598,19 @@ fn digits(text: &str) -> Result<String, String> {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    check_value(text).map_err(|_| "a text of one line")?;
-    Ok(text.into())
+    is_one_line(text).then(|| text.into()).ok_or_else(|| "a text of one line".into())
+}
+
+/// Whether a text ends no header field; how long it may be is checked with the parameters.
+fn is_one_line(text: &str) -> bool {
+    !text.contains(['\r', '\n', '\0'])
 }
 
 fn contact(text: &str) -> Result<String, String> {
     let address = NameAddr::parse(text.trim()).ok().filter(|address| !address.is_star());
-    match (address, check_value(text)) {
-        (Some(_), Ok(())) => Ok(text.into()),
-        _ => Err("a URI: sip:bob@192.0.2.7".into()),
+    match address.filter(|_| is_one_line(text)) {
+        Some(_) => Ok(text.into()),
+        None => Err("a URI: sip:bob@192.0.2.7".into()),
     }
 }
 

@@ -45,8 +45,11 @@ enum Trust {
 }
 
 impl Connector {
-    /// How long a server that has asked for a certificate is waited for: it refuses ours only when
-    /// the handshake is over for us (RFC 8446 §4.4.2.4).
+    /// How long a server that has asked for a certificate is waited for: in TLS 1.3 it refuses ours only
+    /// when the handshake is over for us (RFC 8446 §4.4.2.4), one round trip later, and without this wait
+    /// the refusal would look like a connection that was lost under the first request. A server that
+    /// accepts it sends a ticket in the same round trip and is waited for no longer; one that sends no
+    /// tickets costs this once a connection. It is SIP's estimate of a round trip, T1 (RFC 3261 §17.1.1.1).
     const ACCEPTANCE_WAIT: Duration = Duration::from_millis(500);
 
     /// Trusts the authorities given, or, if there are none, those of the system.

@@ -1,6 +1,7 @@
 //! Messages that we write.
 
 use super::*;
+use crate::sip::writer::InvalidText;
 use crate::transport::Transport;
 
 #[test]
