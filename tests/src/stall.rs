@@ -4,10 +4,10 @@
 mod meter;
 
 use std::fmt::Display;
-use std::time::Duration;
 
-use meter::StallMeter;
+use meter::{Attempts, FailedAttempt};
 
+/// How often it is played at the most.
 const ATTEMPTS: u32 = 5;
 
 /// Plays something in real time and checks what is heard. A program that is late leaves out what it was late
@@ -20,9 +20,9 @@ const ATTEMPTS: u32 = 5;
 /// When the sound is spoilt though the machine did not stall, or each time of a few.
 #[track_caller]
 pub fn unless_stalled<E: Display>(mut play: impl FnMut() -> Result<(), E>) {
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(ATTEMPTS);
     while let Err(spoilt) = play() {
-        attempts.fail(&spoilt);
+        play_again(&mut attempts, &spoilt);
     }
 }
 
@@ -31,47 +31,24 @@ pub fn unless_stalled<E: Display>(mut play: impl FnMut() -> Result<(), E>) {
 /// # Panics
 /// As [`unless_stalled`].
 pub async fn awaited_unless_stalled<E: Display>(mut play: impl AsyncFnMut() -> Result<(), E>) {
-    let mut attempts = Attempts::new();
+    let mut attempts = Attempts::new(ATTEMPTS);
     while let Err(spoilt) = play().await {
-        attempts.fail(&spoilt);
+        play_again(&mut attempts, &spoilt);
     }
 }
 
-struct Attempts {
-    meter: StallMeter,
-    failed: u32,
-}
-
-impl Attempts {
-    fn new() -> Self {
-        Self { meter: StallMeter::start(), failed: 0 }
-    }
-
-    #[track_caller]
-    fn fail(&mut self, spoilt: &dyn Display) {
-        let stall = self.meter.take();
-        self.failed += 1;
-        let told = format!("{spoilt}; the machine stalled for {stall:?}");
-        assert!(may_play_again(stall, self.failed), "{told}");
-        eprintln!("played again: {told}");
-    }
-}
-
-fn may_play_again(stall: Duration, failed: u32) -> bool {
-    stall >= StallMeter::AUDIBLE && failed < ATTEMPTS
+/// Plays again, or panics.
+#[track_caller]
+fn play_again(attempts: &mut Attempts, spoilt: &dyn Display) {
+    let FailedAttempt { stall, again } = attempts.fail();
+    let words = format!("{spoilt}; the machine stalled for {stall:?}");
+    assert!(again, "{words}");
+    eprintln!("played again: {words}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_stall_excuses_and_not_for_ever() {
-        const AUDIBLE: Duration = StallMeter::AUDIBLE;
-        assert!(may_play_again(AUDIBLE, 1));
-        assert!(!may_play_again(AUDIBLE / 2, 1));
-        assert!(!may_play_again(AUDIBLE * 9, ATTEMPTS));
-    }
 
     #[test]
     #[should_panic(expected = "a gap; the machine stalled for")]

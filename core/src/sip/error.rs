@@ -17,14 +17,14 @@ pub enum Fault {
     Empty,
     /// The first line is neither a request line nor a status line.
     NotSip,
-    /// More than [`super::MAX_MESSAGE_BYTES`], not read at all; or a head of more than
-    /// [`super::MAX_HEAD_BYTES`].
+    /// A message of more than 262,144 bytes, not read at all; or a start line and header fields of more than
+    /// 65,535.
     MessageTooLong,
     /// Another version than SIP/2.0.
     Version,
     /// A status code outside 100 to 699.
     StatusCode,
-    /// A method that is no token, or longer than [`super::MAX_METHOD_BYTES`].
+    /// A method that is no token, or longer than 128 bytes.
     Method,
     /// The Request-URI is no URI, is in angle brackets, holds a space or carries headers (§19.1.1).
     RequestUri,
@@ -32,10 +32,9 @@ pub enum Fault {
     Field,
     /// A carriage return that ends no line.
     CarriageReturn,
-    /// A header field whose value is longer than [`super::MAX_FIELD_BYTES`], or whose name is longer
-    /// than [`super::MAX_NAME_BYTES`].
+    /// A header field whose value is longer than 8,192 bytes, or whose name is longer than 256.
     FieldTooLong,
-    /// More than [`super::MAX_FIELDS`] header fields, or [`super::MAX_VIAS`] of them Via.
+    /// More than 256 header fields, or more than 100 of them Via.
     TooManyFields,
     /// The empty line after the header fields is missing.
     Unterminated,

@@ -71,7 +71,7 @@ impl<'a> Uri<'a> {
         matches!(self.parts.scheme, Scheme::Sip | Scheme::Sips)
     }
 
-    /// The user part, escapes left as they are (see [`unescape`]); the number of a tel URI.
+    /// The user part, escapes (`%41`) left as they are; the number of a tel URI.
     pub fn user(&self) -> Option<&'a str> {
         (!self.parts.user.is_empty()).then(|| self.parts.user.of(self.text))
     }

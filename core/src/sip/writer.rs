@@ -16,7 +16,7 @@ use crate::transport::Transport;
 /// Writes one message. [`finish`](Self::finish) or [`body`](Self::body) ends it.
 ///
 /// Whatever is given as text loses its CR, LF and NUL here, each to a space, so that no value can
-/// become a header field of its own; an application's values are refused earlier, by [`check_value`].
+/// become a header field of its own; an application's values are refused earlier, by `check_value`.
 #[must_use = "a message ends with finish() or body()"]
 #[derive(Debug)]
 pub struct Writer<'b> {

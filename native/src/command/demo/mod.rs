@@ -24,7 +24,7 @@ use super::failure::{Failure, Status};
 use super::output::{Output, describe as describe_cause, figures};
 use super::signals::Signals;
 use speech::{CHIME, Measured, Melody, SPEECH};
-use stall::StallMeter;
+use stall::{Attempts, FailedAttempt};
 
 /// What is pressed.
 const DIGITS: &str = "195";
@@ -41,10 +41,9 @@ pub(crate) async fn run(arguments: DemoArguments, output: Output) -> Result<(), 
     let signals = Signals::listen().map_err(Failure::internal)?;
     let files = Files::create(arguments.out)?;
     let steps = Steps::new(output);
-    let meter = StallMeter::start();
-    for attempt in 1.. {
+    let mut attempts = Attempts::new(ATTEMPTS);
+    loop {
         let capture = Capture::new();
-        meter.take();
         let result = tokio::select! {
             result = timeout(PATIENCE, show(&steps, &files, &capture)) => match result {
                 Ok(result) => result,
@@ -62,8 +61,8 @@ pub(crate) async fn run(arguments: DemoArguments, output: Output) -> Result<(), 
             Err(Problem::Failed(failure)) => return Err(failure),
             Err(Problem::Spoilt(problem)) => problem,
         };
-        let stall = meter.take();
-        if stall < StallMeter::AUDIBLE || attempt == ATTEMPTS {
+        let FailedAttempt { stall, again } = attempts.fail();
+        if !again {
             return Err(failed(problem));
         }
         let stall = stall.as_millis();

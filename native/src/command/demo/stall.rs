@@ -1,4 +1,5 @@
-//! Whether this machine stood still while something was measured in real time.
+//! Whether this machine stood still while something was measured in real time, and whether it is measured
+//! again then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +10,7 @@ const TICK: Duration = Duration::from_millis(2);
 
 /// A thread on each processor that does nothing but tick, and the longest time between two ticks of one.
 #[derive(Debug)]
-pub(crate) struct StallMeter {
+struct StallMeter {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -20,11 +21,46 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-impl StallMeter {
-    /// How long a machine has to stand still for that to be heard: the time of a packet.
-    pub(crate) const AUDIBLE: Duration = Duration::from_millis(20);
+/// The attempts at something that is measured in real time. One that fails is made again only where the
+/// machine itself stood still meanwhile.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    meter: StallMeter,
+    /// How many more may be made.
+    left: u32,
+}
 
-    pub(crate) fn start() -> Self {
+/// A failed attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FailedAttempt {
+    /// The longest time for which the machine stood still meanwhile.
+    pub(crate) stall: Duration,
+    /// Whether it is made again.
+    pub(crate) again: bool,
+}
+
+impl Attempts {
+    /// So many at the most; the first begins.
+    pub(crate) fn new(most: u32) -> Self {
+        Self { meter: StallMeter::start(), left: most }
+    }
+
+    /// The latest has failed; the next begins.
+    pub(crate) fn fail(&mut self) -> FailedAttempt {
+        self.left = self.left.saturating_sub(1);
+        judge(self.meter.take(), self.left)
+    }
+}
+
+/// How long a machine has to stand still for that to be heard: the time of a packet.
+const AUDIBLE: Duration = Duration::from_millis(20);
+
+fn judge(stall: Duration, left: u32) -> FailedAttempt {
+    FailedAttempt { stall, again: stall >= AUDIBLE && left > 0 }
+}
+
+impl StallMeter {
+    fn start() -> Self {
         let shared = Arc::<Shared>::default();
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let threads = (0..processors)
@@ -40,7 +76,7 @@ impl StallMeter {
     }
 
     /// The longest time between two ticks since this was asked last.
-    pub(crate) fn take(&self) -> Duration {
+    fn take(&self) -> Duration {
         Duration::from_micros(self.shared.longest_us.swap(0, Ordering::Relaxed))
     }
 }
@@ -89,6 +125,13 @@ impl Drop for StallMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_stall_excuses_and_not_for_ever() {
+        assert!(judge(AUDIBLE, 1).again);
+        assert!(!judge(AUDIBLE / 2, 1).again);
+        assert!(!judge(AUDIBLE * 9, 0).again);
+    }
 
     #[test]
     fn the_meter_ticks() {
