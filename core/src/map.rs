@@ -152,9 +152,14 @@ impl<K: Ord, V> Map<K, V> {
     where
         V: Default,
     {
+        self.or_insert_with(key, V::default)
+    }
+
+    /// The value of `key`, what `make` makes when it has none.
+    pub(crate) fn or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         let place = match self.find(&key) {
             Ok(place) => place,
-            Err(place) => self.insert_at(place, key, V::default()),
+            Err(place) => self.insert_at(place, key, make()),
         };
         &mut self.leaves[place.leaf()][place.entry()].1
     }
@@ -269,6 +274,11 @@ impl<K> Set<K> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &K> {
         self.map.keys()
     }
+
+    /// Every key, taken out.
+    pub(crate) fn into_keys(self) -> impl Iterator<Item = K> {
+        self.map.into_iter().map(|(key, ())| key)
+    }
 }
 
 impl<K: Ord> Set<K> {
@@ -333,10 +343,16 @@ impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
 impl<K: Ord> FromIterator<K> for Set<K> {
     fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
         let mut set = Self::new();
-        for key in keys {
-            set.insert(key);
-        }
+        set.extend(keys);
         set
+    }
+}
+
+impl<K: Ord> Extend<K> for Set<K> {
+    fn extend<I: IntoIterator<Item = K>>(&mut self, keys: I) {
+        for key in keys {
+            self.insert(key);
+        }
     }
 }
 

@@ -7,7 +7,6 @@
 //! that ends, a nonce is taken for stale, never for good.
 
 use core::net::IpAddr;
-use std::collections::BTreeMap;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -15,6 +14,7 @@ use sha2::Sha256;
 use super::algorithm::{self, Algorithm, Qop, Request};
 use super::params::{Params, Quoted};
 use crate::host::Host;
+use crate::map::Map;
 use crate::time::{Duration, Instant};
 
 /// A request whose credentials are right.
@@ -56,7 +56,7 @@ pub(crate) struct DigestServer {
     key: [u8; 64],
     lifetime: Duration,
     /// The uses of each nonce that was used with the right password, from the oldest.
-    used: BTreeMap<Nonce, Uses>,
+    used: Map<Nonce, Uses>,
     /// Nonces made before this, or then, are only good while they are in `used`.
     forgotten: Option<Instant>,
 }
@@ -91,7 +91,7 @@ impl DigestServer {
             algorithms: algorithms.to_vec(),
             key,
             lifetime: Self::LIFETIME,
-            used: BTreeMap::new(),
+            used: Map::new(),
             forgotten: None,
         }
     }
@@ -169,7 +169,7 @@ impl DigestServer {
         if !self.is_fresh(now, &nonce) {
             return None;
         }
-        while let Some((oldest, _)) = self.used.first_key_value()
+        while let Some((oldest, _)) = self.used.iter().next()
             && !self.is_fresh(now, oldest)
         {
             self.used.pop_first();
@@ -181,14 +181,15 @@ impl DigestServer {
             return None;
         }
         if self.used.len() >= Self::MAX_NONCES
-            && let Some(oldest) = self.used.first_entry()
+            && let Some(oldest) = self.used.iter().next().map(|(oldest, _)| oldest.made)
         {
-            if nonce.made <= oldest.key().made {
+            if nonce.made <= oldest {
                 return None;
             }
-            self.forgotten = Some(oldest.remove_entry().0.made);
+            self.used.pop_first();
+            self.forgotten = Some(oldest);
         }
-        self.used.entry(nonce).or_default().note(count)
+        self.used.or_default(nonce).note(count)
     }
 
     fn write(&self, nonce: Nonce, source: IpAddr) -> String {
@@ -355,7 +356,7 @@ mod tests {
             algorithms: Vec::new(),
             key: [0; 64],
             lifetime: DigestServer::LIFETIME,
-            used: BTreeMap::new(),
+            used: Map::new(),
             forgotten: None,
         };
         let at = |micros| Nonce { made: Instant::from_micros(micros), random: micros };

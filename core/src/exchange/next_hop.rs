@@ -156,9 +156,9 @@ impl Running {
     fn wait(&mut self, host: &mut dyn Host, waiting: Waiting) -> RequestId {
         // What is not answered in all this time never will be.
         if self.waiting.len() >= MAX_WAITING
-            && let Some((id, _)) = self.waiting.first_key_value()
+            && let Some(id) = self.waiting.iter().next().map(|(id, _)| *id)
         {
-            self.fail_waiting(host, *id);
+            self.fail_waiting(host, id);
         }
         let id = self.next_id();
         match waiting.what {

@@ -52,7 +52,7 @@ impl Running {
         let slot = self.contexts.insert(context);
         self.by_server.insert(server, slot);
         if records && origin.flow.transport.is_reliable() {
-            self.by_flow.entry(origin.flow).or_default().insert(slot);
+            self.by_flow.or_default(origin.flow).insert(slot);
         }
         match is_known {
             true => self.launch_all(host, slot),
@@ -121,7 +121,7 @@ impl Running {
                     (branch.client, branch.flow) = (Some(client), connection);
                 }
                 if let Some(flow) = connection {
-                    self.by_flow.entry(flow).or_default().insert(slot);
+                    self.by_flow.or_default(flow).insert(slot);
                 }
                 let timer = (*method == Method::Invite).then_some(TIMER_C);
                 self.set_timer(host, slot, index, timer);
@@ -400,7 +400,7 @@ impl Running {
     /// A connection is over. Nobody who called on it can be told of an answer: their calls that still
     /// ring are cancelled. Whoever rings at its other end may connect again and go on; else he is gone.
     pub(super) fn abandon_calls(&mut self, host: &mut dyn Host, flow: Flow) {
-        for slot in self.by_flow.remove(&flow).unwrap_or_default() {
+        for slot in self.by_flow.remove(&flow).unwrap_or_default().into_keys() {
             let Some(context) = self.contexts.get(slot) else { continue };
             if context.origin.flow == flow {
                 self.cancel_rest(host, slot);

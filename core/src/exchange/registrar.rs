@@ -1,12 +1,11 @@
 //! Who can be reached where (RFC 3261 §10.3).
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::event::{Departure, ExchangeEvent};
 use super::side::PeerFlow;
 use super::target::Target;
 use super::{ExchangeParameters, MAX_CONTACTS};
 use crate::host::Transport;
+use crate::map::{Map, Set};
 use crate::sip::{HeaderName, Message, NameAddr, Scheme, Uri};
 use crate::time::{Duration, Instant};
 use crate::timers::{TimerId, Timers};
@@ -15,11 +14,11 @@ use crate::timers::{TimerId, Timers};
 #[derive(Debug)]
 pub(super) struct Registrar {
     users: Vec<User>,
-    by_name: BTreeMap<String, usize>,
+    by_name: Map<String, usize>,
     /// The bindings that lead along a flow: whose, and which.
-    by_flow: BTreeMap<PeerFlow, BTreeSet<(usize, u64)>>,
+    by_flow: Map<PeerFlow, Set<(usize, u64)>>,
     /// The bindings by contact, as [`place`] names it: whose it was first, keeps it from others.
-    by_place: BTreeMap<String, (usize, u64)>,
+    by_place: Map<String, (usize, u64)>,
     /// The flows that are of no use any more: who was bound along them is bound along another.
     left: Vec<PeerFlow>,
     expiry: Timers<(usize, u64)>,
@@ -90,8 +89,8 @@ impl Registrar {
         Self {
             users,
             by_name,
-            by_flow: BTreeMap::new(),
-            by_place: BTreeMap::new(),
+            by_flow: Map::new(),
+            by_place: Map::new(),
             left: Vec::new(),
             expiry: Timers::new(),
             last_binding: 0,
@@ -213,7 +212,7 @@ impl Registrar {
     /// Nothing can be sent on a flow any more. Bindings that have no other way end with it (RFC 5626
     /// §7, RFC 7118 §5); who has listened at its contact's address is connected to when needed.
     pub(super) fn lose(&mut self, along: PeerFlow, events: &mut Vec<ExchangeEvent>) {
-        for (index, id) in self.by_flow.remove(&along).unwrap_or_default() {
+        for (index, id) in self.by_flow.remove(&along).unwrap_or_default().into_keys() {
             let Some(user) = self.users.get_mut(index) else { continue };
             let Some(binding) = user.bindings.iter_mut().find(|b| b.id == id) else { continue };
             binding.along = None;
@@ -361,10 +360,10 @@ impl Registrar {
             timer: self.expiry.set(now + lasts, (index, id)),
         };
         if let Some(along) = along {
-            self.by_flow.entry(along).or_default().insert((index, id));
+            self.by_flow.or_default(along).insert((index, id));
         }
         if let Some(place) = place(&asked.uri) {
-            let holder = self.by_place.entry(place).or_insert((index, id));
+            let holder = self.by_place.or_insert_with(place, || (index, id));
             if holder.0 == index {
                 holder.1 = id;
             }

@@ -1,7 +1,7 @@
 //! An exchange at work: what becomes of each message.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::admission::{Admission, Denied, user_of};
 use super::context::ResponseContext;
@@ -16,6 +16,7 @@ use super::target::Target;
 use super::{ExchangeEvent, ExchangeParameters, MAX_CONNECTIONS, MAX_EVENTS, MAX_TRANSACTIONS};
 use crate::auth::Asker;
 use crate::host::{Flow, Host, Inbound, Outbound, Records, RequestId, Transport};
+use crate::map::{Map, Set};
 use crate::nat::{answer_binding, is_stun};
 use crate::sip::{HeaderName, Message, Method, Scheme, Uri, Writer, reason_phrase, unescape};
 use crate::slab::{Slab, Slot};
@@ -50,13 +51,13 @@ pub(super) struct Running {
     pub(super) by_client: Table<ClientId, (Slot, usize)>,
     pub(super) by_server: Table<ServerId, Slot>,
     /// The INVITEs that came, or went on, by connections.
-    pub(super) by_flow: BTreeMap<Flow, BTreeSet<Slot>>,
+    pub(super) by_flow: Map<Flow, Set<Slot>>,
     pub(super) timers: Timers<Alarm>,
     pub(super) connections: Connections,
     /// The sockets that lead to peers over UDP, and who we are there.
-    pub(super) sockets: BTreeMap<IpAddr, (Flow, SocketAddr)>,
+    pub(super) sockets: Map<IpAddr, (Flow, SocketAddr)>,
     /// What waits for an answer of the host.
-    pub(super) waiting: BTreeMap<RequestId, Waiting>,
+    pub(super) waiting: Map<RequestId, Waiting>,
     pub(super) last_request: u64,
     /// For what is written.
     pub(super) buffer: Vec<u8>,
@@ -98,7 +99,7 @@ impl Running {
             contexts: Slab::new(),
             by_client: Table::new(host),
             by_server: Table::new(host),
-            by_flow: BTreeMap::new(),
+            by_flow: Map::new(),
             timers: Timers::new(),
             connections: Connections::new(ConnectionLimits {
                 accepted: MAX_CONNECTIONS,
@@ -107,8 +108,8 @@ impl Running {
                 opened: MAX_CONNECTIONS,
                 ..ConnectionLimits::default()
             }),
-            sockets: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            sockets: Map::new(),
+            waiting: Map::new(),
             last_request: 0,
             buffer: Vec::new(),
             parameters,

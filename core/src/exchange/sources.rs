@@ -1,11 +1,11 @@
 //! What one source may ask of the exchange: requests, connections and guesses at passwords.
 
 use core::net::{IpAddr, Ipv6Addr};
-use std::collections::BTreeMap;
 
 use super::ExchangeParameters;
 use super::event::{ExchangeEvent, Limit};
 use crate::host::Flow;
+use crate::map::Map;
 use crate::stream::source_of;
 use crate::time::{Duration, Instant};
 
@@ -28,9 +28,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// The sources of recent requests.
 #[derive(Debug)]
 pub(super) struct Sources {
-    known: BTreeMap<IpAddr, Source>,
+    known: Map<IpAddr, Source>,
     /// Which of them each connection counts on.
-    connected: BTreeMap<Flow, IpAddr>,
+    connected: Map<Flow, IpAddr>,
     /// When the full table was last looked through.
     swept: Option<Instant>,
     requests: Rate,
@@ -46,7 +46,7 @@ struct Source {
     requests: Bucket,
     refusals: Bucket,
     guesses: Bucket,
-    users: BTreeMap<String, Bucket>,
+    users: Map<String, Bucket>,
     connections: usize,
     /// How often each limit has held it back since the last report, and when that was.
     held: [u64; Limit::ALL.len()],
@@ -86,8 +86,8 @@ impl Sources {
         let requests = u64::from(parameters.requests_per_second);
         let (minute, guesses) = (Duration::from_secs(60), u64::from(parameters.guesses_per_minute));
         Self {
-            known: BTreeMap::new(),
-            connected: BTreeMap::new(),
+            known: Map::new(),
+            connected: Map::new(),
             swept: None,
             requests: second(requests, requests * BURST),
             refusals: second(REFUSALS, REFUSALS),
@@ -114,7 +114,7 @@ impl Sources {
     /// Takes note of a connection; false when there are too many.
     pub(super) fn connect(&mut self, flow: Flow, ip: IpAddr, now: Instant) -> bool {
         let (limit, key) = (self.connections, self.key(ip, now));
-        let source = self.known.entry(key).or_default();
+        let source = self.known.or_default(key);
         if source.connections >= limit {
             self.hold(ip, now, Limit::Connections);
             return false;
@@ -155,7 +155,7 @@ impl Sources {
             source.users.retain(|_, bucket| bucket.0 > now);
         }
         if source.users.len() < MAX_USERS || source.users.contains_key(user) {
-            source.users.entry(user.to_owned()).or_default().take(now, guesses);
+            source.users.or_default(user.to_owned()).take(now, guesses);
         }
     }
 
@@ -181,7 +181,7 @@ impl Sources {
 
     fn source(&mut self, ip: IpAddr, now: Instant) -> &mut Source {
         let key = self.key(ip, now);
-        self.known.entry(key).or_default()
+        self.known.or_default(key)
     }
 
     /// The key of a source: its address, of IPv6 the network of 64 bits.
@@ -289,7 +289,7 @@ mod tests {
         let (mut sources, late) = (full(), IpAddr::from([192, 0, 2, 1]));
         let flow = Flow { transport: Transport::Tcp, id: 1 };
         assert!(sources.connect(flow, late, NOW));
-        assert_eq!(sources.known[&OTHERS].connections, 1);
+        assert_eq!(sources.known.get(&OTHERS).map(|source| source.connections), Some(1));
         // Then there is room, and the next counts on its own.
         let (other, later) = (Flow { id: 2, ..flow }, NOW + SWEEP);
         assert!(sources.connect(other, late, later));

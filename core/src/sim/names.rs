@@ -1,10 +1,10 @@
 //! The simulated DNS.
 
 use core::net::IpAddr;
-use std::collections::BTreeMap;
 
 use crate::host::Query;
 use crate::locate::{Question, RecordSet};
+use crate::map::Map;
 use crate::time::Duration;
 
 /// How long records hold that are set before [`Names::ttl`] is.
@@ -13,8 +13,8 @@ const USUAL_TTL: Duration = Duration::from_secs(60);
 /// The records, and what was asked.
 #[derive(Debug)]
 pub(super) struct Names {
-    known: BTreeMap<Question, (RecordSet, Duration)>,
-    asked: BTreeMap<Question, usize>,
+    known: Map<Question, (RecordSet, Duration)>,
+    asked: Map<Question, usize>,
     /// How long the records hold that are set from now on.
     pub(super) ttl: Duration,
     /// How long an answer takes.
@@ -25,7 +25,7 @@ pub(super) struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        let (known, asked) = (BTreeMap::new(), BTreeMap::new());
+        let (known, asked) = (Map::new(), Map::new());
         Self { known, asked, ttl: USUAL_TTL, delay: Duration::ZERO, failing: false }
     }
 }
@@ -39,7 +39,7 @@ impl Names {
     /// The answer to a question, and how long it holds; `None` when there is none in time.
     pub(super) fn answer(&mut self, query: Query<'_>) -> Option<(RecordSet, Duration)> {
         let question = Question::from(query);
-        *self.asked.entry(question.clone()).or_default() += 1;
+        *self.asked.or_default(question.clone()) += 1;
         let nothing = || match &question {
             Question::Naptr(_) => RecordSet::Naptr(Vec::new()),
             Question::Srv(_) => RecordSet::Srv(Vec::new()),

@@ -2,8 +2,8 @@
 //! server.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet};
 
+use crate::map::Map;
 use crate::time::{Duration, Instant};
 
 /// The first port on the outside of a translator that does not preserve them.
@@ -91,7 +91,7 @@ pub(super) struct Nats(Vec<Translator>);
 #[derive(Debug)]
 struct Translator {
     nat: Nat,
-    inside: BTreeSet<IpAddr>,
+    inside: Vec<IpAddr>,
     mappings: Vec<Mapping>,
     /// The port outside that was given last.
     last_port: u16,
@@ -104,7 +104,7 @@ struct Mapping {
     /// The peers it is for, as far as the translator tells them apart.
     toward: (Option<IpAddr>, Option<u16>),
     /// When something was last sent to each.
-    sent: BTreeMap<SocketAddr, Instant>,
+    sent: Map<SocketAddr, Instant>,
 }
 
 impl Nats {
@@ -112,7 +112,7 @@ impl Nats {
     pub(super) fn set(&mut self, inside: &[IpAddr], nat: Nat) {
         self.remove(inside);
         assert!(self.0.iter().all(|t| t.nat.public != nat.public), "{} is another's", nat.public);
-        let (inside, mappings) = (inside.iter().copied().collect(), Vec::new());
+        let (inside, mappings) = (inside.to_vec(), Vec::new());
         self.0.push(Translator { nat, inside, mappings, last_port: FIRST_PORT - 1 });
     }
 
@@ -169,7 +169,7 @@ impl Translator {
         let same = |m: &Mapping| m.inside == from && m.toward == toward;
         let index = self.mappings.iter().position(same).unwrap_or_else(|| {
             let outside = self.free_port(from.port());
-            self.mappings.push(Mapping { inside: from, outside, toward, sent: BTreeMap::new() });
+            self.mappings.push(Mapping { inside: from, outside, toward, sent: Map::new() });
             self.mappings.len() - 1
         });
         let mapping = &mut self.mappings[index];

@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 
 use bytes::Bytes;
 
@@ -18,6 +18,7 @@ use super::wire::{Fate, Wire, WirePacket};
 use crate::certificate::Identities;
 use crate::host::{Flow, FlowFailure, Inbound, MediaPort, RequestId, Transport};
 use crate::locate;
+use crate::map::{Map, Set};
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::Kind;
 
@@ -51,10 +52,10 @@ pub(super) struct Network {
     pub(super) wire: Wire,
     pub(super) stations: Vec<Station>,
     pub(super) random: Random,
-    paths: BTreeMap<(IpAddr, IpAddr), Path>,
+    paths: Map<(IpAddr, IpAddr), Path>,
     /// The paths whose link was set on its own.
-    own_links: BTreeSet<(IpAddr, IpAddr)>,
-    partitions: BTreeSet<(IpAddr, IpAddr)>,
+    own_links: Set<(IpAddr, IpAddr)>,
+    partitions: Set<(IpAddr, IpAddr)>,
     queue: BinaryHeap<Reverse<Scheduled>>,
     sequence: u64,
     last_flow: u64,
@@ -72,7 +73,7 @@ pub(super) struct Station {
     /// Until when it does not run, and what came meanwhile.
     pub(super) stalled: Option<Instant>,
     backlog: VecDeque<Happening>,
-    buffered: BTreeMap<SocketAddr, usize>,
+    buffered: Map<SocketAddr, usize>,
     /// The wake-up that counts; others in the queue are stale.
     wake: Option<Instant>,
     pub(super) random: Random,
@@ -210,9 +211,9 @@ impl Network {
             wire: Wire::default(),
             stations: Vec::new(),
             random: Random::new(seed, u64::MAX),
-            paths: BTreeMap::new(),
-            own_links: BTreeSet::new(),
-            partitions: BTreeSet::new(),
+            paths: Map::new(),
+            own_links: Set::new(),
+            partitions: Set::new(),
             queue: BinaryHeap::new(),
             sequence: 0,
             last_flow: 0,
@@ -232,7 +233,7 @@ impl Network {
             clock: StationClock::new(START),
             stalled: None,
             backlog: VecDeque::new(),
-            buffered: BTreeMap::new(),
+            buffered: Map::new(),
             wake: None,
             random: Random::new(self.seed, node as u64),
         });
@@ -304,7 +305,7 @@ impl Network {
     pub(super) fn keep_for_later(&mut self, node: usize, what: Happening) {
         let station = &mut self.stations[node];
         if let Happening::Arrival { to, bytes, .. } = &what {
-            let used = station.buffered.entry(*to).or_default();
+            let used = station.buffered.or_default(*to);
             let needed = bytes.len() + PACKET_OVERHEAD;
             if *used + needed > SOCKET_BUFFER {
                 return;
@@ -384,7 +385,7 @@ impl Network {
     pub(super) fn path(&mut self, from: IpAddr, to: IpAddr) -> &mut Path {
         let link = if from == to { Link::LOOPBACK } else { self.default_link };
         let seed = self.seed;
-        self.paths.entry((from, to)).or_insert_with(|| {
+        self.paths.or_insert_with((from, to), || {
             // The stream follows from the addresses, not from the order of first use.
             let mut name = TraceHash::new();
             name.address(SocketAddr::new(from, 0));

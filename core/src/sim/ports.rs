@@ -1,9 +1,9 @@
 //! Who listens where.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeMap;
 
 use crate::host::{Channel, Flow, MediaPort};
+use crate::map::Map;
 
 /// What is bound at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,11 +22,11 @@ pub(super) struct Binding {
 /// The sockets of every host, and the media pairs among them.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
-    bound: BTreeMap<SocketAddr, Binding>,
-    pairs: BTreeMap<MediaPort, SocketAddr>,
+    bound: Map<SocketAddr, Binding>,
+    pairs: Map<MediaPort, SocketAddr>,
     /// Where the search for the next pair of a host begins: a pair is not used again at once, so
     /// that what is still on its way to the old owner does not reach a new one.
-    next: BTreeMap<IpAddr, u16>,
+    next: Map<IpAddr, u16>,
     last_pair: u64,
 }
 

@@ -3,9 +3,10 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::host::{Endpoint, Flow, Host, Inbound, Outbound, RequestId, Transport};
+use crate::map::Map;
 use crate::stream::{Frame, Framer};
 use crate::time::Instant;
 
@@ -17,10 +18,10 @@ const MAX_RECEIVED: usize = 100_000;
 #[derive(Default)]
 pub struct ScriptedPeer {
     /// The flow to each address that was sent something, once it is open. UDP has one for all.
-    ways: BTreeMap<(Transport, SocketAddr), Option<Flow>>,
-    asked: BTreeMap<RequestId, (Transport, SocketAddr)>,
+    ways: Map<(Transport, SocketAddr), Option<Flow>>,
+    asked: Map<RequestId, (Transport, SocketAddr)>,
     /// The connections, those of others included.
-    framers: BTreeMap<Flow, Framer>,
+    framers: Map<Flow, Framer>,
     outbox: VecDeque<(Way, Vec<u8>)>,
     received: Vec<Arrival>,
     pings: usize,

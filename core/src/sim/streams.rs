@@ -5,7 +5,7 @@
 //! [`Pieces`].
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -14,6 +14,7 @@ use super::ports::Socket;
 use super::wire::{Fate, WirePacket};
 use crate::certificate::Identities;
 use crate::host::{Flow, RequestId, Transport};
+use crate::map::{Map, Set};
 use crate::time::{Duration, Instant};
 use crate::trace::Kind;
 
@@ -43,24 +44,24 @@ const FIRST_EPHEMERAL: u16 = 49_152;
 pub(super) struct Streams {
     pub(super) pieces: Pieces,
     /// By the number of their flow.
-    ends: BTreeMap<u64, End>,
+    ends: Map<u64, End>,
     next_port: u16,
     /// A node's certificates, the nodes whose certificates are refused, and the transports it does
     /// not listen on.
-    pub(super) certificates: BTreeMap<usize, Identities>,
-    pub(super) untrusted: BTreeMap<usize, String>,
-    pub(super) unheard: BTreeSet<(usize, Transport)>,
+    pub(super) certificates: Map<usize, Identities>,
+    pub(super) untrusted: Map<usize, String>,
+    pub(super) unheard: Set<(usize, Transport)>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
         Self {
             pieces: Pieces::default(),
-            ends: BTreeMap::new(),
+            ends: Map::new(),
             next_port: FIRST_EPHEMERAL,
-            certificates: BTreeMap::new(),
-            untrusted: BTreeMap::new(),
-            unheard: BTreeSet::new(),
+            certificates: Map::new(),
+            untrusted: Map::new(),
+            unheard: Set::new(),
         }
     }
 }

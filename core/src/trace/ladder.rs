@@ -2,12 +2,12 @@
 
 use core::iter;
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, BTreeSet};
 
 use super::describe;
 use super::media::{Formats, Runs};
 use super::svg;
 use super::{Kind, Packet};
+use crate::map::{Map, Set};
 use crate::time::{Duration, Instant};
 
 /// The width of the time at the left of each line, the space after it included.
@@ -22,7 +22,7 @@ const ARROW_EXTRA: usize = 8;
 /// Draws packets.
 pub(super) fn draw<'a>(
     packets: impl Iterator<Item = Packet<'a>>,
-    names: &BTreeMap<SocketAddr, String>,
+    names: &Map<SocketAddr, String>,
     missed: u64,
 ) -> String {
     Ladder::of(packets).draw(names, missed)
@@ -31,7 +31,7 @@ pub(super) fn draw<'a>(
 /// Draws packets as a picture.
 pub(super) fn picture<'a>(
     packets: impl Iterator<Item = Packet<'a>>,
-    names: &BTreeMap<SocketAddr, String>,
+    names: &Map<SocketAddr, String>,
     missed: u64,
 ) -> String {
     let ladder = Ladder::of(packets);
@@ -59,11 +59,11 @@ struct Ladder<'a> {
     runs: Runs,
     formats: Formats,
     /// The endpoint to which a media address belongs, from session descriptions.
-    homes: BTreeMap<SocketAddr, SocketAddr>,
+    homes: Map<SocketAddr, SocketAddr>,
     /// Which descriptions were seen: one that a proxy passes on is still its first sender's.
-    described: BTreeSet<(String, SocketAddr)>,
+    described: Set<(String, SocketAddr)>,
     /// What was sent before, to mark what is sent again.
-    sent: BTreeSet<(SocketAddr, SocketAddr, &'a [u8])>,
+    sent: Set<(SocketAddr, SocketAddr, &'a [u8])>,
 }
 
 pub(super) struct Arrow {
@@ -147,7 +147,7 @@ impl<'a> Ladder<'a> {
     }
 
     /// The addresses of the columns, and their names as far as they have any.
-    fn headings(&self, names: &BTreeMap<SocketAddr, String>) -> (Vec<String>, Vec<String>) {
+    fn headings(&self, names: &Map<SocketAddr, String>) -> (Vec<String>, Vec<String>) {
         let mut addresses: Vec<String> = self.columns.iter().map(ToString::to_string).collect();
         if let Some(last) = addresses.get_mut(MAX_COLUMNS - 1) {
             *last = "others".to_owned();
@@ -156,7 +156,7 @@ impl<'a> Ladder<'a> {
         (addresses, self.columns.iter().map(|column| describe::escape(name(column))).collect())
     }
 
-    fn draw(&self, names: &BTreeMap<SocketAddr, String>, missed: u64) -> String {
+    fn draw(&self, names: &Map<SocketAddr, String>, missed: u64) -> String {
         let (addresses, names) = self.headings(names);
         let at = self.positions(&addresses, &names);
         let mut drawing = String::new();

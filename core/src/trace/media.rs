@@ -1,10 +1,10 @@
 //! Runs of RTP and RTCP between two SIP messages of a ladder.
 
 use core::net::SocketAddr;
-use std::collections::BTreeMap;
 
 use super::describe::escape;
 use super::{Kind, Packet};
+use crate::map::Map;
 use crate::time::Instant;
 
 /// What the payload types mean that need no rtpmap (RFC 3551 §6).
@@ -22,14 +22,14 @@ const DIGITS: [char; 16] =
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
 
 /// What the payload types of each receiver mean, from its session descriptions.
-pub(super) type Formats = BTreeMap<(SocketAddr, u8), String>;
+pub(super) type Formats = Map<(SocketAddr, u8), String>;
 
 /// The runs since the last SIP message, and which digits are already told.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     runs: Vec<Run>,
     /// The timestamp of the last telephone-event of each source: its repeats tell no new digit.
-    last_event: BTreeMap<(SocketAddr, u32), u32>,
+    last_event: Map<(SocketAddr, u32), u32>,
 }
 
 /// Packets of one kind and payload type from one address to another.

@@ -8,10 +8,10 @@
 //! by itself but on the ports of HTTP, where it wants to be told: `-d tcp.port==80,sip`.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::collections::BTreeMap;
 use std::io;
 
 use super::Packet;
+use crate::map::Map;
 
 const MAGIC: u32 = 0xa1b2_c3d4;
 const VERSION: (u16, u16) = (2, 4);
@@ -83,7 +83,7 @@ fn put_file_header(out: &mut Vec<u8>) {
 }
 
 /// How many bytes have gone each way of each connection.
-type Sequences = BTreeMap<(SocketAddr, SocketAddr), u32>;
+type Sequences = Map<(SocketAddr, SocketAddr), u32>;
 
 /// What stands behind the IP header.
 #[derive(Clone, Copy)]
@@ -103,7 +103,7 @@ fn put_packet(out: &mut Vec<u8>, sequences: &mut Sequences, packet: &Packet<'_>)
     }
     let acknowledged =
         sequences.get(&(packet.to, packet.from)).map_or(1, |sent| sent.wrapping_add(1));
-    let sent = sequences.entry((packet.from, packet.to)).or_default();
+    let sent = sequences.or_default((packet.from, packet.to));
     for segment in packet.bytes.chunks(MAX_SEGMENT) {
         let sequence = sent.wrapping_add(1);
         *sent = sent.wrapping_add(segment.len() as u32);

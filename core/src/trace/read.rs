@@ -5,10 +5,10 @@
 //! read what comes in order; what is sent again counts once.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Kind, Packet, Trace, describe};
 use crate::host::Transport;
+use crate::map::{Map, Set};
 use crate::time::{Duration, Instant, WallTime};
 
 /// A capture that cannot be read.
@@ -45,9 +45,9 @@ impl Capture {
     pub fn read(file: &[u8]) -> Result<Self, CaptureError> {
         let mut reading = Reading {
             capture: Self { trace: Trace::with_limit(usize::MAX), unread: 0, other: 0 },
-            signalling: BTreeSet::new(),
-            media: BTreeSet::new(),
-            streams: BTreeMap::new(),
+            signalling: Set::new(),
+            media: Set::new(),
+            streams: Map::new(),
             start: None,
         };
         match file.first_chunk::<4>() {
@@ -62,11 +62,11 @@ impl Capture {
 struct Reading {
     capture: Capture,
     /// Where SIP has been seen.
-    signalling: BTreeSet<SocketAddr>,
+    signalling: Set<SocketAddr>,
     /// Where session descriptions expect RTP.
-    media: BTreeSet<SocketAddr>,
+    media: Set<SocketAddr>,
     /// The number of the byte that comes next, each way of each connection that carries SIP.
-    streams: BTreeMap<(SocketAddr, SocketAddr), u32>,
+    streams: Map<(SocketAddr, SocketAddr), u32>,
     /// The wall time of the first packet.
     start: Option<u64>,
 }

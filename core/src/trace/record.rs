@@ -2,10 +2,10 @@
 
 use core::net::SocketAddr;
 use core::ops::Range;
-use std::collections::BTreeMap;
 
 use super::{Kind, Packet, ladder, pcap};
 use crate::host::{Inbound, Outbound, Transport};
+use crate::map::Map;
 use crate::stream::{Frame, Framer};
 use crate::time::{Instant, WallTime};
 
@@ -26,9 +26,9 @@ pub struct Trace {
     missed: u64,
     bytes: Vec<u8>,
     records: Vec<Record>,
-    names: BTreeMap<SocketAddr, String>,
+    names: Map<SocketAddr, String>,
     /// The streams on which a message has begun and not ended.
-    halves: BTreeMap<(SocketAddr, SocketAddr), Framer>,
+    halves: Map<(SocketAddr, SocketAddr), Framer>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Trace {
     /// the packets after that.
     pub fn with_limit(limit: usize) -> Self {
         let (bytes, records) = (Vec::new(), Vec::new());
-        let (names, halves) = (BTreeMap::new(), BTreeMap::new());
+        let (names, halves) = (Map::new(), Map::new());
         Self { limit, missed: 0, bytes, records, names, halves }
     }
 
