@@ -5,6 +5,7 @@
 use core::net::SocketAddr;
 use std::collections::VecDeque;
 
+use crate::call::{CallInfo, CallProfile};
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallEvent, CallId, Event};
@@ -48,6 +49,8 @@ pub struct Softphone {
     /// The next deadline of each session.
     timers: Timers<CallId>,
     events: VecDeque<Event>,
+    /// The calls that the phone has forgotten, until the application knows of their end.
+    over: Map<CallId, CallProfile>,
     /// The call whose [`CallEvent::Ended`] was the last event taken.
     ended: Option<CallId>,
 }
@@ -71,6 +74,7 @@ impl Softphone {
             ports: Map::new(),
             timers: Timers::new(),
             events: VecDeque::new(),
+            over: Map::new(),
             ended: None,
         })
     }
@@ -95,6 +99,11 @@ impl Softphone {
     /// The media of a call, to write, read and dial.
     pub fn media_mut(&mut self, call: CallId) -> Option<&mut MediaSession> {
         self.media.get_mut(&call).map(|media| &mut media.session)
+    }
+
+    /// What is known about a call; kept as [`media`](Self::media) is.
+    pub fn info(&self, call: CallId) -> Option<CallInfo> {
+        self.phone.info(call).or_else(|| self.over.get(&call).map(CallProfile::info))
     }
 
     /// What the media of a call has done so far; kept as [`media`](Self::media) is.
@@ -129,7 +138,12 @@ impl Softphone {
     /// Passes events and commands between signalling and media until there are none left.
     fn run_to_rest(&mut self, host: &mut dyn Host) {
         loop {
-            while let Some(event) = self.phone.next_event() {
+            loop {
+                let ends = self.phone.next_to_end();
+                let Some(event) = self.phone.next_event() else { break };
+                if let Some(profile) = ends {
+                    self.over.insert(profile.id(), profile);
+                }
                 match event {
                     Event::Media { call, control } => self.control(host, call, control),
                     mut event => {
@@ -191,6 +205,7 @@ impl Softphone {
     }
 
     fn forget(&mut self, call: CallId) {
+        self.over.remove(&call);
         let Some(media) = self.media.remove(&call) else { return };
         if let Some((timer, _)) = media.timer {
             self.timers.cancel(timer);
@@ -308,6 +323,8 @@ mod tests {
         assert_eq!(sim[bob].next_event(), None);
         assert!(sim[bob].media(called).is_none());
         let stats = sim[alice].stats(calling).expect("until Ended is taken");
+        let info = sim[alice].info(calling).expect("likewise");
+        assert_eq!((info.state, info.remote.as_str()), (CallState::Ended, "sip:bob@10.0.0.2"));
         assert!(stats.sent > 50 && stats.received > 50, "{stats:?}");
         let ending = events(&mut sim, alice).pop().and_then(ending).expect("it comes last");
         assert_eq!(ending.stats, stats);
@@ -316,6 +333,7 @@ mod tests {
         let up = ending.duration.as_millis();
         assert!((2_090..=2_110).contains(&up), "{up} ms");
         assert!(sim[alice].stats(calling).is_none() && sim[alice].media(calling).is_none());
+        assert_eq!(sim[alice].info(calling), None);
         assert_eq!(sim.media_ports(alice), 0);
         sim.run_for(Duration::from_secs(60));
         assert_eq!(sim[alice].next_deadline(), None, "nothing goes on");

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use js_sys::{Array, Uint8Array};
 use offhook_core::call::CallInfo;
 use offhook_core::error::Error;
 use offhook_core::event::{
@@ -9,6 +10,7 @@ use offhook_core::event::{
     Reply, SipRequestId,
 };
 use offhook_core::rtp::MediaStats;
+use offhook_core::sip::BodyPart;
 use offhook_core::switchboard::LineId;
 use wasm_bindgen::JsValue;
 
@@ -59,7 +61,7 @@ fn of_phone(base: f64, event: PhoneEvent) -> Option<Builder> {
         PhoneEvent::Message { from, to, body, content_type } => {
             let object = Builder::of("message").with("from", from).with("to", to);
             let object = match base > 0.0 {
-                true => object.with("body", js_sys::Uint8Array::from(&body[..])),
+                true => object.with("body", Uint8Array::from(&body[..])),
                 false => object.with("body", String::from_utf8_lossy(&body).into_owned()),
             };
             object.with("contentType", content_type)
@@ -109,10 +111,15 @@ fn of_call(base: f64, call: CallId, event: CallEvent) -> Option<Builder> {
 fn response(base: f64, request: SipRequestId, reply: Result<Reply, Option<Error>>) -> Builder {
     let object = Builder::of("response").with("request", base + number(request.0));
     match reply {
-        Ok(Reply { cause: why, headers, body, round_trip, .. }) => cause(object, Some(why))
-            .with("headers", pairs(headers))
-            .with("body", js_sys::Uint8Array::from(&body[..]))
-            .with("roundTripMs", millis(round_trip)),
+        Ok(reply) => {
+            let parts = parts(reply.parts());
+            let Reply { cause: why, headers, body, round_trip, .. } = reply;
+            cause(object, Some(why))
+                .with("headers", pairs(headers))
+                .with("body", Uint8Array::from(&body[..]))
+                .with("parts", parts)
+                .with("roundTripMs", millis(round_trip))
+        }
         Err(error) => object.maybe("error", error.map(refused)),
     }
 }
@@ -139,9 +146,21 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// An array of pairs.
-pub(crate) fn pairs(headers: impl IntoIterator<Item = (String, String)>) -> js_sys::Array {
-    let pair = |(name, value): (String, String)| js_sys::Array::of2(&name.into(), &value.into());
+pub(crate) fn pairs(headers: impl IntoIterator<Item = (String, String)>) -> Array {
+    let pair = |(name, value): (String, String)| Array::of2(&name.into(), &value.into());
     headers.into_iter().map(pair).collect()
+}
+
+/// The parts of a body.
+fn parts(parts: Vec<BodyPart>) -> Array {
+    let part = |part: BodyPart| {
+        Builder::new()
+            .with("contentType", part.content_type())
+            .with("body", Uint8Array::from(&part.body[..]))
+            .with("headers", pairs(part.headers))
+            .done()
+    };
+    parts.into_iter().map(part).collect()
 }
 
 /// A status in lower case.
@@ -161,6 +180,7 @@ pub(crate) fn info(call: f64, info: CallInfo) -> JsValue {
         CallDirection::Outgoing => "outgoing",
         CallDirection::Incoming => "incoming",
     };
+    let parts = parts(info.parts());
     Builder::new()
         .with("call", call)
         .with("direction", direction)
@@ -171,7 +191,8 @@ pub(crate) fn info(call: f64, info: CallInfo) -> JsValue {
         .with("callId", info.call_id)
         .with("requestUri", info.request_uri)
         .with("headers", pairs(info.headers))
-        .with("body", js_sys::Uint8Array::from(&info.body[..]))
+        .with("body", Uint8Array::from(&info.body[..]))
+        .with("parts", parts)
         .maybe("codec", info.codec.map(|codec| codec.name()))
         .with("streams", number(info.streams as u64))
         .maybe("media", info.media.map(|direction| direction.as_str()))

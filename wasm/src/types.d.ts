@@ -189,6 +189,8 @@ export type PhoneEvent =
       request: number;
       headers?: [string, string][];
       body?: Uint8Array;
+      /** The parts of the body (RFC 5621). */
+      parts?: BodyPart[];
       /** From sending the request to the response. */
       roundTripMs?: number;
       /** What was in the way of sending it, if that is known. */
@@ -228,6 +230,8 @@ export type AccountEvent =
       request: number;
       headers?: [string, string][];
       body?: Uint8Array;
+      /** The parts of the body (RFC 5621). */
+      parts?: BodyPart[];
       /** From sending the request to the response. */
       roundTripMs?: number;
       /** What was in the way of sending it, if that is known. */
@@ -264,6 +268,16 @@ export type CallEvent = { call: number } & (
       stats: CallStats;
     } & Caused)
 );
+
+/** A part of a body, and what is said about it; a body that is no multipart is one part. */
+export interface BodyPart {
+  /** The value of Content-Type; `text/plain` where there is none. */
+  contentType: string;
+  /** What it holds, as it came. */
+  body: Uint8Array;
+  /** Its header fields, in order. */
+  headers: [name: string, value: string][];
+}
 
 /** What an account has counted since it was added. */
 export interface Counters {
@@ -365,6 +379,8 @@ export interface CallInfo {
   headers: [name: string, value: string][];
   /** The body of an incoming call's INVITE; empty where there is none. */
   body: Uint8Array;
+  /** Its parts (RFC 5621): beside the offer a trunk's ISUP, or where the caller is. */
+  parts: BodyPart[];
   codec?: string;
   /** How many audio streams are in use. */
   streams: number;

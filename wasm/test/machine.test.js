@@ -42,6 +42,7 @@ test("two accounts on one machine have their own numbers, calls and events", () 
   assert.deepEqual(here.machine.calls(alice), []);
   assert.equal(here.machine.info(calling).call, calling);
   assert.match(there.machine.info(called).remote, /^sip:anna@/);
+  assert.deepEqual(there.machine.info(called).parts.map(({ contentType }) => contentType), ["application/sdp"]);
 
   // Somebody calls our address: whom the Request-URI names.
   const back = there.machine.call(bob, "sip:alice@10.0.0.1");
@@ -131,12 +132,17 @@ test("sound, digits, marks and a tap", () => {
   wire.run(1_000);
   assert.equal(there.machine.availableDtmf(called), 2);
   assert.equal(there.take("dtmf").digit, "1");
+  // With `ended` what is left can still be taken, and not after it.
+  const left = () => {
+    const { machine } = there;
+    return [machine.takeDtmf(called), machine.takeTap(called).length > 0, machine.info(called)?.state];
+  };
+  let last;
+  there.seen = ({ type }) => type === "ended" && (last = left());
   here.machine.hangup(calling);
-  // With `ended` the digits can still be taken.
-  wire.stations.delete(there.address);
   wire.settle();
-  assert.equal(there.machine.takeDtmf(called), "19");
-  assert.equal(there.machine.takeTap(called).length > 0, true);
+  assert.deepEqual(last, ["19", true, "ended"]);
+  assert.deepEqual(left(), ["", false, undefined]);
 });
 
 /** How often a sound crosses zero. */
@@ -325,6 +331,7 @@ test("a handler sees, changes, answers and drops", () => {
   const ping = here.machine.request(alice, "PING", "sip:bob@10.0.0.2");
   wire.run(100);
   const pong = here.take("response");
+  assert.deepEqual(pong.parts.map(({ contentType, body }) => [contentType, text(body)]), [["text/plain", "hi"]]);
   assert.deepEqual([pong.request, pong.code, pong.reason, text(pong.body)], [ping, 299, "Pong", "hi"]);
   here.machine.call(alice, "sip:bob@10.0.0.2");
   wire.run(100);

@@ -90,7 +90,10 @@ export class Station {
     }
     busy = this.#packets() || busy;
     for (let request; (request = machine.nextRequest()); busy = true) this.#answer(request);
-    for (let event; (event = machine.nextEvent()); busy = true) this.events.push(event);
+    for (let event; (event = machine.nextEvent()); busy = true) {
+      this.seen?.(event);
+      this.events.push(event);
+    }
     return busy;
   }
 

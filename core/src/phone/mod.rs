@@ -224,6 +224,14 @@ impl Phone {
         }
     }
 
+    /// What is known about the call whose end is the next event: with that event it is forgotten.
+    pub(crate) fn next_to_end(&self) -> Option<CallProfile> {
+        match self.agent.events.front()? {
+            Event::Call { call, event: CallEvent::Ended(_) } => self.profile(*call),
+            _ => None,
+        }
+    }
+
     /// The next thing that happened.
     pub fn next_event(&mut self) -> Option<Event> {
         let event = self.agent.events.pop_front()?;

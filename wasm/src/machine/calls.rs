@@ -89,7 +89,7 @@ impl Machine {
         self.of_call(call, |phone, call| phone.transfer(call, target, options))
     }
 
-    /// The state of a call; `undefined` once the event after `ended` was asked for.
+    /// The state of a call; `undefined` when it is over.
     #[wasm_bindgen(unchecked_return_type = "CallState | undefined")]
     pub fn state(&mut self, call: f64) -> Result<Option<String>, JsValue> {
         let state = |line: &Softphone, call| line.phone().state(call);
@@ -97,10 +97,10 @@ impl Machine {
         Ok(state.map(|state| state.as_str().to_owned()))
     }
 
-    /// What is known about a call; `undefined` once its `ended` was taken.
+    /// What is known about a call; `undefined` once the event after `ended` was asked for.
     #[wasm_bindgen(unchecked_return_type = "CallInfo | undefined")]
     pub fn info(&mut self, call: f64) -> Result<JsValue, JsValue> {
-        let info = self.look_at(call, |line, call| line.phone().info(call))?;
+        let info = self.look_at(call, Softphone::info)?;
         Ok(info.map_or(JsValue::UNDEFINED, |info| event::info(call, info)))
     }
 
