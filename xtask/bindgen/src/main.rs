@@ -2,6 +2,11 @@
 //! with `--names` leaves the functions' names in it, to see what weighs what.
 #![forbid(unsafe_code)]
 
+mod layout;
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use wasm_bindgen_cli_support::Bindgen;
@@ -16,18 +21,28 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).typescript(true);
-    // A page has no use for the functions' names.
-    bindgen.remove_name_section(!names).remove_producers_section(true);
-    // Whoever loads the module says where it is: a bundler takes along every file that is named.
-    bindgen.omit_default_module_path(true);
-    let made = bindgen.web(true).and_then(|bindgen| bindgen.generate(folder));
-    match made {
+    match make(module, folder, names) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bindgen: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn make(module: &str, folder: &str, names: bool) -> Result<(), Box<dyn Error>> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(module).typescript(true);
+    // A page has no use for the functions' names.
+    bindgen.remove_name_section(!names).remove_producers_section(true);
+    // Whoever loads the module says where it is: a bundler takes along every file that is named.
+    bindgen.omit_default_module_path(true);
+    bindgen.web(true)?.generate(folder)?;
+    // Names tell of functions by their numbers.
+    if !names {
+        let stem = Path::new(module).file_stem().unwrap_or_default().to_string_lossy();
+        let made = Path::new(folder).join(format!("{stem}_bg.wasm"));
+        fs::write(&made, layout::lay_out(&fs::read(&made)?)?)?;
+    }
+    Ok(())
 }
