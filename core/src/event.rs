@@ -234,7 +234,7 @@ pub struct Ending {
     pub setup: Option<Duration>,
     /// How long it was up; zero when it was not answered.
     pub duration: Duration,
-    /// What its media did. A [`Phone`](crate::phone::Phone) alone does not know: whoever runs the
+    /// What its media did. A [`Phone`](crate::phone::Phone) alone does not know: the owner of the
     /// media machine fills it in.
     pub stats: MediaStats,
 }

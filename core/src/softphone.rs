@@ -154,7 +154,7 @@ impl Softphone {
                     }
                 }
             }
-            // A silent call was told to the phone, which hangs it up now.
+            // The phone has learned that a call is silent, and hangs it up now.
             if self.phone.next_deadline() != Some(Instant::ZERO) {
                 return;
             }
@@ -308,7 +308,7 @@ mod tests {
         let heard = events(&mut sim, bob);
         assert_eq!(heard.iter().filter_map(digits).collect::<String>(), "19");
         let controls = |event: &&Event| matches!(event, Event::Media { .. });
-        assert_eq!(heard.iter().filter(controls).count(), 0, "media is told within");
+        assert_eq!(heard.iter().filter(controls).count(), 0, "media is controlled within");
         assert_eq!(sim[bob].media_mut(called).unwrap().take_dtmf(Some(1)), "1");
         sim[bob].phone_mut().hangup(called).unwrap();
         sim.run_for(Duration::from_secs(1));

@@ -112,18 +112,18 @@ impl<T: Clone> Broadcast<T> {
 impl<T> Broadcast<T> {
     /// Ends every listener's stream once it has taken what waits.
     pub(crate) fn close(&self) {
-        let told = lock(&self.listeners).as_mut().map(std::mem::take);
-        Self::end_all(told);
+        let listeners = lock(&self.listeners).as_mut().map(std::mem::take);
+        Self::end_all(listeners);
     }
 
     /// The same for good: later listeners' streams end at once.
     pub(crate) fn end(&self) {
-        let told = lock(&self.listeners).take();
-        Self::end_all(told);
+        let listeners = lock(&self.listeners).take();
+        Self::end_all(listeners);
     }
 
-    fn end_all(told: Option<Listeners<T>>) {
-        for listener in told.iter().flatten().filter_map(Weak::upgrade) {
+    fn end_all(listeners: Option<Listeners<T>>) {
+        for listener in listeners.iter().flatten().filter_map(Weak::upgrade) {
             let mut queue = lock(&listener);
             queue.closed = true;
             if let Some(waker) = queue.waker.take() {

@@ -101,7 +101,7 @@ impl ExchangeOptions {
 }
 
 impl Exchange {
-    /// How many connections one source may begin beyond those that it may hold, so that it is told
+    /// How many connections one source may begin beyond those that it may hold, so that it learns
     /// when it has too many.
     const BEGINNING: usize = 16;
 

@@ -55,7 +55,7 @@ use tokio::sync::oneshot;
 ///
 /// A phone with a handler holds each of its calls until it is over, so a call that nobody answers
 /// keeps ringing; and [`Phone::incoming`](crate::Phone::incoming) gives none, for each call has one
-/// taker. [`Phone::events`](crate::Phone::events) and [`Call::events`] are told as ever.
+/// taker. [`Phone::events`](crate::Phone::events) and [`Call::events`] go on as ever.
 ///
 /// A hook that panics ends its own call, and no further hook of it is run;
 /// [`Event::HandlerPanicked`] says so.

@@ -134,7 +134,7 @@ impl Phone {
     /// [`Error::Bind`] when the port is in use; [`Error::TlsFile`] when a certificate or a key cannot be
     /// used; [`Error::Phone`] when a parameter cannot be used; [`Error::RegistrationRefused`];
     /// [`Error::RegistrationUnanswered`]. After each of them the phone is FAILED and holds nothing, and
-    /// [`Event::StartFailed`] has told it. [`Error::AlreadyRunning`], which changes nothing;
+    /// [`Event::StartFailed`] has been published. [`Error::AlreadyRunning`], which changes nothing;
     /// [`Error::NotRunning`] when it was stopped meanwhile.
     ///
     /// # Panics

@@ -332,7 +332,7 @@ impl Context<'_> {
         self.emit(Event::Call { call, event });
     }
 
-    /// An INVITE is refused with `code` for want of something here: the application is told who called.
+    /// An INVITE is refused with `code` for want of something here: the application learns who called.
     pub(crate) fn note_refused_call(&mut self, invite: &Message, code: u16, error: Error) {
         self.agent.counters.calls_refused += 1;
         let (from, to) = (invite.from().uri_str().to_owned(), invite.to().uri_str().to_owned());

@@ -155,7 +155,7 @@ fn a_refused_certificate_keeps_later_searches_private() {
     // It is not avoided: a new certificate is seen at once.
     bench.host.now += Duration::from_secs(10);
     assert_eq!(bench.ask(), "Tls 10.0.0.9:5061");
-    // Nor does it help whoever is in between to refuse the connection as well.
+    // Nor does it help an attacker on the way to refuse the connection as well.
     bench.fail(GONE);
     assert!(matches!(bench.outcome, Some(Err(_))), "{:?}", bench.outcome);
     assert_eq!(bench.ask(), "Tls 10.0.0.9:5061");

@@ -343,7 +343,7 @@ impl Agent {
                 self.timers.cancel(timer);
             }
             for owner in seeking.waiters {
-                // With nothing known the host has to be asked, so nobody is told at once.
+                // With nothing known the host has to be asked, so no result comes at once.
                 self.reach(host, &hop, owner);
             }
         }

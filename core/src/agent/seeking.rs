@@ -281,7 +281,7 @@ impl Agent {
     }
 
     /// A connection to a server that is open already (RFC 5923). Whoever is asked for by name has shown
-    /// that it is the one; whoever is asked for by the address is at it. In private that does not do, for
+    /// that it is the one; a peer that is asked for by its address is there. In private that does not do, for
     /// the certificate may name another (§8.1 there): but the address of our server, which was asked for
     /// by its name, is where that sends us by Service-Route.
     fn connection(&self, hop: &Hop, destination: &Destination) -> Option<Path> {

@@ -200,7 +200,7 @@ impl Agent {
             .map(Hop::with_defaults)
     }
 
-    /// Our From header field, without its tag, to a peer to which `told` is advertised.
+    /// Our From header field, without its tag, to a peer to which `advertised` is our address.
     pub(crate) fn identity(&self, advertised: &str) -> String {
         let host = self.parameters.server_host().unwrap_or_else(|| advertised.to_owned());
         let parameters = &self.parameters;

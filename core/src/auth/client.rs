@@ -145,8 +145,8 @@ impl DigestClient {
     /// first challenge. `method`, `uri` (the Request-URI) and `body` are those of the request.
     ///
     /// A proxy that has challenged once gets credentials unasked from then on (RFC 3261 §22.3). A
-    /// server is only told unasked for the URI for which it asked, as a registrar is (§22.2): a proxy
-    /// passes the field on, so that otherwise whoever is called would be given a hash of the
+    /// server gets credentials unasked only for the URI for which it has asked, as a registrar is (§22.2): a proxy
+    /// passes the field on, so that otherwise the callee would be given a hash of the
     /// password.
     pub(crate) fn authorize(
         &mut self,

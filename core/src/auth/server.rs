@@ -143,7 +143,7 @@ impl DigestServer {
         if !self.algorithms.contains(&credentials.algorithm) {
             return Err(Refusal::Missing);
         }
-        // First the nonce: who makes one up, or sends from an address that is not his, is told nothing of
+        // First the nonce: a request with an invented one, or from a forged address, learns nothing of
         // the password (RFC 7616 §3.3 has stale say no more than that of the nonce), and has not guessed.
         let now = host.now();
         let nonce = self.read(credentials.nonce, source).filter(|nonce| self.is_fresh(now, nonce));

@@ -105,7 +105,7 @@ impl Reader<'_> {
         found
     }
 
-    /// Whether a part that is not understood can be refused: not to whoever has answered (RFC 5621 §10).
+    /// Whether a part that is not understood can be refused: not in an answer (RFC 5621 §10).
     fn may_refuse(&self) -> bool {
         self.message.is_request() && *self.message.method() != Method::Ack
     }

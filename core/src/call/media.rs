@@ -1,5 +1,5 @@
 //! The media of a call as signalling sees it: ports, offers and answers (RFC 3264, RFC 6337), and
-//! what the media machine is told of them.
+//! the controls of the media machine that follow from them.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -39,7 +39,7 @@ pub(crate) struct CallMedia {
     deferred: Option<Box<Query>>,
     /// For whom the ports are.
     peer: IpAddr,
-    /// The address that the peer is told.
+    /// Our address as advertised to the peer.
     advertised: IpAddr,
     negotiator: Option<Box<Negotiator>>,
     /// What to offer and take instead of the phone's codecs.
@@ -50,7 +50,7 @@ pub(crate) struct CallMedia {
     live: Vec<Live>,
     /// The dialog whose answers hold.
     dialog: u8,
-    /// Whether the media machine was told to open.
+    /// Whether the media machine was opened.
     opened: bool,
     /// Whether the far end holds us.
     held: bool,
@@ -137,7 +137,7 @@ impl CallMedia {
     ///
     /// # Errors
     /// [`Error::NoPortsAvailable`] without any; [`Error::Nat`] when there is no address that the
-    /// peer could be told.
+    /// peer could learn of it.
     pub(crate) fn open(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let Some(ports) = self.ports.first() else {
             let parameters = &cx.agent.parameters;
@@ -164,7 +164,7 @@ impl CallMedia {
 
     /// Goes on at the new pairs, with the same streams and sources: sound leaves from there at once,
     /// and the far end learns with the next offer where to send. Where there are fewer of them, and
-    /// where the far end could not be told their address, the old ones have to do.
+    /// where the far end could not learn their address, the old ones have to do.
     pub(crate) fn move_to_new_ports(&mut self, cx: &mut Context<'_>) {
         let mut fresh = self.fresh.take().unwrap_or_default();
         if let Some(Ok(address)) = fresh.first().map(|it| cx.agent.advertised_of(self.peer, it)) {
@@ -241,7 +241,7 @@ impl CallMedia {
         }
     }
 
-    /// The call goes to another peer, which is told this address. The ports stay.
+    /// The call goes to another peer, to which this address is advertised. The ports stay.
     pub(crate) fn retarget(&mut self, advertised: &str) {
         if let Ok(advertised) = advertised.parse::<SocketAddr>() {
             self.advertised = advertised.ip();
@@ -263,7 +263,7 @@ impl CallMedia {
         self.ports.iter().map(local).collect()
     }
 
-    /// The ports of a pair that the peer is told: those outside, if it is told the address outside.
+    /// The ports of a pair as advertised to the peer: those of the public address, if that is advertised.
     fn advertised_ports(&self, ports: &MediaPorts) -> (u16, u16) {
         match ports.mapped {
             Some([rtp, rtcp]) if rtp.ip() == self.advertised => (rtp.port(), rtcp.port()),

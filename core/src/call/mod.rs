@@ -153,7 +153,7 @@ impl Call {
     }
 
     /// Whether a phone that stops need not wait for it: the application knows that it is over, and there
-    /// is nothing to report to whoever sent us elsewhere.
+    /// is nothing to report to the referrer.
     pub(crate) fn may_be_left(&self) -> bool {
         let is_told = self.is_over() || !self.is_announced() && self.state() == CallState::Ended;
         is_told && !matches!(&self.stage, Stage::Session(session) if session.is_reporting())
@@ -327,7 +327,7 @@ impl Call {
     /// Ends it because the phone stops, whatever its state.
     pub(crate) fn shut_down(&mut self, cx: &mut Context<'_>) {
         if !self.is_announced() && matches!(self.stage, Stage::Outgoing(_)) {
-            // Its end has been told, for nobody responds: it is not waited for.
+            // Its end has been announced, for nobody responds: it is not waited for.
             return self.abandon(cx);
         }
         let call = &mut self.common;

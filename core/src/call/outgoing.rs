@@ -22,7 +22,7 @@ use crate::transaction::{ClientId, FailureCause};
 /// A call that we place.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// To, whoever is asked.
+    /// To, which stays the same through redirections.
     to: Box<str>,
     target: Target,
     redirection: Redirection,

@@ -21,7 +21,7 @@ pub use unsigned8::{from_unsigned8, to_unsigned8};
 
 /// A codec this build can use.
 ///
-/// Three rates are to be told apart: that of the RTP clock ([`clock_rate`](Self::clock_rate)), that
+/// There are three rates: that of the RTP clock ([`clock_rate`](Self::clock_rate)), that
 /// of the codec's samples ([`sample_rate`](Self::sample_rate)), and that at which the application
 /// reads and writes, which is its own choice. Samples are mono throughout.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -68,7 +68,7 @@ impl Dialog {
         Ok(Self::made_by(response, (local, call_id, seq, target), contact, routes))
     }
 
-    /// The same with whoever has accepted the INVITE and does not say legibly where to be found: by what
+    /// The same with a callee that has accepted the INVITE with an unreadable Contact or Record-Route: by what
     /// can be read, and else by the way of the INVITE. It serves to acknowledge that and to end the call
     /// (§13.2.2.4).
     pub(crate) fn of_caller_with_lost(
@@ -196,7 +196,7 @@ impl Dialog {
         Ok(Self { secure: self.secure, peer_connection: self.peer_connection.clone(), ..fork })
     }
 
-    /// The same, from a 2xx that does not say how to reach whoever sent it.
+    /// The same, from a 2xx whose Contact or Record-Route cannot be read.
     pub(crate) fn fork_with_lost(
         &self,
         seq: u32,
@@ -228,7 +228,7 @@ impl Dialog {
         self.peer_connection.as_deref()
     }
 
-    /// The same, to be told that there is no other way.
+    /// The same, as an error where there is no other way.
     pub(crate) fn peer_connection_mut(&mut self) -> Option<&mut PeerConnection> {
         self.peer_connection.as_deref_mut()
     }

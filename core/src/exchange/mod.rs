@@ -68,7 +68,7 @@ const MAX_WAITING: usize = 4_096;
 const MAX_FLOWS: usize = 4_096;
 /// How long the host may take to open a flow or resolve a name.
 const HOST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timer C (RFC 3261 §16.6 step 11): more than three minutes since the last sign of life.
+/// Timer C (RFC 3261 §16.6 step 11): more than three minutes since the last provisional response.
 const TIMER_C: Duration = Duration::from_secs(181);
 /// How long an accepted INVITE is kept for the 2xx of other branches: as long as their client
 /// transactions pass them on (RFC 6026, Timer M).

@@ -397,7 +397,7 @@ impl Running {
         }
     }
 
-    /// A connection is over. Nobody who called on it can be told of an answer: their calls that still
+    /// A connection is over. No answer can reach those who called on it: their calls that still
     /// ring are cancelled. Whoever rings at its other end may connect again and go on; else he is gone.
     pub(super) fn abandon_calls(&mut self, host: &mut dyn Host, flow: Flow) {
         for slot in self.by_flow.remove(&flow).unwrap_or_default().into_keys() {

@@ -134,7 +134,7 @@ impl Registrar {
         Some(targets.into_iter().map(|(.., target)| target).collect())
     }
 
-    /// The flow of whoever is registered with that contact: how to reach who has connected anew
+    /// The flow of the user that is registered with that contact: how to reach one that has connected anew
     /// since a call began.
     pub(super) fn flow_of(&self, contact: &str) -> Option<PeerFlow> {
         let &(index, id) = self.by_place.get(&place(contact)?)?;
@@ -199,7 +199,7 @@ impl Registrar {
     }
 
     /// A connection that a telephone has left for another, as it does when the old one is dead: maybe
-    /// nobody has told us (RFC 5626 §6).
+    /// no request has said (RFC 5626 §6).
     pub(super) fn next_left(&mut self) -> Option<PeerFlow> {
         self.left.pop()
     }

@@ -372,7 +372,7 @@ impl Running {
 
     /// Where a request within a call goes: along the flow that its route names or, when that is no
     /// more, along that by which its target is registered now. Where the route names none, the target
-    /// is reached as its URI says, whoever else has registered such a contact.
+    /// is reached as its URI says, even if another user has registered such a contact.
     pub(super) fn target_within(&self, plan: &Plan) -> Target {
         let mut target = Target::of(plan);
         let is_lost = plan.bound && !plan.along.is_some_and(|along| self.is_alive(along));

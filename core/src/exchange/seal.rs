@@ -16,7 +16,7 @@ use crate::sip::{Message, NameAddr, Uri};
 /// names. A mark may hold the flow to the peer on that side of the call (the flow token of RFC 5626
 /// §5.2).
 ///
-/// It holds for one dialog: whoever is called gets a route for the Call-ID and the caller's tag, the
+/// It holds for one dialog: the callee gets a route for the Call-ID and the caller's tag, the
 /// caller one for those and the tag of who has answered, which is put in on the way back ([`confirm`]
 /// (Self::confirm)). So a request that only pretends to be within a dialog, by a tag made up in To, is
 /// none that the exchange connected.
@@ -87,7 +87,7 @@ impl Seal {
     pub(super) fn read(self, route: &Uri<'_>, request: &Message) -> Option<Mark> {
         let (sum, token) = parts(route)?;
         let (call_id, from, to) = (request.call_id(), request.from_tag(), request.to_tag());
-        // Of whoever was called, and of the caller.
+        // Of the callee, and of the caller.
         let known = [[to, None], [from, to]].map(|tags| self.sum(call_id, tags, token) == sum);
         let mark = || Mark { bound: !token.is_empty(), along: self.flow(token) };
         (to.is_some() && known.contains(&true)).then(mark)

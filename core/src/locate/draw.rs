@@ -1,6 +1,6 @@
 //! The chance that the weights of SRV records are drawn by.
 
-/// Chance that is the same each time: whoever orders the same records by it gets the same order. One
+/// Chance that is the same each time: the same records are put in the same order. One
 /// number of the host's entropy is enough for a phone, so that all phones together spread over the
 /// servers of a domain as the weights say, and each of them stays where it is as long as that works.
 #[derive(Clone, Copy, Debug, Default)]

@@ -151,7 +151,7 @@ impl Search {
         }
     }
 
-    /// Takes that there was no answer to the question that was the last step: whoever answers some kinds
+    /// Takes that there was no answer to the question that was the last step: a server that answers some kinds
     /// of question and not others (there are such routers) is still asked for addresses, but each
     /// question costs time.
     pub(crate) fn fail(&mut self, draw: Draw) {

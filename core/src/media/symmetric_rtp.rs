@@ -3,7 +3,7 @@
 use crate::quoted::Quoted;
 use core::str::FromStr;
 
-/// How far the far end of RTP may be elsewhere than signalling told (RFC 4961: whoever sends from
+/// How far the far end of RTP may differ from its address in SDP (RFC 4961: a peer that sends from
 /// where it receives is found behind its NAT by what it sends). We always send from where we receive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
@@ -12,11 +12,11 @@ pub enum SymmetricRtp {
     /// does not know its address is not heard.
     Off,
     /// At the address and port from which packets of an agreed type come in sequence, in the first 5 s
-    /// when none came from where signalling told, later after half a second of them while the one in
+    /// when none came from the address in SDP, later after half a second of them while the one in
     /// use is silent.
     #[default]
     FirstPacket,
-    /// The same, but only at another port of the address that signalling told.
+    /// The same, but only at another port of the address in SDP.
     SameAddress,
 }
 

@@ -105,20 +105,20 @@ mod tests {
     #[test]
     fn inside_is_told_the_route_or_the_hostname() {
         let lan = network("192.168.0.0/16");
-        let told =
+        let with =
             |hostname| advertised(ip("192.168.3.4"), ip("192.168.1.2"), &lan, hostname, None);
-        assert_eq!(told(None).unwrap(), "192.168.1.2");
-        assert_eq!(told(Some("phone.lan")).unwrap(), "phone.lan");
+        assert_eq!(with(None).unwrap(), "192.168.1.2");
+        assert_eq!(with(Some("phone.lan")).unwrap(), "phone.lan");
     }
 
     #[test]
     fn outside_is_told_the_remote_hostname_or_nothing() {
         let lan = network("192.168.0.0/16");
         let peer = ip("203.0.113.9");
-        let told = |remote| advertised(peer, ip("192.168.1.2"), &lan, Some("phone.lan"), remote);
-        assert_eq!(told(Some("[2001:db8::7]")).unwrap(), "2001:db8::7");
-        assert_eq!(told(None), Err(NatError::Outside { peer }));
-        assert_eq!(Error::from(told(None).unwrap_err()), Error::Nat { peer });
+        let with = |remote| advertised(peer, ip("192.168.1.2"), &lan, Some("phone.lan"), remote);
+        assert_eq!(with(Some("[2001:db8::7]")).unwrap(), "2001:db8::7");
+        assert_eq!(with(None), Err(NatError::Outside { peer }));
+        assert_eq!(Error::from(with(None).unwrap_err()), Error::Nat { peer });
     }
 
     #[test]
@@ -132,8 +132,8 @@ mod tests {
             ("10.0.0.1", "10.0.0.2", Some("[::]")),
             ("10.0.0.1", "10.0.0.2", Some("")),
         ] {
-            let told = advertised(ip(peer), ip(local), &everybody, hostname, None);
-            assert_eq!(told, Err(NatError::NoAddress { peer: ip(peer) }), "{local} {hostname:?}");
+            let result = advertised(ip(peer), ip(local), &everybody, hostname, None);
+            assert_eq!(result, Err(NatError::NoAddress { peer: ip(peer) }), "{local} {hostname:?}");
         }
     }
 }

@@ -74,7 +74,7 @@ impl Phone {
         }
     }
 
-    /// What is due: the next sign of life, or the end of waiting for an answer.
+    /// What is due: the next keep-alive, or the end of waiting for an answer.
     pub(super) fn handle_keep_alive(&mut self, host: &mut dyn Host) {
         let (now, must_answer) = (host.now(), self.must_answer());
         let Some(kept) = &mut self.kept else { return };
@@ -132,7 +132,7 @@ impl Phone {
     }
 
     /// Takes a STUN message that came where SIP does. Questions are not answered: a phone is no server
-    /// (RFC 5626 §4.4.2 and §5.4), and whoever asks could have given another's address as his.
+    /// (RFC 5626 §4.4.2 and §5.4), and a request could name another's address as its own.
     pub(super) fn handle_stun(
         &mut self,
         host: &mut dyn Host,
@@ -216,7 +216,7 @@ impl Phone {
         kept.awaited = Some(Awaited::Options(Box::new(series)));
     }
 
-    /// The answer has come, or none is awaited: the next sign of life is due in a while.
+    /// The answer has come, or none is awaited: the next keep-alive is due in a while.
     fn keep_later(&mut self, host: &mut dyn Host) {
         let Some(kept) = &mut self.kept else { return };
         let cx = &mut Context { host, agent: &mut self.agent };

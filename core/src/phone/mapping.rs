@@ -1,5 +1,5 @@
 //! What our sockets are on the outside of a NAT, as a STUN server sees them (RFC 8489): the one for
-//! signalling before we register, and each pair for media before anybody is told of it.
+//! signalling before we register, and each pair for media before it is advertised.
 //!
 //! Who does not answer in time is done without, and counted.
 

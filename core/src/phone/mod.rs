@@ -235,7 +235,7 @@ impl Phone {
     /// The next thing that happened.
     pub fn next_event(&mut self) -> Option<Event> {
         let event = self.agent.events.pop_front()?;
-        // One whose end was told early is still withdrawn from the far end.
+        // One whose end was announced early is still withdrawn from the far end.
         if let Event::Call { call, event: CallEvent::Ended(_) } = &event
             && self.calls.get(call).is_some_and(|call| call.is_over())
         {

@@ -1,5 +1,5 @@
 //! What happens in a call of the host: commands are carried out, deadlines met, and answers of the
-//! host passed to whoever waited.
+//! host passed to their owners.
 
 use std::sync::Arc;
 
@@ -422,7 +422,7 @@ impl Phone {
             // It registers nowhere, or is stopping.
             return;
         }
-        // How the latest attempt failed has been told, unless it goes on.
+        // The failure of the latest attempt has been announced, unless it goes on.
         let latest = self.registration.as_ref();
         if latest.is_none_or(|registration| !registration.is_waiting()) {
             let (cause, error) = (None, latest.and_then(Registration::no_answer));
@@ -435,7 +435,7 @@ impl Phone {
 
     pub(super) fn begin_to_register(&mut self, host: &mut dyn Host) {
         if self.status != PhoneStatus::Registering || self.registration.is_some() {
-            // It was told to stop before it could begin.
+            // It was stopped before it could begin.
             return;
         }
         let registrar = match self.agent.parameters.register {

@@ -31,7 +31,7 @@ pub struct LocalMedia<'a> {
     pub rtcp_port: u16,
     /// The codecs we can use, best first.
     pub codecs: &'a [Codec],
-    /// How much audio we would like in a packet; told in whole milliseconds.
+    /// How much audio we would like in a packet; written in whole milliseconds.
     pub ptime: Duration,
     /// What we want: our direction.
     pub direction: Direction,

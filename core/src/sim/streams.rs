@@ -359,7 +359,7 @@ impl Network {
         }
     }
 
-    /// A node is no more: its connections end, and whoever can be reached sees that.
+    /// A node is no more: its connections end, and the other ends that can be reached see that.
     pub(super) fn close_connections(&mut self, node: usize) {
         for flow in self.flows(|end| end.node == node) {
             self.end(flow.id);

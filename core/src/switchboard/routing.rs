@@ -36,7 +36,7 @@ impl<L: Line> Switchboard<L> {
                     self.give(host, LineId::of_request(id), Inbound::FlowFailed { id, failure });
                 }
             }
-            // Each line is told with the first message that is for it.
+            // Each line learns of it with the first message that is for it.
             Inbound::FlowAccepted { flow, from, local, certificate } => {
                 self.shared.connections.accepted(host, flow, from, local, certificate);
             }

@@ -24,17 +24,17 @@ pub(super) struct Shared {
     pub(super) ports: Map<MediaPort, LineId>,
 }
 
-/// A change of network, of which each line has to be told: the first that is has the sockets bound anew, and
+/// A change of network, of which each line has to be notified: the first has the sockets bound anew, and
 /// what the lines share renewed.
 #[derive(Debug)]
 struct NetworkChange {
     began: Instant,
-    /// The lines that were told.
+    /// The lines that were notified.
     lines: Set<LineId>,
 }
 
 impl NetworkChange {
-    /// How long after the first line the last one is told of the same change.
+    /// How long after the first line the last one is notified of the same change.
     const LASTS: Duration = Duration::from_secs(1);
 }
 
@@ -57,7 +57,7 @@ impl Shared {
         }
     }
 
-    /// A line was told that the network has changed.
+    /// A line was notified that the network has changed.
     fn rebind(&mut self, host: &mut dyn Host, line: LineId) {
         let now = host.now();
         if let Some(change) = &mut self.change

@@ -96,7 +96,7 @@ pub(super) fn streams(bytes: &[u8]) -> Option<(String, Vec<Stream>)> {
     Some((call, streams))
 }
 
-/// Where whoever wrote a message can be reached, if others have passed it on: a request says that by more
+/// Where the author of a message can be reached, if others have passed it on: a request says that by more
 /// than one Via, a response, which has lost them, by a Contact elsewhere.
 pub(super) fn author(bytes: &[u8]) -> Option<SocketAddr> {
     let text = String::from_utf8_lossy(bytes);

@@ -131,7 +131,7 @@ impl<'a> Ladder<'a> {
         known.unwrap_or(self.columns.len() - 1)
     }
 
-    /// The column of a media address: that of the endpoint which described it, whoever passed that on,
+    /// The column of a media address: that of the endpoint which described it, not of a proxy on the way,
     /// or else the only one on its host, or else one of its own. RTCP goes with the RTP port below it.
     fn media_column(&mut self, address: SocketAddr) -> usize {
         let below = SocketAddr::new(address.ip(), address.port().saturating_sub(1));

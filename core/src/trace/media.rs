@@ -24,7 +24,7 @@ const DIGITS: [char; 16] =
 /// What the payload types of each receiver mean, from its session descriptions.
 pub(super) type Formats = Map<(SocketAddr, u8), String>;
 
-/// The runs since the last SIP message, and which digits are already told.
+/// The runs since the last SIP message, and which digits are already written.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     runs: Vec<Run>,

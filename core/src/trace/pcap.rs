@@ -5,7 +5,7 @@
 //! headers are made up around the payload, with their checksums. What came on a connection stands
 //! there as segments of TCP, in the clear and without what TLS and WebSocket put around it, and with
 //! the sequence numbers of a connection on which nothing else was ever sent. Wireshark finds SIP there
-//! by itself but on the ports of HTTP, where it wants to be told: `-d tcp.port==80,sip`.
+//! by itself but on the ports of HTTP, where it needs an option: `-d tcp.port==80,sip`.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::io;

@@ -1,4 +1,4 @@
-//! What the layer tells its user.
+//! What the layer reports to its user.
 
 use core::net::SocketAddr;
 

@@ -68,8 +68,8 @@ impl Layer {
     /// The network refused something that was sent on `flow` to `to`
     /// ([`Inbound::SendFailed`](crate::host::Inbound::SendFailed)).
     ///
-    /// It does not say what, so every transaction that has something under way there is told; each
-    /// is told once for what it sent.
+    /// It does not say what, so every transaction that has something under way there is notified; each
+    /// is notified once for what it sent.
     pub fn handle_send_failed(&mut self, host: &mut dyn Host, flow: Flow, to: SocketAddr) {
         let now = host.now();
         let line = Peer { flow, to }.line();

@@ -49,7 +49,7 @@ impl Default for Timing {
 /// A server says 100 to an INVITE when its user has said nothing for this long (§17.2.1).
 pub(super) const TRYING_AFTER: Duration = Duration::from_millis(200);
 
-/// What a machine is told with each event.
+/// What a machine is given with each event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TransactionContext {
     pub(super) now: Instant,
@@ -100,7 +100,7 @@ pub(super) enum Action {
     SendAndDeliver,
     /// Make a 100 (Trying) from the request and hand it in as the user's.
     Trying,
-    /// Tell the user.
+    /// Report the failure to the user.
     Fail(FailureCause),
 }
 

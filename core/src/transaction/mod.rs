@@ -1,7 +1,7 @@
 //! Transactions (RFC 3261 §17, RFC 6026): a request and its responses, made reliable hop by hop.
 //!
 //! [`Layer`] holds all transactions of one endpoint: it finds the one that a message belongs to,
-//! absorbs what has come before, repeats what may have been lost, and tells its user (the dialog
+//! absorbs what has come before, repeats what may have been lost, and hands its user (the dialog
 //! layer, or a proxy) what is new. Read `machine` and then the four machines, each under the
 //! diagram of its states: `client_invite`, `client_non_invite`, `server_invite`,
 //! `server_non_invite`.

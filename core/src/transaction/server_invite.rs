@@ -25,7 +25,7 @@ use crate::time::Instant;
 ///                      +-- I ------> Terminated <-----------+
 /// ```
 ///
-/// A transport error is told to the user and changes nothing: the machine still has to absorb
+/// A transport error is reported to the user and changes nothing: the machine still has to absorb
 /// retransmissions (RFC 6026 §8.8).
 #[derive(Debug)]
 pub(super) enum ServerInvite<R> {
@@ -167,7 +167,7 @@ impl<R> ServerInvite<R> {
         !matches!(self, Self::Fresh { .. } | Self::Confirmed { .. })
     }
 
-    /// A response could not be delivered (§17.2.4 as amended): told, but nothing changes.
+    /// A response could not be delivered (§17.2.4 as amended): reported, but nothing changes.
     pub(super) fn handle_transport_error(self) -> Step<Self> {
         let action = match self.is_exposed() {
             true => Action::Fail(FailureCause::Transport),

@@ -26,7 +26,7 @@ use crate::time::Instant;
 /// ```
 ///
 /// The peer gives up 64*T1 after its first copy, and then no response is to be sent (RFC 4320
-/// §4.2), so a machine whose user is silent ends by itself. A transport error is told to the user
+/// §4.2), so a machine whose user is silent ends by itself. A transport error is reported to the user
 /// and changes nothing (§17.2.4 as amended by RFC 6026 §8.8).
 #[derive(Debug)]
 pub(super) enum ServerNonInvite<R> {
@@ -138,7 +138,7 @@ impl<R> ServerNonInvite<R> {
         !matches!(self, Self::Trying { .. })
     }
 
-    /// A response could not be delivered: told, but nothing changes.
+    /// A response could not be delivered: reported, but nothing changes.
     pub(super) fn handle_transport_error(self) -> Step<Self> {
         let action = match self.is_exposed() {
             true => Action::Fail(FailureCause::Transport),

@@ -7,7 +7,7 @@ use crate::host::{Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, RequestI
 use crate::sip::Message;
 use crate::time::{Duration, Instant, WallTime};
 
-/// A host without a network: it has the time it is told and keeps what is sent.
+/// A host without a network: it has the time it is given and keeps what is sent.
 #[derive(Debug)]
 pub(crate) struct TestHost {
     /// The time it is.

@@ -98,13 +98,13 @@ impl Call {
     /// Samples a second inside the call: what the codec carries; audio at this rate is not resampled.
     /// 8000 before a codec is agreed.
     pub fn rate(&self) -> u32 {
-        // The media may be told a moment later than who waits for the answer.
+        // The media task may learn of the answer a moment later than who waits for it.
         let agreed = self.shared().profile().info().codec;
         agreed.map_or_else(|| self.shared().session().rate(), Codec::sample_rate)
     }
 
-    /// What happens on the call. The first who asks is also told what has happened since the call was
-    /// placed or came in, so nothing is missed in between; others are told what happens from now on.
+    /// What happens on the call. The first stream also has what has happened since the call was
+    /// placed or came in, so nothing is missed in between; others have what happens from now on.
     pub fn events(&self) -> Events<CallEvent> {
         self.shared().events.listen_first()
     }
@@ -289,7 +289,7 @@ impl Call {
 
     /// Waits until the driver has carried an outgoing call as far as it can without the network:
     /// what is missing on this side (a port, an address to tell) has shown by then. What the network
-    /// says may come sooner or later, and is told by [`answered`](Self::answered) alone.
+    /// says may come sooner or later, and is the result of [`answered`](Self::answered) alone.
     pub(crate) async fn placed(&self) -> Result<(), Error> {
         let (sender, passed) = oneshot::channel();
         let pass = || {

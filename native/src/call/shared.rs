@@ -27,7 +27,7 @@ pub(crate) struct CallShared {
     pub(crate) moved: Notify,
     profile: Mutex<CallProfile>,
     session: Mutex<MediaSession>,
-    /// What signalling has told the media task; a channel would have room for many from the start.
+    /// The orders of signalling to the media task; a channel would have room for many from the start.
     orders: Mutex<Vec<Order>>,
     /// Whether the call has a media task.
     has_media: AtomicBool,
@@ -140,7 +140,7 @@ impl CallShared {
         self.wake.notify_one();
     }
 
-    /// Takes what the media task was told, in order.
+    /// Takes the orders for the media task, oldest first.
     pub(crate) fn take_orders(&self) -> Vec<Order> {
         std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }

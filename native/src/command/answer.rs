@@ -72,7 +72,7 @@ async fn serve(
     let mut active = JoinSet::new();
     // How many calls were taken, and how many there were with those that we were transferred to.
     let (mut taken, mut number) = (0, 0);
-    // A file that failed in one call, which was told then, and ended no other.
+    // A file that failed in one call, which was printed then, and ended no other.
     let mut failed = Ok(());
     let result = loop {
         if arguments.calls.is_some_and(|calls| taken >= calls) && active.is_empty() {
@@ -120,12 +120,12 @@ async fn follow(
     referral: Referral,
     number: u64,
 ) -> Result<(), Failure> {
-    // What becomes of it is told by its events.
+    // Its events are followed elsewhere.
     let Ok(call) = referral.accept().await else { return Ok(()) };
     take(output, arguments, call, number).await
 }
 
-/// Attends one call to its end, recordings included. A file that fails is told at once.
+/// Attends one call to its end, recordings included. A file that fails is reported at once.
 async fn take(
     output: Output,
     arguments: Arc<AnswerArguments>,
@@ -143,7 +143,7 @@ async fn take(
         Err(error @ (Error::File { .. } | Error::Wav { .. })) => {
             Err(output.tell_failure(error.into()))
         }
-        // The caller was quicker; the events told it.
+        // The caller was quicker; the events show it.
         _ => Ok(()),
     };
     end(&call).await;

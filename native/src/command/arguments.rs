@@ -153,13 +153,13 @@ pub(crate) struct Local {
     /// answer without --server: 0.0.0.0:5060, over TLS :5061]
     #[arg(long, value_name = "IP[:PORT]", value_parser = bind)]
     pub(crate) bind: Option<Bind>,
-    /// The peers that are told --hostname; others are told --remote-hostname
+    /// The peers to which --hostname is advertised; to others --remote-hostname is
     #[arg(long, value_name = "CIDR")]
     pub(crate) bind_network: Option<Network>,
-    /// What peers inside --bind-network are told [default: the address of the route to them]
+    /// Our host name or address for peers inside --bind-network [default: the address of the route to them]
     #[arg(long, value_name = "HOST")]
     pub(crate) hostname: Option<String>,
-    /// What peers outside --bind-network are told
+    /// Our host name or address for peers outside --bind-network
     #[arg(long, value_name = "HOST")]
     pub(crate) remote_hostname: Option<String>,
     /// Do not tell the server the address from which it sees us, behind a NAT

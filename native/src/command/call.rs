@@ -78,7 +78,7 @@ async fn converse(
             None => pending().await,
         }
     };
-    // A provisional response says that it rings; 100 alone, which nobody is told, does not.
+    // A provisional response says that it rings; 100 alone, of which there is no event, does not.
     let mut events = call.events();
     let rings = async {
         while let Some(event) = events.next().await {

@@ -39,7 +39,7 @@ pub(crate) fn arguments(
 ) -> Result<Cli, Refused> {
     let mut whole = Cli::command();
     whole.build();
-    // What the file has to provide is still missing, and mistakes are told by the real look below.
+    // What the file has to provide is still missing, and mistakes are reported when it is read below.
     let look = whole.clone().ignore_errors(true).try_get_matches_from(&given);
     let named = look.as_ref().ok().and_then(|matches| {
         let (name, matches) = matches.subcommand()?;
@@ -153,7 +153,7 @@ impl File<'_> {
         self.wrong(at, &format!("offhook {command} has no option {key}{hint}"))
     }
 
-    /// What clap has to say about an option of the file is told by its place there.
+    /// An error of clap about an option of the file names its place there.
     fn explain(self, error: clap::Error, options: &[FromFile]) -> Refused {
         let blamed = match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::String(blamed)) => blamed.split([' ', '=']).next(),

@@ -10,8 +10,8 @@ pub(crate) struct Failure {
     status: Status,
     code: &'static str,
     message: String,
-    /// Whether it was told when it happened.
-    told: bool,
+    /// Whether it was printed when it happened.
+    printed: bool,
 }
 
 /// The exit statuses of the contract; 0 is success.
@@ -34,7 +34,7 @@ pub(crate) enum Status {
 
 impl Failure {
     pub(crate) fn new(status: Status, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), told: false }
+        Self { status, code, message: message.into(), printed: false }
     }
 
     /// Something that should not have happened.
@@ -59,14 +59,14 @@ impl Failure {
         self
     }
 
-    /// The same, which was told when it happened.
-    pub(crate) fn told(mut self) -> Self {
-        self.told = true;
+    /// The same, which was printed when it happened.
+    pub(crate) fn printed(mut self) -> Self {
+        self.printed = true;
         self
     }
 
-    pub(crate) fn is_told(&self) -> bool {
-        self.told
+    pub(crate) fn is_printed(&self) -> bool {
+        self.printed
     }
 
     pub(crate) fn code(&self) -> &'static str {

@@ -1,4 +1,4 @@
-//! The command's parts: what was asked ([`arguments`]), what is told ([`output`]), how it ends
+//! The command's parts: what was asked ([`arguments`]), what is printed ([`output`]), how it ends
 //! ([`failure`]), and a file a subcommand.
 
 mod answer;

@@ -17,7 +17,7 @@ use super::failure::Failure;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
-    /// Whether what happens in single calls is told.
+    /// Whether what happens in single calls is printed.
     calls: bool,
 }
 
@@ -68,9 +68,9 @@ impl Output {
         self.tell(&value, &format!("listening on {transport} {local}"));
     }
 
-    /// Tells of the failure with which the command ends, unless that was told.
+    /// Prints the failure with which the command ends, unless that was printed.
     pub(crate) fn failure(self, failure: &Failure) {
-        if failure.is_told() {
+        if failure.is_printed() {
             return;
         }
         if self.json {
@@ -80,10 +80,10 @@ impl Output {
         eprintln!("offhook: {}", printable(failure.message()));
     }
 
-    /// Tells of a failure with which the command may go on; ending with it later, it is not told again.
+    /// Prints a failure with which the command may go on; ending with it later, it is not printed again.
     pub(crate) fn tell_failure(self, failure: Failure) -> Failure {
         self.failure(&failure);
-        failure.told()
+        failure.printed()
     }
 
     /// Tells of something that is dangerous, or not as it seems.
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_told_by_code_and_reason() {
+    fn a_cause_is_printed_by_code_and_reason() {
         let cause = Cause::new(486, "Busy Here");
         let value = with_cause(json!({}), &Some(cause));
         assert_eq!(value, json!({ "code": 486, "reason": "Busy Here" }));

@@ -1,4 +1,4 @@
-//! The recordings of a call. One that fails is told at once, and the call goes on.
+//! The recordings of a call. One that fails is reported at once, and the call goes on.
 
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ impl<'a> Recordings<'a> {
     /// Waits until the files are complete, which they are when the calls are over.
     ///
     /// # Errors
-    /// A failure that was told when it happened.
+    /// A failure that was printed when it happened.
     pub(crate) async fn finished(self) -> Result<(), Failure> {
         let mut result = Ok(());
         for running in self.running {

@@ -1,4 +1,4 @@
-//! A phone made of the command's arguments, its events told as they come, and its clean end.
+//! A phone made of the command's arguments, its events printed as they come, and its clean end.
 
 use std::path::{Path, PathBuf};
 use std::task::Poll;
@@ -31,7 +31,7 @@ pub(crate) struct Session {
     announcer: JoinHandle<()>,
     /// Passes on that the network has changed.
     watcher: JoinHandle<()>,
-    /// Whether a registration has been told.
+    /// Whether a registration has been printed.
     registered: watch::Receiver<bool>,
     recorder: Recorder,
 }
@@ -65,7 +65,7 @@ impl Session {
         let phone = Phone::with_options(parameters, options);
         let mut events = phone.events();
         let mut failures = phone.events();
-        let (told, registered) = watch::channel(false);
+        let (report, registered) = watch::channel(false);
         let announcer = tokio::spawn(async move {
             let mut lines = String::new();
             while let Some(first) = events.next().await {
@@ -80,7 +80,7 @@ impl Session {
                 output.print(&lines);
                 lines.clear();
                 if registered {
-                    told.send_replace(true);
+                    report.send_replace(true);
                 }
             }
         });
@@ -174,7 +174,7 @@ impl Session {
 
     /// Leaves without a word to the server: the registration stays until it expires.
     pub(crate) async fn leave(mut self) -> Result<(), Failure> {
-        let _ = self.registered.wait_for(|told| *told).await;
+        let _ = self.registered.wait_for(|registered| *registered).await;
         self.recorder.finish(self.output)?;
         // Dropping the last handle would deregister.
         std::mem::forget(self.phone);

@@ -14,11 +14,11 @@ impl Signals {
     pub(crate) fn listen() -> std::io::Result<Self> {
         /// 128 + SIGINT, as shells report it.
         const INTERRUPTED: i32 = 130;
-        let (told, came) = watch::channel(false);
+        let (report, came) = watch::channel(false);
         let mut signals = Both::new()?;
         tokio::spawn(async move {
             signals.next().await;
-            told.send_replace(true);
+            report.send_replace(true);
             signals.next().await;
             std::process::exit(INTERRUPTED);
         });
@@ -36,7 +36,7 @@ impl Signals {
 /// Says when the network has changed: each SIGUSR1.
 pub(crate) struct Changes {
     #[cfg(unix)]
-    told: tokio::signal::unix::Signal,
+    user_signal: tokio::signal::unix::Signal,
 }
 
 impl Changes {
@@ -44,14 +44,16 @@ impl Changes {
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
-            told: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1())?,
+            user_signal: tokio::signal::unix::signal(
+                tokio::signal::unix::SignalKind::user_defined1(),
+            )?,
         })
     }
 
     /// Waits for the next one. Cancel-safe.
     pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
-        if self.told.recv().await.is_some() {
+        if self.user_signal.recv().await.is_some() {
             return;
         }
         std::future::pending().await

@@ -37,7 +37,7 @@ pub(crate) struct Own {
     /// A file whose first line is the password of an encrypted private key
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     pub(crate) key_password_file: Option<PathBuf>,
-    /// The authorities that may sign the certificates of those who connect to us, in PEM; whoever
+    /// The authorities that may sign the certificates of those who connect to us, in PEM; a peer that
     /// shows none is turned away [default: nobody is asked for one]
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     pub(crate) client_ca_file: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub(crate) struct Own {
 impl Tls {
     /// What is said when nobody is checked.
     pub(crate) const INSECURE: &str = "--tls-insecure: the certificates of servers are not checked; \
-         whoever is on the way can listen and change what is said";
+         anybody on the way can listen and change what is said";
 
     /// Sets what the options say.
     pub(crate) fn apply(&self, parameters: &mut PhoneParameters) -> Result<(), Failure> {

@@ -160,7 +160,7 @@ impl Datagrams for EndpointHost {
                 };
                 self.requests.push(Request::Resolve(id, lookup));
             }
-            // A call's media task that has the sockets drops them when it is told to.
+            // A call's media task that has the sockets drops them when it is ordered to.
             Outbound::ReleaseMedia { port } => drop(self.media.remove(&port)),
             Outbound::Media { port, channel, to, bytes } => self.ask(port, channel, to, bytes),
             _ => {}

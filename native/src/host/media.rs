@@ -2,7 +2,7 @@
 //!
 //! Opening and closing a pair takes eleven system calls, much of what a short call costs, so a pair
 //! that was given back rests for a moment and is lent again, if nothing has come to it meanwhile:
-//! whoever still sends to the call before would be heard in the next.
+//! a peer that still sends to the call before would be heard in the next.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

@@ -117,7 +117,7 @@ impl Drop for Beat {
 }
 
 impl Score {
-    /// Wakes whoever is due, and sets the alarm for whoever is next.
+    /// Wakes the beats that are due, and sets the alarm for the next.
     fn wake(&self) {
         let mut beats = self.lock();
         let Beats { order, entries, .. } = &mut *beats;

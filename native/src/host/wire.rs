@@ -17,7 +17,7 @@ use super::websocket;
 /// How long a peer may take no byte of what waits for it.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
-/// After how long without anything to send a WebSocket peer is asked for a sign of life (RFC 7118 §6).
+/// After how long without anything to send a WebSocket peer is sent a ping (RFC 7118 §6).
 pub(crate) const PING: Duration = Duration::from_secs(30);
 /// How long one may then be without any: three times that.
 const SILENCE: Duration = Duration::from_secs(90);
@@ -89,7 +89,7 @@ impl Outgoing {
     /// How many messages are written with one system call at most.
     pub(crate) const BATCH: usize = 32;
 
-    /// Writes all of `messages`; `left` is told of each byte that has left.
+    /// Writes all of `messages`; `left` counts each byte that has left.
     ///
     /// # Errors
     /// When the connection is lost, or the peer takes nothing for as long as [`STALL`].
@@ -134,7 +134,7 @@ impl Outgoing {
         }
     }
 
-    /// Asks the peer for a sign of life, where that is for the host to do.
+    /// Sends the peer a ping, where that is the host's task.
     pub(crate) async fn ping(&mut self) -> io::Result<()> {
         match self {
             Self::Stream(_) => Ok(()),

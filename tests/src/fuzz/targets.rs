@@ -341,7 +341,7 @@ fn g722(input: &[u8]) {
     assert_eq!(pieces, whole, "it is heard where the payload was cut");
 }
 
-/// Datagrams to the STUN reader: whoever is answered is told where it is, and is sent little.
+/// Datagrams to the STUN reader: an answer says where the sender is seen, and is small.
 pub(super) const STUN: Target = Target {
     name: "stun",
     corpus: || {

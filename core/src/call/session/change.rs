@@ -185,7 +185,7 @@ impl Session {
             return Step::Stay;
         }
         match cause {
-            // §12.2.1.2: whoever does not answer at all has left the dialog.
+            // §12.2.1.2: a peer that does not answer at all has left the dialog.
             Some(FailureCause::Timeout) => {
                 self.give_up_change(call, cx, None);
                 return self.terminate(call, cx, EndReason::new(EndedBy::Timeout));

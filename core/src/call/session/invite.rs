@@ -24,7 +24,7 @@ pub(in crate::call) struct Invite {
     attempt: Attempt,
     /// Our answer, when the offer came in the 2xx.
     answer: Option<Box<str>>,
-    /// How it went, for a 2xx that does not say how to reach whoever sent it.
+    /// How it went, for a 2xx whose Contact or Record-Route cannot be read.
     destination: Option<Box<Destination>>,
     /// The ACK, once there was a path for it.
     ack: Option<(Arc<Path>, Box<[u8]>)>,

@@ -264,7 +264,7 @@ impl Session {
         response: &Message,
     ) -> Step {
         let Some(reporting) = self.reporting() else { return Step::Stay };
-        // RFC 6665 §4.2.2: whoever refuses a report gets no more.
+        // RFC 6665 §4.2.2: a peer that refuses a report gets no more.
         let taken = response.status().is_some_and(|status| status < 300);
         match taken && !reporting.last {
             true => self.send_report(call, cx),

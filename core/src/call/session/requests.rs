@@ -172,7 +172,7 @@ impl Session {
         Some(self.requests.remove(index))
     }
 
-    /// Passes the final response to whoever asked.
+    /// Passes the final response on by the request's purpose.
     pub(super) fn handle_final(
         &mut self,
         call: &mut Common,
@@ -194,7 +194,7 @@ impl Session {
         }
     }
 
-    /// Tells whoever asked that there is no answer: because of `cause`, or, without one, because no path
+    /// Passes on, by the request's purpose, that there is no answer: because of `cause`, or, without one, because no path
     /// leads to the far end.
     pub(super) fn handle_no_answer(
         &mut self,

@@ -132,7 +132,7 @@ impl Session {
             // RFC 4538 §7: the tags as the receiver sees them.
             let theirs = dialog.remote_tag();
             let target = format!("{};local-tag={theirs};remote-tag={tag}", call.call_id);
-            // RFC 5589 §6.1: whoever does not understand that must not take REFER for another's.
+            // RFC 5589 §6.1: a peer that does not support that must not take REFER for another's.
             request = request
                 .field(HeaderName::Require, "tdialog")
                 .field(HeaderName::TargetDialog, target);

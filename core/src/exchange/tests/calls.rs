@@ -255,7 +255,7 @@ fn ringing_without_end_is_ended_by_timer_c() {
     site.start(&mut alice, &INVITE);
     site.reply(&bob, "INVITE", "180 Ringing", "");
     site.sim.run_for(SECOND * 100);
-    // A sign of life starts it anew.
+    // A provisional response starts it anew.
     site.reply(&bob, "INVITE", "180 Ringing", "");
     site.sim.run_for(SECOND * 180);
     assert_eq!(site.count(&bob, "CANCEL"), 0);

@@ -425,7 +425,7 @@ fn a_caller_that_gives_up_without_a_word_does_not_ring_for_ever() {
         let call = scene.incoming(&bob);
         scene.run(Duration::from_secs(seconds - 1));
         assert_eq!(scene.sim[bob.id].state(call), Some(CallState::Ringing));
-        // A sign of life each minute.
+        // A keep-alive each minute.
         let minutes = usize::try_from((seconds - 1) / 60).unwrap();
         assert_eq!(scene.sent(BOB, "180").len(), 1 + minutes);
         assert_eq!(scene.ended(&bob, call), (EndedBy::Timeout, Some(code)));
@@ -450,7 +450,7 @@ fn limits_and_names_are_refused() {
     assert_eq!(scene.sim[bob.id].counters().refused, 1);
 }
 
-/// RFC 5923 §3: whoever has connected to us need not listen where it connected from.
+/// RFC 5923 §3: a peer that has connected to us need not listen where it connected from.
 #[test]
 fn a_call_on_a_connection_is_answered_on_it() {
     let mut scene = Scene::new();

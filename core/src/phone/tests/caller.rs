@@ -524,7 +524,7 @@ fn a_response_with_two_vias_was_meant_for_another() {
     assert_eq!(scene.sim[alice.id].counters().stray, 1);
 }
 
-/// Answers that do not say where whoever has answered is to be reached, by header fields.
+/// Answers without a usable Contact or Record-Route, by header fields.
 fn unaddressed() -> Vec<(&'static str, String)> {
     let contact = |value: &str| described().replace("<sip:bob@10.0.0.9:5060>", value);
     let routed = |value: &str| format!("Record-Route: {value}\n{}", described());

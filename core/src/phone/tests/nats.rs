@@ -171,7 +171,7 @@ fn reached_after_an_hour(keep_alive: KeepAlive, nat: Nat) -> (Scene, bool) {
     (scene, reached)
 }
 
-/// What was sent to the server as a sign of life, and how far apart.
+/// The keep-alives that were sent to the server, and how far apart.
 fn signs(scene: &Scene, is_sign: impl Fn(&WirePacket) -> bool) -> (usize, u64, u64) {
     let sent =
         scene.sim.wire().filter(|packet| packet.to.ip() == IpAddr::from(PEER) && is_sign(packet));

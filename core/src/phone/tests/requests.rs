@@ -225,7 +225,7 @@ fn a_request_within_a_call_that_nobody_answers() {
     let id = scene.tell(&alice, |phone| phone.request_within(call, "PING", options)).unwrap();
     scene.run(Duration::from_secs(33));
     assert_eq!(alice.replies(), [(id, None)]);
-    // RFC 3261 §12.2.1.2: whoever does not answer at all has left the dialog.
+    // RFC 3261 §12.2.1.2: a peer that does not answer at all has left the dialog.
     assert_eq!(scene.ended(&alice, call), (EndedBy::Timeout, None));
 }
 

@@ -309,7 +309,7 @@ fn nothing_is_waited_for_for_ever() {
     it.transfer(TransferMode::Blind);
     it.scene.run(Duration::from_secs(33));
     assert_eq!(it.told(), [(Failed, None)]);
-    // RFC 3261 §12.2.1.2: whoever does not answer at all has left the dialog.
+    // RFC 3261 §12.2.1.2: a peer that does not answer at all has left the dialog.
     let bye = it.scene.sim[it.peer].last("BYE").expect("BYE comes").clone();
     it.say(&response(&bye, "200 OK", "", ""));
     assert_eq!(it.scene.ended(&it.bob, it.call), (EndedBy::Timeout, None));

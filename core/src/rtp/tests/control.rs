@@ -257,7 +257,7 @@ fn silence_is_told_once_and_hold_is_no_silence() {
     }
     session.handle_control(&mut host, with_direction(Direction::RecvOnly, BOB));
     assert_eq!(run(&mut session, &mut host, 59), []);
-    // RTCP is a sign of life too.
+    // RTCP ends the silence too.
     let mut bytes = Vec::new();
     rtcp::append_report(&mut bytes, 9, None, &[]);
     let (channel, from) = (Channel::Rtcp, address("192.0.2.2:5001"));

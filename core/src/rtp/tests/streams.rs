@@ -512,7 +512,7 @@ fn a_stream_without_anything_to_do_rests_while_its_time_goes_on() {
     assert_eq!(scene.session.stats().stalled_frames, 0);
 }
 
-/// When signs of life left from RTP's port, in ms, and where they went.
+/// When keep-alives left from RTP's port, in ms, and where they went.
 fn signs(scene: &Scene) -> Vec<(u64, SocketAddr)> {
     let sent = scene.host.sent.iter().filter(|sent| is_stun(&sent.bytes));
     sent.map(|sent| (sent.at.since(START).as_millis(), sent.to)).collect()

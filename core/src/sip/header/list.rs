@@ -35,7 +35,7 @@ impl<'a> Iterator for Values<'a> {
 }
 
 /// The first comma outside quotes and angle brackets. A quote or bracket that does not end runs to
-/// the end of the text, and the value is then found malformed by whoever reads it.
+/// the end of the text, and the value is then found malformed where it is read.
 pub(crate) fn comma(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     memchr(b',', text)?;

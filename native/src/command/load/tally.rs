@@ -21,7 +21,7 @@ pub(super) struct Fate {
 enum End {
     /// It was answered, and hung up by one side.
     Done(EndedBy),
-    /// We gave it up before it was answered, because we were told to end.
+    /// We gave it up before it was answered, because a signal has asked us to end.
     Interrupted,
     /// It failed: the code of the response or the error.
     Failed(String),
@@ -35,7 +35,7 @@ impl Fate {
         Self { setup: None, stats: None, end: End::Failed(code) }
     }
 
-    /// A call that was given up because we were told to end.
+    /// A call that was given up because a signal has asked us to end.
     pub(super) fn interrupted() -> Self {
         Self { setup: None, stats: None, end: End::Interrupted }
     }
