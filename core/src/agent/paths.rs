@@ -235,7 +235,7 @@ impl Agent {
         loop {
             match search.next() {
                 Step::Ask(question) => match self.paths.answers.find(&question, now) {
-                    Some((answer, _)) => search.take(answer, Draw::default()),
+                    Some((answer, _)) => search.handle_answer(answer, Draw::default()),
                     None => return true,
                 },
                 Step::Try(candidate) if tried.contains(&candidate) => {}

@@ -73,7 +73,7 @@ impl Agent {
         if let Some((_, until)) = self.paths.answers.find(&question, now) {
             seeking.until = seeking.until.min(until);
         }
-        seeking.search.take(answer, self.draw(host));
+        seeking.search.handle_answer(answer, self.draw(host));
         self.seek(host, hop, seeking)
     }
 
@@ -237,7 +237,7 @@ impl Agent {
                 Step::Ask(question) => match self.paths.answers.find(&question, now) {
                     Some((answer, until)) => {
                         seeking.until = seeking.until.min(until);
-                        seeking.search.take(answer, self.draw(host));
+                        seeking.search.handle_answer(answer, self.draw(host));
                     }
                     None => {
                         let (id, timer) = self.ask_host(host, &hop);

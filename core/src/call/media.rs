@@ -158,7 +158,7 @@ impl CallMedia {
             symmetric_rtp: cx.agent.parameters.symmetric_rtp,
             ..MediaOptions::default()
         };
-        self.tell(cx, MediaControl::Open { cname, options });
+        self.control(cx, MediaControl::Open { cname, options });
         self.opened = true;
     }
 
@@ -176,11 +176,11 @@ impl CallMedia {
         for live in &self.live {
             let Some(ports) = self.ports.get(usize::from(live.agreed.stream)) else { continue };
             let parameters = parameters(ports.port, &live.agreed);
-            self.tell(cx, MediaControl::Configure { stream: live.number, parameters });
+            self.control(cx, MediaControl::Configure { stream: live.number, parameters });
         }
         for MediaPorts { port, .. } in left {
             if self.opened {
-                self.tell(cx, MediaControl::Release { port });
+                self.control(cx, MediaControl::Release { port });
             }
             cx.release_ports(port);
         }
@@ -363,7 +363,7 @@ impl CallMedia {
                 }
             }
             let parameters = parameters(port, agreed);
-            self.tell(cx, MediaControl::Configure { stream: number, parameters });
+            self.control(cx, MediaControl::Configure { stream: number, parameters });
             changed = true;
         }
         // RFC 3264 §8.4: who is held may not send, though it would.
@@ -391,7 +391,7 @@ impl CallMedia {
         });
     }
 
-    fn tell(&self, cx: &mut Context<'_>, control: MediaControl) {
+    fn control(&self, cx: &mut Context<'_>, control: MediaControl) {
         cx.emit(Event::Media { call: self.call, control });
     }
 
@@ -399,7 +399,7 @@ impl CallMedia {
     pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
         self.live = Vec::new();
         if core::mem::take(&mut self.opened) {
-            self.tell(cx, MediaControl::Close);
+            self.control(cx, MediaControl::Close);
         }
         let fresh = self.fresh.take().unwrap_or_default();
         for ports in core::mem::take(&mut self.ports).into_iter().chain(fresh) {

@@ -400,7 +400,7 @@ impl Call {
         match step {
             Step::Stay => {
                 if let Stage::Session(session) = &mut self.stage
-                    && session.settle(&mut self.common, cx)
+                    && session.announce_end(&mut self.common, cx)
                 {
                     self.apply(cx, Step::End(EndReason::new(EndedBy::Local)));
                 }

@@ -126,7 +126,7 @@ impl Search {
     }
 
     /// Takes the answer to the question that was the last step. An answer of another kind is none.
-    pub(crate) fn take(&mut self, answer: RecordSet, draw: Draw) {
+    pub(crate) fn handle_answer(&mut self, answer: RecordSet, draw: Draw) {
         self.questions = self.questions.saturating_sub(1);
         let found = match (self.queue.pop_front(), answer) {
             (Some(QueuedStep::Naptr(host)), answer) => match answer {
@@ -157,7 +157,7 @@ impl Search {
     pub(crate) fn fail(&mut self, draw: Draw) {
         /// After how many nothing but addresses is asked for.
         const FAILURES: usize = 2;
-        self.take(RecordSet::Addresses(Vec::new()), draw);
+        self.handle_answer(RecordSet::Addresses(Vec::new()), draw);
         self.failures += 1;
         if self.failures >= FAILURES {
             self.queue
@@ -261,8 +261,10 @@ mod tests {
                     let known = zone.iter().find(|(asked, _)| *asked == text);
                     steps.push(text);
                     let nothing = RecordSet::Addresses(Vec::new());
-                    search
-                        .take(known.map_or(nothing, |(_, answer)| answer.clone()), Draw::default());
+                    search.handle_answer(
+                        known.map_or(nothing, |(_, answer)| answer.clone()),
+                        Draw::default(),
+                    );
                 }
                 Step::Try(Candidate { transport, to }) => {
                     steps.push(format!("{} {to}", transport.as_str()));
@@ -404,11 +406,11 @@ mod tests {
         let hop = Hop::new("example.com", None, None);
         let mut search = Search::new(&hop, &Set::new());
         assert_eq!(search.next(), Step::Ask(Question::Naptr("example.com".to_owned())));
-        search.take(RecordSet::Naptr(Vec::new()), Draw::default());
+        search.handle_answer(RecordSet::Naptr(Vec::new()), Draw::default());
         search.distrust();
         let tls = Question::Srv("_sips._tcp.example.com".to_owned());
         assert_eq!(search.next(), Step::Ask(tls));
-        search.take(RecordSet::Srv(Vec::new()), Draw::default());
+        search.handle_answer(RecordSet::Srv(Vec::new()), Draw::default());
         assert_eq!(search.next(), Step::Done);
     }
 

@@ -33,7 +33,13 @@ struct Press {
 
 impl Reported {
     /// Takes what a stream tells; `alone` when there is no other.
-    pub(super) fn take(&mut self, now: Instant, stream: u8, alone: bool, event: MediaEvent) {
+    pub(super) fn handle_event(
+        &mut self,
+        now: Instant,
+        stream: u8,
+        alone: bool,
+        event: MediaEvent,
+    ) {
         if let MediaEvent::Dtmf { digit, .. } = event {
             if !alone && self.is_echo(now, stream, digit) {
                 return;
@@ -103,7 +109,7 @@ mod tests {
         for index in 0..MAX_DIGITS + 2 {
             let digit = if index < 2 { '1' } else { '2' };
             let event = MediaEvent::Dtmf { digit, duration: Duration::ZERO };
-            reported.take(Instant::ZERO, 0, true, event);
+            reported.handle_event(Instant::ZERO, 0, true, event);
         }
         assert_eq!(reported.digits(), MAX_DIGITS);
         assert_eq!(reported.take_digits(Some(1)), "2");

@@ -138,7 +138,7 @@ impl MediaSession {
                     self.remove(host, *number);
                 }
                 self.waiting.drop_marks();
-                self.tell_marks();
+                self.report_marks();
             }
         }
     }
@@ -191,7 +191,7 @@ impl MediaSession {
             self.waiting_digits.extend(stream.sender.events.take_queue());
         }
         self.expect_sound(host.now());
-        self.tell_marks();
+        self.report_marks();
     }
 
     fn is_closed(&self) -> bool {
@@ -239,7 +239,7 @@ impl MediaSession {
         for (_, stream) in &mut self.streams {
             dropped = dropped.max(stream.sender.outgoing.flush());
         }
-        self.tell_marks();
+        self.report_marks();
         dropped
     }
 
@@ -259,8 +259,8 @@ impl MediaSession {
         true
     }
 
-    /// Tells the marks that no stream has before it any more.
-    fn tell_marks(&mut self) {
+    /// Reports the marks that no stream has before it any more.
+    fn report_marks(&mut self) {
         let mut waiting = self.waiting.marks();
         for (_, stream) in &mut self.streams {
             let outgoing = &mut stream.sender.outgoing;
@@ -461,7 +461,7 @@ impl Endpoint for MediaSession {
             sharing.max_by_key(|(_, s)| s.source_match(channel, from, bytes))
         {
             stream.handle_datagram(host, channel, from, bytes, |event| {
-                reported.take(now, *number, alone, event);
+                reported.handle_event(now, *number, alone, event);
             });
         }
     }
@@ -478,7 +478,7 @@ impl Endpoint for MediaSession {
                 MediaEvent::AudioSent if index > 0 => {}
                 MediaEvent::DtmfSent => end = true,
                 MediaEvent::Silent => silent = true,
-                event => self.reported.take(now, number, alone, event),
+                event => self.reported.handle_event(now, number, alone, event),
             });
             // The last of them tells these.
             if end && self.streams.iter().all(|(_, stream)| stream.sender.events.is_idle()) {
@@ -489,7 +489,7 @@ impl Endpoint for MediaSession {
             }
         }
         if !self.marks.is_empty() {
-            self.tell_marks();
+            self.report_marks();
         }
     }
 

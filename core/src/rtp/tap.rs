@@ -36,7 +36,7 @@ impl Tap {
     }
 
     /// The rate that is kept, which the first frame decides.
-    fn settle(&mut self, rate: u32) -> u32 {
+    fn decide_rate(&mut self, rate: u32) -> u32 {
         if self.rate == 0 {
             self.rate = rate;
         }
@@ -77,7 +77,7 @@ impl Tap {
 
     /// What a stream of another rate has sent and heard, at ours; `None` of one at our rate.
     fn convert(&mut self, stream: u8, rate: u32, sides: [&[i16]; 2]) -> Option<[Vec<i16>; 2]> {
-        if rate == self.settle(rate) {
+        if rate == self.decide_rate(rate) {
             return None;
         }
         let fits = |(of, [sent, _]): &(u8, [Resampler; 2])| (*of, sent.from()) == (stream, rate);
@@ -114,7 +114,7 @@ impl TapEnd<'_> {
     pub(crate) fn skip(&mut self, rate: u32, samples: u64) {
         if self.leads {
             let samples = samples.min(u64::from(rate * MAX_SECONDS));
-            let samples = samples * u64::from(self.tap.settle(rate)) / u64::from(rate);
+            let samples = samples * u64::from(self.tap.decide_rate(rate)) / u64::from(rate);
             self.tap.push((0..samples).map(|_| [0, 0]));
         }
     }

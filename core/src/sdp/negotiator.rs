@@ -287,7 +287,7 @@ impl Negotiator {
             }
             let stream = section.stream.or_else(|| self.free_stream(media, &sections));
             let local = stream.and_then(|stream| Some((stream, media.get(usize::from(stream))?)));
-            match section.take(offer, theirs, local) {
+            match section.accept(offer, theirs, local) {
                 Ok((said, stream_agreed)) => {
                     written.push(said);
                     agreed.push(stream_agreed);

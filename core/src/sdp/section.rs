@@ -61,7 +61,7 @@ impl Section {
     }
 
     /// Takes an offered section for one of our streams, or says why not (§6.1).
-    pub(super) fn take(
+    pub(super) fn accept(
         &mut self,
         offer: &SessionDescription,
         theirs: &Media,

@@ -369,7 +369,7 @@ impl Network {
     /// A node has new sockets: the connections on the old ones end, which it sees too.
     pub(super) fn reset_connections(&mut self, node: usize) {
         for flow in self.flows(|end| end.node == node) {
-            self.tell_other(flow.id);
+            self.notify_other(flow.id);
             let Some(end) = self.streams.ends.get_mut(&flow.id) else { continue };
             let other = end.other.take();
             end.mute = true;
@@ -379,14 +379,14 @@ impl Network {
     }
 
     fn end(&mut self, id: u64) {
-        self.tell_other(id);
+        self.notify_other(id);
         if let Some(end) = self.streams.ends.remove(&id) {
             self.part(end.other);
         }
     }
 
     /// Has the other end see that this one ends, after what was sent, if that can reach it.
-    fn tell_other(&mut self, id: u64) {
+    fn notify_other(&mut self, id: u64) {
         let Some(end) = self.streams.ends.get(&id).filter(|end| !end.mute) else { return };
         let (ready, from, to) = (end.ready, end.ip, self.stations[end.peer].address.ip());
         let Some(other) = end.other.and_then(|other| self.streams.ends.get(&other)) else { return };

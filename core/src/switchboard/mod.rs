@@ -242,15 +242,15 @@ impl<L: Line> Switchboard<L> {
         self.mark_changed(id);
     }
 
-    fn give(&mut self, host: &mut dyn Host, id: LineId, inbound: Inbound<'_>) {
+    fn hand(&mut self, host: &mut dyn Host, id: LineId, inbound: Inbound<'_>) {
         self.cross(host, id, |line, host| line.handle_inbound(host, inbound));
     }
 
-    /// Gives something to every line.
-    fn give_all(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
+    /// Hands an input to every line.
+    fn hand_to_all(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         let ids: Vec<LineId> = self.lines.keys().copied().collect();
         for id in ids {
-            self.give(host, id, inbound);
+            self.hand(host, id, inbound);
         }
     }
 
@@ -280,24 +280,24 @@ impl<L: Line> Default for Switchboard<L> {
 impl<L: Line> Endpoint for Switchboard<L> {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         self.route(host, inbound);
-        self.give_found(host);
+        self.hand_found(host);
         self.schedule();
     }
 
     fn handle_deadline(&mut self, host: &mut dyn Host) {
-        self.give_found(host);
+        self.hand_found(host);
         self.schedule();
         let now = host.now();
         // A connection with a user is in use.
         self.shared.connections.handle_deadline(host, |_, _| false);
-        self.give_closed(host);
+        self.hand_closed(host);
         while let Some((_, id)) = self.timers.pop_due(now) {
             if let Some(carried) = self.lines.get_mut(&id) {
                 carried.timer = None;
             }
             self.cross(host, id, |line, host| line.handle_deadline(host));
         }
-        self.give_found(host);
+        self.hand_found(host);
         self.schedule();
     }
 

@@ -27,13 +27,13 @@ impl<L: Line> Switchboard<L> {
                 }
                 for id in waiters {
                     let opened = Inbound::FlowOpened { id, flow, local, certificate };
-                    self.give(host, LineId::of_request(id), opened);
+                    self.hand(host, LineId::of_request(id), opened);
                 }
             }
             Inbound::FlowFailed { id, failure } => {
                 let opening = self.shared.connections.failed(id);
                 for id in opening.map(|opening| opening.waiters).unwrap_or_default() {
-                    self.give(host, LineId::of_request(id), Inbound::FlowFailed { id, failure });
+                    self.hand(host, LineId::of_request(id), Inbound::FlowFailed { id, failure });
                 }
             }
             // Each line learns of it with the first message that is for it.
@@ -46,7 +46,7 @@ impl<L: Line> Switchboard<L> {
                 match self.lines.contains_key(&line) {
                     true => {
                         self.shared.ports.insert(port, line);
-                        self.give(host, line, inbound);
+                        self.hand(host, line, inbound);
                     }
                     // The line was removed meanwhile.
                     false => host.send(Outbound::ReleaseMedia { port }),
@@ -55,54 +55,54 @@ impl<L: Line> Switchboard<L> {
             Inbound::MediaUnavailable { id }
             | Inbound::Resolved { id, .. }
             | Inbound::ResolveFailed { id, .. } => {
-                self.give(host, LineId::of_request(id), inbound);
+                self.hand(host, LineId::of_request(id), inbound);
             }
             Inbound::Media { port, .. } => {
                 if let Some(line) = self.shared.ports.get(&port) {
-                    self.give(host, *line, inbound);
+                    self.hand(host, *line, inbound);
                 }
             }
-            // Whose it was, each line knows by its transactions.
-            Inbound::SendFailed { .. } => self.give_all(host, inbound),
+            // Each line knows by its transactions whether it sent that.
+            Inbound::SendFailed { .. } => self.hand_to_all(host, inbound),
         }
-        self.give_closed(host);
+        self.hand_closed(host);
     }
 
-    /// Gives each connection that is over to those who used it.
-    pub(super) fn give_closed(&mut self, host: &mut dyn Host) {
+    /// Reports each connection that is over to the lines that used it.
+    pub(super) fn hand_closed(&mut self, host: &mut dyn Host) {
         while let Some(Closed { flow, users, .. }) = self.shared.connections.next_closed() {
             for &line in users.iter() {
-                self.give(host, line, Inbound::FlowClosed { flow });
+                self.hand(host, line, Inbound::FlowClosed { flow });
             }
         }
     }
 
-    /// Gives lines the connections that were there already when they asked for one.
-    pub(super) fn give_found(&mut self, host: &mut dyn Host) {
+    /// Hands lines the connections that were there already when they asked for one.
+    pub(super) fn hand_found(&mut self, host: &mut dyn Host) {
         while let Some((id, flow)) = self.shared.next_found() {
             let line = LineId::of_request(id);
             let connections = &self.shared.connections;
             let there = flow.and_then(|flow| Some((flow, connections.addresses(flow)?)));
             let Some((flow, (_, local))) = there else {
                 let failure = FlowFailure::Unreachable("the connection was closed");
-                self.give(host, line, Inbound::FlowFailed { id, failure });
+                self.hand(host, line, Inbound::FlowFailed { id, failure });
                 continue;
             };
             let certificate = connections.certificate(flow);
             let certificate = certificate.as_deref();
-            self.give(host, line, Inbound::FlowOpened { id, flow, local, certificate });
+            self.hand(host, line, Inbound::FlowOpened { id, flow, local, certificate });
         }
     }
 
-    /// Gives the messages that came on a connection to their lines.
+    /// Hands the messages of a connection to their lines.
     fn stream(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, mut piece: &[u8]) {
         while let Some(decoded) = self.shared.connections.decode(host, flow, from, &mut piece) {
             match decoded {
                 Decoded::Message(message) => self.message(host, flow, from, message),
-                // Whoever has pinged waits for it.
+                // The line that has sent the ping waits for it.
                 Decoded::Pong => {
                     for line in self.shared.connections.users(flow) {
-                        self.give_decoded(host, line, (flow, from), Decoded::Pong);
+                        self.hand_decoded(host, line, (flow, from), Decoded::Pong);
                     }
                 }
                 Decoded::Malformed { .. } => {}
@@ -110,23 +110,23 @@ impl<L: Line> Switchboard<L> {
         }
     }
 
-    /// Gives a datagram to its line.
+    /// Hands a datagram to its line.
     fn datagram(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, bytes: &[u8]) {
         let Some(first) = self.first() else { return };
         let inbound = Inbound::Datagram { flow, from, bytes };
         match self.lines.len() {
-            1 => self.give(host, first, inbound),
+            1 => self.hand(host, first, inbound),
             // A keep-alive, or the answer to one, is for all who use the flow.
-            _ if !is_text(bytes) => self.give_all(host, inbound),
+            _ if !is_text(bytes) => self.hand_to_all(host, inbound),
             _ => match Message::parse(bytes) {
                 Ok(message) => self.message(host, flow, from, message),
                 // Of what cannot be read somebody has to say so.
-                Err(_) => self.give(host, first, inbound),
+                Err(_) => self.hand(host, first, inbound),
             },
         }
     }
 
-    /// Gives a message to its line, and before it the connection that it came on, if the line does not
+    /// Hands a message to its line, and before it the connection that it came on, if the line does not
     /// know that.
     fn message(&mut self, host: &mut dyn Host, flow: Flow, from: SocketAddr, message: Message) {
         let Some(line) = self.line_of(&message).or(self.first()) else { return };
@@ -136,12 +136,12 @@ impl<L: Line> Switchboard<L> {
         {
             let certificate = connections.certificate(flow);
             let certificate = certificate.as_deref();
-            self.give(host, line, Inbound::FlowAccepted { flow, from, local, certificate });
+            self.hand(host, line, Inbound::FlowAccepted { flow, from, local, certificate });
         }
-        self.give_decoded(host, line, (flow, from), Decoded::Message(message));
+        self.hand_decoded(host, line, (flow, from), Decoded::Message(message));
     }
 
-    fn give_decoded(
+    fn hand_decoded(
         &mut self,
         host: &mut dyn Host,
         line: LineId,

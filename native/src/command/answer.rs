@@ -141,7 +141,7 @@ async fn take(
     };
     let attended = match attended {
         Err(error @ (Error::File { .. } | Error::Wav { .. })) => {
-            Err(output.tell_failure(error.into()))
+            Err(output.report_failure(error.into()))
         }
         // The caller was quicker; the events show it.
         _ => Ok(()),
@@ -220,7 +220,7 @@ async fn script(output: Output, arguments: &AnswerArguments, call: &Call) -> Res
         let digits = call.read_dtmf(count.into()).await?;
         let value =
             json!({ "event": "collected", "call": call.id().to_string(), "digits": digits });
-        output.tell(&value, &format!("call {}: collected {digits}", call.id()));
+        output.report(&value, &format!("call {}: collected {digits}", call.id()));
         Ok(())
     };
     // Echoing begins after what is played, so that the caller does not hear both at once.

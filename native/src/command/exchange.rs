@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: ExchangeArguments, output: Output) -> Result<
     loop {
         tokio::select! {
             notice = events.next() => match notice {
-                Some(notice) => tell(output, &notice),
+                Some(notice) => print_notice(output, &notice),
                 None => break,
             },
             () = signals.came() => break,
@@ -107,7 +107,7 @@ fn tls(arguments: &ExchangeTls) -> Result<TlsFiles, Failure> {
     })
 }
 
-fn tell(output: Output, notice: &ExchangeNotice) {
+fn print_notice(output: Output, notice: &ExchangeNotice) {
     let (value, line) = match notice {
         ExchangeNotice::Event(ExchangeEvent::Registered { user, contact, expires }) => {
             let expires = expires.as_secs();
@@ -165,5 +165,5 @@ fn tell(output: Output, notice: &ExchangeNotice) {
         ),
         _ => return,
     };
-    output.tell(&value, &line);
+    output.report(&value, &line);
 }

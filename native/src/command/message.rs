@@ -28,7 +28,7 @@ pub(crate) async fn run(arguments: MessageArguments, output: Output) -> Result<(
         let value = json!({
             "event": "message_sent", "target": target, "code": cause.code, "reason": cause.reason,
         });
-        output.tell(&value, &format!("{}: {}", printable(target), describe(&cause)));
+        output.report(&value, &format!("{}: {}", printable(target), describe(&cause)));
     });
     session.end().await?;
     result

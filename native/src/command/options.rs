@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: OptionsArguments, output: Output) -> Result<(
             "event": "options", "target": target, "code": cause.code, "reason": cause.reason,
             "round_trip_ms": ms,
         });
-        output.tell(&value, &format!("{}: {} in {ms} ms", printable(target), describe(&cause)));
+        output.report(&value, &format!("{}: {} in {ms} ms", printable(target), describe(&cause)));
     });
     session.end().await?;
     result

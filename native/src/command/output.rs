@@ -35,8 +35,8 @@ impl Output {
         self.json
     }
 
-    /// Tells `value` to programs, `line` to people.
-    pub(crate) fn tell(self, value: &Value, line: &str) {
+    /// Prints `value` for programs, or `line` for people.
+    pub(crate) fn report(self, value: &Value, line: &str) {
         match self.json {
             true => self.print(&format!("{value}\n")),
             false if line.is_empty() => {}
@@ -65,7 +65,7 @@ impl Output {
         let transport = transport.as_str().to_ascii_lowercase();
         let value =
             json!({ "event": "listening", "local": local.to_string(), "transport": transport });
-        self.tell(&value, &format!("listening on {transport} {local}"));
+        self.report(&value, &format!("listening on {transport} {local}"));
     }
 
     /// Prints the failure with which the command ends, unless that was printed.
@@ -75,13 +75,13 @@ impl Output {
         }
         if self.json {
             let (code, message) = (failure.code(), failure.message());
-            self.tell(&json!({ "event": "error", "code": code, "message": message }), "");
+            self.report(&json!({ "event": "error", "code": code, "message": message }), "");
         }
         eprintln!("offhook: {}", printable(failure.message()));
     }
 
     /// Prints a failure with which the command may go on; ending with it later, it is not printed again.
-    pub(crate) fn tell_failure(self, failure: Failure) -> Failure {
+    pub(crate) fn report_failure(self, failure: Failure) -> Failure {
         self.failure(&failure);
         failure.printed()
     }
@@ -89,7 +89,7 @@ impl Output {
     /// Tells of something that is dangerous, or not as it seems.
     pub(crate) fn warning(self, code: &str, message: &str) {
         if self.json {
-            self.tell(&json!({ "event": "warning", "code": code, "message": message }), "");
+            self.report(&json!({ "event": "warning", "code": code, "message": message }), "");
         }
         eprintln!("offhook: warning: {}", printable(message));
     }
@@ -108,7 +108,7 @@ impl Output {
                 "of what came, {malformed} datagrams were no SIP, and {refused} requests were too many"
             ),
         };
-        self.tell(&value, &line);
+        self.report(&value, &line);
     }
 
     /// Adds what happened on a phone to `lines`, which are for [`print`](Self::print).

@@ -45,7 +45,7 @@ impl<'a> Recordings<'a> {
                     Ok(mut recording) => recording.finished().await,
                     Err(error) => Err(error),
                 };
-                result.err().map(|error| output.tell_failure(error.into()))
+                result.err().map(|error| output.report_failure(error.into()))
             })
         };
         self.running.extend(both.into_iter().chain(received).map(watched));

@@ -102,7 +102,7 @@ impl Session {
             tokio::pin!(start);
             // The first poll binds, or fails to; the rest waits for the server.
             let early = std::future::poll_fn(|cx| Poll::Ready(start.as_mut().poll(cx))).await;
-            session.tell_listening();
+            session.print_listening();
             match early {
                 Poll::Ready(result) => result.map_err(Failure::of_registration),
                 Poll::Pending => tokio::select! {
@@ -124,7 +124,7 @@ impl Session {
         }
     }
 
-    fn tell_listening(&self) {
+    fn print_listening(&self) {
         for (transport, local) in self.phone.listening() {
             self.output.listening(transport, local);
         }
@@ -273,8 +273,10 @@ impl Recorder {
         let Some(capture) = &self.capture else { return Ok(()) };
         if self.ladder {
             let ladder = capture.ladder();
-            output
-                .tell(&serde_json::json!({ "event": "ladder", "text": ladder }), ladder.trim_end());
+            output.report(
+                &serde_json::json!({ "event": "ladder", "text": ladder }),
+                ladder.trim_end(),
+            );
         }
         if let Some(path) = &self.pcap {
             capture.write_pcap(path)?;

@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &TraceArguments, output: Output) -> Result<(), Fail
     if *unread > 0 {
         text.push_str(&format!("\n({unread} packets are cut or of other protocols)"));
     }
-    output.tell(&value, &text);
+    output.report(&value, &text);
     Ok(())
 }
 

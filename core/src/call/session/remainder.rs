@@ -12,16 +12,17 @@ use crate::timers::TimerId;
 /// A session whose call is over, while reports may come or have to be sent.
 ///
 /// ```text
-///   BYE ─► Unsettled ── a transfer's outcome ──► Settled ── the last report; none in time ──► (over)
-///     └────────────────────────────────────────────▲
+///   BYE ─► AwaitingOutcome ── a transfer's outcome ──► AwaitingReports ── the last report; none in time
+///     │                                                   ▲                  └─► (over)
+///     └─── none is awaited ───────────────────────────────┘
 /// ```
-/// While it is unsettled the application waits for the outcome, and learns of the call's end after it.
+/// The application learns of a transfer's outcome first, and of the call's end after it.
 #[derive(Debug)]
 pub(super) enum Remainder {
-    /// How the call has ended.
-    Unsettled(EndReason),
-    /// Nobody waits any longer: at most until then.
-    Settled(TimerId),
+    /// A transfer's outcome is to come; why the call has ended.
+    AwaitingOutcome(EndReason),
+    /// The application knows of the end; reports are awaited or sent until the timer fires.
+    AwaitingReports(TimerId),
 }
 
 impl Session {
@@ -36,8 +37,8 @@ impl Session {
         ending: EndReason,
     ) -> Result<(), EndReason> {
         match self.remainder.take() {
-            Some(Remainder::Unsettled(ending)) => return Err(ending),
-            Some(Remainder::Settled(timer)) => {
+            Some(Remainder::AwaitingOutcome(ending)) => return Err(ending),
+            Some(Remainder::AwaitingReports(timer)) => {
                 cx.cancel_timer(timer);
                 return Err(ending);
             }
@@ -56,21 +57,25 @@ impl Session {
         call.media.close(cx);
         let cause = ending.cause.clone().filter(|_| call.state != CallState::Ended);
         call.set_state(cx, CallState::Ended, cause);
-        self.remainder = Some(Remainder::Unsettled(ending));
-        self.settle(call, cx);
+        self.remainder = Some(Remainder::AwaitingOutcome(ending));
+        self.announce_end(call, cx);
         Ok(())
     }
 
-    /// Tells the application that the call is over once it waits for nothing more. True when nothing is
+    /// Announces to the application that the call is over once it waits for nothing more. True when nothing is
     /// left at all.
-    pub(in crate::call) fn settle(&mut self, call: &mut Common, cx: &mut Context<'_>) -> bool {
+    pub(in crate::call) fn announce_end(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let awaits_outcome = self.awaits_outcome();
         match self.remainder.take() {
             None => return false,
-            Some(Remainder::Unsettled(ending)) if !awaits_outcome => {
+            Some(Remainder::AwaitingOutcome(ending)) if !awaits_outcome => {
                 call.finish_early(cx, ending);
                 let timer = cx.set_timer(self.patience(cx), call.alarm(CallAlarm::Forget));
-                self.remainder = Some(Remainder::Settled(timer));
+                self.remainder = Some(Remainder::AwaitingReports(timer));
             }
             remainder => self.remainder = remainder,
         }

@@ -296,7 +296,7 @@ fn report(output: Output, files: &Files, capture: &Capture, shown: &Shown) {
         "  call.wav         the call at alice's end, left sent, right heard".into(),
         "  demo.pcap        every packet, for Wireshark".into(),
     ];
-    output.tell(&value, &lines.join("\n"));
+    output.report(&value, &lines.join("\n"));
 }
 
 /// Where the demo's files go.
@@ -343,7 +343,7 @@ impl Steps {
 
     fn done(&self, what: &str) {
         let value = json!({ "event": "step", "what": what });
-        self.bar.suspend(|| self.output.tell(&value, &format!("ok  {what}")));
+        self.bar.suspend(|| self.output.report(&value, &format!("ok  {what}")));
     }
 
     fn current(&self) -> String {

@@ -40,7 +40,7 @@ pub(crate) async fn run(
     let output_of_all = output.without_calls();
     let session = Session::begin(parameters, options, &common.watch, output_of_all).await?;
     let (tally, result) = drive(&session, &arguments).await;
-    output.tell(&tally.value(), &tally.text());
+    output.report(&tally.value(), &tally.text());
     session.end().await?;
     result?;
     match tally.failed() {
