@@ -457,7 +457,7 @@ impl Registration {
             return Some(RegistrationOutcome::Left(false));
         }
         self.failures = self.failures.saturating_add(1);
-        // Whoever has held our binding comes back some day, unless it says that it will not.
+        // A server that has held our binding comes back some day, unless it says that it will not.
         let refused =
             cause.as_ref().is_some_and(|cause| cause.code / 100 != 5 && cause.code != 408);
         let counts = refused || !self.was_bound;

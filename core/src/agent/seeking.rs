@@ -280,7 +280,7 @@ impl Agent {
         None
     }
 
-    /// A connection to a server that is open already (RFC 5923). Whoever is asked for by name has shown
+    /// A connection to a server that is open already (RFC 5923). A peer that is asked for by name has shown
     /// that it is the one; a peer that is asked for by its address is there. In private that does not do, for
     /// the certificate may name another (§8.1 there): but the address of our server, which was asked for
     /// by its name, is where that sends us by Service-Route.

@@ -39,7 +39,7 @@ pub(super) struct Common {
     pub(super) media: CallMedia,
     /// Whose referral this call follows.
     pub(super) referrer: Option<Box<Referrer>>,
-    /// Requests of the application for the next crossing: it may ask before there is a session, for a
+    /// Requests of the application, sent with the host's next call: it may ask before there is a session, for a
     /// call counts as answered from the command on.
     pub(super) queue: Vec<(SipRequestId, InDialogRequest)>,
     /// When it was placed, or announced.

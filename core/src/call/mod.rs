@@ -184,7 +184,7 @@ impl Call {
         }
     }
 
-    /// Changes what the application sees, when a command is taken; the next crossing carries it out.
+    /// Changes what the application sees, when a command is taken; the host's next call carries it out.
     pub(crate) fn command(&mut self, state: CallState) -> Option<Event> {
         let call = &mut self.common;
         (call.state != state).then(|| {

@@ -87,7 +87,7 @@ impl Running {
         if self.domain.is_own_address(to) {
             return self.give_up(what, 482);
         }
-        // Whoever is at an address is the same by every name, unless a certificate has to say so.
+        // An address is the same peer by every name, unless a certificate has to prove it.
         let name = if transport.is_secure() { name } else { "" };
         let destination = Destination::new(transport, to, name);
         if let Some(side) = self.open_side(&destination) {

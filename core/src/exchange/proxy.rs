@@ -398,7 +398,7 @@ impl Running {
     }
 
     /// A connection is over. No answer can reach those who called on it: their calls that still
-    /// ring are cancelled. Whoever rings at its other end may connect again and go on; else he is gone.
+    /// ring are cancelled. A callee that rings at its other end may connect again and go on.
     pub(super) fn abandon_calls(&mut self, host: &mut dyn Host, flow: Flow) {
         for slot in self.by_flow.remove(&flow).unwrap_or_default().into_keys() {
             let Some(context) = self.contexts.get(slot) else { continue };

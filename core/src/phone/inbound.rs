@@ -74,7 +74,7 @@ impl Phone {
         {
             self.pass_on_decoded(host, flow, from, decoded);
         }
-        self.finish_crossing(host);
+        self.finish_input(host);
     }
 
     /// Takes what bytes were that came on a flow.

@@ -287,13 +287,13 @@ impl Endpoint for Phone {
     fn handle_inbound(&mut self, host: &mut dyn Host, inbound: Inbound<'_>) {
         self.carry_out(host);
         self.dispatch(host, inbound);
-        self.finish_crossing(host);
+        self.finish_input(host);
     }
 
     fn handle_deadline(&mut self, host: &mut dyn Host) {
         self.carry_out(host);
         self.handle_alarms(host);
-        self.finish_crossing(host);
+        self.finish_input(host);
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -156,7 +156,7 @@ impl Phone {
     }
 
     /// Passes on what failed meanwhile, and goes on with stopping.
-    pub(super) fn finish_crossing(&mut self, host: &mut dyn Host) {
+    pub(super) fn finish_input(&mut self, host: &mut dyn Host) {
         self.handle_closed(host);
         self.handle_failures(host);
         self.go_on_stopping(host);
@@ -165,7 +165,7 @@ impl Phone {
 
     fn handle_failures(&mut self, host: &mut dyn Host) {
         while let Some(failure) = self.agent.next_failure() {
-            // Whoever has answered waits for ACK itself, or for nothing.
+            // An owner that has responded waits for ACK itself, or for nothing.
             if let Failure::ClientFailed { id, cause } = failure {
                 self.client_failed(host, id, cause);
             }

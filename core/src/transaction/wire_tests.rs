@@ -241,7 +241,7 @@ fn every_datagram_after_some_is_lost() {
     for (method, answers, datagrams) in SCENARIOS {
         for last in 0..datagrams {
             let (log, _) = run(method.clone(), answers, &|n| usize::from(n < last));
-            // Whoever still waits for something is told; `run` saw that both ended.
+            // A user that still waits for something is notified; `run` saw that both ended.
             let answered = log.alice.iter().any(|status| *status >= 200);
             let ringing = method == Method::Invite && log.rings();
             assert_eq!(log.alice_failed, !answered && !ringing, "{method} {answers:?} {last}");

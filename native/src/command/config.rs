@@ -98,7 +98,7 @@ impl File<'_> {
         let (mut own, mut others) = (None, Vec::new());
         for (key, value) in table.get_ref() {
             match (value.get_ref(), whole.find_subcommand(&**key.get_ref())) {
-                // Whoever writes for other commands wants to know of mistakes as well.
+                // Mistakes in the options of other commands are reported as well.
                 (DeValue::Table(table), Some(section)) => {
                     let options = self.section(section, table.iter())?;
                     if section.get_name() == command.get_name() {

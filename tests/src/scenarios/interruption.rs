@@ -88,7 +88,7 @@ impl Play {
         };
         world = world.over(transport);
         let mut add = |user| -> Outcome<Telephone> {
-            // Whoever starts anew has to be found again, and nobody listens.
+            // A peer that starts anew has to be found again, and nobody listens.
             let parameters = world.parameters(user).expires(EXPIRES).ptime(PTIME);
             let parameters = parameters.answer_timeout(ANSWER_TIMEOUT);
             let telephone = world.add(parameters)?;

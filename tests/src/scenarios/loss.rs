@@ -35,7 +35,7 @@ pub(super) const ANY_LOSS: Scenario = Scenario {
         world.sim.set_default_link(lossy);
         let out = world.call(&alice, "bob")?;
         act_at_random(&mut world, &alice, &bob, out)?;
-        // Whoever is still in the call hangs up; whatever is left then is a machine that hangs.
+        // The ends that are still in the call hang up; what is left then is a machine that hangs.
         for telephone in [&alice, &bob] {
             end_answered(&mut world, telephone)?;
         }

@@ -219,7 +219,7 @@ pub(super) const NAPTR_CHOOSES: Scenario = Scenario {
         expect_all_private(&world)?;
         let asked = world.sim.times_asked(Query::Srv("_sip._udp.pbx.example"));
         world.expect(asked == 0, "UDP was looked for")?;
-        // Whoever is in between and shows another certificate does not get it in the clear, though the
+        // An attacker on the way with another certificate does not get it in the clear, though the
         // domain would allow that.
         let mut even = services;
         even.iter_mut().for_each(|record| record.preference = record.order);

@@ -12,7 +12,7 @@ use crate::sip::{HeaderName, Method};
 pub(crate) const MAX_REQUESTS: usize = 16;
 
 impl Call {
-    /// Takes a request, for the next crossing to send it. False when there are too many.
+    /// Takes a request, to be sent with the host's next call. False when there are too many.
     pub(crate) fn queue_request(
         &mut self,
         id: SipRequestId,

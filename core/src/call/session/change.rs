@@ -226,7 +226,7 @@ impl Session {
                 change.state = State::Due;
                 return self.advance(call, cx);
             }
-            // Whoever has said only that it is trying is asked no longer (§9.1): 487 follows.
+            // A re-INVITE that is still to be answered is cancelled (§9.1): 487 follows.
             State::Asked(_) => {
                 if let Some(request) = self.requests.find(Purpose::is_change) {
                     request.cancel(cx);

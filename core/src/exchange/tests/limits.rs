@@ -111,7 +111,7 @@ fn forged_guesses_hold_nobody_back() {
     let mut site = Site::new();
     let mut bob = site.phone(2, "bob");
     let exchange = site.exchange.address();
-    // Whoever sends them cannot see what is answered, so has no nonce.
+    // A sender with a forged address cannot see the answers, so has no nonce.
     for number in 0..200 {
         let credentials = format!(
             "Authorization: Digest username=\"bob\", realm=\"example.com\", nonce=\"{number:064x}\", \

@@ -101,7 +101,7 @@ fn a_change_of_nothing_does_no_harm() {
         assert_eq!(scene.sim[actor.id].state(call), Some(CallState::Answered));
         assert_eq!(scene.sim.media_ports(actor.id), 1);
     }
-    // Whoever has the older port is not heard.
+    // The older port is not heard.
     let sends_to = |from: &Actor, call| from.media(call).pop().unwrap().remote_rtp.port();
     let invites = |ip| scene.sent(ip, "INVITE").len() > 1;
     assert!(invites(ALICE) && invites(BOB));

@@ -161,7 +161,7 @@ fn on_a_stream_it_answers_the_same_and_lives_on() {
     }
 }
 
-/// Whoever begins a message and does not end it is not waited for.
+/// A message that is begun and not ended is not waited for.
 #[test]
 fn half_a_message_does_not_hold_a_connection() {
     let mut scene = Scene::new();

@@ -4,28 +4,28 @@ use super::*;
 
 /// What the parser makes of a message: taken, answered or dropped.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Judgement {
-    Taken,
+enum Expected {
+    Accepted,
     Answered(u16),
     Dropped,
 }
-use Judgement::*;
+use Expected::*;
 
 /// By the sections' own words. Where a section leaves it open, the choice is noted.
-const RFC4475: &[(&str, Judgement)] = &[
-    ("wsinv", Taken),
-    ("intmeth", Taken),
-    ("esc01", Taken),
-    ("escnull", Taken),
-    ("esc02", Taken),
-    ("lwsdisp", Taken),
-    ("longreq", Taken),
-    ("dblreq", Taken),
-    ("semiuri", Taken),
-    ("transports", Taken),
-    ("mpart01", Taken),
-    ("unreason", Taken),
-    ("noreason", Taken),
+const RFC4475: &[(&str, Expected)] = &[
+    ("wsinv", Accepted),
+    ("intmeth", Accepted),
+    ("esc01", Accepted),
+    ("escnull", Accepted),
+    ("esc02", Accepted),
+    ("lwsdisp", Accepted),
+    ("longreq", Accepted),
+    ("dblreq", Accepted),
+    ("semiuri", Accepted),
+    ("transports", Accepted),
+    ("mpart01", Accepted),
+    ("unreason", Accepted),
+    ("noreason", Accepted),
     ("badinv01", Answered(400)),
     ("clerr", Answered(400)),
     ("ncl", Answered(400)),
@@ -34,56 +34,56 @@ const RFC4475: &[(&str, Judgement)] = &[
     ("quotbal", Answered(400)),
     ("ltgtruri", Answered(400)),
     ("lwsruri", Answered(400)),
-    ("lwsstart", Taken),        // "liberal ... may ignore these extra SP"
-    ("trws", Taken),            // the same
+    ("lwsstart", Accepted),     // "liberal ... may ignore these extra SP"
+    ("trws", Accepted),         // the same
     ("escruri", Answered(400)), // "acceptable ... to reject"
-    ("baddate", Taken),         // "shouldn't [reject] unless the Date ... important"
-    ("regbadct", Taken),        // its Contact cannot be read: below
-    ("badaspec", Taken),        // "liberal may ignore the spaces"
+    ("baddate", Accepted),      // "shouldn't [reject] unless the Date ... important"
+    ("regbadct", Accepted),     // its Contact cannot be read: below
+    ("badaspec", Accepted),     // "liberal may ignore the spaces"
     ("baddn", Answered(400)),
     ("baddn-terminated", Answered(400)),
     ("badvers", Answered(505)),
     ("mismatch01", Answered(400)),
     ("mismatch02", Answered(501)),
     ("bigcode", Dropped),
-    ("badbranch", Taken), // "could fall back to the RFC 2543-style transaction identifier"
+    ("badbranch", Accepted), // "could fall back to the RFC 2543-style transaction identifier"
     ("insuf", Answered(400)),
-    ("unkscm", Taken),
-    ("novelsc", Taken),
-    ("unksm2", Taken),
-    ("bext01", Taken),
-    ("invut", Taken),
-    ("regaut01", Taken),
+    ("unkscm", Accepted),
+    ("novelsc", Accepted),
+    ("unksm2", Accepted),
+    ("bext01", Accepted),
+    ("invut", Accepted),
+    ("regaut01", Accepted),
     ("multi01", Answered(400)),
     ("mcl01", Answered(400)),
-    ("bcast", Taken),
-    ("zeromf", Taken),
-    ("cparam01", Taken),
-    ("cparam02", Taken),
-    ("regescrt", Taken),
-    ("sdp01", Taken),
-    ("inv2543", Taken),
+    ("bcast", Accepted),
+    ("zeromf", Accepted),
+    ("cparam01", Accepted),
+    ("cparam02", Accepted),
+    ("regescrt", Accepted),
+    ("sdp01", Accepted),
+    ("inv2543", Accepted),
     ("test", Dropped), // in the archive, in no section: no version, no Via
 ];
 
-const RFC5118: &[(&str, Judgement)] = &[
-    ("ipv6-good", Taken),
+const RFC5118: &[(&str, Expected)] = &[
+    ("ipv6-good", Accepted),
     ("ipv6-bad", Answered(400)),
-    ("port-ambiguous", Taken),
-    ("port-unambiguous", Taken),
-    ("via-received-param-with-delim", Taken),
-    ("via-received-param-no-delim", Taken),
-    ("ipv6-in-sdp", Taken),
-    ("mult-ip-in-header", Taken),
-    ("mult-ip-in-sdp", Taken),
-    ("ipv4-mapped-ipv6", Taken),
-    ("ipv6-bug-abnf-3-colons", Taken),
-    ("ipv6-correct-abnf-2-colons", Taken),
+    ("port-ambiguous", Accepted),
+    ("port-unambiguous", Accepted),
+    ("via-received-param-with-delim", Accepted),
+    ("via-received-param-no-delim", Accepted),
+    ("ipv6-in-sdp", Accepted),
+    ("mult-ip-in-header", Accepted),
+    ("mult-ip-in-sdp", Accepted),
+    ("ipv4-mapped-ipv6", Accepted),
+    ("ipv6-bug-abnf-3-colons", Accepted),
+    ("ipv6-correct-abnf-2-colons", Accepted),
 ];
 
-fn verdict(bytes: &[u8]) -> Judgement {
+fn parsed(bytes: &[u8]) -> Expected {
     match Message::parse(bytes).map_err(|e| e.status()) {
-        Ok(_) => Taken,
+        Ok(_) => Accepted,
         Err(Some(status)) => Answered(status),
         Err(None) => Dropped,
     }
@@ -96,7 +96,7 @@ fn every_message_gets_the_answer_of_its_section() {
         for (name, bytes) in &files {
             let found = expected.iter().find(|(n, _)| n == name);
             let &(_, expected) = found.unwrap_or_else(|| panic!("{name} is in no table"));
-            assert_eq!(verdict(bytes), expected, "{name}");
+            assert_eq!(parsed(bytes), expected, "{name}");
         }
         assert!(files.is_empty() || files.len() == expected.len(), "{dir} is not whole");
     }
