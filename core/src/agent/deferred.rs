@@ -24,12 +24,12 @@ const MAX_ACKS: usize = 64;
 /// What is written and waits.
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
-    requests: Map<ClientId, Large>,
+    requests: Map<ClientId, LargeRequest>,
     /// ACKs that wait, which are outside all transactions.
-    acks: Map<u64, Large>,
+    acks: Map<u64, LargeRequest>,
     last_ack: u64,
     /// Those that have gone by TCP and had no response yet, and by which connection.
-    sent: Map<ClientId, (Flow, Large)>,
+    sent: Map<ClientId, (Flow, LargeRequest)>,
     responses: Map<ServerId, (u16, Box<[u8]>)>,
     /// Who has refused TCP, and until when that counts.
     refused: Map<SocketAddr, Instant>,
@@ -37,7 +37,7 @@ pub(super) struct Deferred {
 
 /// A request that is too large for a datagram.
 #[derive(Debug)]
-struct Large {
+struct LargeRequest {
     /// Where it goes if not by TCP.
     flow: Flow,
     to: SocketAddr,
@@ -77,7 +77,7 @@ impl Agent {
         }
         let client = self.transactions(host).prepare(host, to, method, branch);
         let hop = Hop::at(Transport::Tcp, to);
-        let request = Large { flow, to, method: method.clone(), bytes: bytes.into() };
+        let request = LargeRequest { flow, to, method: method.clone(), bytes: bytes.into() };
         self.deferred.requests.insert(client, request);
         match self.reach(host, &hop, Owner::Large(client)) {
             Reach::Open(path) => self.send_large(host, client, Ok(path)),
@@ -107,7 +107,7 @@ impl Agent {
         }
         *last_ack += 1;
         let id = *last_ack;
-        acks.insert(id, Large { flow, to, method: Method::Ack, bytes: bytes.into() });
+        acks.insert(id, LargeRequest { flow, to, method: Method::Ack, bytes: bytes.into() });
         match self.reach(host, &Hop::at(Transport::Tcp, to), Owner::Ack(id)) {
             Reach::Open(path) => self.send_large_ack(host, id, Ok(path)),
             Reach::Later => {}
@@ -122,7 +122,9 @@ impl Agent {
         id: u64,
         path: Result<Arc<Path>, Lost>,
     ) {
-        let Some(Large { flow, to, bytes, .. }) = self.deferred.acks.remove(&id) else { return };
+        let Some(LargeRequest { flow, to, bytes, .. }) = self.deferred.acks.remove(&id) else {
+            return;
+        };
         match path {
             Ok(path) if path.flow.transport == Transport::Tcp => {
                 let bytes = &by_tcp(&bytes);
@@ -173,8 +175,8 @@ impl Agent {
     }
 
     /// "the element SHOULD retry the request, using UDP".
-    fn send_by_udp(&mut self, host: &mut dyn Host, client: ClientId, large: &Large) {
-        let Large { flow, to, method, bytes } = large;
+    fn send_by_udp(&mut self, host: &mut dyn Host, client: ClientId, large: &LargeRequest) {
+        let LargeRequest { flow, to, method, bytes } = large;
         self.deferred.refuse(*to, host.now());
         self.transactions(host).send_prepared(host, client, *flow, *to, method, bytes);
     }

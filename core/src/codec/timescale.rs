@@ -13,13 +13,13 @@ const QUIET: i64 = 32 * 32;
 /// How alike the two sides of a seam have to be, in 1/256 of the correlation.
 const ALIKE: i64 = 230;
 
-/// Whether a change waits for a moment in which it is not heard.
+/// At which moment a change is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Patience {
+pub enum Moment {
     /// Only where the sound is quiet.
     Quiet,
     /// Only where the sound is quiet or periodic.
-    Wait,
+    Inaudible,
     /// Now, at the best place there is.
     Now,
 }
@@ -35,8 +35,8 @@ pub(crate) fn longest(rate: u32) -> usize {
 }
 
 /// Drops one period at the beginning of `samples`; returns how many samples that were, or none.
-pub(crate) fn shrink(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
-    let Some(lag) = best_lag(samples, rate, patience) else { return 0 };
+pub(crate) fn shrink(samples: &mut Vec<i16>, rate: u32, moment: Moment) -> usize {
+    let Some(lag) = best_lag(samples, rate, moment) else { return 0 };
     let seam = seam(rate) as usize;
     for i in 0..seam {
         let (Some(out), Some(into)) = (samples.get(i), samples.get(i + lag)) else { return 0 };
@@ -48,8 +48,8 @@ pub(crate) fn shrink(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> u
 }
 
 /// Repeats one period at the beginning of `samples`; returns how many samples were added, or none.
-pub(crate) fn grow(samples: &mut Vec<i16>, rate: u32, patience: Patience) -> usize {
-    let Some(lag) = best_lag(samples, rate, patience) else { return 0 };
+pub(crate) fn grow(samples: &mut Vec<i16>, rate: u32, moment: Moment) -> usize {
+    let Some(lag) = best_lag(samples, rate, moment) else { return 0 };
     let seam = seam(rate) as usize;
     let old = samples.len();
     samples.resize(old + lag, 0);
@@ -77,7 +77,7 @@ pub(super) fn cross_fade(out: i16, into: i16, at: usize, length: usize) -> i16 {
 }
 
 /// The lag at which the sound is most like itself, if a seam there would go unheard.
-fn best_lag(samples: &[i16], rate: u32, patience: Patience) -> Option<usize> {
+fn best_lag(samples: &[i16], rate: u32, moment: Moment) -> Option<usize> {
     let seam = seam(rate) as usize;
     let (min, max) = ((rate / MIN_LAG) as usize, (rate / MAX_LAG) as usize);
     let reference = samples.get(..seam)?;
@@ -86,7 +86,7 @@ fn best_lag(samples: &[i16], rate: u32, patience: Patience) -> Option<usize> {
     if energy(seen) < QUIET * seen.len() as i64 {
         return Some(max);
     }
-    if patience == Patience::Quiet {
+    if moment == Moment::Quiet {
         return None;
     }
     let ours = energy(reference);
@@ -101,7 +101,7 @@ fn best_lag(samples: &[i16], rate: u32, patience: Patience) -> Option<usize> {
             best = (lag, likeness);
         }
     }
-    (best.1 >= ALIKE || patience == Patience::Now).then_some(best.0)
+    (best.1 >= ALIKE || moment == Moment::Now).then_some(best.0)
 }
 
 #[cfg(test)]
@@ -114,11 +114,11 @@ mod tests {
         for frequency in [120, 440, 1_000] {
             let original = Tone::new(8_000, frequency, 10_000).take(2_000);
             let mut shorter = original.clone();
-            let removed = shrink(&mut shorter, 8_000, Patience::Wait);
+            let removed = shrink(&mut shorter, 8_000, Moment::Inaudible);
             assert!((20..=100).contains(&removed));
             assert_eq!(shorter.len(), original.len() - removed);
             let mut longer = original.clone();
-            let added = grow(&mut longer, 8_000, Patience::Wait);
+            let added = grow(&mut longer, 8_000, Moment::Inaudible);
             assert!((20..=100).contains(&added));
             assert_eq!(longer.len(), original.len() + added);
             for changed in [shorter, longer] {
@@ -136,25 +136,25 @@ mod tests {
     #[test]
     fn noise_is_left_alone_unless_it_is_urgent_or_quiet() {
         let mut noise = Noise::new(1, 10_000).take(500);
-        assert_eq!(shrink(&mut noise, 8_000, Patience::Wait), 0);
-        assert_eq!(grow(&mut noise, 8_000, Patience::Wait), 0);
+        assert_eq!(shrink(&mut noise, 8_000, Moment::Inaudible), 0);
+        assert_eq!(grow(&mut noise, 8_000, Moment::Inaudible), 0);
         assert_eq!(noise.len(), 500);
-        assert_ne!(shrink(&mut noise, 8_000, Patience::Now), 0);
+        assert_ne!(shrink(&mut noise, 8_000, Moment::Now), 0);
         let mut quiet = Noise::new(1, 30).take(500);
-        assert_ne!(grow(&mut quiet, 8_000, Patience::Wait), 0);
-        assert_ne!(shrink(&mut quiet, 8_000, Patience::Quiet), 0);
+        assert_ne!(grow(&mut quiet, 8_000, Moment::Inaudible), 0);
+        assert_ne!(shrink(&mut quiet, 8_000, Moment::Quiet), 0);
         let mut tone = Tone::new(8_000, 440, 10_000).take(500);
-        assert_eq!(shrink(&mut tone, 8_000, Patience::Quiet), 0);
+        assert_eq!(shrink(&mut tone, 8_000, Moment::Quiet), 0);
     }
 
     #[test]
     fn too_little_is_left_alone() {
         for length in [0, 1, needed(8_000) - 1] {
             let mut samples = vec![0; length];
-            assert_eq!(shrink(&mut samples, 8_000, Patience::Now), 0);
-            assert_eq!(grow(&mut samples, 8_000, Patience::Now), 0);
+            assert_eq!(shrink(&mut samples, 8_000, Moment::Now), 0);
+            assert_eq!(grow(&mut samples, 8_000, Moment::Now), 0);
         }
         let mut samples = vec![0; needed(8_000)];
-        assert_ne!(shrink(&mut samples, 8_000, Patience::Now), 0);
+        assert_ne!(shrink(&mut samples, 8_000, Moment::Now), 0);
     }
 }

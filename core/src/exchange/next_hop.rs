@@ -7,7 +7,7 @@ use super::context::{BranchOutcome, BranchState};
 use super::route::Plan;
 use super::running::Running;
 use super::side::{PeerFlow, Side};
-use super::target::{Large, Target};
+use super::target::{LargeRequests, Target};
 use super::{ExchangeEvent, HOST_TIMEOUT, MAX_FLOWS, MAX_WAITING};
 use crate::certificate::Identities;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Query, RequestId, Transport};
@@ -130,11 +130,11 @@ impl Running {
         branch: usize,
         to: SocketAddr,
     ) {
-        self.set_large(slot, branch, Large::Stream);
+        self.set_large(slot, branch, LargeRequests::Stream);
         self.find_flow(host, Pending::Branch(slot, branch), Transport::Tcp, to, "");
     }
 
-    fn set_large(&mut self, slot: Slot, branch: usize, large: Large) {
+    fn set_large(&mut self, slot: Slot, branch: usize, large: LargeRequests) {
         if let Some(branch) = self.branch(slot, branch) {
             branch.target.large = large;
         }
@@ -145,9 +145,9 @@ impl Running {
     fn shrinks(&mut self, what: &Pending) -> bool {
         let Pending::Branch(slot, index) = *what else { return false };
         let large = self.branch(slot, index).map(|branch| branch.target.large);
-        let shrinks = large == Some(Large::Stream);
+        let shrinks = large == Some(LargeRequests::Stream);
         if shrinks {
-            self.set_large(slot, index, Large::Datagram);
+            self.set_large(slot, index, LargeRequests::Datagram);
         }
         shrinks
     }

@@ -8,7 +8,7 @@ use super::rewrite::{self, Changes};
 use super::route::Plan;
 use super::running::{Alarm, ReceivedRequest, Running};
 use super::side::{PeerFlow, Side};
-use super::target::{Large, Target};
+use super::target::{LargeRequests, Target};
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
 use crate::host::{Flow, Host, Outbound};
 use crate::sip::{Message, Method, NameAddr, Scheme, Uri, Writer, reason_phrase};
@@ -132,7 +132,7 @@ impl Running {
     /// Whether what was written should not go as a datagram (§18.1.1). Who is reached along the flow by
     /// which he registered has no other.
     fn is_too_large(&self, target: &Target, side: &Side) -> bool {
-        let large = self.buffer.len() > MAX_DATAGRAM && target.large == Large::Unknown;
+        let large = self.buffer.len() > MAX_DATAGRAM && target.large == LargeRequests::Unknown;
         large && !side.along.flow.transport.is_reliable() && !side.bound
     }
 

@@ -19,12 +19,12 @@ pub(super) struct Target {
     /// What else leads to the same telephone (RFC 5626 §7).
     pub(super) spare: Vec<Target>,
     /// How it is sent what is too large for a datagram.
-    pub(super) large: Large,
+    pub(super) large: LargeRequests,
 }
 
 /// How a request is sent that is too large for a datagram (RFC 3261 §18.1.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Large {
+pub(super) enum LargeRequests {
     /// None has been sent yet.
     #[default]
     Unknown,

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use super::headroom::{DelayChange, Headroom};
 use crate::codec::Codec;
-use crate::codec::timescale::{self, Patience};
+use crate::codec::timescale::{self, Moment};
 use crate::time::Duration;
 
 /// How many packets may wait.
@@ -93,9 +93,9 @@ pub enum Adjustment {
     /// Neither.
     None,
     /// Play less than there is.
-    Shrink(Patience),
+    Shrink(Moment),
     /// Play more than there is.
-    Grow(Patience),
+    Grow(Moment),
 }
 
 /// The packets of one source that wait for their turn.
@@ -335,18 +335,18 @@ impl JitterBuffer {
         let into = (origin.position - (self.next - staged as i64)).rem_euclid(frame);
         let free = self.aligned && into >= timescale::longest(self.rate) as i64;
         let cost = if free { 0 } else { frame as i32 };
-        let patience = |urgent| if urgent { Patience::Now } else { Patience::Wait };
+        let moment = |urgent| if urgent { Moment::Now } else { Moment::Inaudible };
         match self.headroom.delay_change(cost) {
             DelayChange::Keep => Adjustment::None,
-            DelayChange::LessIfQuiet => Adjustment::Shrink(Patience::Quiet),
-            DelayChange::Less { .. } if self.rest > 0 => Adjustment::Shrink(Patience::Quiet),
-            DelayChange::Less { urgent } => Adjustment::Shrink(patience(urgent)),
-            DelayChange::More { urgent } => Adjustment::Grow(patience(urgent)),
+            DelayChange::LessIfQuiet => Adjustment::Shrink(Moment::Quiet),
+            DelayChange::Less { .. } if self.rest > 0 => Adjustment::Shrink(Moment::Quiet),
+            DelayChange::Less { urgent } => Adjustment::Shrink(moment(urgent)),
+            DelayChange::More { urgent } => Adjustment::Grow(moment(urgent)),
         }
     }
 
     /// The sound that was taken has been made shorter or longer, from so many samples to so many.
-    pub fn handle_resized(&mut self, patience: Patience, before: usize, after: usize) {
+    pub fn handle_resized(&mut self, moment: Moment, before: usize, after: usize) {
         let Some(origin) = self.origin else { return };
         if before == after {
             return;
@@ -356,11 +356,11 @@ impl JitterBuffer {
         let ahead =
             |staged: usize| (origin.position - self.next + staged as i64).div_euclid(frame) * frame;
         self.headroom.shift((ahead(after) - ahead(before)) as i32);
-        self.rest = match patience {
+        self.rest = match moment {
             _ if after > before => self.rest,
-            Patience::Quiet => self.rest,
-            Patience::Wait => REST.0,
-            Patience::Now => REST.1,
+            Moment::Quiet => self.rest,
+            Moment::Inaudible => REST.0,
+            Moment::Now => REST.1,
         };
     }
 

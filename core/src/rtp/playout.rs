@@ -143,10 +143,10 @@ impl Playout {
 
     fn adjust(&mut self, frame: usize) {
         let adjustment = self.jitter.adjustment(self.staged.len());
-        let (shrinks, patience) = match adjustment {
+        let (shrinks, moment) = match adjustment {
             Adjustment::None => return,
-            Adjustment::Shrink(patience) => (true, patience),
-            Adjustment::Grow(patience) => (false, patience),
+            Adjustment::Shrink(moment) => (true, moment),
+            Adjustment::Grow(moment) => (false, moment),
         };
         // Enough has to be seen, and there has to be a frame afterwards.
         let rest = if shrinks { frame } else { 0 };
@@ -159,8 +159,8 @@ impl Playout {
             return;
         }
         let change = if shrinks { timescale::shrink } else { timescale::grow };
-        change(&mut self.staged, self.rate, patience);
-        self.jitter.handle_resized(patience, before, self.staged.len());
+        change(&mut self.staged, self.rate, moment);
+        self.jitter.handle_resized(moment, before, self.staged.len());
     }
 }
 

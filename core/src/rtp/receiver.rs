@@ -39,15 +39,15 @@ pub(crate) struct Receiver {
     rejected: u64,
 }
 
-/// What a packet was.
+/// How a packet was received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Heard {
-    /// Nothing that we take.
+pub(crate) enum Reception {
+    /// It is not accepted.
     Rejected,
     /// A packet of the peer.
     Packet,
-    /// A packet of the peer, under our own number.
-    OurNumber,
+    /// A packet of the peer with our own SSRC: a collision (RFC 3550 §8.2).
+    OurSsrc,
 }
 
 impl Receiver {
@@ -122,7 +122,7 @@ impl Receiver {
         until_pull: Option<Duration>,
         our_ssrc: u32,
         mut emit: impl FnMut(Press),
-    ) -> Heard {
+    ) -> Reception {
         let Ok(packet) = Packet::parse(datagram) else { return self.reject() };
         let header = packet.header;
         let is_event = self.event_type == Some(header.payload_type);
@@ -134,7 +134,7 @@ impl Receiver {
         if self.latch.check(now, from, header.ssrc, header.sequence) == SourceDecision::Reject {
             return self.reject();
         }
-        let heard = if header.ssrc == our_ssrc { Heard::OurNumber } else { Heard::Packet };
+        let heard = if header.ssrc == our_ssrc { Reception::OurSsrc } else { Reception::Packet };
         let Some(sequence) = self.handle_source(header.ssrc, header.sequence, &mut emit) else {
             return heard;
         };
@@ -178,7 +178,7 @@ impl Receiver {
         from: SocketAddr,
         header: Header,
         emit: &mut impl FnMut(Press),
-    ) -> Heard {
+    ) -> Reception {
         let is_source = self.source.as_ref().is_some_and(|source| source.ssrc() == header.ssrc);
         if !is_source || !self.latch.is_at(from) {
             return self.reject();
@@ -186,7 +186,7 @@ impl Receiver {
         self.latch.check(now, from, header.ssrc, header.sequence);
         self.handle_source(header.ssrc, header.sequence, emit);
         self.rejected += 1;
-        Heard::Packet
+        Reception::Packet
     }
 
     /// Follows the source; returns the extended sequence number of a packet that is to be used.
@@ -230,8 +230,8 @@ impl Receiver {
         self.events.forget();
     }
 
-    fn reject(&mut self) -> Heard {
+    fn reject(&mut self) -> Reception {
         self.rejected += 1;
-        Heard::Rejected
+        Reception::Rejected
     }
 }

@@ -9,7 +9,7 @@ use crate::time::{Duration, Instant};
 const MAX_EVENTS: usize = 256;
 /// How many digits may wait to be taken; the oldest go first.
 const MAX_DIGITS: usize = 1_024;
-/// How many presses are remembered to know their echoes.
+/// How many recent are remembered to know their echoes.
 const MAX_PRESSES: usize = 256;
 /// How long after a digit the same one on another stream is the same press.
 const ECHO: Duration = Duration::from_millis(300);
@@ -19,20 +19,20 @@ const ECHO: Duration = Duration::from_millis(300);
 pub(super) struct Reported {
     events: VecDeque<MediaEvent>,
     digits: VecDeque<char>,
-    /// What was pressed a moment ago, where there are several streams.
-    presses: Vec<Press>,
+    /// The digits of the last moment, where there are several streams.
+    recent: Vec<ReportedDigit>,
 }
 
-/// A press, and on which streams it was heard.
+/// A digit, and on which streams it was received.
 #[derive(Debug)]
-struct Press {
+struct ReportedDigit {
     digit: char,
     at: Instant,
     streams: u128,
 }
 
 impl Reported {
-    /// Takes what a stream tells; `alone` when there is no other.
+    /// Takes an event of a stream; `alone` when there is no other.
     pub(super) fn handle_event(
         &mut self,
         now: Instant,
@@ -49,7 +49,7 @@ impl Reported {
         self.push(event);
     }
 
-    /// Tells something of the session as a whole.
+    /// Adds an event of the session as a whole.
     pub(super) fn push(&mut self, event: MediaEvent) {
         push(&mut self.events, MAX_EVENTS, event);
     }
@@ -69,14 +69,14 @@ impl Reported {
 
     /// Whether this press was heard on another stream: a peer that sends it on each pressed once.
     fn is_echo(&mut self, now: Instant, stream: u8, digit: char) -> bool {
-        self.presses.retain(|press| now.since(press.at) < ECHO);
+        self.recent.retain(|press| now.since(press.at) < ECHO);
         let bit = 1 << stream.min(127);
-        let mut others = self.presses.iter_mut();
+        let mut others = self.recent.iter_mut();
         match others.find(|press| press.digit == digit && press.streams & bit == 0) {
             Some(press) => press.streams |= bit,
             None => {
-                if self.presses.len() < MAX_PRESSES {
-                    self.presses.push(Press { digit, at: now, streams: bit });
+                if self.recent.len() < MAX_PRESSES {
+                    self.recent.push(ReportedDigit { digit, at: now, streams: bit });
                 }
                 return false;
             }

@@ -12,9 +12,9 @@ use crate::host::{Channel, Host};
 use crate::sdp::TelephoneEvents;
 use crate::time::{Duration, Instant};
 
-/// Where packets go.
+/// Where packets are sent, and on what.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Path<'a> {
+pub(crate) struct Destination<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) to: SocketAddr,
 }
@@ -169,7 +169,7 @@ impl Sender {
         host: &mut dyn Host,
         begins: Instant,
         period: Duration,
-        path: Option<Path<'_>>,
+        path: Option<Destination<'_>>,
         timing: Timing,
     ) {
         let (now, step) = (self.timestamp, self.step());
@@ -206,7 +206,7 @@ impl Sender {
     fn send_events(
         &mut self,
         host: &mut dyn Host,
-        path: Path<'_>,
+        path: Destination<'_>,
         now: u32,
         timing: Timing,
     ) -> bool {
@@ -235,7 +235,7 @@ impl Sender {
         Header { payload_type, marker, sequence, timestamp, ssrc: self.ssrc }
     }
 
-    fn send(&mut self, host: &mut dyn Host, path: Path<'_>) {
+    fn send(&mut self, host: &mut dyn Host, path: Destination<'_>) {
         self.packets += 1;
         self.bytes += self.packet.len().saturating_sub(Header::LENGTH) as u64;
         path.transport.send(host, Channel::Rtp, path.to, &self.packet);

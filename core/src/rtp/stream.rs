@@ -5,9 +5,9 @@ use core::net::SocketAddr;
 use super::audio::{Incoming, Outgoing};
 use super::latch::{self, Latch, SourceMatch};
 use super::pacer::Pacer;
-use super::receiver::{Heard, Receiver};
+use super::receiver::{Receiver, Reception};
 use super::reporter::{Report, Reporter, to_micros, to_units};
-use super::sender::{Path, Sender};
+use super::sender::{Destination, Sender};
 use super::session::Opening;
 use super::stats::{MediaStats, mos_x100};
 use super::tap::TapEnd;
@@ -256,7 +256,7 @@ impl Stream {
             }
         }
         let begins = self.pacer.next_deadline() - period;
-        let path = self.destination().map(|to| Path { transport: &self.transport, to });
+        let path = self.destination().map(|to| Destination { transport: &self.transport, to });
         self.sender.tick(host, begins, period, path, self.timing);
         if self.receives() {
             let pause = self.receiver.is_pausing(begins);
@@ -355,12 +355,12 @@ impl Stream {
         });
         // §8.2: two with one number; one changes it. If our new one comes back too, the peer sends
         // us our own packets, as an echo does, and that is no collision.
-        if heard == Heard::OurNumber && !self.renumbered {
+        if heard == Reception::OurSsrc && !self.renumbered {
             self.renumbered = true;
             self.report(host, true);
             self.sender.renumber(host);
         }
-        heard != Heard::Rejected
+        heard != Reception::Rejected
     }
 
     fn handle_rtcp(

@@ -25,14 +25,14 @@ impl Timing {
 
     /// How long a client takes until it retransmits only every T2: 3.5 s. From then on a server
     /// that has no answer to a request other than INVITE says 100 (RFC 4320 §4.1).
-    pub(super) fn patience(self) -> Duration {
+    pub(super) fn until_t2(self) -> Duration {
         let mut interval = self.t1;
-        let mut patience = interval;
+        let mut passed = interval;
         while interval * 2 < self.t2 && !interval.is_zero() {
             interval = interval * 2;
-            patience = patience + interval;
+            passed = passed + interval;
         }
-        patience
+        passed
     }
 }
 

@@ -57,7 +57,7 @@ impl<R> ServerNonInvite<R> {
     pub(super) fn new(request: R, context: TransactionContext) -> Self {
         Self::Trying {
             request,
-            trying: Some(context.now + context.timing.patience()),
+            trying: Some(context.now + context.timing.until_t2()),
             timeout: context.now + context.timing.transaction(),
         }
     }
