@@ -6,6 +6,8 @@ export interface ErrorDetails {
   status?: number;
   /** Its reason phrase. */
   reason?: string;
+  /** After how many seconds it may be tried again, if the response says so. */
+  retryAfter?: number;
   /** What was thrown underneath, such as an error of the system. */
   cause?: unknown;
 }
@@ -23,12 +25,15 @@ export class OffhookError extends Error {
   readonly status?: number;
   /** Its reason phrase. */
   readonly reason?: string;
+  /** After how many seconds it may be tried again, if the response says so. */
+  readonly retryAfter?: number;
 
   constructor(code: string, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     if (details.status !== undefined) this.status = details.status;
     if (details.reason !== undefined) this.reason = details.reason;
+    if (details.retryAfter !== undefined) this.retryAfter = details.retryAfter;
   }
 
   static {

@@ -1,0 +1,220 @@
+// The types have `AsyncDisposable`, which a project's own settings may lack.
+/// <reference lib="esnext.disposable" preserve="true" />
+
+// A telephone call, as the application holds it.
+import type { CallSeat } from "./course.js";
+import { digits, readDigits } from "./digits.js";
+import { Emitter } from "./emitter.js";
+import type { CallEvent, Ended } from "./events.js";
+import { setHold } from "./hold.js";
+import type { CallInfo, CallState, CallStats, Machine } from "./offhook_wasm.js";
+import { ofEnding } from "./refusals.js";
+import type { Reply, RequestOptions } from "./requests.js";
+import { transfer, type Transfer, type TransferOptions } from "./transfer.js";
+import type { WaitOptions } from "./waiting.js";
+
+/**
+ * A call. Its events are the {@link CallEvent}s; the first listener to a type of them is also told those that
+ * came before it.
+ *
+ * Commands to the far end return promises. One that the state does not allow rejects with `invalid_state`, and
+ * everything with `ended` once the call is over. `state` is the new one as soon as a command was given: after
+ * `hangup()` it is `ended`, whenever its promise resolves.
+ */
+export class Call extends Emitter<CallEvent> implements AsyncDisposable {
+  readonly #seat: CallSeat;
+
+  /** Only a phone makes calls; a `callClass` passes on what it is given. */
+  constructor(seat: CallSeat) {
+    super(seat.course.topic);
+    this.#seat = seat;
+  }
+
+  /** The call's number; no other call of the phone has it. */
+  get id(): number {
+    return this.#seat.id;
+  }
+
+  /** Who began it: `outgoing` are our own. */
+  get direction(): "incoming" | "outgoing" {
+    return this.#seat.direction;
+  }
+
+  /** The caller's URI of a call that came in, from From; nobody has proved it. */
+  get from(): string | undefined {
+    return this.#seat.from;
+  }
+
+  /** The called URI of a call that came in, from To. */
+  get to(): string | undefined {
+    return this.#seat.to;
+  }
+
+  get state(): CallState {
+    return this.#seat.course.state;
+  }
+
+  /** Who calls whom, by which header fields and codec; `undefined` once it is over. */
+  get info(): CallInfo | undefined {
+    return this.#look((machine, id) => machine.info(id));
+  }
+
+  /** What its media has done so far; stays when the call is over. */
+  get stats(): CallStats | undefined {
+    return this.#seat.course.ending?.stats ?? this.#look((machine, id) => machine.stats(id));
+  }
+
+  /** Samples a second inside the call: audio at this rate is not resampled. 8000 before a codec is agreed. */
+  get rate(): number {
+    return this.#look((machine, id) => machine.rate(id)) ?? 8_000;
+  }
+
+  /**
+   * Answers a call that came in; resolves when it is up. Rejects with `no_ports_available`, and with `ended` when
+   * the caller gave up.
+   */
+  async answer(options?: WaitOptions): Promise<void> {
+    options?.signal?.throwIfAborted();
+    this.#act((machine, id) => machine.answer(id));
+    await this.answered(options);
+  }
+
+  /** Opens the media of a call that came in before it is answered (183), for announcements; resolves when it is open. */
+  async progress(options?: WaitOptions): Promise<void> {
+    options?.signal?.throwIfAborted();
+    this.#act((machine, id) => machine.progress(id));
+    await this.#reached((state) => state === "progress" || state === "answered", options);
+  }
+
+  /** Refuses a call that came in, with a status `code` from 400 to 699 (603) and a reason or the code's own. */
+  async deny(code = 603, reason?: string, options?: WaitOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.deny(id, code, reason), options);
+  }
+
+  /** Sends the caller of a call that came in to another URI (302). */
+  async redirect(contact: string, options?: WaitOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.redirect(id, contact), options);
+  }
+
+  /** Ends a call that was answered. */
+  async hangup(options?: WaitOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.hangup(id), options);
+  }
+
+  /** Gives up a call of ours that is not answered yet. An answer that crosses is taken and hung up. */
+  async cancel(options?: WaitOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.cancel(id), options);
+  }
+
+  /** Ends it by whatever its state allows: hangs it up, cancels it, or denies it with 480. */
+  async end(options?: WaitOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.end(id), options);
+  }
+
+  /** The same, also of a call that is over already. */
+  async close(options?: WaitOptions): Promise<void> {
+    if (this.state !== "ended") await this.end(options);
+    else await this.ended(options);
+  }
+
+  /** `await using call = ...` ends it at the end of the block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /**
+   * Resolves when the call is answered; it may be over again by then. Rejects with `rejected` and the status of
+   * the far end's response, `timeout`, or how else it ended.
+   */
+  async answered(options?: WaitOptions): Promise<void> {
+    await this.#reached((state) => state === "answered", options);
+  }
+
+  /** Resolves with how the call ended, once it has. */
+  ended(options?: WaitOptions): Promise<Ended> {
+    return this.#seat.course.until(() => this.#seat.course.ending, options?.signal);
+  }
+
+  /**
+   * Puts the far end on hold; resolves when it has agreed. What is written may still be sent to it. Rejects
+   * with `rejected` when the far end refuses, and with `unchanged` when it could not be asked, or `resume` came
+   * first.
+   */
+  async hold(options?: WaitOptions): Promise<void> {
+    await setHold(this.#seat, true, options?.signal);
+  }
+
+  /** Takes the far end off our hold; resolves when it has agreed. Rejects as `hold`. */
+  async resume(options?: WaitOptions): Promise<void> {
+    await setHold(this.#seat, false, options?.signal);
+  }
+
+  /**
+   * Asks the far end to call `target` instead (REFER): a SIP URI or, with a server, a number or name there.
+   * Resolves with what became of it. Rejects with `transfer_pending` while another transfer is under way, and
+   * with `invalid_value` for a target that cannot be called. A signal ends the waiting and not the transfer.
+   */
+  async transfer(target: string, options?: TransferOptions): Promise<Transfer> {
+    return transfer(this.#seat, target, options);
+  }
+
+  /**
+   * Sends the far end of an answered call a request within the call: INFO, or one of a new method. Resolves with
+   * the answer, whatever its status; rejects with `timeout` when none comes.
+   */
+  async request(method: string, options: RequestOptions = {}): Promise<Reply> {
+    const { signal, ...rest } = options;
+    const { course, id, requests } = this.#seat;
+    if (course.ending) throw course.over();
+    return requests.ask((machine) => machine.requestWithin(id, method, rest), "an answer to the request", signal);
+  }
+
+  /**
+   * Sends digits: `0` to `9`, `*`, `#`, `A` to `D`. They queue; the event `dtmfSent` tells their end. Throws
+   * `invalid_state` before there is media, and `dtmf` for another character or when the far end takes no digits.
+   */
+  sendDtmf(digits: string): void {
+    this.#act((machine, id) => machine.sendDtmf(id, digits));
+  }
+
+  /** Takes `count` digits, once there are as many. Rejects with `ended` when the call is over first; `takeDtmf` then has those that did come. */
+  async readDtmf(count = 1, options?: WaitOptions): Promise<string> {
+    return readDigits(this.#seat.course, count, options?.signal);
+  }
+
+  /** Takes digits that came and were not taken, oldest first: at most `length`, or all. Never waits. */
+  takeDtmf(length?: number | null): string {
+    return this.#seat.course.takeDigits(length ?? undefined);
+  }
+
+  /** The digits as they come, until the call is over: `for await (const digit of call.dtmf)`. Each has one taker. */
+  get dtmf(): AsyncIterable<string> {
+    return digits(this.#seat.course);
+  }
+
+  #act<T>(command: (machine: Machine, id: number) => T): T {
+    return this.#seat.course.act(command);
+  }
+
+  #look<T>(ask: (machine: Machine, id: number) => T): T | undefined {
+    const { driver, id, course } = this.#seat;
+    return course.ending ? undefined : driver.look((machine) => ask(machine, id));
+  }
+
+  async #end(command: (machine: Machine, id: number) => void, options?: WaitOptions): Promise<Ended> {
+    options?.signal?.throwIfAborted();
+    this.#act(command);
+    return this.ended(options);
+  }
+
+  /** Resolves when the state is a wanted one, or the call that was answered is over. */
+  async #reached(isWanted: (state: CallState) => boolean, options?: WaitOptions): Promise<void> {
+    const { course } = this.#seat;
+    const state = await course.until(() => {
+      const { state } = course;
+      return isWanted(state) || course.ending || (state === "ended" && course.wasAnswered) ? state : undefined;
+    }, options?.signal);
+    if (isWanted(state) || course.wasAnswered) return;
+    throw course.ending ? ofEnding(course.ending) : course.over();
+  }
+}

@@ -1,0 +1,210 @@
+// The driver of a machine whose network, clock and names are a host's.
+import { Alarm, now, wall } from "./alarm.js";
+import type { Driver } from "./driver.js";
+import { OffhookError } from "./errors.js";
+import type { Bound, Host, Packet } from "./host.js";
+import { MachineInlet, type Deliver } from "./inlet.js";
+import { moduleMemory } from "./module.js";
+import { Machine, type HostRequest, type MachineEvent } from "./offhook_wasm.js";
+import { PacketReader } from "./packets.js";
+import { asOffhookError } from "./refusals.js";
+import { nextTurn } from "./turn.js";
+
+/** How often in a row the machine may have something due at once, before others have their turn. */
+const ROUNDS = 8;
+
+const NONE = new Uint8Array();
+
+/** The lines that share a host's sockets. */
+export class HostDriver implements Driver {
+  readonly #memory = moduleMemory();
+  readonly #machine = new Machine((bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>));
+  readonly #inlet = new MachineInlet((deliver, bytes) => this.#arrive(deliver, bytes));
+  readonly #alarm = new Alarm(() => this.settle());
+  readonly #packets = new PacketReader();
+  readonly #listeners = new Map<number, (event: MachineEvent) => void>();
+  readonly #looks = new Set<() => void>();
+  readonly #open = new Set<number>();
+  /** The host while it is open, or being opened. */
+  #opening: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+  #bound: Bound["listening"] = [];
+  /** Whether the machine runs, or its packets are read: nothing may enter it then. */
+  #isBusy = false;
+  /** What has arrived meanwhile. */
+  #arrivals: (() => void)[] = [];
+  #isTelling = false;
+  #isTurnComing = false;
+
+  constructor(readonly host: Host) {}
+
+  get listening(): Bound["listening"] {
+    return this.#bound;
+  }
+
+  now(): number {
+    return now();
+  }
+
+  look<T>(ask: (machine: Machine) => T): T {
+    if (this.#isBusy) {
+      const message = "a SIP handler and a host cannot use the phone while it calls them: do it later (queueMicrotask)";
+      throw new OffhookError("in_handler", message);
+    }
+    return this.#enter(() => ask(this.#machine));
+  }
+
+  act<T>(command: (machine: Machine) => T): T {
+    const result = this.look(command);
+    this.settle();
+    return result;
+  }
+
+  async open(line: number): Promise<void> {
+    await this.#closing;
+    this.#open.add(line);
+    try {
+      this.#opening ??= this.#openHost(line);
+      await this.#opening;
+    } catch (error) {
+      this.#open.delete(line);
+      throw error;
+    }
+  }
+
+  async close(line: number): Promise<void> {
+    if (!this.#open.delete(line) || this.#open.size > 0) return this.#closing;
+    this.#closing ??= this.#closeHost().finally(() => (this.#closing = undefined));
+    await this.#closing;
+  }
+
+  networkChanged(): void {
+    for (const line of this.#open) this.look((machine) => machine.networkChanged(line));
+    this.settle();
+  }
+
+  subscribe(line: number, listener: (event: MachineEvent) => void): () => void {
+    this.#listeners.set(line, listener);
+    return () => this.#listeners.delete(line);
+  }
+
+  afterSettle(look: () => void): () => void {
+    this.#looks.add(look);
+    return () => this.#looks.delete(look);
+  }
+
+  /** Does what is due and hands out what comes of it: packets and requests to the host, events to their lines. */
+  settle(): void {
+    if (this.#isBusy) return this.#comeBack();
+    for (let round = 0; round < ROUNDS; round += 1) {
+      this.#enter(() => this.#machine.handleDeadline(now(), wall()));
+      this.#flush();
+      this.#tell();
+      if (this.#machine.nextDeadline() > now()) break;
+    }
+    for (const look of this.#looks) look();
+    const due = this.#machine.nextDeadline();
+    this.#alarm.set(Number.isFinite(due) ? due : undefined);
+  }
+
+  /** Runs the machine, into which nothing else may come meanwhile. */
+  #enter<T>(run: () => T): T {
+    this.#isBusy = true;
+    try {
+      return run();
+    } catch (error) {
+      throw asOffhookError(error);
+    } finally {
+      this.#isBusy = false;
+      for (let arrival; !this.#isBusy && (arrival = this.#arrivals.shift()); ) arrival();
+    }
+  }
+
+  /** Takes what the host says: at once, or after what is going on. What follows from it, once a turn. */
+  #arrive(deliver: Deliver, bytes: Uint8Array = NONE): void {
+    if (!this.#opening) return;
+    if (this.#isBusy) {
+      const copy = bytes.slice();
+      this.#arrivals.push(() => this.#arrive(deliver, copy));
+      return;
+    }
+    this.#enter(() => deliver(this.#machine, now(), bytes));
+    this.#comeBack();
+  }
+
+  /** Settles once all that has arrived in this turn of the loop is in the machine. */
+  #comeBack(): void {
+    if (this.#isTurnComing) return;
+    this.#isTurnComing = true;
+    nextTurn(() => {
+      this.#isTurnComing = false;
+      this.settle();
+    });
+  }
+
+  /** Gives the host what waits for it. */
+  #flush(): void {
+    const machine = this.#machine;
+    this.#enter(() => {
+      const length = machine.packetsLength();
+      if (length > 0) {
+        this.#packets.read(this.#memory.buffer, machine.packetsAt(), length, this.#send);
+        machine.packetsTaken();
+      }
+      for (let request; (request = machine.nextRequest()); ) this.#ask(request);
+    });
+  }
+
+  readonly #send = (packet: Packet): void => {
+    if (this.#opening) this.host.send(packet);
+  };
+
+  #ask(request: HostRequest): void {
+    if (!this.#opening) return;
+    switch (request.type) {
+      case "openFlow":
+        return this.host.openFlow(request);
+      case "closeFlow":
+        return this.host.closeFlow(request.flow);
+      case "bindMedia":
+        return this.host.bindMedia(request);
+      case "releaseMedia":
+        return this.host.releaseMedia(request.media);
+      case "resolve":
+        return this.host.resolve(request);
+      case "rebind":
+        return this.host.rebind();
+    }
+  }
+
+  /** Hands out events, one after the other, also those that listeners bring about. */
+  #tell(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    try {
+      for (let event; (event = this.#machine.nextEvent()); ) this.#listeners.get(event.line)?.(event);
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+
+  async #openHost(line: number): Promise<void> {
+    try {
+      const needs = this.look((machine) => machine.needs(line));
+      this.#bound = (await this.host.open(needs, this.#inlet)).listening;
+    } catch (error) {
+      this.#opening = undefined;
+      throw error instanceof OffhookError ? error : new OffhookError("bind", String(error), { cause: error });
+    }
+  }
+
+  async #closeHost(): Promise<void> {
+    // It is not closed before it is open.
+    await this.#opening?.catch(() => {});
+    if (!this.#opening) return;
+    this.#alarm.clear();
+    this.#bound = [];
+    await this.host.close();
+    this.#opening = undefined;
+  }
+}
