@@ -61,7 +61,7 @@ export class Course {
 
   /** Gives a command for the call. Throws `ended` when it is over. */
   act<T>(command: (machine: Machine, id: number) => T): T {
-    if (this.#ending) throw this.over();
+    if (this.state === "ended") throw this.over();
     return this.driver.act((machine) => command(machine, this.id));
   }
 

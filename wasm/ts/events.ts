@@ -44,8 +44,13 @@ export type PhoneEvent<C extends Call = Call> =
     }
   /** The far end of a call wants us to call somebody else. */
   | { readonly type: "referred"; readonly referral: Referral<C> }
-  /** A `sipHandler` has thrown, or returned what it cannot; the message went on as it was. */
-  | { readonly type: "handlerFailed"; readonly method: keyof SipHandler; readonly error: unknown }
+  /** A `sipHandler` has thrown `error`, or has returned what cannot be; its message went on as it was. */
+  | {
+      readonly type: "handlerFailed";
+      /** Where; `sipHandler` is the function that makes one. */
+      readonly method: keyof SipHandler | "sipHandler";
+      readonly error: unknown;
+    }
   /** A hook of a `callClass` has thrown: its call ends, and no further hook of it runs. */
   | { readonly type: "hookFailed"; readonly call: C; readonly hook: HookName; readonly error: unknown };
 

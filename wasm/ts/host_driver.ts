@@ -79,8 +79,7 @@ export class HostDriver implements Driver {
   }
 
   networkChanged(): void {
-    for (const line of this.#open) this.look((machine) => machine.networkChanged(line));
-    this.settle();
+    this.act((machine) => machine.networkChanged());
   }
 
   subscribe(line: number, listener: (event: MachineEvent) => void): () => void {
@@ -191,7 +190,11 @@ export class HostDriver implements Driver {
   async #openHost(line: number): Promise<void> {
     try {
       const needs = this.look((machine) => machine.needs(line));
-      this.#bound = (await this.host.open(needs, this.#inlet)).listening;
+      const { listening } = await this.host.open(needs, this.#inlet);
+      this.look((machine) => {
+        for (const { transport, address, port } of listening) machine.bound(transport, address, port);
+      });
+      this.#bound = listening;
     } catch (error) {
       this.#opening = undefined;
       throw error instanceof OffhookError ? error : new OffhookError("bind", String(error), { cause: error });
