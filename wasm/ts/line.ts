@@ -80,7 +80,7 @@ export class Line {
   }
 
   async start(signal?: AbortSignal): Promise<void> {
-    await this.#ending;
+    if (this.#ending) await this.#ending;
     signal?.throwIfAborted();
     if (this.#isRunning && this.#status !== "failed") throw alreadyRunning();
     const number = this.#add();
