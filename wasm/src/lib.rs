@@ -33,6 +33,8 @@ mod object;
 #[cfg(feature = "phone")]
 mod parameters;
 #[cfg(feature = "phone")]
+mod resample;
+#[cfg(feature = "phone")]
 mod types;
 #[cfg(feature = "phone")]
 mod wav;
@@ -44,6 +46,8 @@ mod softphone;
 
 #[cfg(feature = "phone")]
 pub use machine::Machine;
+#[cfg(feature = "phone")]
+pub use resample::resample;
 #[cfg(feature = "sim")]
 pub use sim::{Peer, Simulation};
 #[cfg(all(feature = "phone", not(feature = "sim")))]

@@ -17,6 +17,7 @@ pub(crate) mod timescale;
 mod unsigned8;
 
 pub use coding::{Decoder, Encoder};
+pub use resampler::convert;
 pub use unsigned8::{from_unsigned8, to_unsigned8};
 
 /// A codec this build can use.

@@ -185,8 +185,9 @@ impl Resampler {
 }
 
 /// Converts a piece of sound that is cut out of a longer one, without lag: as long afterwards as
-/// before. Beyond its ends it is taken to be mirrored, so that it does not fade there.
-pub(crate) fn convert(samples: &[i16], from: u32, to: u32) -> Vec<i16> {
+/// before. Beyond its ends it is taken to be mirrored, so that it does not fade there. Nothing when one
+/// of the rates is not from 4,000 to 192,000.
+pub fn convert(samples: &[i16], from: u32, to: u32) -> Vec<i16> {
     let Some(mut resampler) = Resampler::new(from, to) else { return Vec::new() };
     resampler.prime(samples);
     let lag = resampler.lag();
