@@ -16,11 +16,11 @@ export function assertHears(listener, speaker, hertz, rate = RATE) {
 
 /** What `listener` hears while `speaker` plays a tone. */
 async function hear(listener, speaker, hertz, rate) {
-  listener.readAudio(RATE);
+  listener.takeAudio(RATE);
   const heard = [];
-  const timer = setInterval(() => heard.push(...listener.readAudio(RATE)), 50);
+  const timer = setInterval(() => heard.push(...listener.takeAudio(RATE)), 50);
   // Silence at the end, so that all of the tone was heard when the last sample has left.
-  await speaker.play(rate, tone(hertz, rate, SECONDS, 1));
+  await speaker.play({ rate, samples: tone(hertz, rate, SECONDS, 1) });
   clearInterval(timer);
   return Int16Array.from(heard);
 }
@@ -59,9 +59,26 @@ function toMulaw(sample) {
 
 /** What is wrong with a tone of so many seconds that was heard. */
 export function spoilt(samples, hertz, seconds = SECONDS) {
-  const loud = (sample) => Math.abs(sample) > LEVEL / 10;
-  const sound = samples.subarray(samples.findIndex(loud), samples.findLastIndex(loud) + 1);
+  const sound = loudOf(samples);
   if (Math.abs(sound.length - seconds * RATE) > 2 * FRAME) return `${sound.length} samples heard`;
+  return uneven(sound, hertz);
+}
+
+/** The same where the far end may begin late and end early: so many seconds of it have to be there. */
+export function spoiltOfAtLeast(samples, hertz, seconds) {
+  const sound = loudOf(samples);
+  if (sound.length < seconds * RATE) return `${sound.length} samples heard`;
+  return uneven(sound, hertz);
+}
+
+/** From the first loud sample to the last. */
+function loudOf(samples) {
+  const loud = (sample) => Math.abs(sample) > LEVEL / 10;
+  return samples.subarray(samples.findIndex(loud), samples.findLastIndex(loud) + 1);
+}
+
+/** Where a tone is not at its level. */
+function uneven(sound, hertz) {
   const level = amplitude(sound, hertz);
   if (Math.abs(level - LEVEL) > LEVEL / 10) return `${hertz} Hz at ${level} instead of ${LEVEL}`;
   for (let at = 0; at + FRAME <= sound.length; at += FRAME) {

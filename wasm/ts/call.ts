@@ -2,31 +2,30 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 // A telephone call, as the application holds it.
+import { CallMedia } from "./call_media.js";
 import type { CallSeat } from "./course.js";
-import { digits, readDigits } from "./digits.js";
-import { Emitter } from "./emitter.js";
-import type { CallEvent, Ended } from "./events.js";
+import type { Ended } from "./events.js";
 import { setHold } from "./hold.js";
-import type { CallInfo, CallState, CallStats, Machine } from "./offhook_wasm.js";
+import type { CallInfo, CallState, Machine } from "./offhook_wasm.js";
 import { ofEnding } from "./refusals.js";
 import type { Reply, RequestOptions } from "./requests.js";
 import { transfer, type Transfer, type TransferOptions } from "./transfer.js";
 import type { WaitOptions } from "./waiting.js";
 
 /**
- * A call. Its events are the {@link CallEvent}s; the first listener to a type of them is also told those that
+ * A call. Its events are those of `CallEvent`; the first listener to a type of them is also told those that
  * came before it.
  *
  * Commands to the far end return promises. One that the state does not allow rejects with `invalid_state`, and
  * everything with `ended` once the call is over. `state` is the new one as soon as a command was given: after
  * `hangup()` it is `ended`, whenever its promise resolves.
  */
-export class Call extends Emitter<CallEvent> implements AsyncDisposable {
+export class Call extends CallMedia implements AsyncDisposable {
   readonly #seat: CallSeat;
 
   /** Only a phone makes calls; a `callClass` passes on what it is given. */
   constructor(seat: CallSeat) {
-    super(seat.course.topic);
+    super(seat);
     this.#seat = seat;
   }
 
@@ -56,17 +55,8 @@ export class Call extends Emitter<CallEvent> implements AsyncDisposable {
 
   /** Who calls whom, by which header fields and codec; `undefined` once it is over. */
   get info(): CallInfo | undefined {
-    return this.#look((machine, id) => machine.info(id));
-  }
-
-  /** What its media has done so far; stays when the call is over. */
-  get stats(): CallStats | undefined {
-    return this.#seat.course.ending?.stats ?? this.#look((machine, id) => machine.stats(id));
-  }
-
-  /** Samples a second inside the call: audio at this rate is not resampled. 8000 before a codec is agreed. */
-  get rate(): number {
-    return this.#look((machine, id) => machine.rate(id)) ?? 8_000;
+    const { driver, id, course } = this.#seat;
+    return course.ending ? undefined : driver.look((machine) => machine.info(id));
   }
 
   /**
@@ -169,36 +159,8 @@ export class Call extends Emitter<CallEvent> implements AsyncDisposable {
     return requests.ask((machine) => machine.requestWithin(id, method, rest), "an answer to the request", signal);
   }
 
-  /**
-   * Sends digits: `0` to `9`, `*`, `#`, `A` to `D`. They queue; the event `dtmfSent` tells their end. Throws
-   * `invalid_state` before there is media, and `dtmf` for another character or when the far end takes no digits.
-   */
-  sendDtmf(digits: string): void {
-    this.#act((machine, id) => machine.sendDtmf(id, digits));
-  }
-
-  /** Takes `count` digits, once there are as many. Rejects with `ended` when the call is over first; `takeDtmf` then has those that did come. */
-  async readDtmf(count = 1, options?: WaitOptions): Promise<string> {
-    return readDigits(this.#seat.course, count, options?.signal);
-  }
-
-  /** Takes digits that came and were not taken, oldest first: at most `length`, or all. Never waits. */
-  takeDtmf(length?: number | null): string {
-    return this.#seat.course.takeDigits(length ?? undefined);
-  }
-
-  /** The digits as they come, until the call is over: `for await (const digit of call.dtmf)`. Each has one taker. */
-  get dtmf(): AsyncIterable<string> {
-    return digits(this.#seat.course);
-  }
-
   #act<T>(command: (machine: Machine, id: number) => T): T {
     return this.#seat.course.act(command);
-  }
-
-  #look<T>(ask: (machine: Machine, id: number) => T): T | undefined {
-    const { driver, id, course } = this.#seat;
-    return course.ending ? undefined : driver.look((machine) => ask(machine, id));
   }
 
   async #end(command: (machine: Machine, id: number) => void, options?: WaitOptions): Promise<Ended> {

@@ -1,7 +1,9 @@
 // What the sound of a call needs of the rest of it.
 import type { OffhookError } from "../errors.js";
+import type { CallEvent } from "../events.js";
 import type { Host } from "../host.js";
 import type { CallState } from "../offhook_wasm.js";
+import type { Topic } from "../topic.js";
 
 /** The part of the machine that carries sound. Rates are samples a second, times seconds. */
 export interface SoundMachine {
@@ -34,10 +36,7 @@ export interface SoundCourse {
   readonly state: CallState;
   over(): OffhookError;
   until<T>(find: () => T | undefined, signal?: AbortSignal): Promise<T>;
-  readonly topic: {
-    on(type: "ended", listener: () => void): void;
-    on(type: "mark", listener: (event: { readonly name: string; readonly played: boolean }) => void): void;
-  };
+  readonly topic: Pick<Topic<CallEvent>, "on">;
 }
 
 /** A call, as its sound sees it. */
