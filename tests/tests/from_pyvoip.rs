@@ -393,14 +393,15 @@ fn every_name_of_ours_exists_and_is_told() {
 
 #[test]
 fn every_name_of_javascript_exists() {
-    let declared = concat!(
-        include_str!("../../wasm/node/phone.d.ts"),
-        include_str!("../../wasm/src/types.d.ts"),
+    let phone =
+        concat!(include_str!("../../wasm/ts/phone.ts"), include_str!("../../wasm/ts/emitter.ts"));
+    let call = concat!(
+        include_str!("../../wasm/ts/call.ts"),
+        include_str!("../../wasm/ts/call_media.ts"),
+        include_str!("../../wasm/ts/emitter.ts"),
     );
-    let class = |name: &str| {
-        let (_, after) = declared.split_once(&format!("export class {name} {{")).expect("a class");
-        after.split("\n}").next().unwrap_or_default()
-    };
+    let hooks = include_str!("../../wasm/ts/hooks.ts");
+    let declared = include_str!("../../wasm/src/types.d.ts");
     let interface = |name: &str| {
         let (_, after) =
             declared.split_once(&format!("export interface {name} {{")).expect("there");
@@ -408,7 +409,10 @@ fn every_name_of_javascript_exists() {
     };
     let member = |body: &str, name: &str| {
         body.lines().map(str::trim).any(|line| {
-            let line = line.strip_prefix("readonly ").unwrap_or(line);
+            let mut line = line;
+            for word in ["readonly ", "async ", "get "] {
+                line = line.strip_prefix(word).unwrap_or(line);
+            }
             let rest = line.strip_prefix(name).unwrap_or("x");
             rest.starts_with(['(', ':', '?', '<'])
         })
@@ -416,10 +420,9 @@ fn every_name_of_javascript_exists() {
     for row in rows("pyVoIP") {
         for code in codes(row[3]) {
             let exists = match code.split_once('.') {
-                Some(("phone", name)) => member(class("Phone"), name),
-                Some(("call", name)) => {
-                    member(class("Call"), name.split('(').next().unwrap_or_default())
-                }
+                Some(("phone", name)) => member(phone, name),
+                Some(("call", name)) => member(call, name.split('(').next().unwrap_or_default()),
+                Some(("CallHooks", name)) => member(hooks, name),
                 _ if row[3].starts_with("code ") => {
                     include_str!("../../core/src/error.rs").contains(&format!("\"{code}\""))
                 }
@@ -427,11 +430,16 @@ fn every_name_of_javascript_exists() {
                     member(interface("CallOptions"), code)
                         || member(interface("TransferOptions"), code)
                 }
-                _ if row[3].starts_with("parameter") => member(interface("PhoneParameters"), code),
                 _ if code.starts_with('"') => declared.contains(code),
                 _ => {
-                    declared.contains(&format!("class {code} "))
-                        || declared.contains(&format!("interface {code} "))
+                    [phone, call, hooks, declared].into_iter().any(|text| {
+                        ["class", "interface"].iter().any(|kind| {
+                            let found = format!("{kind} {code}");
+                            text.contains(&format!("{found} "))
+                                || text.contains(&format!("{found}<"))
+                        })
+                    }) || (row[3].starts_with("parameter")
+                        && (member(interface("PhoneParameters"), code) || member(phone, code)))
                 }
             };
             assert!(exists, "{code} in {row:?}");

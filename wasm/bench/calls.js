@@ -16,9 +16,9 @@ async function pair() {
     return phone;
   };
   const [alice, bob] = [await started("alice", [20_000, 29_998]), await started("bob", [30_000, 39_998])];
-  bob.on("incoming", (call) => call.answer().catch(() => {}));
-  const target = `sip:bob@127.0.0.1:${bob.local.port}`;
-  return { alice, target, stop: () => Promise.all([alice.stop(), bob.stop()]) };
+  bob.on("incoming", ({ call }) => call.answer().catch(() => {}));
+  const target = `sip:bob@127.0.0.1:${bob.listening[0].port}`;
+  return { alice, target, stop: () => Promise.all([alice.close(), bob.close()]) };
 }
 
 const cpuSeconds = () => {

@@ -10,6 +10,7 @@ import { Phone } from "offhook";
 
 const RATE = 16_000;
 const FRAME_MS = 20;
+const FRAME = (RATE / 1_000) * FRAME_MS;
 
 const [server, user, password, url] = process.argv.slice(2);
 if (!url) throw new Error("usage: node bot.mjs SERVER USER PASSWORD URL");
@@ -32,28 +33,25 @@ async function serve(call) {
     if (typeof data !== "string") call.writeAudio(RATE, new Int16Array(data));
     else obey(call, JSON.parse(data));
   };
-  socket.onclose = () => call.state !== "ended" && call.end();
+  socket.onclose = () => call.close();
   call.on("dtmf", ({ digit }) => say("DTMF_END", { channel_id: callId, digit }));
   call.on("mark", ({ name }) => say("MEDIA_MARK_PROCESSED", { correlation_id: name }));
 
-  let timer;
   try {
     await call.answer();
     say("MEDIA_START", {
       connection_id: callId,
       channel_id: callId,
       format: "slin16",
-      optimal_frame_size: (RATE / 1_000) * FRAME_MS * 2,
+      optimal_frame_size: FRAME * 2,
       ptime: FRAME_MS,
       channel_variables: { from: call.from, to: call.to },
     });
-    timer = setInterval(() => {
-      const heard = call.state === "answered" ? call.readAudio(RATE) : [];
-      if (heard.length > 0 && socket.readyState === WebSocket.OPEN) socket.send(heard);
-    }, FRAME_MS);
-    await call.ended();
+    // A frame at a time, until the call is over.
+    for (let heard; (heard = await call.readAudio(RATE, FRAME)).length > 0; ) {
+      if (socket.readyState === WebSocket.OPEN) socket.send(heard);
+    }
   } finally {
-    clearInterval(timer);
     socket.close();
   }
 }

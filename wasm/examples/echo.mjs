@@ -6,7 +6,6 @@
 import { Phone } from "offhook";
 
 const RATE = 16_000;
-const FRAME_MS = 20;
 
 const [server, user, password] = process.argv.slice(2);
 if (!password) throw new Error("usage: node echo.mjs SERVER USER PASSWORD");
@@ -20,10 +19,8 @@ for await (const call of phone.incoming()) {
 
 async function echo(call) {
   await call.answer();
-  const timer = setInterval(() => {
-    // What has come since last time, be it a packet late or two at once.
-    if (call.state === "answered") call.writeAudio(RATE, call.readAudio(RATE));
-  }, FRAME_MS);
-  await call.ended();
-  clearInterval(timer);
+  // What is heard is said again, as it comes, until the call is over.
+  await call.readable(RATE).pipeTo(call.writable(RATE)).catch((error) => {
+    if (error.code !== "ended") throw error;
+  });
 }

@@ -43,10 +43,15 @@ async function serve(call) {
 
 /** The digit that is pressed while a prompt plays, or in the time after it. */
 async function choice(call, text) {
-  const pressed = call.readDtmf(1);
-  const thought = call.play(text).then(() => setTimeout(PATIENCE_MS, undefined, { ref: false }));
-  const digit = await Promise.race([pressed, thought]);
-  // The rest of the prompt is not wanted any more.
-  if (call.state === "answered") call.flushAudio();
-  return digit;
+  const enough = new AbortController();
+  const { signal } = enough;
+  const pressed = call.readDtmf(1, { signal });
+  // The rest of the prompt is not wanted once a digit is pressed, nor a digit once the time is over.
+  const thought = call.play(text, { signal }).then(() => setTimeout(PATIENCE_MS, undefined, { signal, ref: false }));
+  try {
+    return await Promise.race([pressed, thought]);
+  } finally {
+    enough.abort();
+    await Promise.allSettled([pressed, thought]);
+  }
 }

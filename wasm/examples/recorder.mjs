@@ -4,7 +4,7 @@
 //   offhook exchange --listen 127.0.0.1:5060 --user alice:a --user bob:b &
 //   node wasm/examples/recorder.mjs 127.0.0.1 alice a messages &
 //   offhook call alice --server 127.0.0.1 --user bob --password b --play tone.wav --duration 5
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Phone } from "offhook";
 
@@ -28,37 +28,13 @@ for await (const call of phone.incoming()) {
 
 async function record(call) {
   await call.answer();
-  await call.play(RATE, beep);
-  // What came before the beep's end is no message.
-  if (call.state === "answered") call.readAudio(RATE);
-  const heard = [];
-  const take = setInterval(() => call.state === "answered" && heard.push(call.readAudio(RATE)), 100);
-  const end = () => call.state === "answered" && call.hangup();
-  const limit = setTimeout(end, LONGEST_MS);
-  call.on("dtmf", ({ digit }) => digit === "#" && end());
-  await call.ended();
-  clearInterval(take);
-  clearTimeout(limit);
+  await call.play({ rate: RATE, samples: beep });
   const file = join(folder, `message-${(messages += 1)}.wav`);
-  await writeFile(file, wav(heard));
+  const recording = await call.record(file, { kept: "received" });
+  const limit = setTimeout(() => call.close(), LONGEST_MS);
+  for await (const digit of call.dtmf) if (digit === "#") break;
+  clearTimeout(limit);
+  await recording.stop();
+  await call.close();
   console.log(`${call.from} has left ${file}`);
-}
-
-/** A WAV file of 16-bit samples, one channel. */
-function wav(pieces) {
-  const sound = Buffer.concat(pieces.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)));
-  const head = Buffer.alloc(44);
-  head.write("RIFF", 0);
-  head.writeUInt32LE(36 + sound.length, 4);
-  head.write("WAVEfmt ", 8);
-  head.writeUInt32LE(16, 16);
-  head.writeUInt16LE(1, 20); // PCM
-  head.writeUInt16LE(1, 22); // one channel
-  head.writeUInt32LE(RATE, 24);
-  head.writeUInt32LE(2 * RATE, 28);
-  head.writeUInt16LE(2, 32);
-  head.writeUInt16LE(16, 34);
-  head.write("data", 36);
-  head.writeUInt32LE(sound.length, 40);
-  return Buffer.concat([head, sound]);
 }

@@ -18,12 +18,6 @@ use crate::error::refused;
 use crate::machine::ids::joined;
 use crate::object::{Builder, number};
 
-/// An event of a phone alone; `None` for what JavaScript does not see.
-#[cfg(not(feature = "sim"))]
-pub(crate) fn event(event: Event) -> Option<JsValue> {
-    object(0.0, event).map(Builder::done)
-}
-
 /// An event of a line.
 pub(crate) fn of_line(line: LineId, event: Event) -> Option<JsValue> {
     let object = object(joined(line, 0), event)?;
@@ -58,14 +52,11 @@ fn of_phone(base: f64, event: PhoneEvent) -> Option<Builder> {
             .with("to", to)
             .with("code", number(code.into()))
             .with("error", refused(error)),
-        PhoneEvent::Message { from, to, body, content_type } => {
-            let object = Builder::of("message").with("from", from).with("to", to);
-            let object = match base > 0.0 {
-                true => object.with("body", Uint8Array::from(&body[..])),
-                false => object.with("body", String::from_utf8_lossy(&body).into_owned()),
-            };
-            object.with("contentType", content_type)
-        }
+        PhoneEvent::Message { from, to, body, content_type } => Builder::of("message")
+            .with("from", from)
+            .with("to", to)
+            .with("body", Uint8Array::from(&body[..]))
+            .with("contentType", content_type),
         _ => return None,
     })
 }

@@ -41,8 +41,6 @@ mod wav;
 
 #[cfg(feature = "sim")]
 mod sim;
-#[cfg(all(feature = "phone", not(feature = "sim")))]
-mod softphone;
 
 #[cfg(feature = "phone")]
 pub use machine::Machine;
@@ -50,7 +48,5 @@ pub use machine::Machine;
 pub use resample::resample;
 #[cfg(feature = "sim")]
 pub use sim::{Peer, Simulation};
-#[cfg(all(feature = "phone", not(feature = "sim")))]
-pub use softphone::Softphone;
 #[cfg(feature = "phone")]
 pub use wav::read_wav;

@@ -171,46 +171,6 @@ interface Caused {
   retryAfter?: number;
 }
 
-/** What happened on a phone. A call's last event is `ended`. */
-export type PhoneEvent =
-  | { type: "status"; status: PhoneStatus }
-  | { type: "registered"; expires: number }
-  | { type: "unregistered" }
-  | ({ type: "registrationFailed"; error?: PhoneError } & Caused)
-  | { type: "incoming"; call: number; from: string; to: string }
-  /** Somebody has called, and was refused for want of room, ports or an address; there is no call. */
-  | { type: "callRefused"; from: string; to: string; code: number; error: PhoneError }
-  | ({ type: "state"; call: number; state: CallState } & Caused)
-  | ({ type: "ended"; call: number; by: EndedBy; error?: PhoneError; stats: CallStats } & Caused)
-  | { type: "message"; from: string; to: string; body: string; contentType: string }
-  /** The answer to a request of ours: its final response, or without `code` none came. */
-  | ({
-      type: "response";
-      request: number;
-      headers?: [string, string][];
-      body?: Uint8Array;
-      /** The parts of the body (RFC 5621). */
-      parts?: BodyPart[];
-      /** From sending the request to the response. */
-      roundTripMs?: number;
-      /** What was in the way of sending it, if that is known. */
-      error?: PhoneError;
-    } & Caused)
-  /** One side put the other on hold, or took it off it. */
-  | { type: "hold"; call: number; by: "local" | "remote"; held: boolean }
-  /** A hold (or, not `held`, a resume) of ours came to nothing. */
-  | ({ type: "holdFailed"; call: number; held: boolean } & Caused)
-  /** The far end changed the session: codec, direction, or where its media is. */
-  | { type: "renegotiated"; call: number }
-  /** A transfer of ours came further, or, `last`, to its end. The response is that to REFER, or the target's. */
-  | ({ type: "transfer"; call: number; to: string; outcome: TransferOutcome; last: boolean } & Caused)
-  /** The far end wants us to call `to` instead; `by` is who wants it, and nobody has proved it. */
-  | { type: "referred"; call: number; referral: number; to: string; by: string }
-  | { type: "dtmf"; call: number; digit: string; durationMs: number }
-  /** A mark that was set was reached: by sound that was sent, or, not played, that was dropped. */
-  | { type: "mark"; call: number; name: string; played: boolean }
-  | { type: "dtmfSent" | "audioSent" | "silent" | "goodbye"; call: number };
-
 /** What happened, on an account (`line`) and perhaps on one of its calls. A call's last event is `ended`. */
 export type MachineEvent = { line: number } & (AccountEvent | CallEvent);
 

@@ -48,7 +48,7 @@ async function exchange(t) {
 /** A registered telephone. */
 async function phone(t, server, user, parameters) {
   const made = new Phone({ server, user, password: user[0], bind: "127.0.0.1:0", ...parameters });
-  t.after(() => made.stop());
+  t.after(() => made.close());
   await made.start();
   return made;
 }
@@ -83,7 +83,7 @@ test("menu: a digit interrupts the prompt and chooses what is played", OPTIONS, 
   const call = bob.call("alice");
   await call.answered();
   const heard = [];
-  const timer = setInterval(() => call.state === "answered" && heard.push(...call.readAudio(8_000)), 50);
+  const timer = setInterval(() => call.state === "answered" && heard.push(...call.takeAudio(8_000)), 50);
   t.after(() => clearInterval(timer));
   call.sendDtmf("9");
   await program.line(/pressed 9/);
@@ -103,7 +103,7 @@ test("recorder: what was said after the beep is in the file", OPTIONS, async (t)
   const { program, bob } = await against(t, "recorder", [messages]);
   const call = bob.call("alice");
   await call.answered();
-  await call.play(8_000, tone(900, 8_000, 2, 1));
+  await call.play({ rate: 8_000, samples: tone(900, 8_000, 2, 1) });
   call.sendDtmf("#");
   assert.equal((await call.ended()).by, "remote");
   const [, file] = await program.line(/has left (.*)/);
@@ -148,9 +148,9 @@ test("click to call: an HTTP request joins two telephones", OPTIONS, async (t) =
 
   const bob = await phone(t, server, "bob", { acceptTransfer: true });
   const carol = await phone(t, server, "carol");
-  const referred = new Promise((resolve) => bob.on("referred", (event) => resolve(event.accept())));
-  bob.on("incoming", (call) => call.answer());
-  const called = new Promise((resolve) => carol.on("incoming", (call) => resolve(call.answer().then(() => call))));
+  const referred = bob.once("referred").then(({ referral }) => referral.accept());
+  bob.on("incoming", ({ call }) => call.answer());
+  const called = carol.once("incoming").then(({ call }) => call.answer().then(() => call));
   const [joined, result] = await post({ agent: "bob", customer: "carol" });
   assert.equal(joined, 200, JSON.stringify(result));
   assert.equal(result.transferred, true);

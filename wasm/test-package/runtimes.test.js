@@ -21,18 +21,18 @@ const PROGRAM = `
   const [alice, bob] = [phone("alice"), phone("bob")];
   await Promise.all([alice.start(), bob.start()]);
   let digits;
-  bob.on("incoming", async (call) => {
+  bob.on("incoming", async ({ call }) => {
     await call.answer();
     digits = call.readDtmf(3);
   });
-  const call = alice.call(\`sip:bob@127.0.0.1:\${bob.local.port}\`);
+  const call = alice.call(\`sip:bob@127.0.0.1:\${bob.listening[0].port}\`);
   await call.answered();
-  await call.play(8000, new Int16Array(8000).fill(1000));
+  await call.play({ rate: 8000, samples: new Int16Array(8000).fill(1000) });
   call.sendDtmf("195");
   while (!digits) await new Promise((resolve) => setTimeout(resolve, 10));
   const pressed = await digits;
   const { stats } = await call.hangup();
-  await Promise.all([alice.stop(), bob.stop()]);
+  await Promise.all([alice.close(), bob.close()]);
   console.log(JSON.stringify([pressed, stats.sent >= 50]));
 `;
 

@@ -12,7 +12,7 @@ const PROGRAM = `
   const phone = (user) => new Phone({ user, bind: "127.0.0.1:0" });
   const [alice, bob] = [phone("alice"), phone("bob")];
   await Promise.all([alice.start(), bob.start()]);
-  const { code } = await alice.options(\`sip:bob@127.0.0.1:\${bob.local.port}\`);
+  const { code } = await alice.options(\`sip:bob@127.0.0.1:\${bob.listening[0].port}\`);
   await Promise.all([alice.stop(), bob.stop()]);
   console.log(code);
 `;

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { addressesOf } from "../dist/node/hosts.js";
 import { Names } from "../dist/node/names.js";
-import { Phone } from "../node/phone.js";
+import { Phone } from "../dist/node.js";
 import { a, naptr, serveNames, srv } from "./zone.js";
 
 const OPTIONS = { timeout: 180_000 };
@@ -27,19 +27,19 @@ async function server(t) {
   return { port: socket.address().port, heard };
 }
 
-test("NAPTR and SRV lead to a server, past a transport that Node does not have", OPTIONS, async (t) => {
+test("NAPTR and SRV lead to a server, past a transport that no phone has", OPTIONS, async (t) => {
   const { port, heard } = await server(t);
   const zone = await serveNames(t, {
     "NAPTR pbx.test": [
-      naptr(10, "SIPS+D2T", "_sips._tcp.pbx.test"),
+      naptr(10, "SIP+D2S", "_sip._sctp.pbx.test"),
       naptr(20, "SIP+D2U", "_sip._udp.pbx.test"),
     ],
-    "SRV _sips._tcp.pbx.test": [srv(1, port, "one.pbx.test")],
+    "SRV _sip._sctp.pbx.test": [srv(1, port, "one.pbx.test")],
     "SRV _sip._udp.pbx.test": [srv(1, port, "one.pbx.test")],
     "A one.pbx.test": [a("127.0.0.1")],
   });
   const phone = new Phone({ user: "alice", bind: "127.0.0.1:0", dnsServers: [zone.address] });
-  t.after(() => phone.stop());
+  t.after(() => phone.close());
   await phone.start();
   assert.equal((await phone.options("sip:pbx.test")).code, 200);
   assert.deepEqual(heard, ["OPTIONS sip:pbx.test SIP/2.0"]);

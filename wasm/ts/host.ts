@@ -1,5 +1,5 @@
 // What a telephone needs of the place where it runs: sockets, names, files. `node/host.ts` is the host for
-// Node. `Phone` runs on neither yet: it has the UDP sockets of `../node/phone.js`.
+// Node.
 import type { NaptrRecord, SrvRecord } from "./offhook_wasm.js";
 
 export type { NaptrRecord, SrvRecord };

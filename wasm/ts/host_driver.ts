@@ -51,7 +51,11 @@ export class HostDriver implements Driver {
       const message = "a SIP handler and a host cannot use the phone while it calls them: do it later (queueMicrotask)";
       throw new OffhookError("in_handler", message);
     }
-    return this.#enter(() => ask(this.#machine));
+    try {
+      return this.#enter(() => ask(this.#machine));
+    } catch (error) {
+      throw asOffhookError(error);
+    }
   }
 
   act<T>(command: (machine: Machine) => T): T {
@@ -111,8 +115,6 @@ export class HostDriver implements Driver {
     this.#isBusy = true;
     try {
       return run();
-    } catch (error) {
-      throw asOffhookError(error);
     } finally {
       this.#isBusy = false;
       for (let arrival; !this.#isBusy && (arrival = this.#arrivals.shift()); ) arrival();
@@ -127,7 +129,7 @@ export class HostDriver implements Driver {
       this.#arrivals.push(() => this.#arrive(deliver, copy));
       return;
     }
-    this.#enter(() => deliver(this.#machine, now(), bytes));
+    this.look((machine) => deliver(machine, now(), bytes));
     this.#comeBack();
   }
 

@@ -10,6 +10,7 @@ export * from "./host.js";
 export type { ModuleSource } from "./module.js";
 export type {
   Binding,
+  BodyPart,
   CallInfo,
   CallOptions,
   CallState,

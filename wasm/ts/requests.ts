@@ -1,7 +1,7 @@
 // Requests of ours and their answers.
 import type { Driver } from "./driver.js";
 import type { OffhookError } from "./errors.js";
-import type { Machine, MachineEvent, RequestOptions as MachineOptions } from "./offhook_wasm.js";
+import type { BodyPart, Machine, MachineEvent, RequestOptions as MachineOptions } from "./offhook_wasm.js";
 import { asOffhookError, notRunning, timedOut } from "./refusals.js";
 import { Waiters, type WaitOptions } from "./waiting.js";
 
@@ -24,6 +24,8 @@ export interface Reply {
   /** The header fields as they came. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body: Uint8Array;
+  /** The parts of a body of several (RFC 5621). */
+  readonly parts?: readonly BodyPart[];
   /** From sending the request to the response. */
   readonly roundTripMs: number;
 }

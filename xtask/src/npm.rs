@@ -78,9 +78,8 @@ fn tarball() -> Result<PathBuf, Failure> {
     Run::new("rm -rf").arg(&target).go()?;
     fs::create_dir_all(&folder)
         .map_err(|error| Failure(format!("cannot make {}: {error}", folder.display())))?;
-    let copy = Run::new(
-        "cp -r wasm/dist wasm/js wasm/node wasm/package.json wasm/README.md LICENSE-APACHE LICENSE-MIT",
-    );
+    let copy =
+        Run::new("cp -r wasm/dist wasm/package.json wasm/README.md LICENSE-APACHE LICENSE-MIT");
     copy.arg(&folder).go()?;
     // Who installs it needs none of what builds it.
     Run::new("npm pkg delete devDependencies").within(&folder).go()?;

@@ -127,8 +127,7 @@ pub struct PhoneParameters {
     /// peer refuses that. Default true.
     pub allow_tcp: bool,
     /// The DNS servers to ask; by default the system's resolver configuration. Addresses in the
-    /// system's hosts file come first in any case; in JavaScript the system's resolver is asked for
-    /// names that these servers do not know.
+    /// system's hosts file come first in any case.
     pub dns_servers: Vec<SocketAddr>,
     /// The path of a WebSocket server's URL, with its query if there is one. Default `/`.
     pub websocket_path: String,

@@ -16,7 +16,7 @@ import { create, load } from "./files.js";
 import { Serials } from "./serials.js";
 import { Sockets } from "./sockets.js";
 
-/** What a telephone needs in Node. `Phone` does not run on it yet. */
+/** What a telephone needs in Node: there a phone runs on it unless it is given another host. */
 export class NodeHost implements Host {
   readonly #numbers = { flows: new Serials(), media: new Serials() };
   #sockets: Sockets | undefined;

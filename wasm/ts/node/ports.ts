@@ -6,7 +6,7 @@ import { randomInt } from "node:crypto";
 import type { Socket } from "node:dgram";
 import type { Packet } from "../host.js";
 import type { Serials } from "./serials.js";
-import { bindUdp } from "./udp.js";
+import { bindUdp, queued } from "./udp.js";
 
 /** Takes the packets that come to a pair. */
 export type MediaListener = (
@@ -54,6 +54,8 @@ export class MediaPorts {
   #resting: Pair[] = [];
   /** The even ports that are taken, by a pair or by one that is about to be. */
   readonly #taken = new Set<number>();
+  /** How often all that rested was closed. */
+  #clearings = 0;
   #closed = false;
   #tidying: NodeJS.Timeout | undefined;
 
@@ -65,9 +67,10 @@ export class MediaPorts {
 
   /** A free pair from `low` to `high`: one that has rested, or else the first from a random place on. */
   async lend(address: string, low: number, high: number): Promise<Lent | undefined> {
+    const clearings = this.#clearings;
     let pair = this.#rested(address, low, high) ?? (await this.#open(address, low, high));
-    if (!pair && this.#resting.length > 0) {
-      // The ports, or the descriptors, that are wanted may be resting.
+    if (!pair && (this.#resting.length > 0 || this.#clearings > clearings)) {
+      // The ports, or the descriptors, that are wanted may be resting, or have rested when we looked.
       this.closeResting();
       pair = await this.#open(address, low, high);
     }
@@ -86,7 +89,7 @@ export class MediaPorts {
     const pair = this.#lent.get(socket);
     if (!pair) return;
     const from = lane === "rtcp" ? pair.rtcp : pair.rtp;
-    if (from.getSendQueueCount() > 0) return;
+    if (queued(from).packets > 0) return;
     // A copy: if the system has no room now, it leaves when the telephone's memory holds something else.
     from.send(Buffer.from(bytes), port, address);
   }
@@ -104,6 +107,7 @@ export class MediaPorts {
 
   /** Closes those that rest, whose address may not be ours any more. */
   closeResting(): void {
+    this.#clearings += 1;
     for (const pair of this.#resting.splice(0)) this.#close(pair);
     clearTimeout(this.#tidying);
     this.#tidying = undefined;

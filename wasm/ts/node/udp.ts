@@ -56,6 +56,12 @@ function lookupAtOnce(
   else lookup(name, options, callback);
 }
 
+/** What waits in a socket because the system has no room. Deno does not tell. */
+export const queued = (socket: Socket): { readonly packets: number; readonly bytes: number } => ({
+  packets: socket.getSendQueueCount?.() ?? 0,
+  bytes: socket.getSendQueueSize?.() ?? 0,
+});
+
 /** What becomes of datagrams. */
 export interface DatagramListener {
   datagram(flow: number, address: string, port: number, bytes: Uint8Array): void;
@@ -97,7 +103,7 @@ export class SignallingSocket {
    * lost, as on the network.
    */
   send({ address, port, bytes }: Packet): void {
-    if (this.#socket.getSendQueueSize() > SignallingSocket.BUFFER) return;
+    if (queued(this.#socket).bytes > SignallingSocket.BUFFER) return;
     this.#refusals.sent(address, port);
     // A copy: it may leave when the telephone's memory holds something else.
     this.#socket.send(Buffer.from(bytes), port, address, (error) => {
