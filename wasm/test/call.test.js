@@ -1,5 +1,6 @@
 // Calls of two phones of this package without a server, over real sockets.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { OffhookError, Phone } from "../dist/node.js";
 import { at, connected, nextCall, OPTIONS, started } from "./phones.js";
@@ -226,4 +227,43 @@ test("a call and a phone end with the block that they are of", OPTIONS, async (t
   await alice[Symbol.asyncDispose]();
   assert.deepEqual([alice.status, other.state, alice.listening], ["inactive", "ended", []]);
   assert.throws(() => alice.call(at(bob)), { code: "not_running" });
+});
+
+test("what is known about a call stays when it is over", OPTIONS, async (t) => {
+  const { call, answering } = await connected(t);
+  const { codec, callId } = call.info;
+  await call.hangup();
+  await answering.ended();
+  for (const each of [call, answering]) {
+    assert.deepEqual([each.info.state, each.info.codec, each.info.callId], ["ended", codec, callId]);
+  }
+  assert.match(Buffer.from(answering.info.body).toString(), /^v=0/);
+});
+
+test("the program of the README survives callers who hang up at any moment", OPTIONS, async (t) => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const serve = /^async function serve\(call\) \{\n(?<body>.*?)^\}/ms.exec(readme).groups.body;
+  const told = [];
+  const program = new Function("phone", "console", `return (async () => {
+    for await (const call of phone.incoming()) {
+      serve(call).catch((error) => console.error(\`\${call.from}: \${error.message}\`));
+    }
+    async function serve(call) {
+      ${serve.replace('"welcome.wav"', "{ rate: 8000, samples: new Int16Array(800) }")}
+    }
+  })()`);
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const running = program(bob, { log: (...text) => told.push(text), error: (text) => told.push(text) });
+  for (const patience of [0, 1, 5, 20, 60, 200]) {
+    const call = alice.call(at(bob));
+    await call.answered({ signal: AbortSignal.timeout(patience) }).catch(() => {});
+    await call.close();
+  }
+  const call = alice.call(at(bob));
+  await call.answered();
+  call.sendDtmf("7");
+  assert.equal((await call.ended()).by, "remote");
+  assert.equal(told.at(-1)[1], "7");
+  await bob.stop();
+  await running;
 });

@@ -50,7 +50,7 @@ test("200 calls have their sound in time", { ...OPTIONS, skip: missing }, async 
       if (wrong.length > 0) return wrong.map(([what, count]) => `${what}: ${count}`).join();
     }
     return heard.map((samples) => spoilt(Int16Array.from(samples), 1_000, seconds)).find(Boolean);
-  });
+  }, idle);
 });
 
 test("after a stall of half a second no packets are sent in a burst", { ...OPTIONS, skip: missing }, async (t) => {

@@ -53,10 +53,12 @@ export class Call extends CallMedia implements AsyncDisposable {
     return this.#seat.course.state;
   }
 
-  /** Who calls whom, by which header fields and codec; `undefined` once it is over. */
+  /**
+   * Who calls whom, by which header fields and codec; stays when the call is over. `undefined` only of one that the phone
+   * could not begin.
+   */
   get info(): CallInfo | undefined {
-    const { driver, id, course } = this.#seat;
-    return course.ending ? undefined : driver.look((machine) => machine.info(id));
+    return this.#seat.course.info;
   }
 
   /**

@@ -2,7 +2,7 @@
 import type { Driver } from "./driver.js";
 import type { OffhookError } from "./errors.js";
 import type { CallEvent, Ended } from "./events.js";
-import type { CallState, EndedBy, Machine } from "./offhook_wasm.js";
+import type { CallInfo, CallState, EndedBy, Machine } from "./offhook_wasm.js";
 import { over } from "./refusals.js";
 import type { Requests } from "./requests.js";
 import { Topic } from "./topic.js";
@@ -29,6 +29,8 @@ export class Course {
   /** The digits that nobody had taken when it ended. */
   #digits = "";
   #ending: Ended | undefined;
+  /** What was known about it when it ended. */
+  #info: CallInfo | undefined;
   /** Whether it was answered, at any time. */
   wasAnswered = false;
 
@@ -40,6 +42,10 @@ export class Course {
   /** How it ended, once it has. */
   get ending(): Ended | undefined {
     return this.#ending;
+  }
+
+  get info(): CallInfo | undefined {
+    return this.#ending ? this.#info : this.driver.look((machine) => machine.info(this.id));
   }
 
   get state(): CallState {
@@ -84,7 +90,9 @@ export class Course {
     if (this.#ending) return;
     if (event.type === "state" && event.state === "answered") this.wasAnswered = true;
     if (event.type === "ended") {
+      // The machine forgets it with the next event.
       this.#digits = this.takeDigits();
+      this.#info = this.info;
       this.#ending = event;
     }
     this.topic.emit(event);
