@@ -1,7 +1,7 @@
 // The package in pages: bundled by Vite, webpack and esbuild, and as plain modules, each opened in Chromium.
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
-import { copyFile, readdir, stat, writeFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { once } from "node:events";
 import { extname, join, normalize } from "node:path";
@@ -10,7 +10,7 @@ import { build as esbuild } from "esbuild";
 import { chromium } from "playwright-core";
 import { build as viteBuild, createServer as createViteServer } from "vite";
 import webpack from "webpack";
-import { project } from "./project.js";
+import { command, project } from "./project.js";
 
 const OPTIONS = { timeout: 180_000 };
 
@@ -117,6 +117,22 @@ test("a build of Vite runs in Chromium", OPTIONS, async (t) => {
   const files = await left(join(root, "dist"));
   assert.equal(files.filter((name) => name.endsWith(".wasm")).length, 1, String(files));
   assert.equal(await titleOf(t, await serve(t, join(root, "dist"))), WORKS);
+});
+
+test("ten minutes of the simulation in Chromium are the same as in Node", OPTIONS, async (t) => {
+  const root = await project(t, {
+    ...viteFiles(`
+      import { story } from "./story.js";
+      story().then((told) => { document.title = told; }, (error) => { document.title = String(error); });
+    `),
+    "story.js": await readFile(new URL("story.js", import.meta.url), "utf8"),
+    "node.mjs": 'import { story } from "./story.js"; console.log(await story());',
+    "package.json": '{ "private": true, "type": "module" }',
+  });
+  await viteBuild({ root, configFile: false, logLevel: "warn" });
+  const inNode = await command(root, process.execPath, "node.mjs");
+  assert.match(inNode, /^\["local",60\d{4}[\d.]*,\d+,"42#",60\d{4},"[0-9a-f]{16}"\]$/m);
+  assert.equal(await titleOf(t, await serve(t, join(root, "dist"))), inNode.trim());
 });
 
 test("Vite's development server runs it", OPTIONS, async (t) => {

@@ -12,6 +12,9 @@ if (!tarball) throw new Error("OFFHOOK_TARBALL is missing: run `cargo xtask test
 
 const run = promisify(execFile);
 
+// Tests within these are reported as if there were no others.
+const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+
 /** The tools of this repository: TypeScript, the bundlers. */
 export const tools = fileURLToPath(new URL("../node_modules", import.meta.url));
 
@@ -38,7 +41,7 @@ export async function lend(folder, name) {
 /** Runs a program in a folder and resolves with what it prints; a failure shows all of it. */
 export async function command(folder, program, ...args) {
   try {
-    return (await run(program, args, { cwd: folder, timeout: 120_000 })).stdout;
+    return (await run(program, args, { cwd: folder, env, timeout: 120_000 })).stdout;
   } catch (error) {
     throw new Error(`${program} ${args.join(" ")}: ${error.message}\n${error.stdout}\n${error.stderr}`);
   }

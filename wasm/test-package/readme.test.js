@@ -53,6 +53,13 @@ test("the README's program registers, answers, plays a WAV and prints digits", {
   assert.ok(amplitude(middle, 1_000, rate) > 4_000, `${amplitude(middle, 1_000, rate)} of 1 kHz`);
 });
 
+test("the README's test in virtual time passes under node --test", { timeout: 180_000 }, async (t) => {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const program = /^```js\n(import assert.*?)^```/ms.exec(readme)[1];
+  const folder = await project(t, { "alice.test.mjs": program });
+  assert.match(await command(folder, process.execPath, "--test"), /^# pass 1$/m);
+});
+
 /** Nothing for a call that nobody was there to take; any other failure is one. */
 function refused(error) {
   if (/\b480\b/.test(error.message)) return undefined;

@@ -1,6 +1,7 @@
 // A call without a network, in a time that passes when a test says so: what the sound of a call runs on.
 import { Sound } from "../dist/sound/sound.js";
 import { OffhookError } from "../dist/errors.js";
+import { readWav, resample } from "../dist/offhook_wasm.js";
 
 const RATE = 8_000;
 const FRAME = RATE / 50;
@@ -106,6 +107,7 @@ export class StillCall {
       },
       now: () => this.time,
       host,
+      glue: { readWav, resample },
     };
     const machine = this.machine;
     const course = {

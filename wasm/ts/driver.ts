@@ -1,6 +1,6 @@
 // What phones, their calls and their sound run on.
 import type { Bound, Host } from "./host.js";
-import type { Machine, MachineEvent } from "./offhook_wasm.js";
+import type { Machine, MachineEvent, Wav } from "./offhook_wasm.js";
 
 /**
  * A machine and whatever drives it: a host (`host_driver.ts`) or the simulation. One carries the accounts
@@ -31,5 +31,15 @@ export interface Driver {
   /** The time in microseconds, on a clock that never goes back. */
   now(): number;
   /** Where files are read and made. */
-  readonly host?: Host;
+  readonly host?: Pick<Host, "load" | "create">;
+  /** What there is beside the machine in its module. */
+  readonly glue: Glue;
+}
+
+/** Functions of a WebAssembly module. */
+export interface Glue {
+  /** The sound of a WAV file; throws what is wrong with it. */
+  readWav(file: Uint8Array): Wav;
+  /** Converts a piece of sound from a rate to another. */
+  resample(samples: Int16Array, from: number, to: number): Int16Array;
 }

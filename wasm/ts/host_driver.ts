@@ -5,7 +5,7 @@ import { OffhookError } from "./errors.js";
 import type { Bound, Host, Packet } from "./host.js";
 import { MachineInlet, type Deliver } from "./inlet.js";
 import { moduleMemory } from "./module.js";
-import { Machine, type HostRequest, type MachineEvent } from "./offhook_wasm.js";
+import { Machine, readWav, resample, type HostRequest, type MachineEvent } from "./offhook_wasm.js";
 import { PacketReader } from "./packets.js";
 import { asOffhookError } from "./refusals.js";
 import { nextTurn } from "./turn.js";
@@ -17,6 +17,7 @@ const NONE = new Uint8Array();
 
 /** The lines that share a host's sockets. */
 export class HostDriver implements Driver {
+  readonly glue = { readWav, resample };
   readonly #memory = moduleMemory();
   readonly #machine = new Machine((bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>));
   readonly #inlet = new MachineInlet((deliver, bytes) => this.#arrive(deliver, bytes));

@@ -1,3 +1,6 @@
+// The types have `AsyncDisposable`, which a project's own settings may lack.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // A recording that runs, and the file or the memory it goes to.
 import type { FileSink } from "../host.js";
 import { HEADER, wavHeader } from "./wav_header.js";

@@ -1,4 +1,5 @@
 // What the sound of a call needs of the rest of it.
+import type { Glue } from "../driver.js";
 import type { OffhookError } from "../errors.js";
 import type { CallEvent } from "../events.js";
 import type { Host } from "../host.js";
@@ -29,6 +30,7 @@ export interface SoundDriver {
   /** The time in microseconds. */
   now(): number;
   readonly host?: Pick<Host, "load" | "create">;
+  readonly glue: Glue;
 }
 
 /** The part of a call's course that sound follows. */

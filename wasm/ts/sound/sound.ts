@@ -71,8 +71,7 @@ export class Sound {
 
   async play(source: PlaySource, { signal }: WaitOptions = {}): Promise<void> {
     this.#needMedia("play to");
-    const { host } = this.#seat.driver;
-    await this.#player.play(samplesOf(source, host), signal);
+    await this.#player.play(samplesOf(source, this.#seat.driver), signal);
   }
 
   record(options?: RecordOptions): Promise<Recording<Uint8Array>>;
@@ -217,7 +216,7 @@ export class Sound {
     const { id } = this.#seat;
     const { played, queued } = this;
     const rate = this.#rate ?? this.#look((machine) => machine.rate(id));
-    this.#rest = { unread: new Unread(rate, this.#take(rate)), played, queued };
+    this.#rest = { unread: new Unread(rate, this.#take(rate), this.#seat.driver.glue), played, queued };
     this.#waiters.look();
     this.#rests();
   }

@@ -1,11 +1,12 @@
 // What was heard on a call that is over, and not read yet.
-import { resample } from "../offhook_wasm.js";
+import type { Glue } from "../driver.js";
 
 /** The last of a call: a second at most. */
 export class Unread {
   constructor(
     private rate: number,
     private samples: Int16Array,
+    private readonly glue: Glue,
   ) {}
 
   /** Takes samples, `count` at most. */
@@ -17,7 +18,7 @@ export class Unread {
   }
 
   #convert(rate: number): void {
-    this.samples = resample(this.samples, this.rate, rate);
+    this.samples = this.glue.resample(this.samples, this.rate, rate);
     this.rate = rate;
   }
 }

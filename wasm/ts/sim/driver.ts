@@ -1,0 +1,112 @@
+// The driver of a machine that is a node of a simulation.
+import type { Driver } from "../driver.js";
+import { OffhookError } from "../errors.js";
+import type { Address, Bound, Host } from "../host.js";
+import type { Machine, MachineEvent } from "../offhook_wasm.js";
+import { asOffhookError } from "../refusals.js";
+import { readWav, resample, type Machine as SimulatedMachine } from "../sim_glue.js";
+
+/** Whether a machine runs: all of a simulation are one, as no two things happen at once. */
+export class Turn {
+  #isTaken = false;
+
+  take<T>(run: () => T): T {
+    if (this.#isTaken) {
+      const message = "a SIP handler cannot use a phone while it is called: do it later (queueMicrotask)";
+      throw new OffhookError("in_handler", message);
+    }
+    this.#isTaken = true;
+    try {
+      return run();
+    } catch (error) {
+      throw asOffhookError(error);
+    } finally {
+      this.#isTaken = false;
+    }
+  }
+}
+
+/** What the driver of a phone has of its simulation. */
+export interface Surroundings {
+  readonly turn: Turn;
+  now(): number;
+  readonly files: Pick<Host, "load" | "create">;
+}
+
+/** The accounts of one node. */
+export class SimDriver implements Driver {
+  readonly glue = { readWav, resample };
+  readonly host: Pick<Host, "load" | "create">;
+  readonly #machine: Machine;
+  readonly #listeners = new Map<number, (event: MachineEvent) => void>();
+  readonly #looks = new Set<() => void>();
+  #isTelling = false;
+
+  constructor(
+    machine: SimulatedMachine,
+    private readonly place: Address,
+    private readonly around: Surroundings,
+  ) {
+    // It has what phones and calls use; what a host uses is the network's here.
+    this.#machine = machine as unknown as Machine;
+    this.host = around.files;
+  }
+
+  get listening(): Bound["listening"] {
+    return [{ transport: "UDP", ...this.place }];
+  }
+
+  now(): number {
+    return this.around.now();
+  }
+
+  look<T>(ask: (machine: Machine) => T): T {
+    return this.around.turn.take(() => ask(this.#machine));
+  }
+
+  act<T>(command: (machine: Machine) => T): T {
+    const result = this.look(command);
+    this.settle();
+    return result;
+  }
+
+  settle(): void {
+    this.tell();
+  }
+
+  /** Hands out what has happened. Whether anybody may want to do something about it. */
+  tell(): boolean {
+    let wasTold = false;
+    if (!this.#isTelling) {
+      this.#isTelling = true;
+      try {
+        for (let event; (event = this.look((machine) => machine.nextEvent())); wasTold = true) {
+          this.#listeners.get(event.line)?.(event);
+        }
+      } finally {
+        this.#isTelling = false;
+      }
+    }
+    const isWaiting = this.#looks.size > 0;
+    for (const look of this.#looks) look();
+    return wasTold || isWaiting;
+  }
+
+  async open(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  networkChanged(): void {
+    this.act((machine) => machine.networkChanged());
+  }
+
+  subscribe(line: number, listener: (event: MachineEvent) => void): () => void {
+    this.#listeners.set(line, listener);
+    return () => this.#listeners.delete(line);
+  }
+
+  afterSettle(look: () => void): () => void {
+    this.#looks.add(look);
+    return () => this.#looks.delete(look);
+  }
+}
