@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Phone, readWav } from "offhook";
+import { command } from "./project.js";
 import { amplitude, assertHears, tone, wav } from "../test/sound.js";
 
 const OPTIONS = { timeout: 180_000 };
@@ -96,6 +97,11 @@ test("menu: a digit interrupts the prompt and chooses what is played", OPTIONS, 
   const last = samples.subarray(-14_000, -6_000);
   assert.ok(amplitude(last, 1_500) > 4_000, `${amplitude(last, 1_500)} of 1,500 Hz`);
   assert.ok(samples.length < 20 * 8_000, `${samples.length} samples`);
+});
+
+test("menu: it is tested in virtual time", OPTIONS, async () => {
+  const told = await command(process.cwd(), process.execPath, "--test", example("menu.test"));
+  assert.match(told, /^# pass 3$/m);
 });
 
 test("recorder: what was said after the beep is in the file", OPTIONS, async (t) => {
