@@ -5,6 +5,7 @@
 //! room, so entries that come and go one by one allocate nothing.
 
 use core::borrow::Borrow;
+use core::cmp::Ordering;
 use core::fmt;
 use core::mem;
 use core::slice;
@@ -206,17 +207,19 @@ impl<K: Ord, V> Map<K, V> {
     where
         K: Borrow<Q>,
     {
+        let last = self.leaves.len().saturating_sub(1);
+        let Some(leaf) = self.leaves.get(last) else { return Err(Place { leaf: 0, entry: 0 }) };
         // The last leaf that does not begin beyond the key.
-        let (number, leaf) = match self.leaves.as_slice() {
-            [] => return Err(Place { leaf: 0, entry: 0 }),
-            [only] => (0, only),
-            [first, others @ ..] => {
-                let number = others.partition_point(|leaf| leaf[0].0.borrow() <= key);
-                (number, others.get(number.wrapping_sub(1)).unwrap_or(first))
+        let (number, leaf) = match last {
+            0 => (0, leaf),
+            _ => {
+                let found = search(last, |number| self.leaves[number + 1][0].0.borrow().cmp(key));
+                let number = found.map_or_else(|number| number, |number| number + 1);
+                (number, &self.leaves[number])
             }
         };
         let place = |entry: usize| Place { leaf: number as u32, entry: entry as u32 };
-        let found = leaf.binary_search_by(|(there, _)| there.borrow().cmp(key));
+        let found = search(leaf.len(), |entry| leaf[entry].0.borrow().cmp(key));
         found.map(place).map_err(place)
     }
 
@@ -226,32 +229,59 @@ impl<K: Ord, V> Map<K, V> {
 
     /// Puts an entry at the place where it belongs, as [`find`](Self::find) said, and returns where it is.
     fn insert_at(&mut self, mut place: Place, key: K, value: V) -> Place {
-        if self.leaves.is_empty() {
-            self.leaves.push(Vec::new());
-        }
-        if self.leaves[place.leaf()].len() == LEAF as usize {
-            // Keys that rise, as ids do, fill one leaf after the other; others share in halves.
-            let half = if place.entry == LEAF { LEAF } else { LEAF / 2 };
-            let upper = self.leaves[place.leaf()].split_off(half as usize);
-            self.leaves.insert(place.leaf() + 1, upper);
-            if place.entry >= half {
-                place = Place { leaf: place.leaf + 1, entry: place.entry - half };
-            }
+        if self.leaves.get(place.leaf()).is_none_or(|leaf| leaf.len() == LEAF as usize) {
+            place = self.make_room(place);
         }
         self.leaves[place.leaf()].insert(place.entry(), (key, value));
         self.len += 1;
         place
     }
 
+    /// Gives the list its first leaf, or divides the leaf at `place`; where that is then.
+    #[inline(never)]
+    fn make_room(&mut self, place: Place) -> Place {
+        let Some(leaf) = self.leaves.get_mut(place.leaf()) else {
+            self.leaves.push(Vec::new());
+            return place;
+        };
+        // Keys that rise, as ids do, fill one leaf after the other; others share in halves.
+        let half = if place.entry == LEAF { LEAF } else { LEAF / 2 };
+        let upper = leaf.split_off(half as usize);
+        self.leaves.insert(place.leaf() + 1, upper);
+        match place.entry.checked_sub(half) {
+            Some(entry) => Place { leaf: place.leaf + 1, entry },
+            None => place,
+        }
+    }
+
     fn remove_at(&mut self, place: Place) -> (K, V) {
         let leaf = &mut self.leaves[place.leaf()];
         let entry = leaf.remove(place.entry());
         if leaf.is_empty() && self.leaves.len() > 1 {
-            self.leaves.remove(place.leaf());
+            self.remove_leaf(place.leaf());
         }
         self.len -= 1;
         entry
     }
+
+    #[inline(never)]
+    fn remove_leaf(&mut self, number: usize) {
+        self.leaves.remove(number);
+    }
+}
+
+/// The number of the one that is equal among so many in order, or where it belongs; `order` compares one.
+fn search(len: usize, order: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = low.midpoint(high);
+        match order(middle) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return Ok(middle),
+            Ordering::Greater => high = middle,
+        }
+    }
+    Err(low)
 }
 
 impl<K> Set<K> {
