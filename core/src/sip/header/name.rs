@@ -18,14 +18,6 @@ macro_rules! header_names {
         const NAMES: &[(HeaderName, &str)] = &[$((HeaderName::$variant, $long),)*];
 
         impl HeaderName {
-            /// The long name: `Call-ID`; empty for [`HeaderName::Other`].
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $long,)*
-                    Self::Other => "",
-                }
-            }
-
             /// The compact form's letter (§7.3.3), in lower case.
             const fn from_letter(letter: u8) -> Self {
                 match letter {
@@ -114,6 +106,11 @@ header_names! {
 }
 
 impl HeaderName {
+    /// The long name: `Call-ID`; empty for [`HeaderName::Other`].
+    pub fn as_str(self) -> &'static str {
+        NAMES.get(self as usize).map_or("", |(_, long)| long)
+    }
+
     /// The field that a name means, long or compact, in any case.
     #[allow(clippy::should_implement_trait, reason = "cannot fail")]
     #[inline]
