@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::error::Error;
 use crate::media::{MediaControl, MediaEvent};
 use crate::rtp::MediaStats;
-use crate::sip::{BodyPart, Message};
+use crate::sip::{BodyPart, Message, Reason};
 use crate::time;
 
 pub use crate::state::{
@@ -229,6 +229,8 @@ pub struct Ending {
     pub cause: Option<Cause>,
     /// The local error, if one ended the call: no free ports, no address to advertise.
     pub error: Option<Error>,
+    /// Why, as BYE, CANCEL or the response said (RFC 3326): what the far end gave, or what we did.
+    pub reasons: Vec<Reason>,
     /// How long it took to be answered, from the moment it was placed or came in; `None` when it
     /// was not answered.
     pub setup: Option<Duration>,
@@ -246,10 +248,16 @@ impl Ending {
             by,
             cause: None,
             error: None,
+            reasons: Vec::new(),
             setup: None,
             duration: Duration::ZERO,
             stats: MediaStats::default(),
         }
+    }
+
+    /// Whether another of the phones that rang has answered: it is no missed call (RFC 3326 §3.1).
+    pub fn is_answered_elsewhere(&self) -> bool {
+        self.reasons.iter().any(|reason| reason.is("SIP", Reason::ANSWERED_ELSEWHERE))
     }
 
     /// Whether the call had been answered.

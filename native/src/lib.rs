@@ -106,6 +106,6 @@ pub use offhook_core::nat::Network;
 pub use offhook_core::phone::Counters;
 pub use offhook_core::phone::RequestOptions;
 pub use offhook_core::rtp::MediaStats;
-pub use offhook_core::sip::BodyPart;
+pub use offhook_core::sip::{BodyPart, Reason};
 pub use offhook_core::trace::{Kind as PacketKind, Packet};
 pub use offhook_core::wav::CutShort;

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use offhook_core::call::CallOptions;
 use offhook_core::config::PhoneParameters;
 use offhook_core::error::Error;
-use offhook_core::event::{CallEvent, CallId, CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
+use offhook_core::event::{
+    CallEvent, CallId, CallState, EndedBy, Ending, Event, PhoneEvent, PhoneStatus,
+};
 use offhook_core::exchange::{Exchange, ExchangeParameters};
 use offhook_core::host::Transport;
 use offhook_core::phone::Phone;
@@ -290,9 +292,20 @@ impl World {
         id: CallId,
         limit: Duration,
     ) -> Outcome<(EndedBy, Option<u16>)> {
+        let ending = self.wait_ending(telephone, id, limit)?;
+        Ok((ending.by, ending.cause.map(|cause| cause.code)))
+    }
+
+    /// The same, with all that is told of the end.
+    pub fn wait_ending(
+        &mut self,
+        telephone: &Telephone,
+        id: CallId,
+        limit: Duration,
+    ) -> Outcome<Ending> {
         self.wait(telephone, "end of the call", limit, |event| match event {
             Event::Call { call, event: CallEvent::Ended(ending) } if *call == id => {
-                Some((ending.by, ending.cause.as_ref().map(|cause| cause.code)))
+                Some((**ending).clone())
             }
             _ => None,
         })

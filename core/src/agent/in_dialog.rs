@@ -178,7 +178,7 @@ impl InDialogRequest {
 
     /// Withdraws an INVITE (§9.1); what comes is still its final response.
     pub(crate) fn cancel(&self, cx: &mut Context<'_>) {
-        cx.cancel_invite(&self.attempt);
+        cx.cancel_invite(&self.attempt, &[]);
     }
 
     /// Forgets it: what still comes is a stray.

@@ -5,7 +5,7 @@ use crate::auth::{Asker, AuthError, Authorization, Rounds};
 use crate::dialog::Course;
 use crate::error::Error;
 use crate::host::Host;
-use crate::sip::{HeaderName, Message, Method, Writer};
+use crate::sip::{HeaderName, Message, Method, Reason, Writer};
 use crate::transaction::ClientId;
 
 /// A request to be written. What every request has is added: Via, Max-Forwards, User-Agent.
@@ -138,11 +138,13 @@ impl Context<'_> {
         bytes.into()
     }
 
-    /// Sends the CANCEL of an INVITE (§9.1), if that may be; true when it was. What that is
-    /// answered is nobody's business: the INVITE's own response decides.
-    pub(crate) fn cancel_invite(&mut self, invite: &Attempt) -> bool {
+    /// Sends the CANCEL of an INVITE (§9.1) with these reasons, if that may be; true when it was. What
+    /// that is answered is nobody's business: the INVITE's own response decides.
+    pub(crate) fn cancel_invite(&mut self, invite: &Attempt, reasons: &[Reason]) -> bool {
         let Some(invite) = invite.client else { return false };
-        let Some((to, mut bytes)) = self.transactions().cancel_of(invite) else { return false };
+        let Some((to, mut bytes)) = self.transactions().cancel_of(invite, reasons) else {
+            return false;
+        };
         let wanted = self.agent.inspect_request_out(&mut bytes, to);
         self.agent.transactions(self.host).send_cancel(self.host, invite, wanted.then_some(&bytes));
         true
@@ -150,10 +152,15 @@ impl Context<'_> {
 
     /// The same for an INVITE whose connection is no more: CANCEL goes this way, and finds what it is
     /// meant for by the branch.
-    pub(crate) fn cancel_invite_by(&mut self, path: &Path, invite: &Attempt) -> bool {
+    pub(crate) fn cancel_invite_by(
+        &mut self,
+        path: &Path,
+        invite: &Attempt,
+        reasons: &[Reason],
+    ) -> bool {
         let Some(client) = invite.client else { return false };
         self.transactions().reroute(client, path.flow, path.to);
-        self.cancel_invite(invite)
+        self.cancel_invite(invite, reasons)
     }
 
     /// Sends an ACK again; no bytes are what the handler has dropped.

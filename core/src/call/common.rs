@@ -151,9 +151,9 @@ impl Common {
         if ending.cause.is_none() {
             self.note_end(ending.by);
         }
-        let EndReason { by, cause, error } = ending;
+        let EndReason { by, cause, error, reasons } = ending;
         let mut ending = event::Ending::new(by);
-        (ending.cause, ending.error) = (cause, error);
+        (ending.cause, ending.error, ending.reasons) = (cause, error, reasons.into_vec());
         if let (Some(began), Some(answered)) = (self.began, self.answered) {
             ending.setup = Some(answered.since(began).into());
             ending.duration = cx.now().since(answered).into();

@@ -3,7 +3,7 @@
 use crate::agent::Lost;
 use crate::error::Error;
 use crate::event::{Cause, EndedBy};
-use crate::sip::Message;
+use crate::sip::{Message, Reason};
 use crate::transaction::FailureCause;
 
 /// Why a call ended: what the public [`Ending`](crate::event::Ending) is made of.
@@ -12,16 +12,32 @@ pub(crate) struct EndReason {
     pub(crate) by: EndedBy,
     pub(crate) cause: Option<Cause>,
     pub(crate) error: Option<Error>,
+    /// What BYE, CANCEL or the response says of it.
+    pub(crate) reasons: Box<[Reason]>,
 }
 
 impl EndReason {
     pub(crate) fn new(by: EndedBy) -> Self {
-        Self { by, cause: None, error: None }
+        Self { by, cause: None, error: None, reasons: Box::default() }
     }
 
     /// Because of a response.
     pub(crate) fn of(by: EndedBy, response: &Message) -> Self {
-        Self { cause: Some(Cause::of(response)), ..Self::new(by) }
+        Self {
+            cause: Some(Cause::of(response)),
+            reasons: Reason::of(response).into(),
+            ..Self::new(by)
+        }
+    }
+
+    /// By the far end, with BYE or CANCEL.
+    pub(crate) fn of_request(request: &Message) -> Self {
+        Self { reasons: Reason::of(request).into(), ..Self::new(EndedBy::Remote) }
+    }
+
+    /// By the application, for these reasons.
+    pub(crate) fn local(reasons: Vec<Reason>) -> Self {
+        Self { reasons: reasons.into(), ..Self::new(EndedBy::Local) }
     }
 
     /// Because of something here.

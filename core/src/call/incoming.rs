@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event::{CallState, Cause, EndedBy, Event, PhoneEvent};
 use crate::host::Flow;
 use crate::sdp::Agreed;
-use crate::sip::{HeaderName, Method, reason_phrase};
+use crate::sip::{HeaderName, Message, Method, reason_phrase};
 use crate::time::Duration;
 use crate::timers::TimerId;
 
@@ -95,8 +95,8 @@ impl Call {
     }
 
     /// Takes a CANCEL of the INVITE that has been answered (§9.2).
-    pub(crate) fn handle_cancel(&mut self, cx: &mut Context<'_>) {
-        self.in_incoming(cx, Incoming::give_up);
+    pub(crate) fn handle_cancel(&mut self, cx: &mut Context<'_>, cancel: &Message) {
+        self.in_incoming(cx, |incoming, call, cx| incoming.give_up(call, cx, cancel));
     }
 }
 
@@ -170,17 +170,28 @@ impl Incoming {
         response: Response<'_>,
         by: EndedBy,
     ) -> Step {
+        Step::End(self.decline(call, cx, response, EndReason::new(by)))
+    }
+
+    /// The same, with how the call then has ended.
+    fn decline(
+        &mut self,
+        call: &mut Common,
+        cx: &mut Context<'_>,
+        response: Response<'_>,
+        ending: EndReason,
+    ) -> EndReason {
         let tag = call.tag(cx);
         let (code, reason) = (response.status(), response.words().map(str::to_owned));
         cx.respond(&self.query, response.tag(tag));
         let reason = reason.unwrap_or_else(|| reason_phrase(code).to_owned());
         let cause = Some(Cause::new(code, reason));
-        Step::End(EndReason { cause, ..EndReason::new(by) })
+        EndReason { cause, ..ending }
     }
 
     /// The caller gives up, by CANCEL or BYE (§9.2, §15.1.2).
-    fn give_up(&mut self, call: &mut Common, cx: &mut Context<'_>) -> Step {
-        self.refuse(call, cx, Response::new(487), EndedBy::Remote)
+    fn give_up(&mut self, call: &mut Common, cx: &mut Context<'_>, by: &Message) -> Step {
+        Step::End(self.decline(call, cx, Response::new(487), EndReason::of_request(by)))
     }
 
     /// Takes the path back to the caller.
@@ -361,7 +372,7 @@ impl Incoming {
         match request.method() {
             Method::Bye => {
                 cx.respond(query, Response::new(200));
-                return self.give_up(call, cx);
+                return self.give_up(call, cx, request);
             }
             // §14.2, RFC 3311 §5.2: the first offer has not been answered yet.
             method if *method == Method::Invite || (*method == Method::Update && offers) => {

@@ -16,7 +16,7 @@ use crate::agent::{
 use crate::error::Error;
 use crate::event::{CallState, EndedBy};
 use crate::host::Flow;
-use crate::sip::{HeaderName, Message, Method};
+use crate::sip::{HeaderName, Message, Method, Reason};
 use crate::transaction::{ClientId, FailureCause};
 
 /// A call that we place.
@@ -64,8 +64,8 @@ impl Call {
     }
 
     /// Gives it up at the application's wish.
-    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>) {
-        let ending = EndReason::new(EndedBy::Local);
+    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, reasons: Vec<Reason>) {
+        let ending = EndReason::local(reasons);
         self.in_outgoing(cx, |outgoing, call, cx| outgoing.withdraw(call, cx, ending));
     }
 }
@@ -138,7 +138,7 @@ impl Outgoing {
             State::Calling(calling) if calling.seeking.is_some() => {
                 calling.path = path;
                 if let Some(ending) = calling.withdrawal.take() {
-                    cx.cancel_invite_by(&calling.path, &calling.attempt);
+                    cx.cancel_invite_by(&calling.path, &calling.attempt, &ending.reasons);
                     return Step::End(ending);
                 }
                 match calling.moved {
@@ -446,7 +446,7 @@ impl Outgoing {
         (calling.seeking, calling.moved) = (None, false);
         // The one before is withdrawn, if it may still be ringing.
         if calling.heard {
-            cx.cancel_invite_by(&calling.path, &calling.attempt);
+            cx.cancel_invite_by(&calling.path, &calling.attempt, &[]);
         }
         cx.abandon(&mut calling.attempt);
         calling.attempt = Attempt::default();

@@ -3,7 +3,7 @@
 use super::side::PeerFlow;
 use super::target::Target;
 use crate::host::{Flow, RequestId};
-use crate::sip::{HeaderName, Message, Method};
+use crate::sip::{HeaderName, Message, Method, Reason};
 use crate::timers::TimerId;
 use crate::transaction::{ClientId, ServerId};
 
@@ -19,6 +19,8 @@ pub(super) struct ResponseContext {
     pub(super) branches: Vec<Branch>,
     /// Whether a final response was passed on.
     pub(super) answered: bool,
+    /// Why what is under way is cancelled (RFC 3326).
+    pub(super) reasons: Vec<Reason>,
     /// Keeps the context for further 2xx responses after the first.
     pub(super) linger: Option<TimerId>,
 }

@@ -11,7 +11,7 @@ use super::side::{PeerFlow, Side};
 use super::target::{LargeRequests, Target};
 use super::{LINGER, MAX_REQUESTS, TIMER_C};
 use crate::host::{Flow, Host, Outbound};
-use crate::sip::{Message, Method, NameAddr, Scheme, Uri, Writer, reason_phrase};
+use crate::sip::{Message, Method, NameAddr, Reason, Scheme, Uri, Writer, reason_phrase};
 use crate::slab::Slot;
 use crate::time::Duration;
 use crate::timers::TimerId;
@@ -46,9 +46,17 @@ impl Running {
         // told both: see `record_routes`.
         let records = request.method().makes_dialog();
         let is_known = !records || self.side(origin, false).is_some();
-        let (answered, linger) = (false, None);
-        let context =
-            ResponseContext { server, request, origin, sealed, branches, answered, linger };
+        let (answered, reasons, linger) = (false, Vec::new(), None);
+        let context = ResponseContext {
+            server,
+            request,
+            origin,
+            sealed,
+            branches,
+            answered,
+            reasons,
+            linger,
+        };
         let slot = self.contexts.insert(context);
         self.by_server.insert(server, slot);
         if records && origin.flow.transport.is_reliable() {
@@ -246,12 +254,14 @@ impl Running {
                     self.pass_on(host, slot, &response);
                 }
                 self.end_branch(host, slot, branch, BranchOutcome::Response(response));
-                self.cancel_rest(host, slot);
+                // RFC 3326 §3.1: whoever still rings has missed nothing.
+                let elsewhere = Reason::sip(Reason::ANSWERED_ELSEWHERE);
+                self.cancel_rest(host, slot, vec![elsewhere.text("Call completed elsewhere")]);
             }
             status => {
                 self.end_branch(host, slot, branch, BranchOutcome::Response(response));
                 if status >= 600 {
-                    self.cancel_rest(host, slot);
+                    self.cancel_rest(host, slot, Vec::new());
                 }
             }
         }
@@ -278,7 +288,7 @@ impl Running {
         let is_cancelled = *cancelled;
         *provisional = true;
         if cancel_now {
-            self.layer.cancel(host, client);
+            self.layer.cancel_for(host, client, &context.reasons);
         }
         if response.status() == Some(100) {
             return;
@@ -392,7 +402,8 @@ impl Running {
         };
         self.respond(host, received, 200, |_| {});
         if let Some(&slot) = self.by_server.get(&server) {
-            self.cancel_rest(host, slot);
+            // RFC 3326 §2: they are passed on.
+            self.cancel_rest(host, slot, Reason::of(&received.message));
             self.conclude(host, slot);
         }
     }
@@ -403,7 +414,7 @@ impl Running {
         for slot in self.by_flow.remove(&flow).unwrap_or_default().into_keys() {
             let Some(context) = self.contexts.get(slot) else { continue };
             if context.origin.flow == flow {
-                self.cancel_rest(host, slot);
+                self.cancel_rest(host, slot, Vec::new());
                 self.conclude(host, slot);
                 continue;
             }
@@ -417,20 +428,22 @@ impl Running {
     }
 
     /// Cancels every branch of an INVITE that is not over (§16.7 step 10).
-    fn cancel_rest(&mut self, host: &mut dyn Host, slot: Slot) {
-        let Some(context) = self.contexts.get(slot).filter(|context| context.is_invite()) else {
+    fn cancel_rest(&mut self, host: &mut dyn Host, slot: Slot, reasons: Vec<Reason>) {
+        let Some(context) = self.contexts.get_mut(slot).filter(|context| context.is_invite())
+        else {
             return;
         };
+        context.reasons = reasons;
         for branch in 0..context.branches.len() {
             self.cancel_branch(host, slot, branch);
         }
     }
 
     fn cancel_branch(&mut self, host: &mut dyn Host, slot: Slot, index: usize) {
-        let Some(branch) = self.contexts.get_mut(slot).and_then(|c| c.branches.get_mut(index))
-        else {
+        let Some(ResponseContext { branches, reasons, .. }) = self.contexts.get_mut(slot) else {
             return;
         };
+        let Some(branch) = branches.get_mut(index) else { return };
         match &mut branch.state {
             BranchState::Waiting(id) => {
                 self.waiting.remove(id);
@@ -442,7 +455,7 @@ impl Running {
                 // Before a provisional response there must be no CANCEL: it follows the first.
                 if *provisional {
                     let client = *client;
-                    self.layer.cancel(host, client);
+                    self.layer.cancel_for(host, client, reasons);
                 }
                 // From here on the transaction itself ends in time.
                 self.set_timer(host, slot, index, None);

@@ -11,7 +11,7 @@ use crate::call::{
 use crate::config::PhoneParameters;
 use crate::error::Error;
 use crate::event::{CallDirection, CallEvent, CallId, CallState, Event, ReferralId};
-use crate::sip::{NameAddr, check_value};
+use crate::sip::{NameAddr, Reason, check_value};
 
 /// How a call is refused.
 #[derive(Clone, Debug)]
@@ -137,8 +137,18 @@ impl Phone {
     /// # Errors
     /// [`Error::InvalidState`] in any other state; [`Error::NoSuchCall`].
     pub fn hangup(&mut self, call: CallId) -> Result<(), Error> {
-        let states = [CallState::Answered];
-        self.command(call, "hang up", None, &states, CallState::Ended, Intent::Hangup(call))
+        self.hangup_for(call, &[])
+    }
+
+    /// The same, and BYE says why (RFC 3326): a gateway tells the telephone network of
+    /// [`Reason::q850`], say. At most one reason of each protocol.
+    ///
+    /// # Errors
+    /// As [`hangup`](Self::hangup); [`Error::InvalidValue`] for reasons that cannot be said.
+    pub fn hangup_for(&mut self, call: CallId, reasons: &[Reason]) -> Result<(), Error> {
+        check_reasons(reasons)?;
+        let (states, intent) = ([CallState::Answered], Intent::Hangup(call, reasons.to_vec()));
+        self.command(call, "hang up", None, &states, CallState::Ended, intent)
     }
 
     /// Puts the far end of an ANSWERED call on hold (RFC 3264 §8.4): by re-INVITE, as soon as no
@@ -167,8 +177,18 @@ impl Phone {
     /// # Errors
     /// [`Error::InvalidState`] in any other state, and of an incoming call; [`Error::NoSuchCall`].
     pub fn cancel(&mut self, call: CallId) -> Result<(), Error> {
+        self.cancel_for(call, &[])
+    }
+
+    /// The same, and CANCEL says why (RFC 3326), as BYE does with [`hangup_for`](Self::hangup_for).
+    ///
+    /// # Errors
+    /// As [`cancel`](Self::cancel); [`Error::InvalidValue`] for reasons that cannot be said.
+    pub fn cancel_for(&mut self, call: CallId, reasons: &[Reason]) -> Result<(), Error> {
+        check_reasons(reasons)?;
         let states = [CallState::Dialing, CallState::Progress];
-        let (outgoing, intent) = (CallDirection::Outgoing, Intent::Cancel(call));
+        let outgoing = CallDirection::Outgoing;
+        let intent = Intent::Cancel(call, reasons.to_vec());
         self.command(call, "cancel", Some(outgoing), &states, CallState::Canceling, intent)
     }
 
@@ -298,4 +318,20 @@ impl Phone {
         };
         found.filter(|found| !decided(found)).ok_or(Error::NoSuchReferral { referral })
     }
+}
+
+/// RFC 3326 §2: a message may have one reason of each protocol.
+fn check_reasons(reasons: &[Reason]) -> Result<(), Error> {
+    for (index, reason) in reasons.iter().enumerate() {
+        let protocol = &reason.protocol;
+        if !reason.is_valid() {
+            return Err(Error::invalid("reason", protocol, "its protocol is no token"));
+        }
+        let mut before = reasons.iter().take(index);
+        if before.any(|other| other.protocol.eq_ignore_ascii_case(protocol)) {
+            let problem = "there is one of that protocol already";
+            return Err(Error::invalid("reason", protocol, problem));
+        }
+    }
+    Ok(())
 }

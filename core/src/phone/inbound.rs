@@ -256,7 +256,7 @@ impl Phone {
         };
         self.respond(host, query, response);
         if let Some(call) = call {
-            self.with_call(host, call, Call::handle_cancel);
+            self.with_call(host, call, |call, cx| call.handle_cancel(cx, &query.request));
         }
     }
 

@@ -25,6 +25,7 @@ use crate::host::{Endpoint, Host, Inbound};
 use crate::map::{Map, Set};
 use crate::media::MediaEvent;
 use crate::registration::Registration;
+use crate::sip::Reason;
 use crate::time::Instant;
 use crate::timers::TimerId;
 use crate::transaction::ServerId;
@@ -108,9 +109,9 @@ enum Intent {
     Answer(CallId),
     Progress(CallId),
     Deny(CallId, Denial),
-    Hangup(CallId),
+    Hangup(CallId, Vec<Reason>),
     Hold(CallId, bool),
-    Cancel(CallId),
+    Cancel(CallId, Vec<Reason>),
     Transfer(CallId, Box<Order>),
     Follow(CallId),
     Decline(CallId),

@@ -31,9 +31,13 @@ impl Phone {
                 Intent::Place(id) => self.with_call(host, id, Call::place),
                 Intent::Answer(id) => self.with_call(host, id, Call::answer),
                 Intent::Progress(id) => self.with_call(host, id, Call::progress),
-                Intent::Hangup(id) => self.with_call(host, id, Call::hangup),
+                Intent::Hangup(id, reasons) => {
+                    self.with_call(host, id, |call, cx| call.hangup(cx, reasons));
+                }
                 Intent::Hold(id, held) => self.with_call(host, id, |call, cx| call.hold(cx, held)),
-                Intent::Cancel(id) => self.with_call(host, id, Call::cancel),
+                Intent::Cancel(id, reasons) => {
+                    self.with_call(host, id, |call, cx| call.cancel(cx, reasons));
+                }
                 Intent::Transfer(id, order) => {
                     self.with_call(host, id, |call, cx| call.transfer(cx, *order));
                 }

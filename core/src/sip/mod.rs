@@ -40,6 +40,7 @@ pub use header::name::HeaderName;
 pub(crate) use header::name::is_same_name;
 pub(crate) use header::params::head;
 pub use header::params::{Param, Params};
+pub use header::reason::Reason;
 pub use header::via::Via;
 pub use message::Message;
 #[cfg(test)]

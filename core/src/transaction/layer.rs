@@ -15,7 +15,7 @@ use super::server_non_invite::ServerNonInvite;
 use super::store::Store;
 use super::{Counters, FailureCause, Limits};
 use crate::host::{Entropy, Flow, Host, Outbound, Transport};
-use crate::sip::{BRANCH_COOKIE, HeaderName, Message, Method, Writer, reason_phrase};
+use crate::sip::{BRANCH_COOKIE, HeaderName, Message, Method, Reason, Writer, reason_phrase};
 use crate::slab::Slot;
 use crate::time::Instant;
 
@@ -230,16 +230,30 @@ impl Layer {
     /// The INVITE's own transaction goes on: 487 or another final response is to come, and without
     /// one it fails 64*T1 later.
     pub fn cancel(&mut self, host: &mut dyn Host, id: ClientId) -> Option<ClientId> {
-        let (_, bytes) = self.cancel_of(id)?;
+        self.cancel_for(host, id, &[])
+    }
+
+    /// The same for these reasons (RFC 3326).
+    pub(crate) fn cancel_for(
+        &mut self,
+        host: &mut dyn Host,
+        id: ClientId,
+        reasons: &[Reason],
+    ) -> Option<ClientId> {
+        let (_, bytes) = self.cancel_of(id, reasons)?;
         self.send_cancel(host, id, Some(&bytes))
     }
 
     /// The CANCEL that [`cancel`](Self::cancel) would send now, and where to.
-    pub(crate) fn cancel_of(&self, id: ClientId) -> Option<(SocketAddr, Vec<u8>)> {
+    pub(crate) fn cancel_of(
+        &self,
+        id: ClientId,
+        reasons: &[Reason],
+    ) -> Option<(SocketAddr, Vec<u8>)> {
         let entry = self.store.entries.get(id.0)?;
         match entry.machine.as_ref()? {
             Machine::ClientInvite(machine @ ClientInvite::Proceeding { cancelled: None, .. }) => {
-                Some((entry.peer.to, derived::cancel(machine.kept())?))
+                Some((entry.peer.to, derived::cancel(machine.kept(), reasons)?))
             }
             _ => None,
         }

@@ -12,6 +12,7 @@ use offhook_core::error::Error as Refusal;
 use offhook_core::event::{CallId, CallState, Cause, EndedBy, HoldBy, Reply};
 use offhook_core::phone::RequestOptions;
 use offhook_core::rtp::MediaStats;
+use offhook_core::sip::Reason;
 use tokio::sync::oneshot;
 
 use crate::audio::recording::{Kept, Recording};
@@ -166,6 +167,16 @@ impl Call {
         self.command(|line, id| line.phone.hangup(id)).await
     }
 
+    /// The same, and BYE says why (RFC 3326): [`Reason::q850`] for a telephone network, say. At most one
+    /// reason of each protocol.
+    ///
+    /// # Errors
+    /// As [`hangup`](Self::hangup); [`InvalidValue`](Refusal::InvalidValue) for reasons that cannot be said.
+    pub async fn hangup_for(&self, reasons: &[Reason]) -> Result<(), Error> {
+        let reasons = reasons.to_vec();
+        self.command(move |line, id| line.phone.hangup_for(id, &reasons)).await
+    }
+
     /// Puts the far end on hold, and returns when it has agreed. What is written may still be sent
     /// to it; nothing is heard of it.
     ///
@@ -212,6 +223,15 @@ impl Call {
     /// [`InvalidState`](Refusal::InvalidState) in any other state.
     pub async fn cancel(&self) -> Result<(), Error> {
         self.command(|line, id| line.phone.cancel(id)).await
+    }
+
+    /// The same, and CANCEL says why (RFC 3326), as BYE does with [`hangup_for`](Self::hangup_for).
+    ///
+    /// # Errors
+    /// As [`cancel`](Self::cancel); [`InvalidValue`](Refusal::InvalidValue) for reasons that cannot be said.
+    pub async fn cancel_for(&self, reasons: &[Reason]) -> Result<(), Error> {
+        let reasons = reasons.to_vec();
+        self.command(move |line, id| line.phone.cancel_for(id, &reasons)).await
     }
 
     /// Asks the far end to call `target`, a SIP URI or, with a server, a number or name there,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use offhook::{
     CallEvent, CallId, CallState, Cause, Counters, Ending, Event, HoldBy, MediaStats, PhoneEvent,
-    Transport, TurnedAway,
+    Reason, Transport, TurnedAway,
 };
 use serde_json::{Value, json};
 
@@ -264,9 +264,11 @@ impl Output {
         let value = || {
             let id = call.to_string();
             let value = json!({ "event": "ended", "call": id, "by": by, "stats": stats(ending) });
-            with_error(with_cause(value, &ending.cause), &ending.error)
+            let value = with_error(with_cause(value, &ending.cause), &ending.error);
+            with_reasons(value, &ending.reasons)
         };
         let why = match (&ending.error, &ending.cause) {
+            _ if ending.is_answered_elsewhere() => " (answered elsewhere)".to_owned(),
             (Some(error), _) => format!(" ({error})"),
             (None, Some(cause)) => format!(" ({})", describe(cause)),
             (None, None) => String::new(),
@@ -324,6 +326,18 @@ pub(crate) fn figures(stats: &MediaStats) -> String {
 fn with_error(mut value: Value, error: &Option<offhook::core::error::Error>) -> Value {
     if let Some(error) = error {
         value["error"] = json!({ "code": error.code(), "message": error.to_string() });
+    }
+    value
+}
+
+/// Why BYE, CANCEL or a response says that it ends.
+fn with_reasons(mut value: Value, reasons: &[Reason]) -> Value {
+    if !reasons.is_empty() {
+        let reason = |reason: &Reason| {
+            let Reason { protocol, cause, text, .. } = reason;
+            json!({ "protocol": protocol, "cause": cause, "text": text })
+        };
+        value["reasons"] = reasons.iter().map(reason).collect();
     }
     value
 }

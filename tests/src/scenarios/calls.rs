@@ -3,6 +3,7 @@
 use offhook_core::call::CallOptions;
 use offhook_core::codec::Codec;
 use offhook_core::event::{CallEvent, CallState, EndedBy, Event, PhoneEvent, PhoneStatus};
+use offhook_core::sip::Reason;
 use offhook_core::time::Duration;
 
 use super::Scenario;
@@ -189,7 +190,8 @@ pub(super) const BYE_CROSSES_BYE: Scenario = Scenario {
 
 pub(super) const FORK: Scenario = Scenario {
     name: "fork",
-    shows: "one user on two telephones: both ring, one answers, the other stops (RFC 3261 §16.7)",
+    shows: "one user on two telephones: both ring, one answers, the other stops and knows it (RFC 3261 §16.7, RFC \
+            3326 §3.1)",
     play: |seed| {
         let mut world = World::with_exchange(seed, &["alice", "bob"]);
         let alice = world.telephone("alice")?;
@@ -201,10 +203,43 @@ pub(super) const FORK: Scenario = Scenario {
         world.act(&pocket, |phone| phone.answer(in_pocket))?;
         world.wait_state(&alice, out, CallState::Answered)?;
         world.wait_state(&pocket, in_pocket, CallState::Answered)?;
-        let ended = world.wait_ended(&desk, at_desk, SOON)?.0;
-        world.expect(ended == EndedBy::Remote, &format!("desk: {ended:?}"))?;
+        let ending = world.wait_ending(&desk, at_desk, SOON)?;
+        let elsewhere = ending.by == EndedBy::Remote && ending.is_answered_elsewhere();
+        world.expect(elsewhere, &format!("desk: {ending:?}"))?;
         world.disconnect((&alice, out), (&pocket, in_pocket))?;
         expect_nothing_left(&mut world, &[&alice, &desk, &pocket])?;
+        Ok(world)
+    },
+};
+
+pub(super) const REASONS: Scenario = Scenario {
+    name: "reasons",
+    shows: "CANCEL and BYE say why, and a proxy passes it on: the cause of a telephone network comes to the \
+            other end (RFC 3326)",
+    play: |seed| {
+        let (mut world, alice, bob) = World::with_exchange(seed, &["alice", "bob"]).pair()?;
+        let out = world.call(&alice, "bob")?;
+        let inc = world.wait_incoming(&bob)?;
+        world.pass(Duration::from_millis(100));
+        let busy = [Reason::q850(17).text("User \"busy\""), Reason::sip(486)];
+        world.act(&alice, |phone| phone.cancel_for(out, &busy))?;
+        let ending = world.wait_ending(&bob, inc, SOON)?;
+        world.expect(
+            ending.by == EndedBy::Remote && ending.reasons == busy,
+            &format!("{ending:?}"),
+        )?;
+        world.expect(!ending.is_answered_elsewhere(), "nobody has answered")?;
+        let ending = world.wait_ending(&alice, out, SOON)?;
+        world.expect(ending.cause.is_some() && ending.reasons == busy, &format!("{ending:?}"))?;
+        let (out, inc) = world.connect(&alice, &bob, "bob")?;
+        world.pass(Duration::from_millis(100));
+        let over = [Reason::q850(16).text("Normal call clearing")];
+        world.act(&bob, |phone| phone.hangup_for(inc, &over))?;
+        for (telephone, call, by) in [(&alice, out, EndedBy::Remote), (&bob, inc, EndedBy::Local)] {
+            let ending = world.wait_ending(telephone, call, SOON)?;
+            world.expect(ending.by == by && ending.reasons == over, &format!("{ending:?}"))?;
+        }
+        expect_nothing_left(&mut world, &[&alice, &bob])?;
         Ok(world)
     },
 };

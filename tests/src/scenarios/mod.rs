@@ -58,6 +58,7 @@ pub const SCENARIOS: &[Scenario] = &[
     calls::CANCEL_CROSSES_ANSWER,
     calls::BYE_CROSSES_BYE,
     calls::FORK,
+    calls::REASONS,
     calls::EARLY_MEDIA,
     calls::KILLED_PEER,
     calls::STOP_ENDS_CALLS,

@@ -169,8 +169,11 @@ impl Calling {
 
     /// Sends CANCEL once it is wanted and allowed.
     pub(super) fn cancel_if_heard(&mut self, cx: &mut Context<'_>) {
-        if self.withdrawal.is_some() && self.heard && !self.cancelled {
-            self.cancelled = cx.cancel_invite(&self.attempt);
+        if let Some(ending) = &self.withdrawal
+            && self.heard
+            && !self.cancelled
+        {
+            self.cancelled = cx.cancel_invite(&self.attempt, &ending.reasons);
         }
     }
 

@@ -32,7 +32,6 @@ use super::repeated::RepeatedResponse;
 use super::{EndReason, Step, queries};
 use crate::agent::{CallAlarm, Context, Hop, Lost, Path, Query, Reach, Response};
 use crate::dialog::Dialog;
-use crate::event::EndedBy;
 use crate::host::Flow;
 use crate::sip::{Message, Method, Uri};
 use crate::transaction::{ClientId, FailureCause};
@@ -290,7 +289,7 @@ impl Session {
                 cx.respond(query, Response::new(200));
                 return Step::End(match self.is_terminating() {
                     true => self.reason_of(Lost::Unreachable),
-                    false => EndReason::new(EndedBy::Remote),
+                    false => EndReason::of_request(request),
                 });
             }
             _ if self.is_terminating() => queries::no_dialog(cx, query),

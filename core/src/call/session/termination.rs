@@ -7,7 +7,7 @@ use crate::call::common::Common;
 use crate::call::{Call, EndReason, Step};
 use crate::error::Error;
 use crate::event::{CallState, EndedBy};
-use crate::sip::{HeaderName, Message, Method};
+use crate::sip::{HeaderName, Message, Method, Reason};
 use crate::transaction::FailureCause;
 
 /// Why a call is hung up that nobody could hear.
@@ -15,8 +15,8 @@ const NO_MEDIA: &str = "SIP ;cause=488 ;text=\"Not Acceptable Here\"";
 
 impl Call {
     /// Ends an answered call.
-    pub(crate) fn hangup(&mut self, cx: &mut Context<'_>) {
-        let ending = EndReason::new(EndedBy::Local);
+    pub(crate) fn hangup(&mut self, cx: &mut Context<'_>, reasons: Vec<Reason>) {
+        let ending = EndReason::local(reasons);
         self.in_session(cx, |session, call, cx| session.terminate(call, cx, ending));
     }
 }
@@ -95,6 +95,9 @@ impl Session {
         if let Some(Error::NoMedia { .. }) = ending.error {
             // RFC 3326: a far end that has just answered wants to know.
             bye = bye.field(HeaderName::Reason, NO_MEDIA);
+        }
+        for reason in ending.reasons.iter().filter(|_| ending.by == EndedBy::Local) {
+            bye = bye.field(HeaderName::Reason, reason.to_string());
         }
         self.requests.push(Purpose::Termination(ending), bye);
     }

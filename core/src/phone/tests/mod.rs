@@ -15,6 +15,7 @@ mod moving;
 mod nats;
 mod no_answer;
 mod reachable;
+mod reasons;
 mod redirects;
 mod referrals;
 mod registering;
