@@ -95,7 +95,7 @@ pub use tls::TlsFiles;
 
 pub use offhook_core as core;
 pub use offhook_core::auth::{Algorithm, CredentialsManager};
-pub use offhook_core::call::{CallInfo, CallOptions, TransferMode, TransferOptions};
+pub use offhook_core::call::{CallInfo, CallOptions, DenyOptions, TransferMode, TransferOptions};
 pub use offhook_core::codec::Codec;
 pub use offhook_core::config::{KeyPassword, PhoneParameters};
 pub use offhook_core::event::Reply;

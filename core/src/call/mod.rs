@@ -27,7 +27,7 @@ mod sipfrag;
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-pub use options::{CallInfo, CallOptions, TransferMode, TransferOptions};
+pub use options::{CallInfo, CallOptions, DenyOptions, TransferMode, TransferOptions};
 pub use profile::CallProfile;
 
 pub(crate) use body::Body;

@@ -1,5 +1,7 @@
 //! What an application asks of a call, and what it may know about one.
 
+use core::time::Duration;
+
 use crate::codec::Codec;
 use crate::event::{CallDirection, CallId, CallState};
 use crate::sdp::Direction;
@@ -79,6 +81,32 @@ impl CallOptions {
     #[must_use]
     pub fn streams(mut self, streams: u8) -> Self {
         self.streams = streams;
+        self
+    }
+}
+
+/// What is said beside the status code when a call is refused.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct DenyOptions {
+    /// The reason phrase; `None` for the code's own.
+    pub reason: Option<String>,
+    /// After what time it may be tried again (RFC 3261 §20.33), in whole seconds.
+    pub retry_after: Option<Duration>,
+}
+
+impl DenyOptions {
+    /// The reason phrase.
+    #[must_use]
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// After what time it may be tried again.
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        self.retry_after = Some(time);
         self
     }
 }

@@ -5,7 +5,7 @@ use super::fields::check_header;
 use super::{Intent, Phone};
 use crate::agent::Target;
 use crate::call::{
-    Call, CallOptions, MAX_STREAMS, Order, Reference, TransferMode, TransferOptions,
+    Call, CallOptions, DenyOptions, MAX_STREAMS, Order, Reference, TransferMode, TransferOptions,
 };
 #[cfg(doc)]
 use crate::config::PhoneParameters;
@@ -18,6 +18,8 @@ use crate::sip::{NameAddr, Reason, check_value};
 pub(super) struct Denial {
     pub(super) code: u16,
     pub(super) reason: Option<String>,
+    /// After how many seconds he may try again.
+    pub(super) retry_after: Option<u64>,
     /// Where the caller should go instead.
     pub(super) contact: Option<String>,
 }
@@ -105,6 +107,20 @@ impl Phone {
     /// [`Error::InvalidState`] in any other state, and of an outgoing call; [`Error::NoSuchCall`];
     /// [`Error::InvalidValue`] for another code or a reason with a line feed.
     pub fn deny(&mut self, call: CallId, code: u16, reason: Option<&str>) -> Result<(), Error> {
+        let reason = reason.map(str::to_owned);
+        self.deny_with(call, code, DenyOptions { reason, ..DenyOptions::default() })
+    }
+
+    /// The same, and says more: after what time the caller may try again.
+    ///
+    /// # Errors
+    /// As [`deny`](Self::deny).
+    pub fn deny_with(
+        &mut self,
+        call: CallId,
+        code: u16,
+        options: DenyOptions,
+    ) -> Result<(), Error> {
         if !(400..=699).contains(&code) {
             return Err(Error::invalid(
                 "code",
@@ -112,11 +128,13 @@ impl Phone {
                 "a refusal has a code from 400 to 699",
             ));
         }
-        if let Some(reason) = reason {
+        let DenyOptions { reason, retry_after } = options;
+        if let Some(reason) = &reason {
             let problem = "it holds a line feed or a NUL";
             check_value(reason).map_err(|_| Error::invalid("reason", reason, problem))?;
         }
-        let denial = Denial { code, reason: reason.map(str::to_owned), contact: None };
+        let retry_after = retry_after.map(|time| time.as_secs());
+        let denial = Denial { code, reason, retry_after, contact: None };
         self.refuse(call, "deny", denial)
     }
 
@@ -129,7 +147,11 @@ impl Phone {
         let address = NameAddr::parse(contact.trim()).ok().filter(|a| usable && !a.is_star());
         let uri = address.ok_or_else(|| Error::invalid("contact", contact, "it is no URI"))?;
         let contact = Some(format!("<{}>", uri.uri_str()));
-        self.refuse(call, "redirect", Denial { code: MOVED, reason: None, contact })
+        self.refuse(
+            call,
+            "redirect",
+            Denial { code: MOVED, reason: None, retry_after: None, contact },
+        )
     }
 
     /// Ends a call that is ANSWERED.

@@ -46,6 +46,9 @@ impl Phone {
                 Intent::Silent(id) => self.with_call(host, id, Call::handle_silence),
                 Intent::Deny(id, denial) => self.with_call(host, id, |call, cx| {
                     let mut response = Response::new(denial.code).reason(denial.reason.as_deref());
+                    if let Some(seconds) = denial.retry_after {
+                        response = response.field(HeaderName::RetryAfter, seconds.to_string());
+                    }
                     if let Some(contact) = denial.contact {
                         response = response.field(HeaderName::Contact, contact);
                     }

@@ -6,7 +6,7 @@ mod sound;
 use std::path::Path;
 use std::sync::Arc;
 
-use offhook_core::call::{CallInfo, TransferOptions};
+use offhook_core::call::{CallInfo, DenyOptions, TransferOptions};
 use offhook_core::codec::Codec;
 use offhook_core::error::Error as Refusal;
 use offhook_core::event::{CallId, CallState, Cause, EndedBy, HoldBy, Reply};
@@ -148,6 +148,14 @@ impl Call {
     pub async fn deny(&self, code: u16, reason: Option<&str>) -> Result<(), Error> {
         let reason = reason.map(str::to_owned);
         self.command(move |line, id| line.phone.deny(id, code, reason.as_deref())).await
+    }
+
+    /// The same, and says more: after what time the caller may try again.
+    ///
+    /// # Errors
+    /// As [`deny`](Self::deny).
+    pub async fn deny_with(&self, code: u16, options: DenyOptions) -> Result<(), Error> {
+        self.command(move |line, id| line.phone.deny_with(id, code, options)).await
     }
 
     /// Sends the caller of a ringing call to another URI (302 Moved Temporarily).

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use offhook::{Call, CallState, Error, PhoneOptions, PhoneParameters, Referral, Transport};
+use offhook::{
+    Call, CallState, DenyOptions, Error, PhoneOptions, PhoneParameters, Referral, Transport,
+};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -158,7 +160,9 @@ async fn attend(output: Output, arguments: &AnswerArguments, call: &Call) -> Res
         return converse(output, arguments, call).await;
     }
     if let Some(code) = arguments.reject {
-        return call.deny(code, arguments.reason.as_deref()).await;
+        let mut options = DenyOptions::default();
+        (options.reason, options.retry_after) = (arguments.reason.clone(), arguments.retry_after);
+        return call.deny_with(code, options).await;
     }
     if let Some(contact) = &arguments.redirect {
         return call.redirect(contact).await;

@@ -329,6 +329,9 @@ pub(crate) struct AnswerArguments {
     /// The reason phrase of --reject
     #[arg(long, value_name = "TEXT", requires = "reject", value_parser = reason)]
     pub(crate) reason: Option<String>,
+    /// With --reject: say that it may be tried again after this many seconds
+    #[arg(long, value_name = "S", requires = "reject", value_parser = seconds)]
+    pub(crate) retry_after: Option<Duration>,
     /// Send every caller to another URI (302 Moved Temporarily)
     #[arg(long, value_name = "URI", value_parser = contact)]
     pub(crate) redirect: Option<String>,

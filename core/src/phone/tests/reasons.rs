@@ -1,6 +1,9 @@
-//! Reason on CANCEL and BYE (RFC 3326), word by word.
+//! Why a call is refused or ends: Reason (RFC 3326) and Retry-After, word by word.
+
+use core::time::Duration;
 
 use super::scene::{ALICE, BOB, Scene, headers, request, response};
+use crate::call::DenyOptions;
 use crate::error::Error;
 use crate::event::{CallEvent, Ending, Event};
 use crate::sip::Reason;
@@ -67,4 +70,20 @@ fn a_response_may_say_why_too() {
     let call = scene.call(&bob, "sip:x@10.0.0.9");
     scene.ended(&bob, call);
     assert_eq!(ending(&bob.events()).reasons, [Reason::q850(17)]);
+}
+
+#[test]
+fn a_refusal_says_when_to_try_again() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (scene.direct(ALICE, "alice"), scene.direct(BOB, "bob"));
+    let calling = scene.call(&alice, "sip:bob@10.0.0.2");
+    let called = scene.incoming(&bob);
+    let later = DenyOptions::default().reason("In a Meeting").retry_after(Duration::from_secs(90));
+    scene.tell(&bob, |phone| phone.deny_with(called, 480, later)).unwrap();
+    scene.ended(&alice, calling);
+    let refusal = &scene.sent(BOB, "480 In a Meeting")[0];
+    assert_eq!(headers(refusal, "Retry-After"), ["90"]);
+    let cause = ending(&alice.events()).cause.unwrap();
+    assert_eq!((cause.code, cause.retry_after), (480, Some(90)));
+    scene.assert_idle(&bob);
 }
