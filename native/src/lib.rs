@@ -71,6 +71,8 @@ mod incoming;
 mod phone;
 mod phone_options;
 mod referral;
+#[cfg(feature = "relay")]
+mod relay;
 mod tls;
 
 pub use audio::recording::Recording;
@@ -91,6 +93,8 @@ pub use incoming::{Incoming, Referrals};
 pub use phone::Phone;
 pub use phone_options::PhoneOptions;
 pub use referral::Referral;
+#[cfg(feature = "relay")]
+pub use relay::{RELAY_PATH, Relay, RelayEvent, RelayOptions, TokenClaims, TokenKey, TokenKeys};
 pub use tls::TlsFiles;
 
 pub use offhook_core as core;

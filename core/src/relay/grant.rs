@@ -27,13 +27,13 @@ pub struct Policy {
     pub media_networks: Vec<Network>,
     /// Where the relay listens; it never connects there.
     pub own: Vec<SocketAddr>,
-    /// What peers are told in place of the address of our own of that family, behind a NAT.
+    /// The addresses that peers get in place of ours of the same family, behind a NAT.
     pub public: Vec<IpAddr>,
     /// The lowest and the highest port for media, and for SIP over UDP.
     pub ports: (u16, u16),
     /// How long a session is kept without a connection.
     pub grace: Duration,
-    /// How often a client is asked for a sign of life. After two of these in silence its connection is given up.
+    /// How often a client is sent PING. After two intervals in silence its connection is given up.
     pub ping: Duration,
     /// The most of everything that a client may have, whatever its token says.
     pub allowance: Allowance,
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_nat_peers_are_told_its_address() {
+    fn behind_a_nat_its_address_is_advertised() {
         let policy = Policy { public: vec!["192.0.2.7".parse().unwrap()], ..Policy::default() };
         let shown = |text: &str| policy.advertised(text.parse().unwrap()).to_string();
         assert_eq!(shown("10.0.0.1:4000"), "192.0.2.7:4000");

@@ -15,7 +15,7 @@ use super::problem::Problem;
 pub(super) struct Link {
     /// Whether there is a connection, and the other end has been let in.
     open: bool,
-    /// What is not numbered: greetings, acknowledgements, signs of life.
+    /// What is not numbered: greetings, acknowledgements, PING and PONG.
     urgent: VecDeque<Bytes>,
     /// The numbered ones that were sent at least once and not acknowledged, and how many before them were.
     kept: VecDeque<Bytes>,
@@ -172,7 +172,7 @@ impl Link {
         }
     }
 
-    /// How many have come, as the other end is about to be told.
+    /// How many have come, for a report to the other end.
     pub(super) fn report(&mut self) -> u64 {
         (self.reported, self.unreported) = (self.received, 0);
         self.received

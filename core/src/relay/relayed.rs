@@ -48,7 +48,7 @@ impl<E: Endpoint> Relayed<E> {
         self.run(host);
     }
 
-    /// Carries out what is due and what the endpoint was told to do.
+    /// Carries out what is due and the commands of the endpoint.
     pub fn run(&mut self, host: &mut dyn Host) {
         self.client.handle_deadline(host.now());
         loop {

@@ -11,6 +11,7 @@ use offhook::core::rtp::event_of;
 use offhook::core::sip::{NameAddr, Uri};
 use offhook::{Codec, Listener, Network, Transport};
 
+use super::relay::RelayArguments;
 use super::tls::{Own, Tls};
 
 /// A telephone for the terminal and for scripts.
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Load(Box<LoadArguments>),
     /// Run a small registrar and proxy for development
     Exchange(Box<ExchangeArguments>),
+    /// Lend sockets to telephones in web pages
+    Relay(Box<RelayArguments>),
     /// Draw a ladder diagram from a capture (pcap or pcapng, SIP over UDP)
     Trace(TraceArguments),
     /// Print shell completions
@@ -70,6 +73,7 @@ impl Command {
             Self::Options(arguments) => arguments.common.watch.json,
             Self::Load(arguments) => arguments.common.watch.json,
             Self::Exchange(arguments) => arguments.watch.json,
+            Self::Relay(arguments) => arguments.json(),
             Self::Trace(arguments) => arguments.json,
             Self::Completions { .. } => false,
         }
@@ -534,7 +538,7 @@ fn domain(text: &str) -> Result<String, String> {
     }
 }
 
-fn origin(text: &str) -> Result<String, String> {
+pub(super) fn origin(text: &str) -> Result<String, String> {
     let names = |scheme| {
         let host = text.strip_prefix(scheme).unwrap_or_default();
         !host.is_empty() && !host.contains(['/', '?', '#', '@', ' '])
@@ -562,7 +566,7 @@ fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn port_range(text: &str) -> Result<(u16, u16), String> {
+pub(super) fn port_range(text: &str) -> Result<(u16, u16), String> {
     let (low, high) = text.split_once('-').ok_or("two ports: 10000-20000")?;
     match (low.trim().parse(), high.trim().parse()) {
         (Ok(low), Ok(high)) => Ok((low, high)),
@@ -585,7 +589,7 @@ fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "a number of calls a second, such as 50 or 0.5".into())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     /// A year; clocks cannot count much beyond some hundreds of them.
     const MOST: Duration = Duration::from_secs(365 * 24 * 3_600);
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -16,6 +16,7 @@ mod options;
 mod output;
 mod recordings;
 mod register;
+mod relay;
 mod session;
 mod signals;
 mod suggestion;
@@ -80,6 +81,7 @@ async fn dispatch(command: Command, output: Output, many: Handle) -> Result<(), 
         Command::Options(arguments) => options::run(*arguments, output).await,
         Command::Load(arguments) => load::run(*arguments, output, &many).await,
         Command::Exchange(arguments) => exchange::run(*arguments, output).await,
+        Command::Relay(arguments) => relay::run(*arguments, output, &many).await,
         Command::Trace(arguments) => trace::run(&arguments, output),
         Command::Completions { .. } => Ok(()),
     }

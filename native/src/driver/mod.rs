@@ -10,9 +10,7 @@ pub(crate) mod media;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 
-use offhook_core::host::{
-    Channel, Endpoint, Entropy, FlowFailure, Inbound, Records, RequestId, Transport,
-};
+use offhook_core::host::{Channel, Endpoint, Entropy, FlowFailure, Inbound, Transport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -21,7 +19,7 @@ use crate::host::connection::{AcceptedConnection, ConnectionEvent, Ends, Unsent}
 use crate::host::dial::Dialled;
 use crate::host::endpoint_host::{EndpointHost, Request};
 use crate::host::media::{MediaPorts, SharedPair};
-use crate::host::names::{Found, LookupResult, Names};
+use crate::host::names::{Names, inbound};
 use crate::host::route::Routes;
 use crate::host::signalling::{Arrival, Batch};
 use crate::host::sockets::{Next, Sockets};
@@ -361,21 +359,6 @@ impl<P: DrivenEndpoint> Driver<P> {
         }
         self.host.outbox.clear();
         failures
-    }
-}
-
-/// The result of a DNS lookup, as an `Inbound` for the core.
-fn inbound(id: RequestId, answer: &LookupResult) -> Inbound<'_> {
-    match answer {
-        Ok((found, ttl)) => {
-            let records = match found {
-                Found::Naptr(records) => Records::Naptr(records),
-                Found::Srv(records) => Records::Srv(records),
-                Found::Addresses(addresses) => Records::Addresses(addresses),
-            };
-            Inbound::Resolved { id, records, ttl: *ttl }
-        }
-        Err(problem) => Inbound::ResolveFailed { id, problem },
     }
 }
 

@@ -16,7 +16,7 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
-use offhook_core::host::{Naptr, Srv};
+use offhook_core::host::{Inbound, Naptr, Records as HostRecords, RequestId, Srv};
 use offhook_core::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -46,6 +46,21 @@ const SYSTEM_HOLDS: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The TTL of answers without one: negative answers, and those from the system.
 const UNSAID: Duration = Duration::from_secs(60);
+
+/// The result of a DNS lookup, as an `Inbound` for the core.
+pub(crate) fn inbound(id: RequestId, answer: &LookupResult) -> Inbound<'_> {
+    match answer {
+        Ok((found, ttl)) => {
+            let records = match found {
+                Found::Naptr(records) => HostRecords::Naptr(records),
+                Found::Srv(records) => HostRecords::Srv(records),
+                Found::Addresses(addresses) => HostRecords::Addresses(addresses),
+            };
+            Inbound::Resolved { id, records, ttl: *ttl }
+        }
+        Err(problem) => Inbound::ResolveFailed { id, problem },
+    }
+}
 
 /// The resolver. Dropping it ends lookups that are under way.
 #[derive(Debug, Default)]

@@ -55,18 +55,41 @@ pub(crate) async fn connect(
     Ok(socket)
 }
 
-/// Answers a client. Browsers say which page a connection is for (Origin), and any page may open one
-/// to us; only those in `origins` are let in, or all when that has `*`.
+/// What a server is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The path of the URL; whichever without one.
+    pub(crate) path: Option<&'static str>,
+    /// The sub-protocol.
+    pub(crate) protocol: &'static str,
+}
+
+/// Answers a client that speaks SIP.
 pub(crate) async fn accept(
     stream: Stream,
     origins: &[String],
 ) -> Result<WebSocketStream<Stream>, ConnectError> {
+    accept_at(stream, Place { path: None, protocol: SIP }, origins).await
+}
+
+/// Answers a client. Browsers say which page a connection is for (Origin), and any page may open one
+/// to us; only those in `origins` are let in, or all when that has `*`.
+pub(crate) async fn accept_at(
+    stream: Stream,
+    place: Place,
+    origins: &[String],
+) -> Result<WebSocketStream<Stream>, ConnectError> {
     #[allow(clippy::result_large_err, reason = "the library wants it so")]
     let check = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-        match refusal(request.headers(), origins) {
+        let elsewhere = place.path.is_some_and(|path| request.uri().path() != path);
+        let refusal = match elsewhere {
+            true => Some(StatusCode::NOT_FOUND),
+            false => refusal(request.headers(), place.protocol, origins),
+        };
+        match refusal {
             Some(status) => Err(answer(status)),
             None => {
-                let protocol = HeaderValue::from_static(SIP);
+                let protocol = HeaderValue::from_static(place.protocol);
                 response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
                 Ok(response)
             }
@@ -76,7 +99,7 @@ pub(crate) async fn accept(
 }
 
 /// Why a client is turned away, if it is.
-fn refusal(headers: &HeaderMap, origins: &[String]) -> Option<StatusCode> {
+fn refusal(headers: &HeaderMap, protocol: &str, origins: &[String]) -> Option<StatusCode> {
     let texts = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
     let allowed = |origin: &str| {
         origins.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(origin))
@@ -85,8 +108,8 @@ fn refusal(headers: &HeaderMap, origins: &[String]) -> Option<StatusCode> {
         return Some(StatusCode::FORBIDDEN);
     }
     let mut offered = texts(SEC_WEBSOCKET_PROTOCOL).flat_map(|list| list.split(','));
-    // RFC 7118 §5: without the sub-protocol nobody would know that it is SIP.
-    (!offered.any(|offer| offer.trim().eq_ignore_ascii_case(SIP)))
+    // RFC 7118 §5: without the sub-protocol nobody would know what is spoken.
+    (!offered.any(|offer| offer.trim().eq_ignore_ascii_case(protocol)))
         .then_some(StatusCode::BAD_REQUEST)
 }
 
@@ -130,7 +153,7 @@ mod tests {
                 headers.append(*name, HeaderValue::from_static(value));
             }
             let origins: Vec<_> = origins.iter().map(|origin| (*origin).to_owned()).collect();
-            refusal(&headers, &origins).map(|status| status.as_u16())
+            refusal(&headers, SIP, &origins).map(|status| status.as_u16())
         };
         let (sip, page) =
             (("sec-websocket-protocol", "xmpp, sip"), ("origin", "https://phone.example"));

@@ -56,7 +56,7 @@ pub enum Capsule<'a> {
         /// So many since the session began.
         received: u64,
     },
-    /// The relay asks for a sign of life.
+    /// The relay asks for a PONG.
     Ping {
         /// As in [`Acknowledge`](Self::Acknowledge).
         received: u64,
@@ -212,7 +212,7 @@ pub struct Ready {
     pub received: u64,
     /// How long the session is kept without a connection.
     pub grace: Duration,
-    /// How often the relay asks for a sign of life.
+    /// How often the relay sends PING.
     pub ping: Duration,
     /// For how long the token is good.
     pub valid: Duration,

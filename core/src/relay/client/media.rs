@@ -154,7 +154,7 @@ impl Media {
         Some(Arrival::Media { port: MediaPort(pair), channel, from, bytes })
     }
 
-    /// Every pair is gone with the session; who waits for one is told.
+    /// Every pair is gone with the session; each request for one has failed.
     pub(super) fn lose(&mut self) -> Vec<Arrival<'static>> {
         self.contexts.clear();
         self.by_peer.clear();

@@ -20,7 +20,7 @@ use crate::time::{Duration, Instant};
 
 pub use self::arrival::Arrival;
 
-/// How long a relay may take to let us in, and to give a sign of life that we ask for.
+/// How long a relay may take to let us in, and to answer a PING of ours.
 const GREETING: Duration = Duration::from_secs(10);
 const PROBE: Duration = Duration::from_secs(3);
 /// The longest domain name (RFC 1035 §3.1).
@@ -178,7 +178,7 @@ impl Client {
         self.link.next()
     }
 
-    /// The next thing that the telephone has to be told and that is in no message.
+    /// The next thing for the telephone that is in no message.
     pub fn next_arrival(&mut self) -> Option<Arrival<'static>> {
         self.arrivals.pop_front()
     }
@@ -356,7 +356,7 @@ impl Client {
         self.link.control(&Capsule::Resolve { lookup: self.last_lookup, query });
     }
 
-    /// The network of the page has changed, or it has slept: the relay has to give a sign of life now, or the
+    /// The network of the page has changed, or it has slept: the relay has to answer a PING now, or the
     /// connection is dead. The sockets are the relay's, and stay as they are.
     pub fn probe(&mut self, now: Instant) {
         if let Phase::Ready { heard, probed: None } = self.phase {

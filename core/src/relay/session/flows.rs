@@ -34,9 +34,9 @@ struct Flow {
     /// How many bytes the client takes, and those that came beyond it.
     credit: u64,
     backlog: VecDeque<u8>,
-    /// The server has closed it, and the client is told after the backlog.
+    /// The server has closed it, and CLOSE follows the backlog.
     closing: bool,
-    /// How many bytes the client may send, and how many more it has not been told of.
+    /// How many bytes the client may send, and how many more have not been credited yet.
     granted: u64,
     owed: u64,
 }

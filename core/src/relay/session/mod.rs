@@ -254,7 +254,7 @@ impl Session {
         self.link.urge(&Capsule::Draining { seconds });
     }
 
-    /// Ends the session and gives everything back; the client is told why.
+    /// Ends the session and gives everything back; the client learns why.
     pub fn end(&mut self, host: &mut dyn Host, problem: Option<Problem>) {
         self.end_saying(host, problem, None);
     }
@@ -479,7 +479,7 @@ impl Authenticate<'_> {
     /// Reads the first message of a client.
     ///
     /// # Errors
-    /// What the client is told: [`Problem::Unauthenticated`] for anything else, [`Problem::Version`] for another
+    /// The reason for the denial: [`Problem::Unauthenticated`] for anything else, [`Problem::Version`] for another
     /// version.
     pub fn first(message: &[u8]) -> Result<Authenticate<'_>, Problem> {
         match Capsule::message(message) {

@@ -129,10 +129,10 @@ fn a_server_that_the_token_does_not_name_is_not_reached() {
     assert!(world.ended(calling).is_some_and(|ending| !ending.was_answered()));
     let refusals = world.sim[world.relay].refusals();
     assert_eq!(refusals, [(Problem::ServerForbidden, "tcp:10.0.0.3:5060")]);
-    let told = world.sim[world.alice].events.iter().any(|event| {
+    let refused = world.sim[world.alice].events.iter().any(|event| {
         matches!(event, ClientEvent::Refused { problem: Problem::ServerForbidden, .. })
     });
-    assert!(told, "{:?}", world.sim[world.alice].events);
+    assert!(refused, "{:?}", world.sim[world.alice].events);
 }
 
 #[test]
