@@ -77,10 +77,10 @@ impl Relay {
             Error::Bind { what, address, source: source.into() }
         })?;
         let local = listener.bound;
-        let limits = Limits {
-            per_address: Self::PER_ADDRESS,
-            total: options.max_sessions.saturating_mul(2),
-        };
+        let total = options.max_sessions.saturating_mul(2);
+        // Who listens on loopback has a proxy before it, from which everybody comes.
+        let per_address = if local.ip().is_loopback() { total } else { Self::PER_ADDRESS };
+        let limits = Limits { per_address, total };
         let events = Arc::new(Broadcast::new(|missed| RelayEvent::Lagged { missed }));
         let registry = Arc::new(Registry::new(options.max_sessions, options.sessions_per_user));
         let house =
