@@ -20,7 +20,7 @@ export class Alarm {
 
   constructor(private readonly ring: () => void) {}
 
-  /** When to ring, in microseconds; `undefined` for never. It may ring earlier: whoever is woken looks. */
+  /** When to ring, in microseconds; `undefined` for never. It may ring earlier. */
   set(due: number | undefined): void {
     if (due === undefined) this.clear();
     else if (this.#timer === undefined || due < this.#due) this.#sleep(due);

@@ -13,8 +13,8 @@ import { transfer, type Transfer, type TransferOptions } from "./transfer.js";
 import type { WaitOptions } from "./waiting.js";
 
 /**
- * A call. Its events are those of `CallEvent`; the first listener to a type of them is also told those that
- * came before it.
+ * A call. Its events are those of `CallEvent`; the first listener to a type of them also
+ * receives those that came before it.
  *
  * Commands to the far end return promises. One that the state does not allow rejects with `invalid_state`, and
  * everything with `ended` once the call is over. `state` is the new one as soon as a command was given: after

@@ -85,7 +85,7 @@ export abstract class CallMedia extends Emitter<CallEvent> {
 
   /**
    * Sets a mark after what was written so far. Resolves with whether the sound before it was sent; `false` when it
-   * was dropped, or the call is over. The event `mark` tells the same. Throws `too_many_marks` when 256 wait.
+   * was dropped, or the call is over. The event `mark` says the same. Throws `too_many_marks` when 256 wait.
    */
   mark(name: string): Promise<boolean> {
     return this.#sound.mark(name);
@@ -117,7 +117,7 @@ export abstract class CallMedia extends Emitter<CallEvent> {
   }
 
   /**
-   * Sends digits: `0` to `9`, `*`, `#`, `A` to `D`. They queue; the event `dtmfSent` tells their end. Throws
+   * Sends digits: `0` to `9`, `*`, `#`, `A` to `D`. They queue; the event `dtmfSent` marks their end. Throws
    * `invalid_state` before there is media, and `dtmf` for another character or when the far end takes no digits.
    */
   sendDtmf(digits: string): void {

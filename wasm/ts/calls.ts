@@ -23,7 +23,7 @@ interface Held<C> {
 /** The events of the machine that are a call's. */
 type OfCall = Extract<MachineEvent, { call: number }>;
 
-/** Makes the calls of a phone, and tells them what happens on them. */
+/** Makes the calls of a phone, and gives them their events. */
 export class Calls<C extends Call> {
   readonly #held = new Map<number, Held<C>>();
   readonly #hasHooks: boolean;
@@ -68,9 +68,9 @@ export class Calls<C extends Call> {
     const held = this.#held.get(event.call);
     if (!held) return;
     if (event.type === "referred") return this.#refer(event, held);
-    // Whoever listens to the end may want another call in its place.
+    // A listener to the end may place the next call.
     if (event.type === "ended") this.#held.delete(event.call);
-    this.#tell(held, callEvent(event));
+    this.#emit(held, callEvent(event));
   }
 
   /** Ends the streams of this run; new ones are for the next. */
@@ -81,14 +81,14 @@ export class Calls<C extends Call> {
     this.#referrals = referralQueue();
   }
 
-  #tell({ course, attendant }: Held<C>, event: CallEvent): void {
+  #emit({ course, attendant }: Held<C>, event: CallEvent): void {
     attendant?.take(event);
     course.take(event);
   }
 
   #arrive({ call: id, from, to }: Extract<OfCall, { type: "incoming" }>): void {
     const { call } = this.#add({ id, direction: "incoming", from, to });
-    // Each call has one taker: its class, whoever iterates, or else whoever listens.
+    // Each call has one taker: its class, an iterator, or else a listener.
     const isWanted = this.#incoming.isTaken || !this.topic.isHeard("incoming");
     if (!this.#hasHooks && isWanted) this.#incoming.push(call);
     this.topic.emit({ type: "incoming", call, from, to });
@@ -101,7 +101,7 @@ export class Calls<C extends Call> {
     });
     const isHeard = held.course.topic.isHeard("referred") || this.topic.isHeard("referred");
     if (this.#referrals.isTaken || !isHeard) this.#referrals.push(referral);
-    this.#tell(held, { type: "referred", referral });
+    this.#emit(held, { type: "referred", referral });
     this.topic.emit({ type: "referred", referral });
   }
 

@@ -22,7 +22,7 @@ export interface CallSeat {
   readonly to?: string;
 }
 
-/** What has happened on a call so far, who is told and who waits. */
+/** What has happened on a call so far, its listeners and those who wait. */
 export class Course {
   readonly topic = new Topic<CallEvent>(true);
   readonly #waiters = new Waiters();

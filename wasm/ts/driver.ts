@@ -22,7 +22,7 @@ export interface Driver {
   close(line: number): Promise<void>;
   /** Where the host listens. */
   readonly listening: Bound["listening"];
-  /** Tells every line that the network has changed. */
+  /** The network has changed: every line registers anew. */
   networkChanged(): void;
   /** Hands out a line's events. Returns what ends that. */
   subscribe(line: number, listener: (event: MachineEvent) => void): () => void;

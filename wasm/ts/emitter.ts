@@ -47,7 +47,7 @@ export abstract class Emitter<E extends Happening> {
   }
 
   /**
-   * Every event from now on, one after the other. Whoever falls more than 1,024 behind loses the newest.
+   * Every event from now on, one after the other. When 1,024 wait to be taken, further ones are lost.
    */
   events(): AsyncIterableIterator<E> {
     return this.#topic.events();

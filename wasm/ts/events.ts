@@ -14,7 +14,7 @@ import type {
 import type { Referral } from "./referral.js";
 import { asOffhookError, type Caused } from "./refusals.js";
 
-/** What happened on a phone: `type` tells the kinds apart. */
+/** What happened on a phone: `type` says which. */
 export type PhoneEvent<C extends Call = Call> =
   | { readonly type: "status"; readonly status: PhoneStatus }
   /** The server took our registration; it lasts for `expires` seconds and is renewed in time. */
@@ -54,7 +54,7 @@ export type PhoneEvent<C extends Call = Call> =
   /** A hook of a `callClass` has thrown: its call ends, and no further hook of it runs. */
   | { readonly type: "hookFailed"; readonly call: C; readonly hook: HookName; readonly error: unknown };
 
-/** What happened on a call: `type` tells the kinds apart. The last is `ended`. */
+/** What happened on a call: `type` says which. The last is `ended`. */
 export type CallEvent =
   /** It has another state, or a provisional response came (180 while `dialing`). */
   | ({ readonly type: "state"; readonly state: CallState } & Caused)
@@ -91,7 +91,7 @@ export type CallEvent =
 export interface Ended extends Caused {
   readonly type: "ended";
   readonly by: EndedBy;
-  /** What failed on this side: no free port, no address to tell. */
+  /** What failed on this side: no free port, no address to advertise. */
   readonly error?: OffhookError;
   /** How long it took to be answered; missing when it was not. */
   readonly setupMs?: number;

@@ -28,7 +28,7 @@ export type Cause = Caused & { readonly code: number };
  * `ringing` still plays a menu. Digits wait for each other; `bye` and `onEnded` wait for all. Calls do not wait
  * for each other.
  *
- * A phone whose class has hooks gives each call to them, and `phone.incoming()` none; events are told as ever. A
+ * A phone whose class has hooks gives each call to them, and `phone.incoming()` none; events are emitted as ever. A
  * hook that throws ends its call, and no further hook of it runs: the phone's event `hookFailed` says so, and
  * where nobody listens to that the error is thrown for nobody to catch.
  *
@@ -99,7 +99,7 @@ export class Attendant {
   #digits = Promise.resolve();
   #isOver = false;
 
-  /** `failed` is told which hook has thrown what. */
+  /** `failed` receives the hook that has thrown, and what. */
   constructor(
     private readonly call: CallHooks,
     private readonly isOurs: boolean,

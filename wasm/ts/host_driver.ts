@@ -34,7 +34,7 @@ export class HostDriver implements Driver {
   #isBusy = false;
   /** What has arrived meanwhile. */
   #arrivals: (() => void)[] = [];
-  #isTelling = false;
+  #isEmitting = false;
   #isTurnComing = false;
 
   constructor(readonly host: Host) {}
@@ -103,7 +103,7 @@ export class HostDriver implements Driver {
     for (let round = 0; round < ROUNDS; round += 1) {
       this.#enter(() => this.#machine.handleDeadline(now(), wall()));
       this.#flush();
-      this.#tell();
+      this.#emit();
       if (this.#machine.nextDeadline() > now()) break;
     }
     for (const look of this.#looks) look();
@@ -180,13 +180,13 @@ export class HostDriver implements Driver {
   }
 
   /** Hands out events, one after the other, also those that listeners bring about. */
-  #tell(): void {
-    if (this.#isTelling) return;
-    this.#isTelling = true;
+  #emit(): void {
+    if (this.#isEmitting) return;
+    this.#isEmitting = true;
     try {
       for (let event; (event = this.#machine.nextEvent()); ) this.#listeners.get(event.line)?.(event);
     } finally {
-      this.#isTelling = false;
+      this.#isEmitting = false;
     }
   }
 

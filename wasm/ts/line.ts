@@ -6,7 +6,7 @@ import type { Counters, Machine, MachineEvent, PhoneParameters, PhoneStatus, Sip
 import { alreadyRunning, asOffhookError, notRunning, registrationFailed, type Caused } from "./refusals.js";
 import { Waiters } from "./waiting.js";
 
-/** Who is told of a line. */
+/** What a line reports to. */
 export interface LineOwner {
   /** An event of the machine that is not of the line's life. */
   take(event: MachineEvent): void;

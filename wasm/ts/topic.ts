@@ -1,7 +1,7 @@
 // Who listens to what happens on a phone or a call.
 import { Queue } from "./queue.js";
 
-/** Anything that happens: its `type` tells the kinds apart. */
+/** Anything that happens: its `type` says which kind. */
 export interface Happening {
   readonly type: string;
 }
@@ -15,7 +15,7 @@ export type Listener<E> = (event: E) => void;
 /** How many events are kept for the first listener. */
 const KEPT = 64;
 
-/** The telling side of an emitter, which only its owner has. */
+/** The emitting side of an emitter, which only its owner has. */
 export class Topic<E extends Happening> {
   readonly #listeners = new Map<string, readonly Listener<never>[]>();
   readonly #streams = new Set<Queue<E>>();
@@ -24,7 +24,7 @@ export class Topic<E extends Happening> {
   readonly #heard = new Set<string>();
   #closed = false;
 
-  /** With `keeps` the first listener to a type is also told the events of that type before it. */
+  /** With `keeps` the first listener to a type also receives the events of that type before it. */
   constructor(private readonly keeps = false) {}
 
   /** Whether somebody listens to that type. */

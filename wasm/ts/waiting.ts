@@ -1,6 +1,6 @@
 // Waiting until something holds.
 
-/** Those who wait for something. Whoever may have changed it calls {@link look}. */
+/** Those who wait for something. What may have changed it calls {@link look}. */
 export class Waiters {
   readonly #looks = new Set<() => void>();
 
