@@ -13,6 +13,7 @@ import {
   readWav,
   type SipHandler,
 } from "offhook/slim";
+import { type Arrival, type Exchange, load as loadSimulation, ScriptedPeer, Simulation } from "offhook/sim";
 
 export async function right(module: WebAssembly.Module, bytes: Uint8Array<ArrayBuffer>, host: Host): Promise<number> {
   await load();
@@ -133,4 +134,33 @@ export async function wrong(machine: MediaMachine, error: OffhookError, host: Ho
   error.code = "mine";
   // @ts-expect-error: there is no such transport
   host.openFlow({ id: 1, transport: "SCTP", address: "192.0.2.1", port: 5060, name: "example.com" });
+}
+
+export async function simulated(): Promise<string> {
+  await loadSimulation();
+  const sim = new Simulation({ seed: 7n });
+  const exchange: Exchange = sim.exchange("10.0.0.1", { users: { alice: "a" }, transports: ["UDP", "TLS"] });
+  const phone: Phone = sim.phone("10.0.0.2", { server: "10.0.0.1", user: "alice", password: "a" });
+  const peer: ScriptedPeer = sim.peer("10.0.0.3", (message: Arrival, self) => self.reply(message, "486 Busy Here"));
+  sim.link("10.0.0.2", "10.0.0.3", { delay: 40, burst: { enterPermille: 5, leavePermille: 200, lossPermille: 800 } });
+  sim.nat({ inside: ["10.0.0.2"], public: "203.0.113.1", kind: "symmetric" });
+  sim.name("pbx.example.com", ["10.0.0.1"]);
+  const call: Call = phone.call("sip:carol@10.0.0.3");
+  const [, answer]: [void, number] = await sim.until(Promise.all([call.answered(), 1]), { limit: 60_000 });
+  await sim.sleep(answer, { signal: AbortSignal.timeout(1) });
+  const contacts: string[] | undefined = exchange.contacts("alice");
+  return `${contacts} ${peer.last("INVITE")?.header("Call-ID")} ${sim.traceHash}`;
+}
+
+export function wrongSimulation(sim: Simulation): void {
+  // @ts-expect-error: what happens follows from a number
+  new Simulation({ seed: "seven" });
+  // @ts-expect-error: a phone of a simulation has no host
+  sim.phone("10.0.0.2", { user: "alice", host: {} });
+  // @ts-expect-error: a translator has a kind
+  sim.nat({ inside: ["10.0.0.2"], public: "203.0.113.1" });
+  // @ts-expect-error: time passes by itself
+  sim.now = 5;
+  // @ts-expect-error: the network makes its peers
+  sim.peer(new ScriptedPeer());
 }

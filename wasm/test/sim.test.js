@@ -131,6 +131,28 @@ test("networks fall apart, phones die, and names have addresses", async () => {
   assert.ok(sim.now - began > 20_000, `${sim.now - began} ms`);
 });
 
+test("a phone that has moved registers from where it is", async () => {
+  const { sim, exchange, phones: [alice, bob] } = await registered();
+  sim.move("10.0.0.3", "10.0.7.7");
+  assert.deepEqual(bob.listening, [{ transport: "UDP", address: "10.0.7.7", port: 5060 }]);
+  bob.networkChanged();
+  await sim.run(2_000);
+  assert.match(exchange.contacts("bob")[0], /10\.0\.7\.7/);
+  bob.on("incoming", ({ call }) => call.answer());
+  await sim.until(alice.call("bob").answered());
+  sim.kill("10.0.7.7");
+  assert.throws(() => sim.move("10.0.0.1", "10.0.7.8"), { code: "invalid_value", message: /no phone is there/ });
+});
+
+test("the capture of a phone is the record of the network", async () => {
+  const { sim, phones: [alice] } = await registered(["alice", "bob"], { capture: true });
+  assert.equal(alice.capture.missed, 0);
+  alice.capture.name("10.0.0.1", 5060, "the exchange");
+  assert.match(alice.capture.svg(), /the exchange/);
+  assert.equal(alice.capture.ladder(), sim.ladder());
+  assert.deepEqual(alice.capture.pcap(), sim.pcap());
+});
+
 test("what is done twice or wrongly is refused in words", async () => {
   const sim = new Simulation();
   const refused = { name: "OffhookError", code: "invalid_value" };

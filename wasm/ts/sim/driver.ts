@@ -26,11 +26,15 @@ export class Turn {
   }
 }
 
+/** What a machine on a host has of its own, and a simulation has once: the record of packets. */
+export type Capturing = Pick<Machine, "capture" | "missed" | "nameAddress" | "ladder" | "svg" | "pcap">;
+
 /** What the driver of a phone has of its simulation. */
 export interface Surroundings {
   readonly turn: Turn;
   now(): number;
   readonly files: Pick<Host, "load" | "create">;
+  readonly capturing: Capturing;
 }
 
 /** The accounts of one node. */
@@ -44,11 +48,11 @@ export class SimDriver implements Driver {
 
   constructor(
     machine: SimulatedMachine,
-    private readonly place: Address,
+    private place: Address,
     private readonly around: Surroundings,
   ) {
-    // It has what phones and calls use; what a host uses is the network's here.
-    this.#machine = machine as unknown as Machine;
+    // With that it has all that phones and calls use; what a host uses is the network's here.
+    this.#machine = Object.assign(machine, around.capturing) as unknown as Machine;
     this.host = around.files;
   }
 
@@ -58,6 +62,11 @@ export class SimDriver implements Driver {
 
   now(): number {
     return this.around.now();
+  }
+
+  /** It is at another address from now on. */
+  moved(place: Address): void {
+    this.place = place;
   }
 
   look<T>(ask: (machine: Machine) => T): T {

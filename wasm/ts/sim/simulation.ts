@@ -3,12 +3,13 @@
 
 // A network of phones in virtual time.
 import type { Call } from "../call.js";
+import { OffhookError } from "../errors.js";
 import type { Address, Host, Identities, Transport } from "../host.js";
 import { Phone, type AccountOptions } from "../phone.js";
 import { Simulation as Network, type Machine } from "../sim_glue.js";
 import type { WaitOptions } from "../waiting.js";
 import { Clock } from "./clock.js";
-import { SimDriver, Turn } from "./driver.js";
+import { SimDriver, Turn, type Capturing } from "./driver.js";
 import { Exchange, type ExchangeOptions } from "./exchange.js";
 import { files } from "./files.js";
 import { simulation } from "./module.js";
@@ -59,6 +60,8 @@ export class Simulation implements Disposable {
   readonly #clock: Clock;
   readonly #files: Pick<Host, "load" | "create">;
   readonly #nodes: { tell(): boolean }[] = [];
+  readonly #drivers = new Map<string, SimDriver>();
+  readonly #capturing: Capturing;
   /** The nodes whose phone could not be made. */
   readonly #vacant = new Map<string, Machine>();
 
@@ -73,20 +76,35 @@ export class Simulation implements Disposable {
       step: () => this.#step(),
       advance: (to) => this.#network.advance(to),
     });
+    // It is kept from the beginning, for all; a bound is set by `record`.
+    this.#capturing = {
+      capture: () => {},
+      missed: () => 0,
+      nameAddress: (address, port, name) => this.#network.nameAddress(address, port, name),
+      ladder: () => this.#network.ladder(),
+      svg: () => this.#network.svg(),
+      pcap: () => this.#network.pcap(),
+    };
     this.#files = files((work) => this.#clock.outside(work));
   }
 
   // --- what is on it; each throws `invalid_value` where something is at that address already ---
 
-  /** A phone: the same class as everywhere. */
+  /** A phone: the same class as everywhere. Its `capture` is the record of the whole network. */
   phone<C extends Call = Call>(address: string, options: AccountOptions<C>): Phone<C> {
     const machine = this.#vacant.get(address) ?? this.#do((network) => network.machine(address));
     this.#vacant.set(address, machine);
-    const around = { turn: this.#turn, now: () => this.#network.now(), files: this.#files };
+    const around = {
+      turn: this.#turn,
+      now: () => this.#network.now(),
+      files: this.#files,
+      capturing: this.#capturing,
+    };
     const driver = new SimDriver(machine, placeOf(address), around);
     const phone = new Phone<C>(options, driver);
     this.#vacant.delete(address);
     this.#nodes.push(driver);
+    this.#drivers.set(address, driver);
     return phone;
   }
 
@@ -122,9 +140,19 @@ export class Simulation implements Disposable {
     this.#do((network) => network.stall(address, ms));
   }
 
-  /** Gives one of them another IP address; it keeps its port. Its phone is told nothing: see `networkChanged`. */
+  /**
+   * Gives a phone another IP address, by which it is named from now on; it keeps its port. The phone does not notice:
+   * see `networkChanged`.
+   */
   move(address: string, ip: string): void {
+    const driver = this.#drivers.get(address);
+    if (!driver) throw new OffhookError("invalid_value", `address "${address}" cannot be moved: no phone is there`);
     this.#do((network) => network.move(address, ip));
+    const { port } = placeOf(address);
+    const name = port === SIP_PORT ? ip : `${ip.includes(":") ? `[${ip}]` : ip}:${port}`;
+    driver.moved(placeOf(name));
+    this.#drivers.delete(address);
+    this.#drivers.set(name, driver);
   }
 
   /** Its clock runs fast, or, below zero, slow, by so many millionths. */
