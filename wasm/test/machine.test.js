@@ -380,6 +380,14 @@ test("a handler that fails stops nothing", () => {
   assert.deepEqual([line, method, error.message], [carol, "sipHandler", "no handler"]);
   assert.equal(there.machine.status(carol), "registered");
   assert.throws(() => there.machine.add({ user: "d" }, "loud"), { code: "invalid_value" });
+
+  // The failures of an account that is gone leave room for those of others.
+  fail = () => { throw new RangeError("once more"); };
+  for (let count = 0; count < 200; count += 1) here.machine.options(alice, "sip:bob@10.0.0.2");
+  while (here.work() || wire.under.length > 0) wire.under.splice(0).forEach((arrive) => arrive());
+  there.machine.remove(bob);
+  there.phone({ user: "erin" }, () => { throw new RangeError("no handler"); });
+  assert.equal(there.take("handlerFailed").error.message, "no handler");
 });
 
 test("a capture shows both ends, by transport and way", () => {

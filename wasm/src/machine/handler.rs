@@ -37,10 +37,20 @@ pub(super) struct Failure {
 /// Gives an account its handlers: an object, or a function that makes one for each start. Returns the
 /// number that [`next_failure`] asks for.
 pub(super) fn set(given: JsValue, parameters: &mut PhoneParameters) -> u32 {
-    let source = Kept::new(given);
-    let owner = source.number();
-    parameters.sip_class = Some(SipClass::new(move || JsHandler::new(owner, source.get())));
+    let source = Source(Kept::new(given));
+    let owner = source.0.number();
+    parameters.sip_class = Some(SipClass::new(move || JsHandler::new(owner, source.0.get())));
     owner
+}
+
+/// What an account was given. When the account is gone, nobody asks for its failures.
+struct Source(Kept);
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let owner = self.0.number();
+        FAILURES.with_borrow_mut(|failures| failures.retain(|failure| failure.owner != owner));
+    }
 }
 
 /// The next failure of those whose number `line` knows, and the line.
