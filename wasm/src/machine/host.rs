@@ -16,10 +16,10 @@ use crate::outbox::{Lane, Outbox};
 use crate::times::Times;
 
 /// The time of the current call, the host's entropy, and what waits to be sent.
-pub(crate) struct JsHost {
-    pub(crate) times: Times,
+pub(super) struct JsHost {
+    pub(super) times: Times,
     pool: Pool,
-    pub(crate) outbox: Outbox,
+    pub(super) outbox: Outbox,
     requests: VecDeque<JsValue>,
     pub(super) capture: Capture,
 }
@@ -27,7 +27,7 @@ pub(crate) struct JsHost {
 impl JsHost {
     /// A host that fills arrays with randomness through `entropy`, as
     /// `crypto.getRandomValues` does.
-    pub(crate) fn new(entropy: Function) -> Self {
+    pub(super) fn new(entropy: Function) -> Self {
         Self {
             times: Times::default(),
             pool: Pool { entropy, bytes: [0; POOL], used: POOL },
@@ -38,12 +38,12 @@ impl JsHost {
     }
 
     /// Takes note of what comes.
-    pub(crate) fn note_inbound(&mut self, inbound: &Inbound<'_>) {
+    pub(super) fn note_inbound(&mut self, inbound: &Inbound<'_>) {
         self.capture.inbound((self.times.now(), self.times.wall()), inbound);
     }
 
     /// The next request to the host that is no packet.
-    pub(crate) fn next_request(&mut self) -> Option<JsValue> {
+    pub(super) fn next_request(&mut self) -> Option<JsValue> {
         self.requests.pop_front()
     }
 }

@@ -21,7 +21,7 @@ mod addresses;
 #[cfg(not(feature = "sim"))]
 mod capture;
 #[cfg(not(feature = "sim"))]
-pub(crate) mod host;
+mod host;
 #[cfg(not(feature = "sim"))]
 mod inbound;
 #[cfg(not(feature = "sim"))]
