@@ -10,7 +10,7 @@ use offhook_core::event::{
     Reply, SipRequestId,
 };
 use offhook_core::rtp::MediaStats;
-use offhook_core::sip::BodyPart;
+use offhook_core::sip::{BodyPart, Reason};
 use offhook_core::switchboard::LineId;
 use wasm_bindgen::JsValue;
 
@@ -88,11 +88,15 @@ fn of_call(base: f64, call: CallId, event: CallEvent) -> Option<Builder> {
         CallEvent::Silent => of("silent"),
         CallEvent::Goodbye => of("goodbye"),
         CallEvent::Ended(ending) => {
-            let Ending { by, cause: why, error, setup, duration, stats: done, .. } = *ending;
+            let answered_elsewhere = ending.is_answered_elsewhere();
+            let Ending { by, cause: why, error, setup, duration, stats: done, reasons, .. } =
+                *ending;
             cause(of("ended").with("by", by.as_str()), why)
                 .maybe("error", error.map(refused))
                 .maybe("setupMs", setup.map(millis))
                 .with("durationMs", millis(duration))
+                .with("reasons", reasons.into_iter().map(reason).collect::<Array>())
+                .with("answeredElsewhere", answered_elsewhere)
                 .with("stats", stats(&done))
         }
         _ => return None,
@@ -140,6 +144,12 @@ fn millis(time: Duration) -> f64 {
 pub(crate) fn pairs(headers: impl IntoIterator<Item = (String, String)>) -> Array {
     let pair = |(name, value): (String, String)| Array::of2(&name.into(), &value.into());
     headers.into_iter().map(pair).collect()
+}
+
+/// Why a call has ended, in the far end's words.
+fn reason(reason: Reason) -> JsValue {
+    let object = Builder::new().with("protocol", reason.protocol);
+    object.maybe("cause", reason.cause).maybe("text", reason.text).done()
 }
 
 /// The parts of a body.

@@ -13,6 +13,7 @@ use offhook_core::handler::SipAnswer;
 use offhook_core::host::Transport;
 use offhook_core::phone::RequestOptions;
 use offhook_core::sdp::Direction;
+use offhook_core::sip::Reason;
 use offhook_core::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -168,6 +169,24 @@ pub(crate) fn answer(given: &JsValue) -> Result<SipAnswer, JsValue> {
     Ok(answer)
 }
 
+/// Why a call ends; the type `Reason` in TypeScript says what there is.
+pub(crate) fn reasons(given: &JsValue) -> Result<Vec<Reason>, JsValue> {
+    if given.is_undefined() {
+        return Ok(Vec::new());
+    }
+    let reason = |given: JsValue| {
+        let mut fields = Fields::of("reason", &given)?;
+        let mut reason = Reason::sip(0);
+        fields.put("protocol", text, &mut reason.protocol)?;
+        reason.cause = fields.take("cause", port)?;
+        reason.text = fields.take("text", text)?;
+        fields.end()?;
+        Ok(reason)
+    };
+    let list = array(given).map_err(|problem| unusable("reasons", shown(given), problem))?;
+    list.iter().map(reason).collect()
+}
+
 /// The fields of an object that were not taken yet.
 pub(crate) struct Fields {
     fields: Vec<(String, JsValue)>,
@@ -260,7 +279,7 @@ pub(crate) fn small(value: &JsValue) -> Result<u8, &'static str> {
 }
 
 pub(crate) fn port(value: &JsValue) -> Result<u16, &'static str> {
-    u16::try_from(whole(value)?).map_err(|_| "it is above 65535")
+    u16::try_from(whole(value)?).map_err(|_| "it is above 65,535")
 }
 
 fn path(value: &JsValue) -> Result<PathBuf, &'static str> {

@@ -225,9 +225,22 @@ export type CallEvent = { call: number } & (
       setupMs?: number;
       /** How long it was up. */
       durationMs: number;
+      /** Why, where whoever has ended it says more than the status. */
+      reasons: Reason[];
+      /** Whether another of the phones that rang has answered. */
+      answeredElsewhere: boolean;
       stats: CallStats;
     } & Caused)
 );
+
+/** Why a call ends (RFC 3326): beside the status, or what a telephone network says. */
+export interface Reason {
+  /** Whose numbers `cause` is one of: `SIP`, a status code, or `Q.850`, a telephone network's cause. Default SIP. */
+  protocol?: string;
+  cause?: number;
+  /** The same in words; of ours the first 128 characters. */
+  text?: string;
+}
 
 /** A part of a body, and what is said about it; a body that is no multipart is one part. */
 export interface BodyPart {

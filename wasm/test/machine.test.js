@@ -56,11 +56,15 @@ test("two accounts on one machine have their own numbers, calls and events", () 
   assert.equal(ended.setupMs, undefined);
   assert.equal(ended.durationMs, 0);
 
-  there.machine.hangup(called);
+  assert.throws(() => there.machine.hangup(called, [{ protocol: "no token" }]), { code: "invalid_value" });
+  assert.throws(() => there.machine.hangup(called, [{ code: 16 }]), /code/);
+  there.machine.hangup(called, [{ protocol: "Q.850", cause: 16, text: "That is all" }, { cause: 200 }]);
   wire.run(1_000);
   const [denied, end] = [here.take("ended"), here.take("ended")];
   assert.deepEqual([denied.line, denied.by, end.line, end.by], [alice, "local", anna, "remote"]);
   assert.equal(end.durationMs, 1_100);
+  const reasons = [{ protocol: "Q.850", cause: 16, text: "That is all" }, { protocol: "SIP", cause: 200 }];
+  assert.deepEqual([end.reasons, end.answeredElsewhere, denied.reasons], [reasons, true, []]);
   assert.equal(end.setupMs, 0);
   assert.ok(end.stats.sent > 0);
   assert.throws(() => here.machine.hangup(calling), { code: "ended" });

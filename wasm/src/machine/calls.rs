@@ -47,9 +47,14 @@ impl Machine {
         self.of_call(call, |phone, call| phone.redirect(call, contact))
     }
 
-    /// Ends a call that was answered.
-    pub fn hangup(&mut self, call: f64) -> Result<(), JsValue> {
-        self.of_call(call, Phone::hangup)
+    /// Ends a call that was answered, and says why where there is more to say (Reason, RFC 3326).
+    pub fn hangup(
+        &mut self,
+        call: f64,
+        #[wasm_bindgen(unchecked_optional_param_type = "readonly Reason[]")] reasons: JsValue,
+    ) -> Result<(), JsValue> {
+        let reasons = parameters::reasons(&reasons)?;
+        self.of_call(call, |phone, call| phone.hangup_for(call, &reasons))
     }
 
     /// Puts the far end on hold; an event `hold` or `holdFailed` says what became of it.
@@ -62,9 +67,14 @@ impl Machine {
         self.of_call(call, Phone::resume)
     }
 
-    /// Gives up a call that was not answered yet.
-    pub fn cancel(&mut self, call: f64) -> Result<(), JsValue> {
-        self.of_call(call, Phone::cancel)
+    /// Gives up a call that was not answered yet, likewise.
+    pub fn cancel(
+        &mut self,
+        call: f64,
+        #[wasm_bindgen(unchecked_optional_param_type = "readonly Reason[]")] reasons: JsValue,
+    ) -> Result<(), JsValue> {
+        let reasons = parameters::reasons(&reasons)?;
+        self.of_call(call, |phone, call| phone.cancel_for(call, &reasons))
     }
 
     /// Ends a call by whatever its state allows: hangs it up, cancels it, or denies it with 480. Does
