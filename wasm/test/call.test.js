@@ -267,3 +267,11 @@ test("the program of the README survives callers who hang up at any moment", OPT
   await bob.stop();
   await running;
 });
+
+test("a call ends for a reason that the far end learns", OPTIONS, async (t) => {
+  const { call, answering } = await connected(t);
+  const reasons = [{ protocol: "Q.850", cause: 16, text: "Normal clearing" }];
+  const [end] = await Promise.all([answering.ended(), call.hangup({ reasons })]);
+  assert.deepEqual(end.reasons, reasons);
+  assert.equal(end.answeredElsewhere, false);
+});

@@ -6,11 +6,17 @@ import { CallMedia } from "./call_media.js";
 import type { CallSeat } from "./course.js";
 import type { Ended } from "./events.js";
 import { setHold } from "./hold.js";
-import type { CallInfo, CallState, Machine } from "./offhook_wasm.js";
+import type { CallInfo, CallState, Machine, Reason } from "./offhook_wasm.js";
 import { ofEnding } from "./refusals.js";
 import type { Reply, RequestOptions } from "./requests.js";
 import { transfer, type Transfer, type TransferOptions } from "./transfer.js";
 import type { WaitOptions } from "./waiting.js";
+
+/** How a call is ended. */
+export interface EndOptions extends WaitOptions {
+  /** Why, for the far end (Reason, RFC 3326). */
+  readonly reasons?: readonly Reason[];
+}
 
 /**
  * A call. Its events are those of `CallEvent`; the first listener to a type of them also
@@ -89,13 +95,13 @@ export class Call extends CallMedia implements AsyncDisposable {
   }
 
   /** Ends a call that was answered. */
-  async hangup(options?: WaitOptions): Promise<Ended> {
-    return this.#end((machine, id) => machine.hangup(id), options);
+  async hangup(options?: EndOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.hangup(id, options?.reasons), options);
   }
 
   /** Gives up a call of ours that is not answered yet. An answer that crosses is taken and hung up. */
-  async cancel(options?: WaitOptions): Promise<Ended> {
-    return this.#end((machine, id) => machine.cancel(id), options);
+  async cancel(options?: EndOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.cancel(id, options?.reasons), options);
   }
 
   /** Ends it by whatever its state allows: hangs it up, cancels it, or denies it with 480. */

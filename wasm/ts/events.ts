@@ -8,6 +8,7 @@ import type {
   EndedBy,
   MachineEvent,
   PhoneStatus,
+  Reason,
   SipHandler,
   TransferOutcome,
 } from "./offhook_wasm.js";
@@ -97,6 +98,10 @@ export interface Ended extends Caused {
   readonly setupMs?: number;
   /** How long it was up. */
   readonly durationMs: number;
+  /** Why, where the side that has ended it says more than the status (RFC 3326). */
+  readonly reasons: readonly Reason[];
+  /** Whether another of the phones that rang has answered. */
+  readonly answeredElsewhere: boolean;
   /** What its media has done. */
   readonly stats: CallStats;
 }
