@@ -215,18 +215,15 @@ impl Fields {
         name: &'static str,
         read: Read<T>,
     ) -> Result<Option<T>, JsValue> {
-        let Some(index) = self.fields.iter().position(|(field, _)| field == name) else {
-            return Ok(None);
-        };
+        let Some(value) = self.value(name) else { return Ok(None) };
+        read(&value).map(Some).map_err(|problem| unreadable(name, &value, problem))
+    }
+
+    /// Takes what a field holds; `undefined` is nothing.
+    fn value(&mut self, name: &str) -> Option<JsValue> {
+        let index = self.fields.iter().position(|(field, _)| field == name)?;
         let (_, value) = self.fields.swap_remove(index);
-        if value.is_undefined() {
-            return Ok(None);
-        }
-        match read(&value) {
-            Ok(value) => Ok(Some(value)),
-            Err(problem) if SECRETS.contains(&name) => Err(unusable(name, "...".into(), problem)),
-            Err(problem) => Err(unusable(name, shown(&value), problem)),
-        }
+        (!value.is_undefined()).then_some(value)
     }
 
     pub(crate) fn put<T>(
@@ -247,6 +244,12 @@ impl Fields {
             None => Ok(()),
         }
     }
+}
+
+/// A value that cannot be read.
+fn unreadable(name: &'static str, value: &JsValue, problem: &'static str) -> JsValue {
+    let value = if SECRETS.contains(&name) { "...".to_owned() } else { shown(value) };
+    unusable(name, value, problem)
 }
 
 /// A value for a message.
