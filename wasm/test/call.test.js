@@ -40,12 +40,15 @@ test("a call is answered with a codec of its own", OPTIONS, async (t) => {
 
 test("a call that is denied says why", OPTIONS, async (t) => {
   const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
-  const denied = new Promise((resolve) => bob.on("incoming", ({ call }) => resolve(call.deny(486, "At lunch"))));
+  const denied = new Promise((resolve) => {
+    bob.on("incoming", ({ call }) => resolve(call.deny(486, "At lunch", { retryAfter: 90 })));
+  });
   const call = alice.call(at(bob));
   await assert.rejects(call.answered(), (error) => {
     assert.ok(error instanceof OffhookError);
-    const { name, code, status, reason, message } = error;
+    const { name, code, status, reason, retryAfter, message } = error;
     assert.deepEqual([name, code, status, reason], ["OffhookError", "rejected", 486, "At lunch"]);
+    assert.equal(retryAfter, 90);
     assert.equal(message, "it was refused: 486 At lunch (the other side is busy)");
     return true;
   });

@@ -49,10 +49,11 @@ test("two accounts on one machine have their own numbers, calls and events", () 
   wire.settle();
   const incoming = here.take("incoming");
   assert.deepEqual([incoming.line, incoming.call], [alice, alice * LINE + 1]);
-  here.machine.deny(incoming.call, 486, "At lunch");
+  here.machine.deny(incoming.call, 486, "At lunch", 90);
   wire.run(1_000);
   const ended = there.take("ended");
   assert.deepEqual([ended.call, ended.by, ended.code, ended.reason], [back, "remote", 486, "At lunch"]);
+  assert.equal(ended.retryAfter, 90);
   assert.equal(ended.setupMs, undefined);
   assert.equal(ended.durationMs, 0);
 

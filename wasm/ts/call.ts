@@ -12,6 +12,12 @@ import type { Reply, RequestOptions } from "./requests.js";
 import { transfer, type Transfer, type TransferOptions } from "./transfer.js";
 import type { WaitOptions } from "./waiting.js";
 
+/** What `deny` says beside the status, and how long it waits. */
+export interface DenyOptions extends WaitOptions {
+  /** After how many seconds it may be tried again (Retry-After). */
+  readonly retryAfter?: number;
+}
+
 /** How a call is ended. */
 export interface EndOptions extends WaitOptions {
   /** Why, for the far end (Reason, RFC 3326). */
@@ -85,8 +91,8 @@ export class Call extends CallMedia implements AsyncDisposable {
   }
 
   /** Refuses a call that came in, with a status `code` from 400 to 699 (603) and a reason or the code's own. */
-  async deny(code = 603, reason?: string, options?: WaitOptions): Promise<Ended> {
-    return this.#end((machine, id) => machine.deny(id, code, reason), options);
+  async deny(code = 603, reason?: string, options?: DenyOptions): Promise<Ended> {
+    return this.#end((machine, id) => machine.deny(id, code, reason, options?.retryAfter), options);
   }
 
   /** Sends the caller of a call that came in to another URI (302). */

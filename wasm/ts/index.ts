@@ -1,5 +1,5 @@
 // What every entry of the package exports.
-export { Call, type EndOptions } from "./call.js";
+export { Call, type DenyOptions, type EndOptions } from "./call.js";
 export type { CallClass } from "./calls.js";
 export type { Capture } from "./capture.js";
 export type { CallSeat } from "./course.js";

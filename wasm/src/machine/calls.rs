@@ -1,5 +1,8 @@
 //! Commands to calls. A call's number says whose it is.
 
+use core::time::Duration;
+
+use offhook_core::call::DenyOptions;
 use offhook_core::error::Error;
 use offhook_core::event::{CallId, CallState, ReferralId};
 use offhook_core::phone::Phone;
@@ -37,9 +40,19 @@ impl Machine {
         self.of_call(call, Phone::progress)
     }
 
-    /// Refuses a call with a status code, 400 to 699.
-    pub fn deny(&mut self, call: f64, code: u16, reason: Option<String>) -> Result<(), JsValue> {
-        self.of_call(call, |phone, call| phone.deny(call, code, reason.as_deref()))
+    /// Refuses a call with a status code, 400 to 699, and says after how many seconds it may be tried
+    /// again, if that is known.
+    pub fn deny(
+        &mut self,
+        call: f64,
+        code: u16,
+        reason: Option<String>,
+        #[wasm_bindgen(js_name = retryAfter)] retry_after: Option<f64>,
+    ) -> Result<(), JsValue> {
+        let mut options = DenyOptions::default();
+        options.reason = reason;
+        options.retry_after = retry_after.map(|secs| Duration::from_secs(secs as u64));
+        self.of_call(call, |phone, call| phone.deny_with(call, code, options))
     }
 
     /// Sends the caller elsewhere.
