@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 const built = fileURLToPath(new URL("../../target/debug/offhook", import.meta.url));
@@ -16,7 +17,10 @@ export const missing = isMissing && `${binary} is missing: run cargo build`;
 export function offhook(t, ...args) {
   const child = spawn(binary, [...args, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => child.kill("SIGKILL"));
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  // Everything is read at once: it waits where nobody reads what it says.
+  const said = new PassThrough({ objectMode: true });
+  createInterface({ input: child.stdout }).on("line", (line) => said.write(line)).on("close", () => said.end());
+  const lines = said[Symbol.asyncIterator]();
   const event = async (...types) => {
     for (let line; !(line = await lines.next()).done; ) {
       const event = JSON.parse(line.value);
