@@ -30,6 +30,15 @@ impl Instant {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
     }
+
+    /// The first instant, this one or later, that is a multiple of `step` after the origin. A step of
+    /// zero changes nothing.
+    pub const fn round_up(self, step: Duration) -> Self {
+        match step.0 {
+            0 => self,
+            step => Self(self.0.div_ceil(step).saturating_mul(step)),
+        }
+    }
 }
 
 impl Add<Duration> for Instant {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offhook_core::host::{Channel, Transport};
-use offhook_core::time::WallTime;
+use offhook_core::time::{Duration, WallTime};
 use offhook_core::trace::{Kind, Packet, Trace};
 
 use crate::error::{Error, io_problem};
@@ -82,25 +82,34 @@ impl Capture {
         bytes: &[u8],
     ) {
         if self.signalling {
-            self.push(transport, Kind::Sip, from, to, bytes);
+            self.push(Duration::ZERO, transport, Kind::Sip, from, to, bytes);
         }
     }
 
-    pub(crate) fn media(&self, channel: Channel, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    /// Keeps a packet that came or left `age` ago.
+    pub(crate) fn media(
+        &self,
+        channel: Channel,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: &[u8],
+        age: Duration,
+    ) {
         if self.media {
-            self.push(Transport::Udp, channel.into(), from, to, bytes);
+            self.push(age, Transport::Udp, channel.into(), from, to, bytes);
         }
     }
 
     fn push(
         &self,
+        age: Duration,
         transport: Transport,
         kind: Kind,
         from: SocketAddr,
         to: SocketAddr,
         bytes: &[u8],
     ) {
-        let at = self.time.now();
+        let at = self.time.now() - age;
         let wall = WallTime::from_micros(self.zero + at.as_micros());
         let packet = Packet { at, wall, from, to, transport, kind, bytes };
         if let Some(watcher) = &self.watcher {

@@ -18,10 +18,12 @@ use crate::broadcast::Events;
 use crate::call::Call;
 use crate::driver::Driver;
 use crate::driver::board::{Board, Group, Hub, LineJobs};
+use crate::driver::engine::Engine;
 use crate::driver::line::Line;
 use crate::error::Error;
 use crate::event::Event;
 use crate::handler::CallHandler;
+use crate::host::arrivals::Means;
 use crate::host::sockets::{ConnectionOptions, Sockets};
 use crate::host::timebase::Timebase;
 use crate::incoming::{Incoming, Referrals};
@@ -216,12 +218,14 @@ impl Phone {
         let listening = sockets.listening();
         let PhoneOptions { capture, soundless, .. } = self.held.options.clone();
         let board = Board::new(Arc::clone(&self.held.group));
-        let mut driver = Driver::new(board, Timebase::new(), sockets, capture.clone());
+        let time = Timebase::new();
+        let engine = Engine::new(time, Means::find()?);
+        let mut driver = Driver::new(board, time, sockets, capture.clone());
         driver.ask_names_of(&parameters.dns_servers);
         if soundless {
             driver.share_ports();
         }
-        let hub = Hub::new(driver.jobs(), listening, capture, soundless);
+        let hub = Hub::new(driver.jobs(), listening, capture, soundless, engine);
         tokio::spawn(async move { drop(driver.run().await) });
         Ok(hub)
     }

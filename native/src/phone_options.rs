@@ -1,9 +1,12 @@
 //! What a phone has from this machine, besides its parameters.
 
+use std::time::Duration;
+
 use tokio::runtime::Handle;
 
 use crate::capture::Capture;
-use crate::driver::line::MediaRuntime;
+use crate::driver::engine::MediaRuntime;
+use crate::host::alarm::Alarm;
 
 /// Options of a [`Phone`](crate::Phone) that are no parameters of SIP. By default it records no packets,
 /// and carries the sound of all its calls itself.
@@ -22,12 +25,20 @@ impl PhoneOptions {
         self
     }
 
-    /// Carries the media of a call that begins when there are more than `beyond` on `runtime`. For a
-    /// phone started on a runtime of one thread, which answers the most calls for its time, but has
-    /// to leave the sound of many to other threads. That runtime needs neither I/O nor time enabled,
-    /// and must live as long as the calls.
+    /// Carries the media of a call that begins when there are more than `beyond` on `runtime`, which
+    /// then has as many workers for media as threads; without this, all calls share one worker on the
+    /// runtime on which the phone was started. One worker carries a thousand calls and more: this is for
+    /// a phone on a runtime of one thread that has more calls than that, or does other work. The runtime
+    /// must live as long as the calls.
+    ///
+    /// # Panics
+    /// When `runtime` has I/O or time not enabled: each worker has an alarm there.
     #[must_use]
     pub fn share_media(mut self, beyond: usize, runtime: Handle) -> Self {
+        {
+            let _entered = runtime.enter();
+            drop((Alarm::new(), tokio::time::sleep(Duration::ZERO)));
+        }
         self.media_runtime = Some(MediaRuntime { beyond, runtime });
         self
     }

@@ -93,7 +93,8 @@ async fn what_was_played_before_the_end_is_heard() {
 /// A phone of one thread has others carry the sound of the calls that are too many for it.
 #[tokio::test]
 async fn media_beyond_some_calls_goes_to_another_runtime() {
-    let many = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let many =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let alice = start(direct("alice")).await;
     let options = PhoneOptions::default().share_media(1, many.handle().clone());
     let bob = Phone::with_options(direct("bob"), options);
@@ -112,7 +113,7 @@ async fn media_beyond_some_calls_goes_to_another_runtime() {
 /// A call that is over before its sound has begun has the codec that was agreed all the same.
 #[tokio::test]
 async fn the_end_of_a_call_does_not_wait_for_its_media() {
-    let never = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let never = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = PhoneOptions::default().share_media(0, never.handle().clone());
     let [alice, bob] =
         ["alice", "bob"].map(|user| Phone::with_options(direct(user), options.clone()));

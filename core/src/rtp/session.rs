@@ -64,6 +64,8 @@ pub enum DtmfError {
 #[derive(Debug)]
 pub struct MediaSession {
     stage: Stage,
+    /// Frames begin and end at multiples of this.
+    grid: Duration,
     streams: Vec<(u8, Stream)>,
     /// What waits for a stream.
     waiting: Outgoing,
@@ -93,6 +95,7 @@ enum Stage {
 pub(super) struct Opening {
     pub(super) cname: String,
     pub(super) options: MediaOptions,
+    pub(super) grid: Duration,
 }
 
 #[derive(Debug)]
@@ -107,6 +110,7 @@ impl MediaSession {
     pub fn new() -> Self {
         Self {
             stage: Stage::New,
+            grid: Duration::ZERO,
             streams: Vec::new(),
             waiting: Outgoing::new(DEFAULT_RATE),
             waiting_digits: Vec::new(),
@@ -118,12 +122,22 @@ impl MediaSession {
         }
     }
 
+    /// Has every frame leave, and be heard, at a multiple of `grid` after the origin of the host's clock
+    /// (as far as packets last a multiple of it), so that a host carries out the frames of many
+    /// sessions together. A stream then begins later by less than `grid`. Zero, as with
+    /// [`new`](Self::new), means no grid.
+    #[must_use]
+    pub fn on_grid(mut self, grid: Duration) -> Self {
+        self.grid = grid;
+        self
+    }
+
     /// Does what signalling tells.
     pub fn handle_control(&mut self, host: &mut dyn Host, control: MediaControl) {
         match control {
             MediaControl::Open { cname, options } => {
                 if matches!(self.stage, Stage::New) {
-                    self.stage = Stage::Open(Opening { cname, options });
+                    self.stage = Stage::Open(Opening { cname, options, grid: self.grid });
                 }
             }
             MediaControl::Configure { stream, parameters } => {

@@ -62,7 +62,7 @@ impl Stream {
         parameters: MediaParameters,
         outgoing: Outgoing,
     ) -> Self {
-        let Opening { cname, options } = opening;
+        let Opening { cname, options, grid } = opening;
         let MediaParameters { transport, agreed } = parameters;
         let now = host.now();
         let rate = agreed.send.codec.sample_rate();
@@ -72,7 +72,7 @@ impl Stream {
             digits: (options.digit_duration, options.digit_pause),
             timing: Timing::default(),
             // A frame leaves, and is heard, when its time has passed.
-            pacer: Pacer::new(now + ptime, ptime),
+            pacer: Pacer::new((now + ptime).round_up(*grid), ptime),
             sender: Sender::new(host, &agreed.send, outgoing),
             receiver: Receiver::new(latch, rate, 1),
             reporter: Reporter::new(host, cname),

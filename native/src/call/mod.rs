@@ -99,7 +99,7 @@ impl Call {
     /// Samples a second inside the call: what the codec carries; audio at this rate is not resampled.
     /// 8000 before a codec is agreed.
     pub fn rate(&self) -> u32 {
-        // The media task may learn of the answer a moment later than who waits for it.
+        // The media may learn of the answer a moment later than who waits for it.
         let agreed = self.shared().profile().info().codec;
         agreed.map_or_else(|| self.shared().session().rate(), Codec::sample_rate)
     }
@@ -356,7 +356,7 @@ impl Call {
     pub fn send_dtmf(&self, digits: &str) -> Result<(), Error> {
         self.has_media("send digits to")?;
         self.shared().session().send_dtmf(digits)?;
-        self.shared().wake.notify_one();
+        self.shared().wake();
         Ok(())
     }
 

@@ -1,16 +1,18 @@
-//! What a call's handles, the signalling driver and the call's media task have in common.
+//! What a call's handles, the signalling driver and the call's media have in common.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use offhook_core::call::CallProfile;
 use offhook_core::event::{CallId, CallState, Cause};
+use offhook_core::host::Endpoint;
 use offhook_core::rtp::MediaSession;
 use tokio::sync::{Notify, watch};
 
 use crate::audio::recording::Taps;
 use crate::broadcast::Broadcast;
 use crate::driver::board::LineJobs;
+use crate::driver::engine::WorkerLink;
 use crate::driver::line::Line;
 use crate::driver::media::Order;
 use crate::event::{CallEvent, Ending};
@@ -21,34 +23,38 @@ pub(crate) struct CallShared {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) events: Broadcast<CallEvent>,
     pub(crate) taps: Arc<Taps>,
-    /// Tells the media task that a handle gave the session something to do, or signalling an order.
-    pub(crate) wake: Notify,
     /// Tells handles that the session moved on: time passed, something came, or the call ended.
     pub(crate) moved: Notify,
     profile: Mutex<CallProfile>,
     session: Mutex<MediaSession>,
-    /// The orders of signalling to the media task; a channel would have room for many from the start.
+    /// The orders of signalling to the call's media; a channel would have room for many from the start.
     orders: Mutex<Vec<Order>>,
-    /// Whether the call has a media task.
+    /// Whether a worker has the call's media.
     has_media: AtomicBool,
-    /// Whether that has begun to run.
+    /// Whether it has begun to run it.
     media_runs: AtomicBool,
+    /// The way to that worker.
+    worker: Mutex<Option<WorkerLink>>,
+    /// Whether the worker has been asked to run the media and has not yet done so.
+    woken: AtomicBool,
 }
 
-/// The media task's hold on its call: while there is one, more may be heard. Its end is reported to the
-/// line, which has the call's final figures then.
+/// The hold that a call's media has on the call: while there is one, more may be heard. Its end is
+/// reported to the line, which has the call's final figures then.
 pub(crate) struct Media {
     shared: Arc<CallShared>,
     jobs: LineJobs,
 }
 
 impl Media {
-    pub(crate) fn begin(shared: &Arc<CallShared>, jobs: LineJobs) -> Self {
+    /// `worker` has the call's media from now on.
+    pub(crate) fn begin(shared: &Arc<CallShared>, worker: WorkerLink, jobs: LineJobs) -> Self {
+        *lock(&shared.worker) = Some(worker);
         shared.has_media.store(true, Ordering::Release);
         Self { shared: Arc::clone(shared), jobs }
     }
 
-    /// The task has begun to run.
+    /// The worker has begun to run it.
     pub(crate) fn run(&self) {
         self.media_runs.store(true, Ordering::Release);
     }
@@ -69,8 +75,9 @@ impl std::ops::Deref for Media {
 }
 
 impl Drop for Media {
-    /// Also when the runtime drops the task.
+    /// Also when the runtime drops the worker.
     fn drop(&mut self) {
+        drop(lock(&self.worker).take());
         self.taps.close();
         self.has_media.store(false, Ordering::Release);
         self.moved.notify_waiters();
@@ -106,43 +113,70 @@ impl CallShared {
             status: watch::Sender::new(status),
             events: Broadcast::keeping(|missed| CallEvent::Lagged { missed }),
             taps: Arc::default(),
-            wake: Notify::new(),
             moved: Notify::new(),
             profile: Mutex::new(profile),
             session: Mutex::new(session),
             orders: Mutex::default(),
             has_media: AtomicBool::new(false),
             media_runs: AtomicBool::new(false),
+            worker: Mutex::default(),
+            woken: AtomicBool::new(false),
         })
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, MediaSession> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.session)
     }
 
     pub(crate) fn profile(&self) -> MutexGuard<'_, CallProfile> {
-        self.profile.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.profile)
     }
 
-    /// Whether the call has a media task.
+    /// Whether a worker has the call's media.
     pub(crate) fn has_media(&self) -> bool {
         self.has_media.load(Ordering::Acquire)
     }
 
-    /// Whether a media task works for the call.
+    /// Whether a worker carries the call's media.
     pub(crate) fn media_runs(&self) -> bool {
         self.has_media() && self.media_runs.load(Ordering::Acquire)
     }
 
-    /// Tells the media task what to do.
+    /// Gives the call's media an order.
     pub(crate) fn order(&self, order: Order) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        self.wake.notify_one();
+        lock(&self.orders).push(order);
+        self.wake();
     }
 
-    /// Takes the orders for the media task, oldest first.
+    /// Takes the orders for the call's media, oldest first.
     pub(crate) fn take_orders(&self) -> Vec<Order> {
-        std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+        match self.woken.swap(false, Ordering::AcqRel) {
+            true => std::mem::take(&mut lock(&self.orders)),
+            false => Vec::new(),
+        }
+    }
+
+    /// Has the call's media see to what the session was given to do, and to its orders.
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Some(worker) = &*lock(&self.worker)
+        {
+            worker.run();
+        }
+    }
+
+    /// Queues audio to be sent; says how many samples were taken. The media takes it with its next
+    /// frame, and is woken only where that was far away.
+    pub(crate) fn write_audio(&self, rate: u32, samples: &[i16]) -> usize {
+        let mut session = self.session();
+        let before = session.next_deadline();
+        let taken = session.write_audio(rate, samples);
+        let earlier = session.next_deadline() < before;
+        drop(session);
+        if earlier {
+            self.wake();
+        }
+        taken
     }
 
     /// Waits until `ready` has something to say. Cancel-safe: nothing is taken but by `ready`. The
@@ -166,4 +200,9 @@ impl CallShared {
             moved.await;
         }
     }
+}
+
+/// Nothing here is left half changed by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

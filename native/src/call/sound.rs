@@ -62,9 +62,7 @@ impl Call {
     /// [`InvalidState`](Refusal::InvalidState) before media is agreed; [`Error::Ended`].
     pub fn write_audio(&self, rate: u32, samples: &[i16]) -> Result<usize, Error> {
         self.has_media("write audio to")?;
-        let taken = self.shared().session().write_audio(rate, samples);
-        self.shared().wake.notify_one();
-        Ok(taken)
+        Ok(self.shared().write_audio(rate, samples))
     }
 
     /// As [`write_audio`](Self::write_audio), of 8-bit unsigned samples, of which 0x80 is silence:
@@ -81,7 +79,7 @@ impl Call {
     /// played.
     pub fn flush_audio(&self) -> Duration {
         let dropped = self.shared().session().flush_audio();
-        self.shared().wake.notify_one();
+        self.shared().wake();
         self.shared().moved.notify_waiters();
         dropped.into()
     }
@@ -108,7 +106,7 @@ impl Call {
         if !self.shared().session().mark(name) {
             return Err(Error::TooManyMarks { limit: MAX_MARKS });
         }
-        self.shared().wake.notify_one();
+        self.shared().wake();
         Ok(())
     }
 
@@ -179,11 +177,9 @@ impl Call {
         for piece in samples.chunks(piece) {
             let mut rest = piece;
             let room = |shared: &CallShared| {
-                let mut session = shared.session();
-                if session.queued() < AHEAD {
-                    let taken = session.write_audio(rate, rest);
+                if shared.session().queued() < AHEAD {
+                    let taken = shared.write_audio(rate, rest);
                     rest = rest.get(taken..).unwrap_or_default();
-                    shared.wake.notify_one();
                 }
                 rest.is_empty().then_some(())
             };

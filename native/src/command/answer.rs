@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::EASY;
 use super::arguments::AnswerArguments;
 use super::call::{end, press};
 use super::failure::{Failure, Status};
@@ -17,9 +18,6 @@ use super::files::Files;
 use super::output::Output;
 use super::recordings::Recordings;
 use super::session::{Session, parameters};
-
-/// How many calls one thread carries with ease; those beyond are carried by others.
-const EASY: usize = 64;
 
 /// Answers calls; what there is beyond [`EASY`] on the runtime `many`.
 pub(crate) async fn run(

@@ -33,6 +33,10 @@ use config::Refused;
 use failure::Failure;
 use output::Output;
 
+/// How many calls with sound one thread carries with ease, half of what it can; those beyond are carried
+/// by others.
+const EASY: usize = 500;
+
 /// Runs the command that the arguments name, and says how it ended.
 pub(crate) fn run() -> ExitCode {
     let given: Vec<_> = std::env::args_os().collect();
@@ -63,8 +67,8 @@ fn end(output: Output, failure: &Failure) -> ExitCode {
     failure.exit_code()
 }
 
-/// One thread for signalling and the sound of a few calls, because waking others costs more than
-/// the work of a call; and as many as there are processors for the sound of many.
+/// One thread for signalling and the sound of some hundred calls, because waking others costs more than
+/// the work of a call; and as many as there are processors for the sound of more.
 fn runtimes() -> Result<(Runtime, Runtime), Failure> {
     let own = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let many = Builder::new_multi_thread().enable_all().build().map_err(Failure::internal)?;

@@ -10,11 +10,11 @@ use offhook_core::time::Instant;
 
 use tokio::sync::watch;
 
+use super::engine::Engine;
 use super::line::Line;
 use super::{DrivenEndpoint, Jobs};
 use crate::capture::Capture;
 use crate::host::endpoint_host::EndpointHost;
-use crate::host::metronome::Metronome;
 use crate::host::turned_away::TurnedAway;
 
 /// Phones that share sockets, and the driver that carries them while any of them runs.
@@ -32,7 +32,7 @@ pub(crate) struct Hub {
     pub(crate) listening: Vec<(Transport, SocketAddr)>,
     pub(crate) capture: Option<Capture>,
     pub(crate) soundless: bool,
-    pub(crate) metronome: Arc<Metronome>,
+    pub(crate) engine: Arc<Engine>,
     /// How many lines there are or are about to be.
     lines: usize,
     /// The number of the last line asked for.
@@ -99,9 +99,10 @@ impl Hub {
         listening: Vec<(Transport, SocketAddr)>,
         capture: Option<Capture>,
         soundless: bool,
+        engine: Engine,
     ) -> Self {
-        let metronome = Metronome::start();
-        Self { jobs, listening, capture, soundless, metronome, lines: 0, last: 0 }
+        let engine = Arc::new(engine);
+        Self { jobs, listening, capture, soundless, engine, lines: 0, last: 0 }
     }
 
     /// Adds a line; `end` is dropped when it is over.

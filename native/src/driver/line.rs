@@ -19,14 +19,14 @@ use offhook_core::time::Instant;
 use tokio::sync::oneshot;
 
 use super::board::{Hub, LineJobs};
-use super::media::{self, Order};
+use super::engine::{Engine, GRID, MediaRuntime};
+use super::media::{CallMedia, Order};
 use crate::call::shared::{CallShared, Media};
 use crate::call::{Call, Transfer};
 use crate::capture::Capture;
 use crate::event::Event;
 use crate::handler;
 use crate::host::endpoint_host::EndpointHost;
-use crate::host::metronome::Metronome;
 use crate::host::turned_away::TurnedAway;
 use crate::phone::shared::PhoneShared;
 use crate::referral::Referral;
@@ -38,9 +38,9 @@ pub(crate) struct Line {
     calls: HashMap<CallId, Arc<CallShared>>,
     requests: HashMap<SipRequestId, oneshot::Sender<RequestOutcome>>,
     transfers: HashMap<CallId, oneshot::Sender<Transfer>>,
-    /// The ends of calls whose media tasks have not ended yet.
+    /// The ends of calls whose media has not ended yet.
     endings: HashMap<CallId, Box<Ending>>,
-    metronome: Arc<Metronome>,
+    engine: Arc<Engine>,
     media_runtime: Option<MediaRuntime>,
     capture: Option<Capture>,
     /// Whether calls have no media at all.
@@ -51,14 +51,6 @@ pub(crate) struct Line {
     /// Whether the phone has stopped: the line is done when its last call has ended.
     stopped: bool,
     done: bool,
-}
-
-/// The runtime for the media of calls beyond what the driver's own thread can carry.
-#[derive(Clone, Debug)]
-pub(crate) struct MediaRuntime {
-    /// How many calls the driver's own thread carries.
-    pub(crate) beyond: usize,
-    pub(crate) runtime: tokio::runtime::Handle,
 }
 
 /// The answer to a request: [`event::Event::Response`].
@@ -78,7 +70,7 @@ impl Line {
             requests: HashMap::new(),
             transfers: HashMap::new(),
             endings: HashMap::new(),
-            metronome: Arc::clone(&hub.metronome),
+            engine: Arc::clone(&hub.engine),
             media_runtime,
             capture: hub.capture.clone(),
             soundless: hub.soundless,
@@ -198,7 +190,7 @@ impl Line {
     /// Makes what a new call needs.
     fn admit(&mut self, call: CallId) -> Option<Arc<CallShared>> {
         let profile = self.phone.profile(call)?;
-        let shared = CallShared::new(profile, MediaSession::new());
+        let shared = CallShared::new(profile, MediaSession::new().on_grid(GRID));
         self.calls.insert(call, Arc::clone(&shared));
         Some(shared)
     }
@@ -284,7 +276,7 @@ impl Line {
         shared.moved.notify_waiters();
     }
 
-    /// A call is over. Its media task, if it runs, takes what waits in its sockets, and
+    /// A call is over. Its media, if it runs, takes what waits in its sockets, and
     /// [reports its end](Self::media_ended).
     fn end(&mut self, call: CallId, ending: Box<Ending>) {
         self.transfers.remove(&call);
@@ -300,7 +292,7 @@ impl Line {
         }
     }
 
-    /// A call's media task has ended.
+    /// A call's media has ended.
     pub(crate) fn media_ended(&mut self, call: CallId) {
         if let Some(ending) = self.endings.remove(&call) {
             self.finish_call(call, ending);
@@ -338,8 +330,8 @@ impl Line {
         }
     }
 
-    /// Passes a control on to the call's media task, which begins with the first stream. That and what
-    /// comes before goes to the session itself: a call may be over before its task has run.
+    /// Passes a control on to the call's media, which a worker carries from the first stream on. That and
+    /// what comes before goes to the session itself: a call may be over before the worker has run.
     fn control(
         &mut self,
         host: &mut EndpointHost,
@@ -355,9 +347,9 @@ impl Line {
             }
             _ => None,
         };
-        let has_task = shared.has_media();
-        let begins = !has_task && matches!(control, MediaControl::Configure { .. });
-        let later = match has_task {
+        let is_carried = shared.has_media();
+        let begins = !is_carried && matches!(control, MediaControl::Configure { .. });
+        let later = match is_carried {
             true => Some(Order::Control(control.into())),
             false => {
                 shared.session().handle_control(host, control);
@@ -368,17 +360,15 @@ impl Line {
         let sockets = sockets.map(Order::Sockets);
         sockets.into_iter().chain(later).for_each(|order| shared.order(order));
         if begins {
-            let (beat, capture) = (self.metronome.beat(), self.capture.clone());
-            let media = Media::begin(shared, jobs.clone());
-            let task = media::run(media, host.time, beat, capture);
-            match self.media_runtime.as_ref().filter(|media| calls > media.beyond) {
-                Some(media) => media.runtime.spawn(task),
-                None => tokio::spawn(task),
-            };
+            let elsewhere = self.media_runtime.as_ref().filter(|media| calls > media.beyond);
+            let capture = self.capture.clone();
+            self.engine.carry(elsewhere.map(|media| &media.runtime), |worker, time| {
+                CallMedia::new(Media::begin(shared, worker, jobs.clone()), time, capture)
+            });
         }
     }
 
-    /// Handles an event of a call's media task.
+    /// Handles an event of a call's media.
     pub(crate) fn handle_media_event(&mut self, call: CallId, event: MediaEvent) {
         self.phone.handle_media_event(call, &event);
         // It comes with every frame of who writes frame by frame, and would drive out what listeners wait for.

@@ -1,29 +1,30 @@
-//! A call's media task: the session, its sockets and its clock.
+//! A call's media: its session and its sockets, carried by a worker of the [`engine`](super::engine).
 //!
 //! Signalling reaches it by [`Order`]s only, and it reaches signalling by jobs that carry a
 //! [`MediaEvent`](offhook_core::media::MediaEvent) only.
+//!
+//! Nothing watches its sockets. They are looked at before a frame is due, for that is when what came is
+//! wanted; how early it came the system has noted.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::task::Poll;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::SystemTime;
 
 use offhook_core::host::{
     Channel, Clock, Datagrams, Endpoint, Entropy, Inbound, MediaPort, Outbound,
 };
 use offhook_core::media::MediaControl;
-use offhook_core::time::{Instant, WallTime};
-use tokio::net::UdpSocket;
+use offhook_core::time::{Duration, Instant, WallTime};
 
+use super::engine::GRID;
 use crate::call::shared::Media;
 use crate::capture::Capture;
+use crate::host::arrivals::{Arrivals, Means};
 use crate::host::entropy;
 use crate::host::media::MediaSockets;
-use crate::host::metronome::Beat;
 use crate::host::outbox::Outbox;
 use crate::host::timebase::Timebase;
 
-/// The orders from signalling to a media task.
+/// The orders from signalling to a call's media.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// The control that needs these sockets follows.
@@ -32,67 +33,97 @@ pub(crate) enum Order {
     Control(Box<MediaControl>),
 }
 
-/// How many packets of one socket are taken before others are looked at.
-const BATCH: usize = 32;
-/// No packet that we negotiate is larger; a longer one is cut and fails to parse.
-const LARGEST: usize = 4_096;
-
-thread_local! {
-    /// Where packets are read to: one a thread, so that a call has none of its own.
-    static BUFFER: RefCell<[u8; LARGEST]> = const { RefCell::new([0; LARGEST]) };
-}
-
-/// Carries the media of one call until signalling closes it.
-pub(crate) async fn run(shared: Media, time: Timebase, beat: Beat, capture: Option<Capture>) {
-    shared.run();
-    let mut task = Task {
-        shared,
-        host: MediaHost { time, outbox: Outbox::new() },
-        sockets: Vec::new(),
-        tapped: Vec::new(),
-        capture,
-    };
-    'call: loop {
-        // What was ordered together is done together.
-        for order in task.shared.take_orders() {
-            let over =
-                matches!(&order, Order::Control(control) if **control == MediaControl::Close);
-            if over {
-                // What the peer sent before its BYE is heard, and counts.
-                task.receive_all();
-            }
-            task.handle_order(order);
-            if over {
-                break 'call;
-            }
-        }
-        let deadline = task.advance();
-        beat.set(deadline.map(|deadline| time.at(deadline)));
-        tokio::select! {
-            // After a stall what waits in the sockets comes before the frames that are due, or they
-            // would be played without it.
-            biased;
-            (index, channel) = task.readable() => {
-                BUFFER.with_borrow_mut(|buffer| task.receive(index, channel, buffer));
-            }
-            () = beat.due() => {}
-            () = task.shared.wake.notified() => {}
-        }
+impl Order {
+    fn is_close(&self) -> bool {
+        matches!(self, Self::Control(control) if **control == MediaControl::Close)
     }
-    task.advance();
 }
 
-struct Task {
+/// How often the sockets are looked at if no frame is due: often enough that digits and the ends of
+/// streams are known in time. Where the system does not note when packets come, whoever looks has to
+/// know it.
+const LOOK: Duration = Duration::from_millis(if cfg!(target_os = "linux") { 20 } else { 1 });
+/// The same for reports, which change nothing that is heard.
+const LOOK_FOR_REPORTS: Duration =
+    if cfg!(target_os = "linux") { Duration::from_millis(100) } else { LOOK };
+/// And for calls that neither send nor hear anything, whose sessions want something once a second.
+const LOOK_AT_REST: Duration = Duration::from_secs(2);
+/// A session with nothing to do for longer is such a call: no packet lasts longer.
+const AT_REST: Duration = Duration::from_millis(200);
+/// What is due within the same millisecond is done together.
+const ROUND: Duration = Duration::from_millis(1);
+
+/// The media of one call.
+pub(crate) struct CallMedia {
     shared: Media,
-    host: MediaHost,
     /// They stay until the call is over: a stream that was removed may come back.
     sockets: Vec<MediaSockets>,
-    tapped: Vec<[i16; 2]>,
     capture: Option<Capture>,
+    /// When the sockets were looked at last.
+    looked: Instant,
+    /// The same for those of reports.
+    looked_for_reports: Instant,
 }
 
-impl Task {
-    fn handle_order(&mut self, order: Order) {
+/// What the calls of one worker use in turn.
+pub(crate) struct Tools {
+    host: MediaHost,
+    arrivals: Arrivals,
+    /// The system's time of day at the time that the host shows.
+    wall: SystemTime,
+    tapped: Vec<[i16; 2]>,
+}
+
+impl Tools {
+    pub(crate) fn new(time: Timebase, means: Means) -> Self {
+        let host = MediaHost { time, now: time.now(), outbox: Outbox::new() };
+        let (arrivals, wall) = (Arrivals::new(means), SystemTime::now());
+        Self { host, arrivals, wall, tapped: Vec::new() }
+    }
+
+    /// Reads the clocks, for all that is done until they are read again; returns the time.
+    pub(crate) fn read_clocks(&mut self) -> Instant {
+        (self.host.now, self.wall) = (self.host.time.now(), SystemTime::now());
+        self.host.now
+    }
+}
+
+impl CallMedia {
+    pub(crate) fn new(shared: Media, time: Timebase, capture: Option<Capture>) -> Self {
+        let looked = time.now();
+        Self { shared, sockets: Vec::new(), capture, looked, looked_for_reports: looked }
+    }
+
+    /// A worker has begun to run it.
+    pub(crate) fn begin(&self) {
+        self.shared.run();
+    }
+
+    /// Does what is due and what was ordered, and says when to come back; `None` when the call is over.
+    pub(crate) fn run(&mut self, tools: &mut Tools) -> Option<Instant> {
+        let orders = self.shared.take_orders();
+        let over = orders.iter().any(Order::is_close);
+        // What waits in the sockets comes before the frames that are due, or after a stall they would be
+        // played without it; and before the end, for what the peer sent before its BYE is heard.
+        self.look(tools, over);
+        // What was ordered together is done together.
+        for order in orders {
+            self.handle_order(tools, order);
+        }
+        let deadline = self.advance(tools);
+        (!over).then(|| self.next_run(deadline))
+    }
+
+    fn next_run(&self, deadline: Option<Instant>) -> Instant {
+        // What the session leaves undone now it does next time.
+        let deadline = deadline.unwrap_or(Instant::FAR).max(self.looked + Duration::from_micros(1));
+        match deadline > self.looked + AT_REST {
+            true => deadline.min(self.looked + LOOK_AT_REST).round_up(GRID),
+            false => deadline.min(self.looked + LOOK).round_up(ROUND),
+        }
+    }
+
+    fn handle_order(&mut self, tools: &mut Tools, order: Order) {
         match order {
             Order::Sockets(sockets) => {
                 self.sockets.reserve_exact(1);
@@ -102,63 +133,70 @@ impl Task {
                 if let MediaControl::Release { port } = *control {
                     self.sockets.retain(|sockets| sockets.port != port);
                 }
-                self.shared.session().handle_control(&mut self.host, *control);
-                self.flush();
+                self.shared.session().handle_control(&mut tools.host, *control);
+                self.flush(tools);
             }
         }
     }
 
     /// Handles due deadlines, passes on the session's events and sends its packets; returns the next
     /// deadline.
-    fn advance(&mut self) -> Option<Instant> {
+    fn advance(&mut self, tools: &mut Tools) -> Option<Instant> {
         let mut session = self.shared.session();
-        session.handle_deadline(&mut self.host);
+        session.handle_deadline(&mut tools.host);
         while let Some(event) = session.next_event() {
             self.shared.send(|line, call| line.handle_media_event(call, event));
         }
-        self.tapped.clear();
+        tools.tapped.clear();
         let rate = session.tap_rate();
-        self.tapped.extend(session.drain_tap());
+        tools.tapped.extend(session.drain_tap());
         let deadline = session.next_deadline();
         drop(session);
-        self.flush();
+        self.flush(tools);
         if let Some(rate) = rate {
-            self.shared.taps.send(rate, &self.tapped);
+            self.shared.taps.send(rate, &tools.tapped);
         }
         self.shared.moved.notify_waiters();
         deadline
     }
 
-    /// Takes what waits in the sockets.
-    fn receive_all(&mut self) {
-        BUFFER.with_borrow_mut(|buffer| {
-            for index in 0..self.sockets.len() {
-                self.receive(index, Channel::Rtp, buffer);
-                self.receive(index, Channel::Rtcp, buffer);
-            }
-        });
+    /// Takes what waits in the sockets; in those of reports when it is time, or `all` is to be taken.
+    fn look(&mut self, tools: &mut Tools, all: bool) {
+        let now = tools.host.now;
+        self.read(tools, Channel::Rtp, self.looked);
+        self.looked = now;
+        if all || now >= self.looked_for_reports + LOOK_FOR_REPORTS {
+            self.read(tools, Channel::Rtcp, self.looked_for_reports);
+            self.looked_for_reports = now;
+        }
     }
 
-    fn receive(&mut self, index: usize, channel: Channel, buffer: &mut [u8]) {
-        let Some(sockets) = self.sockets.get(index) else { return };
-        let port = sockets.port;
-        let socket = sockets.socket(channel);
-        for _ in 0..BATCH {
-            let Ok((length, from)) = socket.try_recv_from(buffer) else { return };
-            let Some(bytes) = buffer.get(..length) else { return };
-            if let Some(capture) = &self.capture {
-                capture.media(channel, from, sockets.address(channel), bytes);
-            }
-            let inbound = Inbound::Media { port, channel, from, bytes };
-            self.shared.session().handle_inbound(&mut self.host, inbound);
+    /// Takes what waits for `channel`, which was looked at last at `before`.
+    fn read(&self, tools: &mut Tools, channel: Channel, before: Instant) {
+        let Tools { host, arrivals, wall, .. } = tools;
+        let now = host.now;
+        for sockets in &self.sockets {
+            let port = sockets.port;
+            arrivals.read(sockets.socket(channel), *wall, |from, age, bytes| {
+                // The time of day may have been set meanwhile; but before the last look nothing came.
+                let age = Duration::from(age).min(now.since(before));
+                if let Some(capture) = &self.capture {
+                    capture.media(channel, from, sockets.address(channel), bytes, age);
+                }
+                host.now = now - age;
+                let inbound = Inbound::Media { port, channel, from, bytes };
+                self.shared.session().handle_inbound(host, inbound);
+            });
         }
+        host.now = now;
     }
 
     /// Sends what was gathered. A packet that finds no room is lost, as it would be on the network:
     /// waiting would make the next one late. It does not count as sent.
-    fn flush(&mut self) {
+    fn flush(&self, tools: &mut Tools) {
+        let outbox = &mut tools.host.outbox;
         let mut start = 0;
-        while let Some(((port, channel), run)) = self.host.outbox.run(start) {
+        while let Some(((port, channel), run)) = outbox.run(start) {
             start += run.len();
             let Some(sockets) = self.sockets.iter().find(|s| s.port == port) else { continue };
             let socket = sockets.socket(channel);
@@ -170,49 +208,36 @@ impl Task {
                     continue;
                 }
                 if let Some(capture) = &self.capture {
-                    capture.media(channel, sockets.address(channel), to, bytes);
+                    capture.media(channel, sockets.address(channel), to, bytes, Duration::ZERO);
                 }
             }
         }
-        self.host.outbox.clear();
-    }
-
-    /// Waits until a socket has a packet; says which.
-    async fn readable(&self) -> (usize, Channel) {
-        poll_fn(|cx| {
-            for (index, sockets) in self.sockets.iter().enumerate() {
-                for channel in [Channel::Rtp, Channel::Rtcp] {
-                    if sockets.socket(channel).poll_recv_ready(cx).is_ready() {
-                        return Poll::Ready((index, channel));
-                    }
-                }
-            }
-            Poll::Pending
-        })
-        .await
+        outbox.clear();
     }
 }
 
 /// Sends one packet; false when the network does not take it. An ICMP error of an earlier packet,
 /// which this send reports, does not keep it from being sent.
 fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
-    match socket.try_send_to(bytes, to) {
+    match socket.send_to(bytes, to) {
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            socket.try_send_to(bytes, to).is_ok()
+            socket.send_to(bytes, to).is_ok()
         }
         sent => sent.is_ok(),
     }
 }
 
-/// The host that a session sees: it gathers packets.
+/// The host that a session sees: it gathers packets, and shows the time that was read last, or at which
+/// a packet came.
 struct MediaHost {
     time: Timebase,
+    now: Instant,
     outbox: Outbox<(MediaPort, Channel)>,
 }
 
 impl Clock for MediaHost {
     fn now(&self) -> Instant {
-        self.time.now()
+        self.now
     }
 
     fn wall(&self) -> WallTime {

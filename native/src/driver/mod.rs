@@ -1,9 +1,10 @@
 //! The loop that carries an endpoint of the core: sockets, deadlines and jobs in, datagrams out.
 //!
-//! One driver carries a phone's signalling ([`line`]) or an exchange; each call's media has a task
-//! of its own ([`media`]). They are joined by values in channels.
+//! One driver carries a phone's signalling ([`line`]) or an exchange; the media of its calls ([`media`])
+//! has workers of its own ([`engine`]). They are joined by values in channels.
 
 pub(crate) mod board;
+pub(crate) mod engine;
 pub(crate) mod line;
 pub(crate) mod media;
 

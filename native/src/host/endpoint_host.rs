@@ -10,8 +10,8 @@ use offhook_core::host::{
     Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Outbound, Query, RequestId, Transport,
 };
 use offhook_core::time::{Duration, Instant, WallTime};
-use socket2::SockRef;
 use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
 
 use super::entropy;
 use super::media::MediaSockets;
@@ -28,7 +28,7 @@ pub(crate) struct EndpointHost {
     pub(crate) requests: Vec<Request>,
     /// Connections to be closed once what was sent has been passed on.
     pub(crate) closing: Vec<Flow>,
-    /// Media ports that were bound and not yet handed to a call's media task.
+    /// Media ports that were bound and not yet handed to a call's media.
     pub(crate) media: HashMap<MediaPort, MediaSockets>,
     /// The STUN requests sent from these ports, whose answers are awaited.
     awaited: Vec<AwaitedAnswer>,
@@ -39,6 +39,8 @@ pub(crate) struct EndpointHost {
 struct AwaitedAnswer {
     port: MediaPort,
     channel: Channel,
+    /// The port's socket once more, which is watched meanwhile.
+    socket: UdpSocket,
     to: SocketAddr,
     /// Until when the port is read for the answer; later packets are for the call.
     until: Instant,
@@ -77,14 +79,17 @@ impl EndpointHost {
         Self { time, outbox, requests, closing, media: HashMap::new(), awaited: Vec::new() }
     }
 
-    /// Sends from a pair that no call's media task has yet.
+    /// Sends from a pair that no call's media has yet.
     fn ask(&mut self, port: MediaPort, channel: Channel, to: SocketAddr, bytes: &[u8]) {
-        let Some(sockets) = self.media.get(&port) else { return };
-        // Straight to the system: of a socket this new tokio does not know yet that it can be written to.
-        let _ = SockRef::from(sockets.socket(channel)).send_to(bytes, &to.into());
+        let Some(socket) = self.media.get(&port).map(|sockets| sockets.socket(channel)) else {
+            return;
+        };
+        let _ = socket.send_to(bytes, to);
         let until = self.time.now() + ANSWERED_WITHIN;
         self.awaited.retain(|awaited| (awaited.port, awaited.channel) != (port, channel));
-        self.awaited.push(AwaitedAnswer { port, channel, to, until });
+        // Without descriptors the answer is missed, as one that the network loses.
+        let Ok(socket) = socket.try_clone().and_then(UdpSocket::from_std) else { return };
+        self.awaited.push(AwaitedAnswer { port, channel, socket, to, until });
     }
 
     /// Whether any answer is awaited at media ports.
@@ -96,19 +101,19 @@ impl EndpointHost {
 
     /// The next packet for a media port at which an answer is awaited, and from whom.
     pub(crate) async fn answer(&mut self) -> (MediaPort, Channel, SocketAddr, Vec<u8>) {
-        let Self { media, awaited, .. } = self;
+        let awaited = &mut self.awaited;
         poll_fn(|cx| {
             for index in 0..awaited.len() {
-                let Some(&AwaitedAnswer { port, channel, to, .. }) = awaited.get(index) else {
+                let Some(AwaitedAnswer { port, channel, socket, to, .. }) = awaited.get(index)
+                else {
                     break;
                 };
-                let Some(sockets) = media.get(&port) else { continue };
-                let (socket, mut bytes) = (sockets.socket(channel), vec![0; LONGEST_ANSWER]);
+                let (port, channel, mut bytes) = (*port, *channel, vec![0; LONGEST_ANSWER]);
                 let mut buffer = ReadBuf::new(&mut bytes);
                 if let Poll::Ready(Ok(from)) = socket.poll_recv_from(cx, &mut buffer) {
                     let length = buffer.filled().len();
                     bytes.truncate(length);
-                    if from == to {
+                    if from == *to {
                         awaited.swap_remove(index);
                     }
                     return Poll::Ready((port, channel, from, bytes));
@@ -160,7 +165,7 @@ impl Datagrams for EndpointHost {
                 };
                 self.requests.push(Request::Resolve(id, lookup));
             }
-            // A call's media task that has the sockets drops them when it is ordered to.
+            // A call's media that has the sockets drops them when it is ordered to.
             Outbound::ReleaseMedia { port } => drop(self.media.remove(&port)),
             Outbound::Media { port, channel, to, bytes } => self.ask(port, channel, to, bytes),
             _ => {}

@@ -7,15 +7,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use offhook_core::host::{Channel, MediaPort};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::UdpSocket;
 
-/// Two bound sockets; dropping them gives the ports back.
+/// Two bound sockets, which nothing watches; dropping them gives the ports back.
 #[derive(Debug)]
 pub(crate) struct MediaSockets {
     pub(crate) port: MediaPort,
@@ -48,6 +47,33 @@ impl MediaSockets {
         match channel {
             Channel::Rtp => SocketAddr::new(self.advertised, self.pair.number),
             Channel::Rtcp => SocketAddr::new(self.advertised, self.pair.number + 1),
+        }
+    }
+}
+
+/// Two bound sockets that are watched, for a host that takes each packet when it comes.
+#[derive(Debug)]
+pub(crate) struct WatchedSockets {
+    pub(crate) sockets: MediaSockets,
+    /// The same sockets once more, as the runtime knows them.
+    rtp: tokio::net::UdpSocket,
+    rtcp: tokio::net::UdpSocket,
+}
+
+impl WatchedSockets {
+    /// # Errors
+    /// When there is no descriptor left.
+    pub(crate) fn new(sockets: MediaSockets) -> io::Result<Self> {
+        let watch = |socket: &UdpSocket| tokio::net::UdpSocket::from_std(socket.try_clone()?);
+        let (rtp, rtcp) = (watch(&sockets.pair.rtp)?, watch(&sockets.pair.rtcp)?);
+        Ok(Self { sockets, rtp, rtcp })
+    }
+
+    /// The socket of `channel`.
+    pub(crate) fn socket(&self, channel: Channel) -> &tokio::net::UdpSocket {
+        match channel {
+            Channel::Rtp => &self.rtp,
+            Channel::Rtcp => &self.rtcp,
         }
     }
 }
@@ -224,12 +250,13 @@ impl SharedPair {
 }
 
 fn open_pair(address: IpAddr, number: u16) -> io::Result<(UdpSocket, UdpSocket)> {
-    Ok((open(address, number, Some(MediaPorts::BUFFER))?, open(address, number + 1, None)?))
+    let at = |port| SocketAddr::new(address, port);
+    Ok((open(at(number), Some(MediaPorts::BUFFER))?, open(at(number + 1), None)?))
 }
 
-/// Opens one socket; a report every few seconds needs no more than the system's own `buffer`.
-fn open(address: IpAddr, port: u16, buffer: Option<usize>) -> io::Result<UdpSocket> {
-    let address = SocketAddr::new(address, port);
+/// Opens one socket, which never blocks; a report every few seconds needs no more than the system's own
+/// `buffer`.
+pub(super) fn open(address: SocketAddr, buffer: Option<usize>) -> io::Result<UdpSocket> {
     // One system call where there could be three: every call opens two sockets.
     #[cfg(target_os = "linux")]
     let kind = Type::DGRAM.nonblocking();
@@ -242,11 +269,23 @@ fn open(address: IpAddr, port: u16, buffer: Option<usize>) -> io::Result<UdpSock
     if let Some(size) = buffer {
         let _ = socket.set_recv_buffer_size(size);
     }
+    note_arrivals(&socket);
     #[cfg(not(target_os = "linux"))]
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
+
+/// Has the system note when each packet comes, for [`Arrivals`](super::arrivals::Arrivals).
+#[cfg(target_os = "linux")]
+fn note_arrivals(socket: &Socket) {
+    use nix::sys::socket::{setsockopt, sockopt::ReceiveTimestampns};
+    // Every Linux can; without it packets have come when they are read.
+    let _ = setsockopt(socket, ReceiveTimestampns, &true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn note_arrivals(_: &Socket) {}
 
 #[cfg(test)]
 mod tests {

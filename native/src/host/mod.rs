@@ -7,13 +7,14 @@
 //! afterwards ([`signalling`]); requests are answered afterwards too, so the core is never
 //! re-entered.
 
+pub(crate) mod alarm;
+pub(crate) mod arrivals;
 pub(crate) mod connection;
 pub(crate) mod dial;
 pub(crate) mod endpoint_host;
 pub(crate) mod entropy;
 pub(crate) mod listener;
 pub(crate) mod media;
-pub(crate) mod metronome;
 pub(crate) mod names;
 pub(crate) mod outbox;
 pub(crate) mod route;

@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use crate::host::connection::{Connections, Unsent};
 use crate::host::endpoint_host::{Lookup, Request};
 use crate::host::entropy;
-use crate::host::media::MediaSockets;
+use crate::host::media::WatchedSockets;
 use crate::host::timebase::Timebase;
 
 /// The host of one session.
@@ -18,7 +18,7 @@ pub(super) struct RelayHost {
     /// Connections to SIP servers.
     pub(super) connections: Connections,
     /// Ports for media, and for SIP over UDP.
-    pub(super) media: Vec<MediaSockets>,
+    pub(super) media: Vec<WatchedSockets>,
     /// What waits to be answered.
     pub(super) requests: Vec<Request>,
     /// Connections that took too little, and are closed.
@@ -32,7 +32,7 @@ impl RelayHost {
     }
 
     pub(super) fn socket(&self, port: MediaPort, channel: Channel) -> Option<&UdpSocket> {
-        let sockets = self.media.iter().find(|sockets| sockets.port == port)?;
+        let sockets = self.media.iter().find(|it| it.sockets.port == port)?;
         Some(sockets.socket(channel))
     }
 }
@@ -66,7 +66,7 @@ impl Datagrams for RelayHost {
                 self.closed.extend(full.then_some(flow));
             }
             Outbound::CloseFlow { flow } => self.connections.close(flow),
-            Outbound::ReleaseMedia { port } => self.media.retain(|sockets| sockets.port != port),
+            Outbound::ReleaseMedia { port } => self.media.retain(|it| it.sockets.port != port),
             Outbound::OpenFlow { id, transport, to, name } => {
                 self.requests.push(Request::Flow(id, transport, to, name.to_owned()));
             }

@@ -21,6 +21,7 @@ use super::registry::Place;
 use crate::host::connection::{ConnectionEvent, Ends};
 use crate::host::dial::{Dialer, Dialled};
 use crate::host::endpoint_host::Request;
+use crate::host::media::WatchedSockets;
 use crate::host::names::{LookupResult, Names, inbound};
 use crate::host::route::Routes;
 
@@ -144,10 +145,10 @@ impl Task {
         let RelayHost { connections, media, .. } = host;
         let readable = poll_fn(|cx| {
             let count = media.len();
-            for sockets in media.iter().cycle().skip(*turn % count.max(1)).take(count) {
+            for watched in media.iter().cycle().skip(*turn % count.max(1)).take(count) {
                 for channel in [Channel::Rtp, Channel::Rtcp] {
-                    if sockets.socket(channel).poll_recv_ready(cx).is_ready() {
-                        return Poll::Ready((sockets.port, channel));
+                    if watched.socket(channel).poll_recv_ready(cx).is_ready() {
+                        return Poll::Ready((watched.sockets.port, channel));
                     }
                 }
             }
@@ -310,12 +311,12 @@ impl Task {
                     let mut ports = self.house.ports.lock().unwrap_or_else(PoisonError::into_inner);
                     ports.bind(any, shown, low, high, random)
                 });
-                let inbound = match found {
-                    Some(sockets) => {
-                        let port = sockets.port;
-                        let [rtp, rtcp] =
-                            [Channel::Rtp, Channel::Rtcp].map(|channel| sockets.address(channel));
-                        self.host.media.push(sockets);
+                let inbound = match found.and_then(|sockets| WatchedSockets::new(sockets).ok()) {
+                    Some(watched) => {
+                        let port = watched.sockets.port;
+                        let [rtp, rtcp] = [Channel::Rtp, Channel::Rtcp]
+                            .map(|channel| watched.sockets.address(channel));
+                        self.host.media.push(watched);
                         Inbound::MediaBound { id, port, rtp, rtcp }
                     }
                     None => Inbound::MediaUnavailable { id },

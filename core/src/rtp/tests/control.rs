@@ -359,3 +359,28 @@ fn two_streams_carry_what_is_written_and_are_heard_together() {
         assert_eq!(loud, 50, "{to}");
     }
 }
+
+#[test]
+fn on_a_grid_frames_are_due_at_its_multiples_and_not_before_their_time() {
+    let grid = Duration::from_millis(5);
+    for late in [0, 1, 4_999, 5_000] {
+        let mut host = TestHost::new(1);
+        host.now = START + Duration::from_micros(late);
+        let mut session = MediaSession::new().on_grid(grid);
+        let (cname, options) = ("test@offhook".to_owned(), MediaOptions::default());
+        session.handle_control(&mut host, MediaControl::Open { cname, options });
+        session.handle_control(&mut host, configure(agreed(BOB)));
+        let first = (host.now + PTIME).round_up(grid);
+        assert!(first.since(host.now) < PTIME + grid);
+        for frame in 0..50 {
+            let due = first + PTIME * frame;
+            host.now = due - Duration::from_micros(1);
+            session.handle_deadline(&mut host);
+            assert_eq!(host.rtp().count() as u64, frame);
+            host.now = due;
+            session.handle_deadline(&mut host);
+            assert_eq!(host.rtp().count() as u64, frame + 1);
+            assert!(due.as_micros().is_multiple_of(grid.as_micros()));
+        }
+    }
+}

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::EASY;
 use super::arguments::LoadArguments;
 use super::call::end;
 use super::failure::{Failure, Status};
@@ -20,9 +21,6 @@ use super::output::Output;
 use super::session::{Session, parameters};
 use pace::Pace;
 use tally::{Fate, Tally};
-
-/// How many calls with sound one thread carries with ease; those beyond are carried by others.
-const EASY: usize = 64;
 
 /// Places calls, with the sound of those beyond [`EASY`] on the runtime `many`.
 pub(crate) async fn run(
