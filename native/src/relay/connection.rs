@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream as _, StreamExt};
 use offhook_core::relay::{Capsule, Problem, Session};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -72,8 +73,8 @@ impl Connection {
         }
     }
 
-    /// Says the last words and closes it, apart from the session.
-    pub(super) fn leave(mut self, words: Vec<Bytes>) {
+    /// Says the last words and closes it, apart from the session. What is returned ends with that.
+    pub(super) fn leave(mut self, words: Vec<Bytes>) -> JoinHandle<()> {
         tokio::spawn(async move {
             let farewell = async {
                 for message in words {
@@ -85,7 +86,7 @@ impl Connection {
                 Some(())
             };
             let _ = timeout(FAREWELL, farewell).await;
-        });
+        })
     }
 
     /// The same with the reason alone.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use offhook_core::host::{Channel, Clock, Entropy, Flow, Inbound, MediaPort, RequestId, Transport};
 use offhook_core::relay::{Authenticate, Grant, Problem, Session, SessionEvent};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use super::connection::Connection;
@@ -65,6 +66,8 @@ pub(super) struct Task {
     session: Session,
     host: RelayHost,
     connection: Option<Connection>,
+    /// The last words on the connection that was left last.
+    farewell: Option<JoinHandle<()>>,
     orders: mpsc::Receiver<Order>,
     names: Names,
     routes: Routes,
@@ -101,6 +104,7 @@ impl Task {
             session,
             host,
             connection: Some(connection),
+            farewell: None,
             orders,
             names: Names::default(),
             routes: Routes::default(),
@@ -125,6 +129,10 @@ impl Task {
         self.place.count(counters);
         let (session, problem) = (self.place.number, self.session.problem());
         self.house.events.send(&RelayEvent::Ended { session, problem, counters });
+        // The session counts until its client has the reason: who stops the relay waits for that.
+        if let Some(farewell) = self.farewell {
+            let _ = farewell.await;
+        }
     }
 
     async fn next(&mut self) -> Happening {
@@ -273,7 +281,8 @@ impl Task {
         if !self.session.is_attached()
             && let Some(connection) = self.connection.take()
         {
-            connection.leave(std::iter::from_fn(|| self.session.next_message()).collect());
+            let words = std::iter::from_fn(|| self.session.next_message()).collect();
+            self.farewell = Some(connection.leave(words));
             if !self.session.is_over() {
                 self.report(RelayEvent::Lost { session: self.place.number });
             }
