@@ -51,33 +51,6 @@ impl MediaSockets {
     }
 }
 
-/// Two bound sockets that are watched, for a host that takes each packet when it comes.
-#[derive(Debug)]
-pub(crate) struct WatchedSockets {
-    pub(crate) sockets: MediaSockets,
-    /// The same sockets once more, as the runtime knows them.
-    rtp: tokio::net::UdpSocket,
-    rtcp: tokio::net::UdpSocket,
-}
-
-impl WatchedSockets {
-    /// # Errors
-    /// When there is no descriptor left.
-    pub(crate) fn new(sockets: MediaSockets) -> io::Result<Self> {
-        let watch = |socket: &UdpSocket| tokio::net::UdpSocket::from_std(socket.try_clone()?);
-        let (rtp, rtcp) = (watch(&sockets.pair.rtp)?, watch(&sockets.pair.rtcp)?);
-        Ok(Self { sockets, rtp, rtcp })
-    }
-
-    /// The socket of `channel`.
-    pub(crate) fn socket(&self, channel: Channel) -> &tokio::net::UdpSocket {
-        match channel {
-            Channel::Rtp => &self.rtp,
-            Channel::Rtcp => &self.rtcp,
-        }
-    }
-}
-
 impl Drop for MediaSockets {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {

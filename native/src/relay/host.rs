@@ -6,10 +6,10 @@ use offhook_core::host::{Channel, Clock, Datagrams, Entropy, Flow, MediaPort, Ou
 use offhook_core::time::{Instant, WallTime};
 use tokio::net::UdpSocket;
 
+use super::sockets::WatchedSockets;
 use crate::host::connection::{Connections, Unsent};
 use crate::host::endpoint_host::{Lookup, Request};
 use crate::host::entropy;
-use crate::host::media::WatchedSockets;
 use crate::host::timebase::Timebase;
 
 /// The host of one session.

@@ -10,6 +10,7 @@ mod host;
 mod keys;
 mod options;
 mod registry;
+mod sockets;
 mod task;
 mod token;
 

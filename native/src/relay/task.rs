@@ -19,10 +19,10 @@ use super::event::RelayEvent;
 use super::guest::House;
 use super::host::RelayHost;
 use super::registry::Place;
+use super::sockets::WatchedSockets;
 use crate::host::connection::{ConnectionEvent, Ends};
 use crate::host::dial::{Dialer, Dialled};
 use crate::host::endpoint_host::Request;
-use crate::host::media::WatchedSockets;
 use crate::host::names::{LookupResult, Names, inbound};
 use crate::host::route::Routes;
 
