@@ -232,7 +232,7 @@ test("a phone runs on any host, and says so where there is none", OPTIONS, async
   }
   const host = new Slow();
   const alice = await started(t, "alice", { host });
-  const anna = alice.anotherAccount({ user: "anna" });
+  const anna = alice.anotherAccount({ user: "anna", bind: "127.0.0.1:0" });
   await anna.start();
   await alice.close();
   await anna.close();

@@ -3,6 +3,7 @@
 
 // A telephone call, as the application holds it.
 import { CallMedia } from "./call_media.js";
+import { optionalText, text } from "./checks.js";
 import type { CallSeat } from "./course.js";
 import type { Ended } from "./events.js";
 import { setHold } from "./hold.js";
@@ -92,12 +93,12 @@ export class Call extends CallMedia implements AsyncDisposable {
 
   /** Refuses a call that came in, with a status `code` from 400 to 699 (603) and a reason or the code's own. */
   async deny(code = 603, reason?: string, options?: DenyOptions): Promise<Ended> {
-    return this.#end((machine, id) => machine.deny(id, code, reason, options?.retryAfter), options);
+    return this.#end((machine, id) => machine.deny(id, code, optionalText("reason", reason), options?.retryAfter), options);
   }
 
   /** Sends the caller of a call that came in to another URI (302). */
   async redirect(contact: string, options?: WaitOptions): Promise<Ended> {
-    return this.#end((machine, id) => machine.redirect(id, contact), options);
+    return this.#end((machine, id) => machine.redirect(id, text("contact", contact)), options);
   }
 
   /** Ends a call that was answered. */
@@ -170,7 +171,7 @@ export class Call extends CallMedia implements AsyncDisposable {
     const { signal, ...rest } = options;
     const { course, id, requests } = this.#seat;
     if (course.ending) throw course.over();
-    return requests.ask((machine) => machine.requestWithin(id, method, rest), "an answer to the request", signal);
+    return requests.ask((machine) => machine.requestWithin(id, text("method", method), rest), "an answer to the request", signal);
   }
 
   #act<T>(command: (machine: Machine, id: number) => T): T {

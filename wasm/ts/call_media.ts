@@ -1,4 +1,5 @@
 // What is said and heard on a call: sound and digits.
+import { text } from "./checks.js";
 import type { CallSeat } from "./course.js";
 import { digits, readDigits } from "./digits.js";
 import { Emitter } from "./emitter.js";
@@ -121,7 +122,7 @@ export abstract class CallMedia extends Emitter<CallEvent> {
    * `invalid_state` before there is media, and `dtmf` for another character or when the far end takes no digits.
    */
   sendDtmf(digits: string): void {
-    this.#seat.course.act((machine, id) => machine.sendDtmf(id, digits));
+    this.#seat.course.act((machine, id) => machine.sendDtmf(id, text("text of digits", digits)));
   }
 
   /** Takes `count` digits, once there are as many. Rejects with `ended` when the call is over first; `takeDtmf` then has those that did come. */

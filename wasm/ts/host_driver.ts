@@ -66,8 +66,10 @@ export class HostDriver implements Driver {
   }
 
   async open(line: number): Promise<void> {
-    await this.#closing;
     this.#open.add(line);
+    while (this.#closing) await this.#closing;
+    // It may have been closed while others were.
+    if (!this.#open.has(line)) return;
     try {
       this.#opening ??= this.#openHost(line);
       await this.#opening;
@@ -100,15 +102,19 @@ export class HostDriver implements Driver {
   /** Does what is due and hands out what comes of it: packets and requests to the host, events to their lines. */
   settle(): void {
     if (this.#isBusy) return this.#comeBack();
-    for (let round = 0; round < ROUNDS; round += 1) {
-      this.#enter(() => this.#machine.handleDeadline(now(), wall()));
-      this.#flush();
-      this.#emit();
-      if (this.#machine.nextDeadline() > now()) break;
+    try {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        this.#enter(() => this.#machine.handleDeadline(now(), wall()));
+        this.#flush();
+        this.#emit();
+        if (this.#machine.nextDeadline() > now()) break;
+      }
+      for (const look of this.#looks) look();
+    } finally {
+      // Whatever was thrown: the clock goes on for every account.
+      const due = this.#machine.nextDeadline();
+      this.#alarm.set(Number.isFinite(due) ? due : undefined);
     }
-    for (const look of this.#looks) look();
-    const due = this.#machine.nextDeadline();
-    this.#alarm.set(Number.isFinite(due) ? due : undefined);
   }
 
   /** Runs the machine, into which nothing else may come meanwhile. */
@@ -150,19 +156,36 @@ export class HostDriver implements Driver {
     this.#enter(() => {
       const length = machine.packetsLength();
       if (length > 0) {
-        this.#packets.read(this.#memory.buffer, machine.packetsAt(), length, this.#send);
-        machine.packetsTaken();
+        try {
+          this.#packets.read(this.#memory.buffer, machine.packetsAt(), length, this.#send);
+        } finally {
+          machine.packetsTaken();
+        }
       }
       for (let request; (request = machine.nextRequest()); ) this.#ask(request);
     });
   }
 
   readonly #send = (packet: Packet): void => {
-    if (this.#opening) this.host.send(packet);
+    if (!this.#opening) return;
+    try {
+      this.host.send(packet);
+    } catch {
+      // A host does not throw; with one that does, the packet is lost and no account suffers.
+      if (packet.lane === "sip") this.#inlet.sendFailed(packet.socket, packet.address, packet.port);
+    }
   };
 
   #ask(request: HostRequest): void {
     if (!this.#opening) return;
+    try {
+      this.#pass(request);
+    } catch (error) {
+      refuse(this.#inlet, request, String(error));
+    }
+  }
+
+  #pass(request: HostRequest): void {
     switch (request.type) {
       case "openFlow":
         return this.host.openFlow(request);
@@ -212,5 +235,17 @@ export class HostDriver implements Driver {
     this.#bound = [];
     await this.host.close();
     this.#opening = undefined;
+  }
+}
+
+/** Answers what a host should have answered, and has thrown at. */
+function refuse(inlet: MachineInlet, request: HostRequest, problem: string): void {
+  switch (request.type) {
+    case "openFlow":
+      return inlet.flowFailed(request.id, "unreachable", problem);
+    case "bindMedia":
+      return inlet.mediaUnavailable(request.id);
+    case "resolve":
+      return inlet.resolveFailed(request.id, problem);
   }
 }

@@ -80,7 +80,7 @@ export class Line {
   }
 
   async start(signal?: AbortSignal): Promise<void> {
-    if (this.#ending) await this.#ending;
+    while (this.#ending) await this.#ending;
     signal?.throwIfAborted();
     if (this.#isRunning && this.#status !== "failed") throw alreadyRunning();
     const number = this.#add();
@@ -88,7 +88,7 @@ export class Line {
       await this.#run(number, signal);
     } catch (error) {
       // A signal leaves nothing that is half started; a stop meanwhile sees to itself.
-      if (!(error instanceof OffhookError)) await this.stop();
+      if (signal?.aborted || !(error instanceof OffhookError)) await this.stop();
       else if (error.code !== "not_running") await this.#fail(error);
       throw error;
     }
@@ -126,8 +126,8 @@ export class Line {
   /** Stops, and leaves nothing in the machine. */
   async close(): Promise<void> {
     await this.stop();
-    await this.#ending;
-    this.#remove();
+    // Somebody may have started it again meanwhile.
+    if (!this.#isRunning) this.#remove();
   }
 
   #end(): Promise<void> {

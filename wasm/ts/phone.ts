@@ -5,6 +5,7 @@
 import { Call } from "./call.js";
 import { Calls, type CallClass } from "./calls.js";
 import { Capture } from "./capture.js";
+import { body as asBody, text } from "./checks.js";
 import type { Driver } from "./driver.js";
 import { Emitter } from "./emitter.js";
 import type { OffhookError } from "./errors.js";
@@ -172,13 +173,13 @@ export class Phone<C extends Call = Call> extends Emitter<PhoneEvent<C>> impleme
    */
   call(target: string, options?: CallOptions): C {
     const { number } = this.#line;
-    return this.#calls.place((machine) => machine.call(number, target, options));
+    return this.#calls.place((machine) => machine.call(number, text("target", target), options));
   }
 
   /** Asks a target what it can do (OPTIONS), a SIP ping. Resolves with the answer, whatever its status; rejects with `timeout` when none comes. */
   async options(target: string, options?: WaitOptions): Promise<Reply> {
     const { number } = this.#line;
-    return this.#requests.ask((machine) => machine.options(number, target), "an answer to OPTIONS", options?.signal);
+    return this.#requests.ask((machine) => machine.options(number, text("target", target)), "an answer to OPTIONS", options?.signal);
   }
 
   /**
@@ -189,9 +190,9 @@ export class Phone<C extends Call = Call> extends Emitter<PhoneEvent<C>> impleme
   async message(target: string, body: string | Uint8Array, options?: MessageOptions): Promise<Reply> {
     const { number } = this.#line;
     const { signal, contentType = "text/plain" } = options ?? {};
-    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    const bytes = asBody(body);
     const reply = await this.#requests.ask(
-      (machine) => machine.message(number, target, bytes, contentType),
+      (machine) => machine.message(number, text("target", target), bytes, text("content type", contentType)),
       "an answer to the message",
       signal,
     );
@@ -207,7 +208,7 @@ export class Phone<C extends Call = Call> extends Emitter<PhoneEvent<C>> impleme
     const { number } = this.#line;
     const { signal, ...rest } = options ?? {};
     return this.#requests.ask(
-      (machine) => machine.request(number, method, target, rest),
+      (machine) => machine.request(number, text("method", method), text("target", target), rest),
       "an answer to the request",
       signal,
     );

@@ -1,4 +1,5 @@
 // Transferring a call (RFC 3515).
+import { text } from "./checks.js";
 import type { CallSeat } from "./course.js";
 import type { CallEvent } from "./events.js";
 import type { TransferOptions as MachineOptions } from "./offhook_wasm.js";
@@ -28,7 +29,7 @@ export async function transfer({ course }: CallSeat, target: string, options: Tr
   };
   course.topic.on("transfer", note);
   try {
-    course.act((machine, id) => machine.transfer(id, target, rest));
+    course.act((machine, id) => machine.transfer(id, text("target", target), rest));
     await course.until(() => last ?? course.ending, signal);
   } finally {
     course.topic.off("transfer", note);

@@ -1,7 +1,7 @@
 // Pairs of media ports: RTP on an even port, RTCP on the one above (RFC 3550 §11).
 //
 // A pair that was given back rests for a moment and is lent again, if nothing has come to it meanwhile:
-// whoever still sends to the call before would be heard in the next.
+// a peer that still sends to the call before would be heard in the next.
 import { randomInt } from "node:crypto";
 import type { Socket } from "node:dgram";
 import type { Packet } from "../host.js";
@@ -87,7 +87,8 @@ export class MediaPorts {
   /** Sends a packet. One that finds no room is lost: waiting would make the next one late. */
   send({ lane, socket, address, port, bytes }: Packet): void {
     const pair = this.#lent.get(socket);
-    if (!pair) return;
+    // Nothing can be sent to port 0.
+    if (!pair || port === 0) return;
     const from = lane === "rtcp" ? pair.rtcp : pair.rtp;
     if (queued(from).packets > 0) return;
     // A copy: if the system has no room now, it leaves when the telephone's memory holds something else.

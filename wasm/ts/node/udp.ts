@@ -26,12 +26,12 @@ export async function bindUdp(address: string, port: number, buffers: Buffers = 
     socket.close();
     throw error;
   }
-  // Whoever sends is told of what does not leave.
+  // What does not leave is reported to its sender.
   socket.on("error", () => {});
   return socket;
 }
 
-/** A socket that takes packets from one peer alone, and is told when the network refuses what it sends. */
+/** A socket that takes packets from one peer alone, and learns when the network refuses what it sends. */
 export async function connectUdp(local: string, to: Address): Promise<Socket> {
   const socket = await bindUdp(local, 0);
   try {
@@ -104,10 +104,13 @@ export class SignallingSocket {
    */
   send({ address, port, bytes }: Packet): void {
     if (queued(this.#socket).bytes > SignallingSocket.BUFFER) return;
+    const failed = () => this.listener.sendFailed(this.flow, address, port);
+    // A peer may name port 0, which the system refuses and Node throws at.
+    if (port === 0) return failed();
     this.#refusals.sent(address, port);
     // A copy: it may leave when the telephone's memory holds something else.
     this.#socket.send(Buffer.from(bytes), port, address, (error) => {
-      if (error) this.listener.sendFailed(this.flow, address, port);
+      if (error) failed();
     });
   }
 

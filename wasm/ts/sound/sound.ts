@@ -1,4 +1,5 @@
 // Playing to a call and listening to it.
+import { crossing, text } from "../checks.js";
 import { OffhookError } from "../errors.js";
 import { Waiters, type WaitOptions } from "../waiting.js";
 import { Marks } from "./marks.js";
@@ -51,7 +52,8 @@ export class Sound {
   async readAudio(rate: number, count: number, { signal }: WaitOptions = {}): Promise<Int16Array> {
     checkRate(rate);
     checkCount(count);
-    if (!this.#isOver) this.#needMedia("read audio of");
+    // Of a call that we have ended what was heard can still be read.
+    if (this.#seat.course.state !== "ended") this.#needMedia("read audio of");
     const enough = Math.min(count, Math.floor(rate / 2));
     return this.#read(rate, enough, count, signal);
   }
@@ -101,7 +103,8 @@ export class Sound {
   mark(name: string): Promise<boolean> {
     this.#needMedia("set a mark in");
     const { driver, id } = this.#seat;
-    return this.#marks.set(name, () => driver.act((machine) => machine.mark(id, name)));
+    const mark = crossing(text("name of a mark", name));
+    return this.#marks.set(mark, () => driver.act((machine) => machine.mark(id, mark)));
   }
 
   flushAudio(): number {
@@ -130,7 +133,7 @@ export class Sound {
   /** Waits for so many samples, and takes all there are; none when the call is over and everything was read. */
   async readSome(rate: number, least: number, signal: AbortSignal): Promise<Int16Array> {
     await this.#media(signal).catch((error: unknown) => {
-      if (!this.#isOver) throw error;
+      if (this.#seat.course.state !== "ended") throw error;
     });
     return this.#read(rate, least, undefined, signal);
   }
