@@ -278,3 +278,17 @@ test("a call ends for a reason that the far end learns", OPTIONS, async (t) => {
   assert.deepEqual(end.reasons, reasons);
   assert.equal(end.answeredElsewhere, false);
 });
+
+test("an iteration of digits that is given up waits for nothing and takes nothing", OPTIONS, async (t) => {
+  const { call, answering } = await connected(t);
+  const digits = answering.dtmf[Symbol.asyncIterator]();
+  const waiting = digits.next();
+  assert.deepEqual(await digits.return(), { done: true, value: undefined });
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+  call.sendDtmf("7");
+  assert.equal(await answering.readDtmf(), "7");
+  assert.deepEqual(await digits.next(), { done: true, value: undefined });
+  for (const count of [0, -1, 1.5, NaN, Infinity, "1", null]) {
+    await assert.rejects(answering.readDtmf(count), { name: "OffhookError", code: "invalid_value" });
+  }
+});

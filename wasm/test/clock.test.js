@@ -95,3 +95,26 @@ test("time stands still for what is outside", async () => {
   };
   assert.equal(await clock.until(story(), 60_000), 1_500);
 });
+
+test("runs at once end each at its time, whichever is the first", async () => {
+  for (const lengths of [[10, 20, 15], [20, 10, 15]]) {
+    const { events, clock } = world();
+    const ended = await Promise.all(lengths.map((ms) => clock.run(ms).then(() => events.time / 1_000)));
+    assert.deepEqual(ended, lengths);
+    // Nobody lets time pass any more, and the next run does.
+    await clock.run(5);
+    assert.equal(events.time, 25_000);
+  }
+});
+
+test("what is waited for beside a run that ends first is missed in time", async () => {
+  const never = new Promise(() => {});
+  const { events, clock } = world();
+  const late = assert.rejects(clock.until(never, 30), { code: "timeout" }).then(() => events.time);
+  const [, missed, at] = await Promise.all([
+    clock.run(10),
+    assert.rejects(clock.until(never, Infinity), { code: "timeout", message: /nothing more will happen/ }),
+    late,
+  ]);
+  assert.deepEqual([missed, at], [undefined, 30_000]);
+});

@@ -106,3 +106,66 @@ test("a hook by the name of what every call has is refused", () => {
     });
   }
 });
+
+/** A class whose constructor throws while `broken.is`. */
+function fragile() {
+  const broken = { is: true };
+  class Fragile extends Call {
+    constructor(seat) {
+      super(seat);
+      if (broken.is) throw new Error("no room");
+    }
+  }
+  return { Fragile, broken };
+}
+
+test("a call of ours whose class cannot be made is thrown, and ends", OPTIONS, async (t) => {
+  const { Fragile, broken } = fragile();
+  const bob = await started(t, "bob");
+  const alice = await started(t, "alice", { callClass: Fragile, maxCalls: 1 });
+  assert.throws(() => alice.call(at(bob)), /no room/);
+  assert.deepEqual(alice.calls, []);
+  broken.is = false;
+  // The phone has room for one call: the first is not there any more.
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  await (await arriving).answer();
+  await call.answered();
+});
+
+test("a call that comes in and whose class cannot be made is refused, and the next is not", OPTIONS, async (t) => {
+  const { Fragile, broken } = fragile();
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob", { callClass: Fragile })];
+  const refused = bob.once("callRefused");
+  const call = alice.call(at(bob));
+  await assert.rejects(call.answered(), { code: "rejected", status: 480 });
+  const { code, error } = await refused;
+  assert.deepEqual([code, error.code, error.cause.message], [480, "invalid_value", "no room"]);
+  assert.match(error.message, /callClass cannot make a call: no room/);
+  broken.is = false;
+  const arriving = nextCall(bob);
+  const next = alice.call(at(bob));
+  await (await arriving).answer();
+  await next.answered();
+});
+
+test("a hook that throws ends its call, whatever the class has made of the commands", OPTIONS, async (t) => {
+  class Stubborn extends Call {
+    ringing() {
+      throw new Error("no");
+    }
+    async close() {}
+    async end() {}
+    async hangup() {}
+  }
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob", { callClass: Stubborn })];
+  const failed = bob.once("hookFailed");
+  await assert.rejects(alice.call(at(bob)).answered(), { code: "rejected", status: 480 });
+  assert.equal((await failed).error.message, "no");
+});
+
+test("what is no class of calls is refused", () => {
+  for (const callClass of [5, "Call", {}, () => {}, class {}, Date]) {
+    assert.throws(() => new Phone({ user: "alice", callClass }), { name: "OffhookError", code: "invalid_value" });
+  }
+});

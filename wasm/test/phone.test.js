@@ -269,3 +269,23 @@ test("what cannot be used is an OffhookError, of whatever type it is", OPTIONS, 
   }
   assert.equal(phone.status, "registered", "it goes on");
 });
+
+test("an iteration that is given up waits for nothing and takes nothing", OPTIONS, async (t) => {
+  const [alice, bob] = [await started(t, "alice"), await started(t, "bob")];
+  const done = { done: true, value: undefined };
+  for (const iteration of [bob.incoming(), bob.events(), bob.referrals()]) {
+    const waiting = [iteration.next(), iteration.next()];
+    assert.deepEqual(await iteration.return(), done);
+    assert.deepEqual(await Promise.all(waiting), [done, done]);
+    assert.deepEqual(await iteration.next(), done);
+  }
+  // A call that comes is for the next taker.
+  const given = bob.incoming();
+  const waiting = given.next();
+  const left = given.return();
+  const arriving = nextCall(bob);
+  const call = alice.call(at(bob));
+  await (await arriving).answer();
+  await call.answered();
+  assert.deepEqual([await waiting, await left], [done, done]);
+});

@@ -217,3 +217,39 @@ test("files are played and recorded, and time stands still meanwhile", async (t)
   assert.ok(amplitude(samples.subarray(2_000, 7_000), 1_000) > 7_500);
   await assert.rejects(sim.until(call.play(join(folder, "none.wav"))), { code: "ended" });
 });
+
+test("a simulation that is disposed of refuses everything, and is disposed of twice", async () => {
+  const { sim, alice, call } = await connected();
+  const exchange = sim.exchange("10.0.0.8", { users: USERS });
+  const peer = sim.peer("10.0.0.9");
+  const running = sim.run(1_000);
+  sim[Symbol.dispose]();
+  sim[Symbol.dispose]();
+  const gone = { name: "OffhookError", code: "disposed" };
+  await assert.rejects(running, gone);
+  for (const act of [
+    () => sim.now,
+    () => sim.traceHash,
+    () => sim.ladder(),
+    () => sim.phone("10.0.0.20", { user: "dora" }),
+    () => sim.peer("10.0.0.21"),
+    () => sim.run(1),
+    () => sim.sleep(1),
+    () => sim.until(new Promise(() => {})),
+    () => exchange.contacts("bob"),
+    () => peer.send("10.0.0.2:5060", "x"),
+    () => alice.call("bob"),
+    () => alice.start(),
+    () => alice.stop(),
+    () => alice.close(),
+    () => call.state,
+    () => call.hangup(),
+    () => call.takeDtmf(),
+  ]) {
+    await assert.rejects(async () => act(), (error) => {
+      assert.equal(error.name, "OffhookError", String(act));
+      return true;
+    });
+  }
+  await assert.rejects(alice.stop(), gone);
+});

@@ -82,7 +82,12 @@ test("what cannot be used is refused in words", async () => {
   }
   assert.throws(() => call.sound.writeAudio(RATE, [1, 2]), /not of Array/);
   assert.throws(() => call.sound.writeAudio(RATE, new Uint8Array(2)), /not of Uint8Array/);
-  assert.throws(() => call.sound.takeAudio(RATE, -1), refused);
+  for (const count of [-1, 0.5, NaN, 2 ** 24 + 1, Number.MAX_SAFE_INTEGER]) {
+    assert.throws(() => call.sound.takeAudio(RATE, count), refused);
+    assert.throws(() => call.sound.readAudioOrSilence(RATE, count), refused);
+    await assert.rejects(call.sound.readAudio(RATE, count), refused);
+  }
+  for (const source of [null, undefined, 5, Symbol("x")]) await assert.rejects(call.sound.play(source), refused);
   await assert.rejects(call.sound.play("hello.wav"), { code: "file", message: /hello\.wav: this host reads no files/ });
   await assert.rejects(call.sound.play(new Uint8Array(50)), { code: "wav" });
   await assert.rejects(call.sound.record("out.wav"), { code: "file", message: /out\.wav: this host makes no files/ });

@@ -2,6 +2,7 @@
 import type { Call } from "./call.js";
 import { Course, type CallSeat } from "./course.js";
 import type { Driver } from "./driver.js";
+import { OffhookError } from "./errors.js";
 import { callEvent, type CallEvent, type PhoneEvent } from "./events.js";
 import { Attendant, hasHooks, type CallHooks, type HookName } from "./hooks.js";
 import type { Machine, MachineEvent } from "./offhook_wasm.js";
@@ -57,9 +58,14 @@ export class Calls<C extends Call> {
   /** A call of ours, which the machine begins with `place`. */
   place(place: (machine: Machine) => number): C {
     const id = this.driver.look(place);
-    const { call } = this.#add({ id, direction: "outgoing" });
-    this.driver.settle();
-    return call;
+    try {
+      const { call } = this.#add({ id, direction: "outgoing" });
+      this.driver.settle();
+      return call;
+    } catch (error) {
+      if (!this.#held.has(id)) this.#end(id);
+      throw error;
+    }
   }
 
   /** Something has happened on a call. */
@@ -87,7 +93,12 @@ export class Calls<C extends Call> {
   }
 
   #arrive({ call: id, from, to }: Extract<OfCall, { type: "incoming" }>): void {
-    const { call } = this.#add({ id, direction: "incoming", from, to });
+    let call: C;
+    try {
+      ({ call } = this.#add({ id, direction: "incoming", from, to }));
+    } catch (error) {
+      return this.#refuse(id, { from, to }, error);
+    }
     // Each call has one taker: its class, an iterator, or else a listener.
     const isWanted = this.#incoming.isTaken || !this.topic.isHeard("incoming");
     if (!this.#hasHooks && isWanted) this.#incoming.push(call);
@@ -109,15 +120,34 @@ export class Calls<C extends Call> {
     const { driver, requests } = this;
     const course = new Course(driver, of.id);
     const call = new this.callClass({ ...of, driver, requests, course });
-    const failed = (hook: HookName, error: unknown) => this.#hookFailed(call, hook, error);
+    const failed = (hook: HookName, error: unknown) => this.#hookFailed(call, of.id, hook, error);
     const attendant = this.#hasHooks ? new Attendant(call, of.direction === "outgoing", failed) : undefined;
     const held = { call, course, attendant };
     this.#held.set(of.id, held);
     return held;
   }
 
-  #hookFailed(call: C, hook: HookName, error: unknown): void {
-    call.close().catch(() => {});
+  /** The constructor of the class has thrown: there is no call that anybody could answer. */
+  #refuse(id: number, ends: { from: string; to: string }, cause: unknown): void {
+    this.#end(id);
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    const error = new OffhookError("invalid_value", `callClass cannot make a call: ${problem}`, { cause });
+    if (this.topic.isHeard("callRefused")) this.topic.emit({ type: "callRefused", ...ends, code: 480, error });
+    // Thrown here it would keep the events that wait from their calls.
+    else queueMicrotask(() => { throw cause; });
+  }
+
+  /** Ends a call of the machine. Not by a method of `Call`, which a class may have overridden. */
+  #end(id: number): void {
+    try {
+      this.driver.act((machine) => machine.end(id));
+    } catch {
+      // It is over already.
+    }
+  }
+
+  #hookFailed(call: C, id: number, hook: HookName, error: unknown): void {
+    this.#end(id);
     if (!this.topic.isHeard("hookFailed")) throw error;
     this.topic.emit({ type: "hookFailed", call, hook, error });
   }

@@ -27,7 +27,10 @@ export type PhoneEvent<C extends Call = Call> =
   | { readonly type: "startFailed"; readonly error: OffhookError }
   /** Somebody calls. */
   | { readonly type: "incoming"; readonly call: C; readonly from: string; readonly to: string }
-  /** Somebody has called, and was refused for want of room, ports or an address; there is no call. */
+  /**
+   * Somebody has called, and was refused for want of room, ports or an address, or because the constructor of the
+   * `callClass` has thrown; there is no call.
+   */
   | {
       readonly type: "callRefused";
       readonly from: string;

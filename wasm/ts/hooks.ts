@@ -82,8 +82,14 @@ const MISTAKEN: Readonly<Record<string, HookName>> = {
   ended: "onEnded",
 };
 
-/** Whether a class of calls has hooks. Throws `invalid_value` for one that has them by the names of its methods. */
+/**
+ * Whether a class of calls has hooks. Throws `invalid_value` for one that has them by the names of its methods, and for
+ * what is no class of calls.
+ */
 export function hasHooks(callClass: { readonly prototype: Call & CallHooks }): boolean {
+  const given: unknown = callClass;
+  const isOne = typeof given === "function" && (given === Call || given.prototype instanceof Call);
+  if (!isOne) throw new OffhookError("invalid_value", "callClass cannot be used: it is no class that extends `Call`");
   for (let { prototype } = callClass; prototype && prototype !== Call.prototype; prototype = Object.getPrototypeOf(prototype)) {
     const mistaken = Object.keys(MISTAKEN).find((name) => Object.hasOwn(prototype, name));
     if (mistaken === undefined) continue;

@@ -48,12 +48,14 @@ export class Queue<T> {
         isTaking = false;
         this.#takers -= 1;
         left?.();
+        // A `next` of this taker that still waits is done.
+        this.#waiters.look();
       }
       return { done: true, value: undefined };
     };
     return {
       next: async () => {
-        const item = isTaking ? await this.#waiters.until(() => this.#next()) : CLOSED;
+        const item = await this.#waiters.until(() => (isTaking ? this.#next() : CLOSED));
         return item === CLOSED ? end() : { done: false, value: item as T };
       },
       return: async () => end(),

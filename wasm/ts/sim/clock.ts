@@ -20,13 +20,21 @@ interface Sleeper {
   wake(): void;
 }
 
+/** Somebody who waits within a run of somebody else. */
+interface Waiting {
+  fail(error: unknown): void;
+}
+
 /** Lets time pass. */
 export class Clock {
   /** In the order in which they wake. */
   #sleepers: Sleeper[] = [];
   /** How many things outside of the simulation are waited for. */
   #outside = 0;
+  /** Whether somebody lets time pass. */
   #isRunning = false;
+  /** Those who wait meanwhile. */
+  readonly #waiting = new Set<Waiting>();
 
   constructor(private readonly events: Events) {}
 
@@ -76,21 +84,38 @@ export class Clock {
   }
 
   async #pass<T>(promise: PromiseLike<T>, limit: number): Promise<T> {
-    const end = this.events.now() + limit * 1_000;
     let isSettled = false;
     const settled = Promise.resolve(promise).finally(() => (isSettled = true));
     settled.catch(() => {});
+    const end = this.events.now() + limit * 1_000;
     // Within a run it is that one which lets time pass.
-    if (this.#isRunning) return Number.isFinite(limit) ? this.#within(settled, limit) : settled;
+    if (this.#isRunning) return this.#within(settled, limit);
     this.#isRunning = true;
     try {
-      while (!(await this.#settles(() => isSettled))) {
-        if (!this.#goOn(end)) throw this.#missed(limit);
-      }
+      await this.#drive(() => isSettled, end, limit);
+    } finally {
+      void this.#finish();
+    }
+    return settled;
+  }
+
+  /** Lets time pass until something is settled. Throws `timeout` when that is not by `end`. */
+  async #drive(isSettled: () => boolean, end: number, limit: number): Promise<void> {
+    while (!(await this.#settles(isSettled))) {
+      if (!this.#goOn(end)) throw this.#missed(limit);
+    }
+  }
+
+  /** A run is over: lets time pass for those who began to wait within it, until none of them is left. */
+  async #finish(): Promise<void> {
+    try {
+      while (this.#waiting.size > 0) await this.#drive(() => this.#waiting.size === 0, Infinity, Infinity);
+    } catch (error) {
+      for (const waiting of this.#waiting) waiting.fail(error);
+      this.#waiting.clear();
     } finally {
       this.#isRunning = false;
     }
-    return settled;
   }
 
   /** Gives everybody the time to do what they want to do now. Whether the promise is settled then. */
@@ -123,13 +148,16 @@ export class Clock {
 
   async #within<T>(settled: Promise<T>, limit: number): Promise<T> {
     const rest = new AbortController();
-    const late = this.sleep(limit, rest.signal).then(() => {
-      throw this.#missed(limit);
-    });
-    late.catch(() => {});
+    let waiting!: Waiting;
+    const failed = new Promise<never>((_, fail) => (waiting = { fail }));
+    this.#waiting.add(waiting);
+    if (Number.isFinite(limit)) {
+      this.sleep(limit, rest.signal).then(() => waiting.fail(this.#missed(limit)), () => {});
+    }
     try {
-      return await Promise.race([settled, late]);
+      return await Promise.race([settled, failed]);
     } finally {
+      this.#waiting.delete(waiting);
       rest.abort();
     }
   }

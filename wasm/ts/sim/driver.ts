@@ -9,8 +9,25 @@ import { readWav, resample, type Machine as SimulatedMachine } from "../sim_glue
 /** Whether a machine runs: all of a simulation are one, as no two things happen at once. */
 export class Turn {
   #isTaken = false;
+  #isOver = false;
+
+  /** Whether nothing can be done any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The memory of the simulation was given back. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Throws `disposed` after the end. */
+  check(): void {
+    if (this.#isOver) throw new OffhookError("disposed", "the simulation was disposed of: make another one");
+  }
 
   take<T>(run: () => T): T {
+    this.check();
     if (this.#isTaken) {
       const message = "a SIP handler cannot use a phone while it is called: do it later (queueMicrotask)";
       throw new OffhookError("in_handler", message);

@@ -54,7 +54,7 @@ export interface UntilOptions {
  * by {@link sleep}, and wait for the rest by {@link outside}.
  */
 export class Simulation implements Disposable {
-  readonly #network: Network;
+  readonly #made: Network;
   readonly #began: number;
   readonly #turn = new Turn();
   readonly #clock: Clock;
@@ -68,7 +68,7 @@ export class Simulation implements Disposable {
   /** A network on which there is nothing yet. Throws `not_loaded` before the module is. */
   constructor({ seed = 1 }: SimulationOptions = {}) {
     void simulation.memory;
-    this.#network = new Network(BigInt(seed));
+    this.#made = new Network(BigInt(seed));
     this.#began = this.#network.now();
     this.#clock = new Clock({
       now: () => this.#network.now(),
@@ -308,9 +308,16 @@ export class Simulation implements Disposable {
     return this.#do((network) => network.pcap());
   }
 
-  /** Gives its memory back. Nothing of it can be used any more. */
+  /** Gives its memory back: it and its phones throw `disposed` from now on. The second time it does nothing. */
   [Symbol.dispose](): void {
-    this.#network.free();
+    if (this.#turn.isOver) return;
+    this.#do((network) => network.free());
+    this.#turn.end();
+  }
+
+  get #network(): Network {
+    this.#turn.check();
+    return this.#made;
   }
 
   #do<T>(command: (network: Network) => T): T {

@@ -25,10 +25,13 @@ export function checkRate(rate: number): void {
   throw new OffhookError("invalid_value", `rate ${String(rate)} cannot be used: ${problem}`);
 }
 
-/** Throws `invalid_value` for a number of samples that is none. */
+/** The most samples that are read at once: 32 MiB of them. */
+const MOST = 2 ** 24;
+
+/** Throws `invalid_value` for a number of samples that is none, or for which there is no room. */
 export function checkCount(count: number): void {
-  if (Number.isSafeInteger(count) && count >= 0) return;
-  throw new OffhookError("invalid_value", `count ${String(count)} cannot be used: it is no number of samples`);
+  if (Number.isInteger(count) && count >= 0 && count <= MOST) return;
+  throw new OffhookError("invalid_value", `count ${String(count)} cannot be used: a number of samples is a whole number from 0 to ${MOST}`);
 }
 
 /** Samples as the machine takes them. Throws `invalid_value` for anything else. */

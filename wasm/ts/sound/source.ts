@@ -18,6 +18,10 @@ export async function samplesOf(source: PlaySource, { host, glue }: Reader): Pro
   }
   if (source instanceof ArrayBuffer) return wavOf(new Uint8Array(source), glue);
   if (source instanceof Uint8Array) return wavOf(source, glue);
+  if (typeof source !== "object" || source === null) {
+    const problem = "what is played is a WAV file, the bytes of one, or samples with their rate";
+    throw new OffhookError("invalid_value", `${String(source)} cannot be played: ${problem}`);
+  }
   const { rate, samples } = source;
   checkRate(rate);
   return { rate, samples: toInt16(samples) };
