@@ -234,6 +234,38 @@ pub enum Records<'a> {
     Addresses(&'a [IpAddr]),
 }
 
+/// [`Records`] that are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecordSet {
+    /// Answers [`Query::Naptr`].
+    Naptr(Vec<Naptr>),
+    /// Answers [`Query::Srv`].
+    Srv(Vec<Srv>),
+    /// Answers [`Query::Addresses`].
+    Addresses(Vec<IpAddr>),
+}
+
+impl RecordSet {
+    /// As a host says it.
+    pub fn records(&self) -> Records<'_> {
+        match self {
+            Self::Naptr(records) => Records::Naptr(records),
+            Self::Srv(records) => Records::Srv(records),
+            Self::Addresses(addresses) => Records::Addresses(addresses),
+        }
+    }
+}
+
+impl From<Records<'_>> for RecordSet {
+    fn from(records: Records<'_>) -> Self {
+        match records {
+            Records::Naptr(records) => Self::Naptr(records.to_vec()),
+            Records::Srv(records) => Self::Srv(records.to_vec()),
+            Records::Addresses(addresses) => Self::Addresses(addresses.to_vec()),
+        }
+    }
+}
+
 /// A NAPTR record (RFC 3403 §4.1).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Naptr {

@@ -11,7 +11,7 @@ use crate::certificate::Identities;
 use crate::dialog::NOWHERE;
 use crate::error::Error;
 use crate::host::{Flow, FlowFailure, Host, Outbound, Records, RequestId, Transport};
-use crate::locate::{Candidate, Draw, Question, RecordSet, Search, Step};
+use crate::locate::{Candidate, Draw, Question, Search, Step, first_of};
 use crate::stream::Destination;
 use crate::time::{Duration, Instant};
 use crate::timers::TimerId;
@@ -68,7 +68,7 @@ impl Agent {
     ) -> Option<SearchResult> {
         let (hop, mut seeking) = self.take_search(request)?;
         let HostRequest::Question(question, ..) = seeking.stop_asking() else { return None };
-        let (answer, now) = (RecordSet::from(records), host.now());
+        let (answer, now) = (first_of(records), host.now());
         self.paths.answers.keep(question.clone(), answer.clone(), ttl, now);
         if let Some((_, until)) = self.paths.answers.find(&question, now) {
             seeking.until = seeking.until.min(until);

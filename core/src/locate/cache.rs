@@ -1,8 +1,6 @@
 //! DNS questions and the cache of their answers.
 
-use core::net::IpAddr;
-
-use crate::host::{Naptr, Query, Records, Srv};
+use crate::host::{Query, RecordSet, Records};
 use crate::map::Map;
 use crate::time::{Duration, Instant};
 
@@ -12,14 +10,6 @@ pub(crate) enum Question {
     Naptr(String),
     Srv(String),
     Addresses(String),
-}
-
-/// [`Records`] that are kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum RecordSet {
-    Naptr(Vec<Naptr>),
-    Srv(Vec<Srv>),
-    Addresses(Vec<IpAddr>),
 }
 
 /// The answers that hold.
@@ -61,29 +51,18 @@ impl From<Query<'_>> for Question {
     }
 }
 
-impl RecordSet {
-    /// As the host says it.
-    pub(crate) fn records(&self) -> Records<'_> {
-        match self {
-            Self::Naptr(records) => Records::Naptr(records),
-            Self::Srv(records) => Records::Srv(records),
-            Self::Addresses(ips) => Records::Addresses(ips),
-        }
-    }
+/// The records of an answer that are looked at: its first.
+pub(crate) fn first_of(records: Records<'_>) -> RecordSet {
+    let first = match records {
+        Records::Naptr(records) => Records::Naptr(first(records, MAX_NAPTR)),
+        Records::Srv(records) => Records::Srv(first(records, MAX_SRV)),
+        Records::Addresses(ips) => Records::Addresses(first(ips, MAX_ADDRESSES)),
+    };
+    first.into()
 }
 
-impl From<Records<'_>> for RecordSet {
-    fn from(records: Records<'_>) -> Self {
-        match records {
-            Records::Naptr(records) => {
-                Self::Naptr(records.iter().take(MAX_NAPTR).cloned().collect())
-            }
-            Records::Srv(records) => Self::Srv(records.iter().take(MAX_SRV).cloned().collect()),
-            Records::Addresses(ips) => {
-                Self::Addresses(ips.iter().take(MAX_ADDRESSES).copied().collect())
-            }
-        }
-    }
+fn first<T>(records: &[T], most: usize) -> &[T] {
+    &records[..records.len().min(most)]
 }
 
 impl Cache {
@@ -116,6 +95,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Srv;
 
     fn question(n: usize) -> Question {
         Question::Addresses(format!("host{n}.example.com"))
@@ -145,6 +125,6 @@ mod tests {
         assert!(cache.find(&question(2 * MAX_ANSWERS - 1), now).is_some());
         assert!(cache.find(&question(0), now).is_none(), "the one that ends first has gone");
         let many = vec![Srv { priority: 0, weight: 0, port: 5060, target: String::new() }; 100];
-        assert_eq!(RecordSet::from(Records::Srv(&many)), RecordSet::Srv(many[..MAX_SRV].to_vec()));
+        assert_eq!(first_of(Records::Srv(&many)), RecordSet::Srv(many[..MAX_SRV].to_vec()));
     }
 }

@@ -16,7 +16,7 @@ mod search;
 mod srv;
 
 pub(crate) use avoided::Avoided;
-pub(crate) use cache::{Cache, Question, RecordSet};
+pub(crate) use cache::{Cache, Question, first_of};
 pub(crate) use draw::Draw;
 pub(crate) use hop::{Hop, is_many};
 pub(crate) use search::{Candidate, Search, Step};

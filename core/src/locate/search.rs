@@ -3,8 +3,8 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
-use super::{Draw, Hop, Question, RecordSet, naptr, srv};
-use crate::host::{Naptr, Srv, Transport};
+use super::{Draw, Hop, Question, naptr, srv};
+use crate::host::{Naptr, RecordSet, Srv, Transport};
 use crate::map::Set;
 
 /// A server to try.

@@ -34,8 +34,8 @@ mod session;
 mod tests;
 
 pub use capsule::{
-    Authenticate, Capsule, CapsuleError, Found, Key, LARGEST_MESSAGE, LARGEST_PACKET,
-    LARGEST_TOKEN, Ready, Subject, VERSION,
+    Authenticate, Capsule, CapsuleError, Key, LARGEST_MESSAGE, LARGEST_PACKET, LARGEST_TOKEN,
+    Ready, Subject, VERSION,
 };
 pub use client::{Arrival, Client, ClientEvent};
 pub use grant::{Allowance, Grant, Policy, Server, ServerError};

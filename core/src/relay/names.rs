@@ -5,10 +5,9 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
 use super::address::normalised;
-use super::capsule::Found;
 use super::grant::{Policy, Server};
 use super::problem::Problem;
-use crate::host::Query;
+use crate::host::{Query, RecordSet};
 
 /// How many names and addresses are remembered; the oldest give way.
 const MOST: usize = 64;
@@ -67,20 +66,20 @@ impl Names {
     }
 
     /// Remembers what an answer has led to, and takes away the addresses that are not connected to.
-    pub(super) fn learn(&mut self, policy: &Policy, basis: Basis, found: &mut Found) {
+    pub(super) fn learn(&mut self, policy: &Policy, basis: Basis, found: &mut RecordSet) {
         match found {
-            Found::Naptr(records) => {
+            RecordSet::Naptr(records) => {
                 for record in records {
                     remember(&mut self.targets, record.replacement.clone(), basis);
                 }
             }
-            Found::Srv(records) => {
+            RecordSet::Srv(records) => {
                 for record in records {
                     let basis = Basis { port: Some(record.port), ..basis };
                     remember(&mut self.targets, record.target.clone(), basis);
                 }
             }
-            Found::Addresses(addresses) => {
+            RecordSet::Addresses(addresses) => {
                 // Which port it will be is not known yet, and any but 0 and ours is as good.
                 addresses.iter_mut().for_each(|ip| *ip = normalised(*ip));
                 addresses.retain(|ip| policy.judge(SocketAddr::new(*ip, 1)).is_ok());
@@ -143,8 +142,8 @@ mod tests {
         names.permit(to.parse().unwrap(), name).is_ok()
     }
 
-    fn addresses(list: &[&str]) -> Found {
-        Found::Addresses(list.iter().map(|ip| ip.parse().unwrap()).collect())
+    fn addresses(list: &[&str]) -> RecordSet {
+        RecordSet::Addresses(list.iter().map(|ip| ip.parse().unwrap()).collect())
     }
 
     #[test]
@@ -174,10 +173,10 @@ mod tests {
             service: record("SIPS+D2T"),
             replacement: record("_sips._tcp.host.test"),
         };
-        names.learn(&policy, basis, &mut Found::Naptr(vec![naptr]));
+        names.learn(&policy, basis, &mut RecordSet::Naptr(vec![naptr]));
         let basis = names.basis(Query::Srv("_sips._tcp.host.test")).unwrap();
         let srv = Srv { priority: 1, weight: 1, port: 5099, target: record("a.host.test") };
-        names.learn(&policy, basis, &mut Found::Srv(vec![srv]));
+        names.learn(&policy, basis, &mut RecordSet::Srv(vec![srv]));
         let basis = names.basis(Query::Addresses("a.host.test")).unwrap();
         names.learn(&policy, basis, &mut addresses(&["1.2.3.4"]));
         assert!(permit(&names, "1.2.3.4:5099", "pbx.test"));

@@ -2,8 +2,8 @@
 
 use core::net::IpAddr;
 
-use crate::host::Query;
-use crate::locate::{Question, RecordSet};
+use crate::host::{Query, RecordSet};
+use crate::locate::Question;
 use crate::map::Map;
 use crate::time::Duration;
 

@@ -16,8 +16,7 @@ use super::random::Random;
 use super::streams::{Caller, Streams};
 use super::wire::{Fate, Wire, WirePacket};
 use crate::certificate::Identities;
-use crate::host::{Flow, FlowFailure, Inbound, MediaPort, RequestId, Transport};
-use crate::locate;
+use crate::host::{Flow, FlowFailure, Inbound, MediaPort, RecordSet, RequestId, Transport};
 use crate::map::{Map, Set};
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::Kind;
@@ -147,7 +146,7 @@ pub(super) enum OwnedInbound {
     },
     Resolved {
         id: RequestId,
-        records: locate::RecordSet,
+        records: RecordSet,
         ttl: Duration,
     },
     ResolveFailed {

@@ -15,8 +15,9 @@ use super::ports::Socket;
 use super::streams::Pieces;
 use super::wire::WirePacket;
 use crate::certificate::Identities;
-use crate::host::{Channel, Endpoint, Host, Inbound, MediaPort, Naptr, Query, Srv, Transport};
-use crate::locate::RecordSet;
+use crate::host::{
+    Channel, Endpoint, Host, Inbound, MediaPort, Naptr, Query, RecordSet, Srv, Transport,
+};
 use crate::time::{Duration, Instant, WallTime};
 use crate::trace::{Packet, Trace};
 

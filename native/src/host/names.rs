@@ -16,7 +16,7 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
-use offhook_core::host::{Inbound, Naptr, Records as HostRecords, RequestId, Srv};
+use offhook_core::host::{Inbound, Naptr, RecordSet, RequestId, Srv};
 use offhook_core::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -25,15 +25,7 @@ use super::endpoint_host::Lookup;
 use crate::error::io_problem;
 
 /// The records of a lookup and their TTL; or the problem, in words that end a sentence.
-pub(crate) type LookupResult = Result<(Found, Duration), String>;
-
-/// The records of the kind that was asked for.
-#[derive(Debug)]
-pub(crate) enum Found {
-    Naptr(Vec<Naptr>),
-    Srv(Vec<Srv>),
-    Addresses(Vec<IpAddr>),
-}
+pub(crate) type LookupResult = Result<(RecordSet, Duration), String>;
 
 /// How long a lookup may take; the core waits longer.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -50,14 +42,7 @@ const UNSAID: Duration = Duration::from_secs(60);
 /// The result of a DNS lookup, as an `Inbound` for the core.
 pub(crate) fn inbound(id: RequestId, answer: &LookupResult) -> Inbound<'_> {
     match answer {
-        Ok((found, ttl)) => {
-            let records = match found {
-                Found::Naptr(records) => HostRecords::Naptr(records),
-                Found::Srv(records) => HostRecords::Srv(records),
-                Found::Addresses(addresses) => HostRecords::Addresses(addresses),
-            };
-            Inbound::Resolved { id, records, ttl: *ttl }
-        }
+        Ok((found, ttl)) => Inbound::Resolved { id, records: found.records(), ttl: *ttl },
         Err(problem) => Inbound::ResolveFailed { id, problem },
     }
 }
@@ -128,11 +113,11 @@ impl NameSources {
         match lookup {
             Lookup::Naptr(name) => {
                 let reply = self.records(&name, RecordType::NAPTR).await?;
-                Ok(reply.of(naptr, Found::Naptr))
+                Ok(reply.of(naptr, RecordSet::Naptr))
             }
             Lookup::Srv(name) => {
                 let reply = self.records(&name, RecordType::SRV).await?;
-                Ok(reply.of(srv, Found::Srv))
+                Ok(reply.of(srv, RecordSet::Srv))
             }
             Lookup::Addresses(name) => self.addresses(&name).await,
         }
@@ -150,7 +135,7 @@ impl NameSources {
     async fn addresses(&self, name: &str) -> LookupResult {
         let ours = self.of_the_hosts_file(name);
         if !ours.is_empty() {
-            return Ok((Found::Addresses(ours), UNSAID));
+            return Ok((RecordSet::Addresses(ours), UNSAID));
         }
         let said = match &self.resolver {
             Some(resolver) => Records::new(resolver.lookup_ip(name).await.map(Reply::from))?,
@@ -159,9 +144,9 @@ impl NameSources {
         match said {
             // Such as by multicast (RFC 6762), or from a directory.
             Records::Nothing(ttl) if self.own_ways => {
-                Ok((Found::Addresses(of_the_system(name).await), ttl.min(UNSAID)))
+                Ok((RecordSet::Addresses(of_the_system(name).await), ttl.min(UNSAID)))
             }
-            said => Ok(said.of(RData::ip_addr, Found::Addresses)),
+            said => Ok(said.of(RData::ip_addr, RecordSet::Addresses)),
         }
     }
 
@@ -204,8 +189,8 @@ impl Records {
     fn of<T>(
         self,
         read: impl Fn(&RData) -> Option<T>,
-        kind: impl FnOnce(Vec<T>) -> Found,
-    ) -> (Found, Duration) {
+        kind: impl FnOnce(Vec<T>) -> RecordSet,
+    ) -> (RecordSet, Duration) {
         match self {
             Self::Nothing(ttl) => (kind(Vec::new()), ttl),
             Self::Some(reply) => {
@@ -291,14 +276,17 @@ mod tests {
     #[tokio::test]
     async fn the_hosts_of_this_machine_are_known_without_a_server() {
         let (_socket, sources) = silent();
-        let Ok((Found::Addresses(ips), ttl)) = sources.addresses("LocalHost").await else {
+        let Ok((RecordSet::Addresses(ips), ttl)) = sources.addresses("LocalHost").await else {
             panic!("localhost is not known");
         };
         assert!(ips.contains(&IpAddr::from([127, 0, 0, 1])), "{ips:?}");
         assert_eq!(ttl, UNSAID);
         for lookup in ["localhost", "a.localhost"].map(|name| Lookup::Srv(name.to_owned())) {
             let answer = sources.answer(lookup).await;
-            assert!(matches!(&answer, Ok((Found::Srv(none), _)) if none.is_empty()), "{answer:?}");
+            assert!(
+                matches!(&answer, Ok((RecordSet::Srv(none), _)) if none.is_empty()),
+                "{answer:?}"
+            );
         }
     }
 
@@ -308,7 +296,10 @@ mod tests {
         let long = "a".repeat(64);
         for name in [&*long, "..", "a..b"] {
             let naptr = sources.answer(Lookup::Naptr(name.to_owned())).await;
-            assert!(matches!(&naptr, Ok((Found::Naptr(none), _)) if none.is_empty()), "{naptr:?}");
+            assert!(
+                matches!(&naptr, Ok((RecordSet::Naptr(none), _)) if none.is_empty()),
+                "{naptr:?}"
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::problem::Problem;
 use crate::certificate::Identities;
-use crate::host::{Channel, Naptr, Query, Records, Srv, Transport};
+use crate::host::{Channel, Query, RecordSet, Transport};
 use crate::time::Duration;
 
 /// The version of the protocol that is spoken here.
@@ -179,7 +179,7 @@ pub enum Capsule<'a> {
         /// How long it holds, in seconds.
         ttl: Duration,
         /// The records.
-        found: Found,
+        found: RecordSet,
     },
     /// A capsule of a newer version, which is skipped.
     Unknown {
@@ -250,17 +250,6 @@ pub enum Subject {
     Token,
 }
 
-/// DNS records, owned.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Found {
-    /// Answers [`Query::Naptr`].
-    Naptr(Vec<Naptr>),
-    /// Answers [`Query::Srv`].
-    Srv(Vec<Srv>),
-    /// Answers [`Query::Addresses`].
-    Addresses(Vec<IpAddr>),
-}
-
 /// Bytes that are no capsule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CapsuleError {
@@ -280,27 +269,6 @@ pub enum CapsuleError {
         /// The type.
         kind: u64,
     },
-}
-
-impl Found {
-    /// The records, as the host interface has them.
-    pub fn records(&self) -> Records<'_> {
-        match self {
-            Self::Naptr(records) => Records::Naptr(records),
-            Self::Srv(records) => Records::Srv(records),
-            Self::Addresses(addresses) => Records::Addresses(addresses),
-        }
-    }
-}
-
-impl From<Records<'_>> for Found {
-    fn from(records: Records<'_>) -> Self {
-        match records {
-            Records::Naptr(records) => Self::Naptr(records.to_vec()),
-            Records::Srv(records) => Self::Srv(records.to_vec()),
-            Records::Addresses(addresses) => Self::Addresses(addresses.to_vec()),
-        }
-    }
 }
 
 /// Nobody reads a secret in a log.

@@ -1,11 +1,9 @@
 //! Capsules from bytes.
 
 use super::kinds::*;
-use super::{
-    Authenticate, Capsule, CapsuleError, Found, Key, MOST_RECORDS, Ready, Subject, VERSION,
-};
+use super::{Authenticate, Capsule, CapsuleError, Key, MOST_RECORDS, Ready, Subject, VERSION};
 use crate::certificate::Identities;
-use crate::host::{Channel, Naptr, Query, Srv, Transport};
+use crate::host::{Channel, Naptr, Query, RecordSet, Srv, Transport};
 use crate::relay::fields::Reader;
 use crate::relay::problem::Problem;
 use crate::time::Duration;
@@ -218,9 +216,9 @@ fn identities(value: &mut Reader<'_>) -> Option<Identities> {
     Some(Identities { uris, dns_names, addresses, common_name })
 }
 
-fn found(value: &mut Reader<'_>) -> Option<Found> {
+fn found(value: &mut Reader<'_>) -> Option<RecordSet> {
     Some(match value.byte()? {
-        0 => Found::Naptr(list(value, |value| {
+        0 => RecordSet::Naptr(list(value, |value| {
             Some(Naptr {
                 order: value.small()?,
                 preference: value.small()?,
@@ -229,7 +227,7 @@ fn found(value: &mut Reader<'_>) -> Option<Found> {
                 replacement: owned(value)?,
             })
         })?),
-        1 => Found::Srv(list(value, |value| {
+        1 => RecordSet::Srv(list(value, |value| {
             Some(Srv {
                 priority: value.small()?,
                 weight: value.small()?,
@@ -237,7 +235,7 @@ fn found(value: &mut Reader<'_>) -> Option<Found> {
                 target: owned(value)?,
             })
         })?),
-        2 => Found::Addresses(list(value, Reader::ip)?),
+        2 => RecordSet::Addresses(list(value, Reader::ip)?),
         _ => return None,
     })
 }

@@ -1,8 +1,8 @@
 //! Capsules to bytes.
 
-use super::{Capsule, Found, Key, LARGEST_LIST, LARGEST_TEXT, MOST_RECORDS};
+use super::{Capsule, Key, LARGEST_LIST, LARGEST_TEXT, MOST_RECORDS};
 use crate::certificate::Identities;
-use crate::host::{Channel, Query, Transport};
+use crate::host::{Channel, Query, RecordSet, Transport};
 use crate::relay::fields::{put_address, put_ip, put_text, put_varint, varint_length};
 
 impl Capsule<'_> {
@@ -157,9 +157,9 @@ fn put_identities(out: &mut Vec<u8>, identities: &Identities) {
     put_list(out, identities.common_name.as_slice(), text);
 }
 
-fn put_found(out: &mut Vec<u8>, found: &Found) {
+fn put_found(out: &mut Vec<u8>, found: &RecordSet) {
     match found {
-        Found::Naptr(records) => {
+        RecordSet::Naptr(records) => {
             out.push(0);
             put_list(out, records, |out, record| {
                 put_varint(out, record.order.into());
@@ -169,7 +169,7 @@ fn put_found(out: &mut Vec<u8>, found: &Found) {
                 put_text(out, &record.replacement);
             });
         }
-        Found::Srv(records) => {
+        RecordSet::Srv(records) => {
             out.push(1);
             put_list(out, records, |out, record| {
                 put_varint(out, record.priority.into());
@@ -178,7 +178,7 @@ fn put_found(out: &mut Vec<u8>, found: &Found) {
                 put_text(out, &record.target);
             });
         }
-        Found::Addresses(addresses) => {
+        RecordSet::Addresses(addresses) => {
             out.push(2);
             put_list(out, addresses, |out, ip| put_ip(out, *ip));
         }

@@ -3,8 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::certificate::Identities;
-use crate::host::{Channel, Flow, FlowFailure, Inbound, MediaPort, RequestId};
-use crate::relay::capsule::Found;
+use crate::host::{Channel, Flow, FlowFailure, Inbound, MediaPort, RecordSet, RequestId};
 use crate::relay::problem::Problem;
 use crate::time::Duration;
 
@@ -94,7 +93,7 @@ pub enum Arrival<'m> {
         /// The request.
         id: RequestId,
         /// The records.
-        found: Found,
+        found: RecordSet,
         /// How long they hold.
         ttl: Duration,
     },

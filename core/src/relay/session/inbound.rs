@@ -1,8 +1,7 @@
 //! What a session's host brings.
 
 use super::{Capsule, Problem, Session, Subject, Wait};
-use crate::host::{FlowFailure, Host, Inbound, Outbound};
-use crate::relay::capsule::Found;
+use crate::host::{FlowFailure, Host, Inbound, Outbound, RecordSet};
 
 impl Session {
     /// Handles what the host brings.
@@ -55,7 +54,7 @@ impl Session {
             }
             Inbound::Resolved { id, records, ttl } => {
                 if let Some(Wait::Lookup(lookup, basis)) = self.waiting.remove(&id) {
-                    let mut found = Found::from(records);
+                    let mut found = RecordSet::from(records);
                     self.names.learn(&self.policy, basis, &mut found);
                     self.link.control(&Capsule::Resolved { lookup, ttl, found });
                 }

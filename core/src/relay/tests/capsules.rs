@@ -3,9 +3,9 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::certificate::Identities;
-use crate::host::{Channel, Naptr, Query, Srv, Transport};
+use crate::host::{Channel, Naptr, Query, RecordSet, Srv, Transport};
 use crate::relay::{
-    Authenticate, Capsule, CapsuleError, Found, Key, LARGEST_PACKET, Problem, Ready, Subject,
+    Authenticate, Capsule, CapsuleError, Key, LARGEST_PACKET, Problem, Ready, Subject,
 };
 use crate::time::Duration;
 
@@ -81,9 +81,9 @@ fn every() -> Vec<Capsule<'static>> {
         },
         Capsule::Opened { flow: 1, local: four(), certificate: None },
         Capsule::Opened { flow: 1, local: four(), certificate: Some(certificate) },
-        resolved(Found::Naptr(vec![naptr])),
-        resolved(Found::Srv(vec![srv])),
-        resolved(Found::Addresses(vec![ip, six().ip()])),
+        resolved(RecordSet::Naptr(vec![naptr])),
+        resolved(RecordSet::Srv(vec![srv])),
+        resolved(RecordSet::Addresses(vec![ip, six().ip()])),
     ]
 }
 
