@@ -9,7 +9,7 @@ import type { Machine, MachineEvent } from "./offhook_wasm.js";
 import { Queue } from "./queue.js";
 import { Referral } from "./referral.js";
 import type { Requests } from "./requests.js";
-import type { Topic } from "./topic.js";
+import { throwLater, type Topic } from "./topic.js";
 
 /** A class of calls. */
 export type CallClass<C extends Call = Call> = new (seat: CallSeat) => C & CallHooks;
@@ -134,7 +134,7 @@ export class Calls<C extends Call> {
     const error = new OffhookError("invalid_value", `callClass cannot make a call: ${problem}`, { cause });
     if (this.topic.isHeard("callRefused")) this.topic.emit({ type: "callRefused", ...ends, code: 480, error });
     // Thrown here it would keep the events that wait from their calls.
-    else queueMicrotask(() => { throw cause; });
+    else throwLater(cause);
   }
 
   /** Ends a call of the machine. Not by a method of `Call`, which a class may have overridden. */

@@ -4,10 +4,11 @@ import type { Driver } from "./driver.js";
 import { OffhookError } from "./errors.js";
 import type { Bound, Host, Packet } from "./host.js";
 import { MachineInlet, type Deliver } from "./inlet.js";
+import { Listeners } from "./listeners.js";
 import { moduleMemory } from "./module.js";
 import { Machine, readWav, resample, type HostRequest, type MachineEvent } from "./offhook_wasm.js";
 import { PacketReader } from "./packets.js";
-import { asOffhookError } from "./refusals.js";
+import { asOffhookError, inHandler } from "./refusals.js";
 import { nextTurn } from "./turn.js";
 
 /** How often in a row the machine may have something due at once, before others have their turn. */
@@ -23,8 +24,7 @@ export class HostDriver implements Driver {
   readonly #inlet = new MachineInlet((deliver, bytes) => this.#arrive(deliver, bytes));
   readonly #alarm = new Alarm(() => this.settle());
   readonly #packets = new PacketReader();
-  readonly #listeners = new Map<number, (event: MachineEvent) => void>();
-  readonly #looks = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #open = new Set<number>();
   /** The host while it is open, or being opened. */
   #opening: Promise<void> | undefined;
@@ -34,7 +34,6 @@ export class HostDriver implements Driver {
   #isBusy = false;
   /** What has arrived meanwhile. */
   #arrivals: (() => void)[] = [];
-  #isEmitting = false;
   #isTurnComing = false;
 
   constructor(readonly host: Host) {}
@@ -48,10 +47,7 @@ export class HostDriver implements Driver {
   }
 
   look<T>(ask: (machine: Machine) => T): T {
-    if (this.#isBusy) {
-      const message = "a SIP handler and a host cannot use the phone while it calls them: do it later (queueMicrotask)";
-      throw new OffhookError("in_handler", message);
-    }
+    if (this.#isBusy) throw inHandler();
     try {
       return this.#enter(() => ask(this.#machine));
     } catch (error) {
@@ -90,13 +86,11 @@ export class HostDriver implements Driver {
   }
 
   subscribe(line: number, listener: (event: MachineEvent) => void): () => void {
-    this.#listeners.set(line, listener);
-    return () => this.#listeners.delete(line);
+    return this.#listeners.subscribe(line, listener);
   }
 
   afterSettle(look: () => void): () => void {
-    this.#looks.add(look);
-    return () => this.#looks.delete(look);
+    return this.#listeners.afterSettle(look);
   }
 
   /** Does what is due and hands out what comes of it: packets and requests to the host, events to their lines. */
@@ -106,10 +100,10 @@ export class HostDriver implements Driver {
       for (let round = 0; round < ROUNDS; round += 1) {
         this.#enter(() => this.#machine.handleDeadline(now(), wall()));
         this.#flush();
-        this.#emit();
+        this.#listeners.emit(() => this.#machine.nextEvent());
         if (this.#machine.nextDeadline() > now()) break;
       }
-      for (const look of this.#looks) look();
+      this.#listeners.look();
     } finally {
       // Whatever was thrown: the clock goes on for every account.
       const due = this.#machine.nextDeadline();
@@ -199,17 +193,6 @@ export class HostDriver implements Driver {
         return this.host.resolve(request);
       case "rebind":
         return this.host.rebind();
-    }
-  }
-
-  /** Hands out events, one after the other, also those that listeners bring about. */
-  #emit(): void {
-    if (this.#isEmitting) return;
-    this.#isEmitting = true;
-    try {
-      for (let event; (event = this.#machine.nextEvent()); ) this.#listeners.get(event.line)?.(event);
-    } finally {
-      this.#isEmitting = false;
     }
   }
 

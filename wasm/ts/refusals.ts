@@ -41,6 +41,13 @@ export const timedOut = (what: string): OffhookError =>
 export const over = (by: EndedBy): OffhookError =>
   new OffhookError("ended", `the call is over: ${ENDINGS[by]}`);
 
+/** A SIP handler or a host has called back into the machine that calls it. */
+export const inHandler = (): OffhookError =>
+  new OffhookError(
+    "in_handler",
+    "a SIP handler and a host cannot use the phone while it calls them: do it later (queueMicrotask)",
+  );
+
 /** A hold or a resume came to nothing without an answer. */
 export const unchanged = (): OffhookError =>
   new OffhookError(

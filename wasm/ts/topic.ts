@@ -80,13 +80,18 @@ export class Topic<E extends Happening> {
   }
 }
 
-/** Calls a listener. What it throws is the program's, and thrown where nothing of ours is in its way. */
+/** Calls a listener. What it throws is the program's. */
 export function call<E>(listener: Listener<E>, event: E): void {
   try {
     listener(event);
   } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    throwLater(error);
   }
+}
+
+/** Throws what is the program's to see where nothing of ours is in its way. */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

@@ -2,8 +2,9 @@
 import type { Driver } from "../driver.js";
 import { OffhookError } from "../errors.js";
 import type { Address, Bound, Host } from "../host.js";
+import { Listeners } from "../listeners.js";
 import type { Machine, MachineEvent } from "../offhook_wasm.js";
-import { asOffhookError } from "../refusals.js";
+import { asOffhookError, inHandler } from "../refusals.js";
 import { readWav, resample, type Machine as SimulatedMachine } from "../sim_glue.js";
 
 /** Whether a machine runs: all of a simulation are one, as no two things happen at once. */
@@ -28,10 +29,7 @@ export class Turn {
 
   take<T>(run: () => T): T {
     this.check();
-    if (this.#isTaken) {
-      const message = "a SIP handler cannot use a phone while it is called: do it later (queueMicrotask)";
-      throw new OffhookError("in_handler", message);
-    }
+    if (this.#isTaken) throw inHandler();
     this.#isTaken = true;
     try {
       return run();
@@ -59,9 +57,7 @@ export class SimDriver implements Driver {
   readonly glue = { readWav, resample };
   readonly host: Pick<Host, "load" | "create">;
   readonly #machine: Machine;
-  readonly #listeners = new Map<number, (event: MachineEvent) => void>();
-  readonly #looks = new Set<() => void>();
-  #isTelling = false;
+  readonly #listeners = new Listeners();
 
   constructor(
     machine: SimulatedMachine,
@@ -102,20 +98,8 @@ export class SimDriver implements Driver {
 
   /** Hands out what has happened. Whether anybody may want to do something about it. */
   tell(): boolean {
-    let wasTold = false;
-    if (!this.#isTelling) {
-      this.#isTelling = true;
-      try {
-        for (let event; (event = this.look((machine) => machine.nextEvent())); wasTold = true) {
-          this.#listeners.get(event.line)?.(event);
-        }
-      } finally {
-        this.#isTelling = false;
-      }
-    }
-    const isWaiting = this.#looks.size > 0;
-    for (const look of this.#looks) look();
-    return wasTold || isWaiting;
+    const hasEmitted = this.#listeners.emit(() => this.look((machine) => machine.nextEvent()));
+    return this.#listeners.look() || hasEmitted;
   }
 
   async open(): Promise<void> {}
@@ -127,12 +111,10 @@ export class SimDriver implements Driver {
   }
 
   subscribe(line: number, listener: (event: MachineEvent) => void): () => void {
-    this.#listeners.set(line, listener);
-    return () => this.#listeners.delete(line);
+    return this.#listeners.subscribe(line, listener);
   }
 
   afterSettle(look: () => void): () => void {
-    this.#looks.add(look);
-    return () => this.#looks.delete(look);
+    return this.#listeners.afterSettle(look);
   }
 }
